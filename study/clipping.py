@@ -1,0 +1,82 @@
+"""Clip policies: gradients in, what was done out. Nothing here waits for the device."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from study.schema import learning as schema
+
+
+class Clipped(NamedTuple):
+    """2-norms of the gradient: of every parameter before clipping, in all before, in all as applied."""
+
+    parameters: Float[Tensor, " parameters"]
+    total: Float[Tensor, ""]
+    applied: Float[Tensor, ""]
+
+
+def norms(gradients: Sequence[Tensor]) -> Float[Tensor, " parameters"]:
+    """||g_i||_2 of every tensor, in one fused call."""
+    return torch.stack(torch._foreach_norm(gradients))
+
+
+class Clip(ABC):
+    """A policy: changes gradients in place, says what it found and what it left."""
+
+    @abstractmethod
+    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+        """Clip `gradients` in place. NaN and inf pass through into the norms."""
+
+
+class NoClip(Clip):
+    """Gradients are used as they are."""
+
+    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+        """See `Clip`."""
+        parameters = norms(gradients)
+        total = torch.linalg.vector_norm(parameters)
+        return Clipped(parameters, total, total)
+
+
+class ClipNorm(Clip):
+    """g <- g min(1, threshold / ||g||): the direction stays (Pascanu, Mikolov & Bengio 2013, algorithm 1).
+
+    A gradient within the threshold is multiplied by exactly 1: a threshold that never acts changes no bit.
+    """
+
+    def __init__(self, threshold: float):
+        self.threshold = threshold
+
+    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+        """See `Clip`."""
+        parameters = norms(gradients)
+        total = torch.linalg.vector_norm(parameters)
+        scale = (self.threshold / total).clamp(max=1.0)
+        torch._foreach_mul_(gradients, scale)
+        return Clipped(parameters, total, total * scale)
+
+
+class ClipValue(Clip):
+    """g_j <- min(max(g_j, -threshold), threshold): the direction turns (Mikolov 2012)."""
+
+    def __init__(self, threshold: float):
+        self.threshold = threshold
+
+    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+        """See `Clip`."""
+        parameters = norms(gradients)
+        torch._foreach_clamp_max_(gradients, self.threshold)
+        torch._foreach_clamp_min_(gradients, -self.threshold)
+        total = torch.linalg.vector_norm(parameters)
+        return Clipped(parameters, total, torch.linalg.vector_norm(norms(gradients)))
+
+
+def build(config: schema.NoClip | schema.ClipNorm | schema.ClipValue) -> Clip:
+    """The policy a config names."""
+    if isinstance(config, schema.NoClip):
+        return NoClip()
+    return {"norm": ClipNorm, "value": ClipValue}[config.name](config.threshold)

@@ -1,0 +1,87 @@
+"""The end of a run: final measures, gradient flow, verdict, all of it kept."""
+
+import math
+from dataclasses import dataclass
+
+from study import tracking
+from study.diagnosis import Diagnosis, diagnose
+from study.evaluation import Evaluation
+from study.history import TOTAL
+from study.module import RecurrentModule
+from study.probes.flow import Flow, gradient_flow
+from study.schema import Config
+from study.tasks import Split, Task
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run.
+
+    Attributes:
+        run_id: of MLflow.
+        updates: made, up to the divergence if there was one.
+        seconds: of training, validation included.
+        measures: `loss` and the task's measures, by `<name>/val` and `<name>/test`.
+        objective: the task's primary measure on validation; the worst value there is for a diverged run.
+    """
+
+    run_id: str
+    diagnosis: Diagnosis
+    updates: int
+    seconds: float
+    measures: dict[str, float]
+    objective: float
+
+    def summary(self, config: Config) -> str:
+        """A few lines for the terminal: the verdict, the measures, and what to type next."""
+        test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.measures.items() if k.endswith("/test"))
+        return (
+            f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}\n"
+            f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n"
+            f"Run {self.run_id} is in MLflow experiment {config.slug!r} ({config.tracking.uri}): type `make ui` to see it."
+        )
+
+
+def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.Run, seconds: float) -> Result:
+    """Measure what came of the training, judge it, and keep everything in `run`."""
+    history = module.history
+    measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
+    flow = measure_flow(config, module, task)
+    diagnosis = diagnose(history.rows()[:, TOTAL], history.diverged, flow, config.task.horizon)
+    baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
+    speed = {"run/seconds": seconds, "run/updates": len(history)}
+    test = {key: value for key, value in measures.items() if key.endswith("/test")}
+    run.log_points([(len(history), test | baseline | speed | (numbers(flow) if flow else {}))])
+    run.log_table(history.table(), "gradients.parquet")
+    run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict})
+    run.describe(diagnosis.sentence)
+    objective = measures[f"{task.primary}/val"]
+    if history.diverged:
+        objective = math.inf if task.direction == "minimize" else -math.inf
+    return Result(run.run_id, diagnosis, len(history), seconds, measures, objective)
+
+
+SPLITS: tuple[Split, ...] = ("val", "test")
+
+
+def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:
+    """Loss and measures of the trained model on a split."""
+    batches = task.batches(split)
+    module.model.eval()
+    evaluation = Evaluation(module.model, module.loss, task.measures(), batches.carry)
+    evaluation.add(batches.epoch(0))
+    return evaluation.result()
+
+
+def measure_flow(config: Config, module: RecurrentModule, task: Task) -> Flow | None:
+    """Gradient flow on the first validation batch."""
+    plan = config.probe.flow
+    if plan is None:
+        return None
+    batch = next(task.batches("val").epoch(0))
+    return gradient_flow(module.model, module.loss, batch, plan.max_lag, plan.positions)
+
+
+def numbers(flow: Flow) -> dict[str, float]:
+    """The flow as scalars."""
+    return {"flow/decay": flow.decay, "flow/half_life": flow.half_life, "flow/horizon": float(flow.horizon)}

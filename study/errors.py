@@ -1,0 +1,14 @@
+"""The one error a user is meant to read: which key, which value, what is allowed."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ConfigError(Exception):
+    """A configuration or an input file that cannot be used; its text is the whole message, exit code 2."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the known word closest to `word`, or an empty string."""
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -1,0 +1,76 @@
+"""Lightning's Trainer around the module: the budget, the rhythm of validation, the callbacks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+from study import tracking
+from study.bptt import count
+from study.history import Envelope
+from study.module import Chunks, RecurrentModule
+from study.progress import UpdateBar
+from study.recording import Recorder
+from study.schema import Config
+from study.seeding import seeded
+from study.tasks import Batches, Task
+
+
+class Pace(NamedTuple):
+    """A budget and a rhythm given in updates, as Lightning counts them.
+
+    Attributes:
+        updates: the budget.
+        chunk: batches a Lightning step.
+        interval: Lightning steps between validations.
+    """
+
+    updates: int
+    chunk: int
+    interval: int
+
+    @classmethod
+    def of(cls, config: Config, batches: Batches) -> "Pace":
+        """Count the updates of one epoch and divide; validation comes at the nearest whole Lightning step."""
+        plan = config.bptt
+        epoch = sum(count(batch, plan.k1, plan.k2, plan.update) for batch in batches.epoch(0))
+        every = (config.trainer.validate_every or epoch) * len(batches) / epoch
+        chunk = max(1, min(32, int(every)))
+        updates = config.trainer.max_updates or epoch * (config.trainer.max_epochs or 1)
+        return cls(updates, chunk, max(1, round(every / chunk)))
+
+
+def fit(
+    config: Config,
+    module: RecurrentModule,
+    task: Task,
+    run: tracking.Run,
+    folder: Path | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> None:
+    """Train `module` within the budget, writing to `run` on the way and checkpoints to `folder`."""
+    plan, batches = config.trainer, task.batches("train")
+    pace = Pace.of(config, batches)
+    checkpoints = bool(folder and plan.checkpoint)
+    extra = [Recorder(run, Envelope(module.history.columns, pace.updates, config.tracking.points)), *callbacks]
+    extra += [UpdateBar(pace.updates)] if plan.progress_bar else []
+    extra += [EarlyStopping("loss/val", patience=plan.patience, check_finite=False)] if plan.patience else []
+    extra += [ModelCheckpoint(folder, save_on_train_epoch_end=True)] if checkpoints else []
+    trainer = pl.Trainer(
+        accelerator=plan.accelerator,
+        devices=1,
+        logger=False,
+        callbacks=extra,
+        max_steps=plan.max_updates or -1,
+        max_epochs=plan.max_epochs or -1,
+        val_check_interval=pace.interval,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        enable_checkpointing=checkpoints,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    with seeded(config.seed, "dropout"):
+        trainer.fit(module, Chunks(batches, pace.chunk), Chunks(task.batches("val")))

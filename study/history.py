@@ -1,0 +1,135 @@
+"""The complete history of a run: one row an update, nothing waited for and nothing written while it trains.
+
+An update is remembered as the device tensors it made; they become numbers a block at a time (`flush`).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from study.bptt import Update
+
+FIXED = ("loss", "lr", "grad_norm/total", "grad_norm/applied")
+LOSS, TOTAL, APPLIED = 0, 2, 3
+
+
+class History:
+    """Loss, learning rate, gradient norms (total before clipping, as applied, per parameter) of every update.
+
+    Args:
+        parameters: names of the trainable parameters, in the order of `Clipped.parameters`.
+        divergence: a loss above this multiple of the first one counts as diverged; None: only non-finite ones.
+
+    Attributes:
+        diverged: number of the update (from 1) at which loss or gradient left the finite numbers, or None. Later
+            rows are not kept: they are made of NaN.
+    """
+
+    def __init__(self, parameters: Sequence[str], divergence: float | None = None):
+        self.columns = (*FIXED, *(f"grad_norm/{name}" for name in parameters))
+        self.diverged: int | None = None
+        self._divergence = divergence
+        self._pending: list[Update] = []
+        self._rates: list[float] = []
+        self._blocks: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        """Updates remembered."""
+        return sum(map(len, self._blocks)) + len(self._pending)
+
+    def append(self, update: Update, lr: float) -> None:
+        """Remember one update; costs two list appends."""
+        self._pending.append(update)
+        self._rates.append(lr)
+
+    def flush(self) -> None:
+        """Turn what is pending into rows (updates, columns); the one place that waits for the device."""
+        block = self._rows()
+        self._pending, self._rates = [], []
+        stop = self._first_divergence(block)
+        if stop is not None:
+            self.diverged = len(self) + stop + 1
+            block = block[: stop + 1]
+        if len(block):
+            self._blocks.append(block)
+
+    @property
+    def last(self) -> tuple[float, float] | None:
+        """Loss and gradient norm before clipping of the last flushed update."""
+        return (float(self._blocks[-1][-1, LOSS]), float(self._blocks[-1][-1, TOTAL])) if self._blocks else None
+
+    def rows(self, start: int = 0) -> np.ndarray:
+        """Flushed rows from number `start` on, (updates, columns), float32."""
+        empty = np.empty((0, len(self.columns)), np.float32)
+        return np.concatenate([empty, *self._blocks])[start:]
+
+    def table(self) -> pa.Table:
+        """All flushed rows with their update numbers, as Arrow; NaN and inf are kept."""
+        rows = self.rows()
+        columns = {"update": np.arange(1, len(rows) + 1)}
+        return pa.table(columns | {name: rows[:, i] for i, name in enumerate(self.columns)})
+
+    def _rows(self) -> np.ndarray:
+        if not self._pending:
+            return self.rows(len(self))
+        fixed = [torch.stack([u.loss, u.clipped.total, u.clipped.applied]) for u in self._pending]
+        parameters = torch.stack([u.clipped.parameters for u in self._pending])
+        measured = torch.cat([torch.stack(fixed), parameters], 1).float().cpu().numpy()
+        return np.insert(measured, 1, self._rates, axis=1)
+
+    def _first_divergence(self, block: np.ndarray) -> int | None:
+        """Index of the first row whose loss or gradient is not finite, or whose loss is beyond all bounds."""
+        if not len(block):
+            return None
+        bad = ~np.isfinite(block[:, [LOSS, TOTAL]]).all(1)
+        if self._divergence is not None:
+            first = self._blocks[0][0, LOSS] if self._blocks else block[0, LOSS]
+            bad |= block[:, LOSS] > self._divergence * first
+        return int(bad.argmax()) if bad.any() else None
+
+
+class Envelope:
+    """A history thinned for charts: the mean and the maximum of every bucket, so that no spike is hidden.
+
+    Args:
+        columns: of the history.
+        updates: how many are expected in all; they fall into at most `points` buckets.
+        points: see `conf/tracking`.
+        keys: most scalar keys the charts may take; per-parameter means go first where there are too many.
+    """
+
+    def __init__(self, columns: Sequence[str], updates: int, points: int, keys: int = 30):
+        self.width = math.ceil(updates / points)
+        self._columns, self._keys = columns, keys
+        self._rest = np.empty((0, len(columns)), np.float32)
+        self._done = 0
+
+    def add(self, block: np.ndarray, last: bool = False) -> Iterator[tuple[int, dict[str, float]]]:
+        """Yield (update, {key: value}) for every bucket filled; with `last` also for the started one.
+
+        NaN and inf of a bucket are its mean's and its maximum's too.
+        """
+        self._rest = np.concatenate([self._rest, block])
+        while len(self._rest) >= self.width or (last and len(self._rest)):
+            bucket, self._rest = self._rest[: self.width], self._rest[self.width :]
+            self._done += len(bucket)
+            yield self._done, self._summarise(bucket)
+
+    def _summarise(self, bucket: np.ndarray) -> dict[str, float]:
+        with np.errstate(all="ignore"):
+            means, peaks = bucket.mean(0, dtype=np.float64), bucket.max(0)
+            total, applied = bucket[:, TOTAL].astype(np.float64), bucket[:, APPLIED]
+            clip = {"clip/active": (applied < total).mean(), "clip/scale": (applied / total).mean()}
+        clip["nonfinite/gradients"] = (~np.isfinite(total)).sum()
+        named = {"loss": "loss/train", "lr": "optimizer/lr"}
+        values: dict[str, float] = {}
+        for i, column in enumerate(self._columns):
+            key = named.get(column, column)
+            if i < len(FIXED) or 2 * len(self._columns) <= self._keys:
+                values[key] = means[i]
+            if self.width > 1 and column != "lr":
+                values[f"{key}_max"] = peaks[i]
+        return {key: float(value) for key, value in (values | clip).items()}

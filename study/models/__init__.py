@@ -1,0 +1,18 @@
+"""Architectures: one a file, one contract (`study.models.contract`), the names of `conf/model`."""
+
+from study.models.contract import Core, Inputs, RecurrentModel, State, detach
+from study.models.elman import Elman
+from study.models.gru import GRU
+from study.models.lstm import LSTM
+from study.schema import model as schema
+
+CORES: dict[str, type] = {"elman": Elman, "lstm": LSTM, "gru": GRU}
+
+__all__ = ["CORES", "Core", "Inputs", "RecurrentModel", "State", "build", "detach"]
+
+
+def build(config: schema.Recurrent, inputs: Inputs, outputs: int) -> RecurrentModel:
+    """The model a config names, its parameters drawn from torch's global generator."""
+    features = config.hidden_size if inputs.tokens else inputs.size
+    core = CORES[config.name](config, features)  # type: ignore[attr-defined]
+    return RecurrentModel(inputs, core, outputs, config.dropout)

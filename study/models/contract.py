@@ -1,0 +1,72 @@
+"""The one contract of every model: time-major sequences and a state in, outputs and a state out."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+"""What a core hands from one step to the next: (h,) or (h, c), each (layers, batch, hidden)."""
+
+
+def detach(state: State | None) -> State | None:
+    """The same state, cut off from the graph that made it: no gradient crosses."""
+    return None if state is None else tuple(part.detach() for part in state)
+
+
+class Inputs(NamedTuple):
+    """What a task feeds at every step: `size` real features, or one of `size` tokens."""
+
+    size: int
+    tokens: bool
+
+
+class Core(nn.Module, ABC):
+    """A recurrent core: h_1..h_T from x_1..x_T and the state before them; None is the zero state.
+
+    Attributes:
+        hidden_size: features of one output step.
+        num_layers: stacked layers, the first dimension of every part of the state.
+    """
+
+    hidden_size: int
+    num_layers: int
+
+    @abstractmethod
+    def forward(
+        self, inputs: Float[Tensor, "time batch features"], state: State | None = None
+    ) -> tuple[Float[Tensor, "time batch hidden"], State]:
+        """Outputs of the last layer at every step, and the state after the last step."""
+
+
+class RecurrentModel(nn.Module):
+    """Encoder, recurrent core, head: tokens or features in, one vector of outputs a step out.
+
+    Tokens are embedded in `core.hidden_size` dimensions; features enter the core as they are. Dropout acts on what
+    enters the core and on what leaves it, never on the recurrence (Zaremba et al. 2014).
+    """
+
+    def __init__(self, inputs: Inputs, core: Core, outputs: int, dropout: float = 0.0):
+        super().__init__()
+        self.encoder = nn.Embedding(inputs.size, core.hidden_size) if inputs.tokens else nn.Identity()
+        self.core = core
+        self.head = nn.Linear(core.hidden_size, outputs)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    def encode(
+        self, inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch"]
+    ) -> Float[Tensor, "time batch encoded"]:
+        """What enters the core."""
+        return self.dropout(self.encoder(inputs))
+
+    def decode(self, hidden: Float[Tensor, "time batch hidden"]) -> Float[Tensor, "time batch outputs"]:
+        """What the head makes of what leaves the core."""
+        return self.head(self.dropout(hidden))
+
+    def forward(
+        self, inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch"], state: State | None = None
+    ) -> tuple[Float[Tensor, "time batch outputs"], State]:
+        """Outputs at every step, and the state after the last."""
+        hidden, state = self.core(self.encode(inputs), state)
+        return self.decode(hidden), state

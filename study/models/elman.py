@@ -1,0 +1,26 @@
+"""Elman's network: h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990, Finding structure in time)."""
+
+from torch import Tensor, nn
+
+from study.models.contract import Core, State
+from study.models.initialisation import initialise_recurrent
+from study.schema import model as schema
+
+
+class Elman(nn.RNN, Core):
+    """torch's fused layer; its two biases a layer add up to b. Act is tanh or relu."""
+
+    def __init__(self, config: schema.Elman, features: int):
+        super().__init__(
+            features,
+            config.hidden_size,
+            config.num_layers,
+            nonlinearity=config.activation,
+            dropout=config.dropout if config.num_layers > 1 else 0.0,
+        )
+        initialise_recurrent(self, config)
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See `Core`; the state is (h,)."""
+        outputs, hidden = super().forward(inputs, None if state is None else state[0])
+        return outputs, (hidden,)

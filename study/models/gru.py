@@ -1,0 +1,21 @@
+"""Gated recurrent unit: h_t = (1 - z_t) n_t + z_t h_{t-1} (Cho et al. 2014, arXiv 1406.1078, in torch's variant)."""
+
+from torch import Tensor, nn
+
+from study.models.contract import Core, State
+from study.models.initialisation import initialise_recurrent
+from study.schema import model as schema
+
+
+class GRU(nn.GRU, Core):
+    """torch's fused layer: the reset gate acts on W_hn h + b_hn."""
+
+    def __init__(self, config: schema.GRU, features: int):
+        dropout = config.dropout if config.num_layers > 1 else 0.0
+        super().__init__(features, config.hidden_size, config.num_layers, dropout=dropout)
+        initialise_recurrent(self, config)
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See `Core`; the state is (h,)."""
+        outputs, hidden = super().forward(inputs, None if state is None else state[0])
+        return outputs, (hidden,)

@@ -1,0 +1,34 @@
+"""Long short-term memory: c_t = f_t c_{t-1} + i_t g_t, h_t = o_t tanh c_t (Hochreiter & Schmidhuber 1997).
+
+The forget gate f is of Gers et al. 2000; starting it open (`forget_bias`) lets the gradient through from the first
+update on (Jozefowicz et al. 2015).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from study.models.contract import Core, State
+from study.models.initialisation import initialise_recurrent
+from study.schema import model as schema
+
+
+class LSTM(nn.LSTM, Core):
+    """torch's fused layer, gates in the order input, forget, cell, output."""
+
+    def __init__(self, config: schema.LSTM, features: int):
+        dropout = config.dropout if config.num_layers > 1 else 0.0
+        super().__init__(features, config.hidden_size, config.num_layers, dropout=dropout)
+        initialise_recurrent(self, config)
+        self._open_forget_gate(config.forget_bias)
+
+    @torch.no_grad()
+    def _open_forget_gate(self, bias: float) -> None:
+        """Set the forget gate's bias, the sum of torch's two, to `bias`."""
+        forget = slice(self.hidden_size, 2 * self.hidden_size)
+        for layer in range(self.num_layers):
+            getattr(self, f"bias_ih_l{layer}")[forget] = bias
+            getattr(self, f"bias_hh_l{layer}")[forget] = 0.0
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
+        """See `Core`; the state is (h, c)."""
+        return super().forward(inputs, state)

@@ -1,0 +1,112 @@
+"""The LightningModule: a thin adaptor over the plain-torch training of `study.bptt`."""
+
+from collections.abc import Iterator
+
+import pytorch_lightning as pl
+import torch
+from torch.optim import Optimizer
+
+from study.bptt import TruncatedBPTT
+from study.clipping import Clip
+from study.evaluation import Evaluation
+from study.history import History
+from study.losses import Loss
+from study.models import RecurrentModel, State
+from study.schema import learning as schema
+from study.tasks import Batch, Batches, Task
+
+class Chunks:
+    """A split as Lightning wants it: an iterable with a length, whose items are lists of `size` batches.
+
+    Lightning's own cost a step, about 1 ms, is so shared by many updates.
+    """
+
+    def __init__(self, batches: Batches, size: int = 32):
+        self.batches, self.size, self.epoch = batches, size, 0
+
+    def __len__(self) -> int:
+        """Lightning steps an epoch."""
+        return -(-len(self.batches) // self.size)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        """The chunks of epoch `epoch`."""
+        batches = self.batches.epoch(self.epoch)
+        while chunk := [batch for _, batch in zip(range(self.size), batches, strict=False)]:
+            yield chunk
+
+
+class RecurrentModule(pl.LightningModule):
+    """Trains by truncated BPTT, several updates a Lightning step; validates with the same carry.
+
+    Lightning's own optimizer wrapper would cost more than some updates do, so updates call the optimizer directly
+    and Lightning is told their number (`global_step`).
+    """
+
+    def __init__(
+        self,
+        model: RecurrentModel,
+        loss: Loss,
+        clip: Clip,
+        task: Task,
+        optimizer: schema.SGD | schema.Adam,
+        bptt: schema.BPTT,
+        history: History,
+        max_updates: int | None,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.loss, self._clip, self._task = model, loss, clip, task
+        self._optimizer, self._truncation = optimizer, bptt
+        self.history, self._max_updates = history, max_updates
+        self._carry: State | None = None
+        self._bptt: TruncatedBPTT
+        self._evaluation: Evaluation
+
+    def configure_optimizers(self) -> Optimizer:
+        """See `conf/optimizer`."""
+        options = self._optimizer.model_dump(exclude={"name"})
+        kind = torch.optim.SGD if isinstance(self._optimizer, schema.SGD) else torch.optim.Adam
+        return kind(self.model.parameters(), **options)
+
+    def on_train_epoch_start(self) -> None:
+        """Number the epoch for the data order; streams start again from their top."""
+        self.trainer.train_dataloader.epoch = self.current_epoch
+        self._carry = None
+
+    def on_fit_start(self) -> None:
+        """Build the plain-torch trainer around the optimizer itself."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        plan = self._truncation
+        self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self._clip, plan.k1, plan.k2, plan.update)
+
+    def training_step(self, chunk: list[Batch], index: int) -> None:
+        """All updates of a chunk of batches, until the budget is used up."""
+        for batch in chunk:
+            for update in self._bptt.updates(batch, self._carry):
+                self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
+                if len(self.history) == self._max_updates:
+                    return self._settle()
+            self._carry = self._bptt.carry if self.trainer.train_dataloader.batches.carry else None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Once a Lightning step: read the norms back, look for divergence, tell Lightning how far we are."""
+        self.history.flush()
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.total.ready = progress.total.completed = len(self.history)
+        if self.history.diverged:
+            self.trainer.should_stop = True
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting anew, with a state of its own: training's carry is not touched."""
+        carry = self.trainer.val_dataloaders.batches.carry
+        self._evaluation = Evaluation(self.model, self.loss, self._task.measures(), carry)
+
+    def validation_step(self, chunk: list[Batch], index: int) -> None:
+        """Count a chunk."""
+        self._evaluation.add(chunk)
+
+    def on_validation_epoch_end(self) -> None:
+        """`loss/val` and `<measure>/val`, for callbacks to read."""
+        self.log_dict({f"{name}/val": value for name, value in self._evaluation.result().items()})

@@ -1,0 +1,1 @@
+"""Gradient measures: one a file, plain torch, each with its formula and source."""

@@ -1,0 +1,46 @@
+"""From a training run to its MLflow run, now and then while it trains: charts can be watched, updates do not wait."""
+
+import time
+
+import pytorch_lightning as pl
+
+from study import tracking
+from study.history import Envelope
+from study.module import RecurrentModule
+
+PAUSE = 10.0
+"""Seconds between writes: each costs some 0.2 ms a value."""
+
+
+class Recorder(pl.Callback):
+    """Writes the history's envelope and the validation measures."""
+
+    def __init__(self, run: tracking.Run, envelope: Envelope):
+        self._run, self._envelope = run, envelope
+        self._taken, self._written = 0, time.monotonic()
+        self._points: list[tuple[int, dict[str, float]]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: RecurrentModule, *_: object) -> None:
+        """Write what has gathered, if the last time is a while ago."""
+        if time.monotonic() - self._written > PAUSE:
+            self._gather(pl_module)
+            self._write()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: RecurrentModule) -> None:
+        """Keep the measures of this validation."""
+        measures = {key: float(value) for key, value in trainer.callback_metrics.items() if key.endswith("/val")}
+        self._points.append((len(pl_module.history), measures))
+
+    def teardown(self, trainer: pl.Trainer, pl_module: RecurrentModule, stage: str) -> None:
+        """Write the rest, also a bucket that is not full, however the run ended."""
+        self._gather(pl_module, last=True)
+        self._write()
+
+    def _gather(self, module: RecurrentModule, last: bool = False) -> None:
+        block = module.history.rows(self._taken)
+        self._taken += len(block)
+        self._points.extend(self._envelope.add(block, last))
+
+    def _write(self) -> None:
+        self._run.log_points(self._points)
+        self._points, self._written = [], time.monotonic()

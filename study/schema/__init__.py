@@ -1,0 +1,101 @@
+"""The schema of a run: what a composed configuration must look like, checked before anything is trained or logged.
+
+No torch here: a typo is answered at once. Every group's classes are strict pydantic models; the values (with their
+comments) stand in `conf/`, so no default is written twice.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError, model_validator
+
+from study.errors import ConfigError, nearest
+from study.schema.base import Strict
+from study.schema.learning import BPTT, AnyClip, AnyLoss, AnyOptimizer
+from study.schema.model import AnyModel
+from study.schema.run import Data, Probe, Sweep, Tracking, Trainer
+from study.schema.task import AnyTask
+
+
+class Config(Strict):
+    """One run, complete: everything that decides its numbers, and where they go."""
+
+    slug: str
+    seed: int
+    data: Data
+    task: AnyTask
+    model: AnyModel
+    loss: AnyLoss
+    bptt: BPTT
+    clip: AnyClip
+    optimizer: AnyOptimizer
+    probe: Probe
+    trainer: Trainer
+    tracking: Tracking
+    sweep: Sweep
+
+    @model_validator(mode="after")
+    def _loss_fits_the_task(self) -> "Config":
+        if self.task.kind not in self.loss.fits:
+            raise ValueError(
+                f"loss={self.loss.name} does not fit task={self.task.name}: it needs {' or '.join(self.loss.fits)} "
+                f"targets, this task's are {self.task.kind}"
+            )
+        return self
+
+
+def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
+    """Check a composed configuration and return it typed.
+
+    Raises:
+        ConfigError: with one line for every offending key: the key, its value, what is allowed.
+    """
+    try:
+        raw = OmegaConf.to_container(OmegaConf.create(composed), resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key or 'config'}: {error.msg}") from error
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(raw, item) for item in error.errors())) from error
+
+
+def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
+    """Every dotted key the schema knows, over all options of every group."""
+    for model in _models(node):
+        for name, field in model.model_fields.items():
+            yield prefix + name
+            yield from keys(field.annotation, f"{prefix}{name}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models(argument)
+
+
+def _explain(raw: Any, item: Any) -> str:
+    """One readable line for one pydantic error."""
+    path = _path(raw, item["loc"])
+    if item["type"] == "extra_forbidden":
+        parent, _, name = path.rpartition(".")
+        siblings = sorted({k.removeprefix(f"{parent}.") for k in keys() if k.rpartition(".")[0] == parent})
+        return f"{path}: no such key{nearest(name, siblings)} (allowed here: {', '.join(siblings)})"
+    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if isinstance(item["input"], dict):
+        return f"{path}: {message}" if path else message
+    return f"{path} = {item['input']!r}: {message}"
+
+
+def _path(raw: Any, location: tuple[Any, ...]) -> str:
+    """The dotted key of a pydantic location, without the union tags that stand in no config file."""
+    names: list[str] = []
+    for part in location:
+        inside = isinstance(raw, dict) and (part in raw or part == location[-1])
+        if inside or (isinstance(raw, list) and isinstance(part, int)):
+            names.append(str(part))
+            raw = raw[part] if isinstance(raw, list) else raw.get(part)
+    return ".".join(names)

@@ -1,0 +1,44 @@
+"""`conf/model`: the recurrent core, its size and its start."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from study.schema.base import Count, Positive, Share, Strict
+
+
+class Recurrent(Strict):
+    """What every architecture states.
+
+    `recurrent_init` draws W_hh: `orthogonal` (each gate's block, times `gain`), or `uniform` in
+    +-gain / sqrt(hidden_size), torch's own start.
+    """
+
+    hidden_size: Count
+    num_layers: Count
+    dropout: Share
+    recurrent_init: Literal["orthogonal", "uniform"]
+    gain: Positive
+
+
+class Elman(Recurrent):
+    """h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990)."""
+
+    name: Literal["elman"]
+    activation: Literal["tanh", "relu"]
+
+
+class LSTM(Recurrent):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997); `forget_bias` as in Gers et al. 2000."""
+
+    name: Literal["lstm"]
+    forget_bias: Annotated[float, Field(allow_inf_nan=False)]
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit (Cho et al. 2014)."""
+
+    name: Literal["gru"]
+
+
+AnyModel = Annotated[Elman | LSTM | GRU, Field(discriminator="name")]

@@ -1,0 +1,67 @@
+"""`conf/probe`, `conf/trainer`, `conf/tracking`, `conf/data`, `conf/sweep`: how runs are made and kept."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from study.schema.base import Count, Strict
+
+
+class Flow(Strict):
+    """Gradient flow by lag: `positions` loss positions averaged, lags up to `max_lag`."""
+
+    max_lag: Annotated[int, Field(ge=2)]
+    positions: Count
+
+
+class Probe(Strict):
+    """Which measures are taken beside the always-on gradient norms, and when."""
+
+    flow: Flow | None
+
+
+class Data(Strict):
+    """Where data files lie, relative to the project's root."""
+
+    carriers: str
+
+
+class Trainer(Strict):
+    """The budget and the pace; exactly one of `max_updates` and `max_epochs` is the budget."""
+
+    max_updates: Count | None
+    max_epochs: Count | None
+    validate_every: Count | None
+    patience: Count | None
+    divergence: Annotated[float, Field(gt=1)] | None
+    accelerator: Literal["cpu", "cuda"]
+    checkpoint: bool
+    progress_bar: bool
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> "Trainer":
+        if (self.max_updates is None) == (self.max_epochs is None):
+            raise ValueError("the budget is either max_updates or max_epochs: give one, set the other to null")
+        return self
+
+
+class Tracking(Strict):
+    """The MLflow store, and how densely histories are drawn there (in full they are in gradients.parquet)."""
+
+    uri: str
+    points: Annotated[int, Field(ge=10, le=500)]
+
+
+class Sweep(Strict):
+    """The plan of an experiment: arms (a full grid) x seeds, or x trials of a search; values in Hydra's sweep syntax.
+
+    `arms` is one grid, or a list of grids one after another: key -> value, list of values, or `choice(...)`.
+    `search` is key -> `interval(low, high)`, `tag(log, interval(low, high))`, `range(...)` or `choice(...)`.
+    """
+
+    arms: dict[str, Any] | list[dict[str, Any]]
+    search: dict[str, Any]
+    trials: Count
+    seeds: Annotated[list[int], Field(min_length=1)]
+    workers: Count | None
+    storage: str

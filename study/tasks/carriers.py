@@ -1,0 +1,22 @@
+"""Files of the data packages: installed by pip into a folder of their own, read, never imported."""
+
+from pathlib import Path
+
+from study.errors import ConfigError
+from study.schema.run import Data
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def carried(data: Data, file: str) -> Path:
+    """The path of a carrier's file, e.g. `bible/data/kjv.jsonl`.
+
+    Raises:
+        ConfigError: the carriers are not installed.
+    """
+    path = ROOT / data.carriers / file
+    if not path.is_file():
+        raise ConfigError(
+            f"data.carriers = {data.carriers!r}: {path} is missing; install the data sets with `make .data/carriers`"
+        )
+    return path

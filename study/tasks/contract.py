@@ -1,0 +1,115 @@
+"""The one contract of every task: time-major batches, loss-independent measures, a guess without memory."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from study.models import Inputs
+
+Split = Literal["train", "val", "test"]
+
+
+class Batch(NamedTuple):
+    """Sequences side by side.
+
+    Attributes:
+        inputs: real features (time, batch, features), or tokens (time, batch).
+        targets: real values (time, batch, values), or classes (time, batch).
+        mask: True on real steps, False on padding, which is always at the end; None where all steps are real.
+    """
+
+    inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch"]
+    targets: Float[Tensor, "time batch values"] | Int[Tensor, "time batch"]
+    mask: Bool[Tensor, "time batch"] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Real steps in all."""
+        time, width = self.targets.shape[:2]
+        return time * width if self.mask is None else int(self.mask.sum())
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest sequence."""
+        return len(self.targets) if self.mask is None else int(self.mask.any(1).sum())
+
+    def between(self, first: int, stop: int) -> "Batch":
+        """The steps from `first` up to, not including, `stop`."""
+        mask = None if self.mask is None else self.mask[first:stop]
+        return Batch(self.inputs[first:stop], self.targets[first:stop], mask)
+
+
+class Batches(ABC):
+    """One split as numbered batches: any epoch, from any batch on, without making the ones before.
+
+    Attributes:
+        carry: the state goes from each batch to the next (columns of a stream); else every batch starts at zero.
+    """
+
+    carry: ClassVar[bool] = False
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches an epoch, the same in every epoch."""
+
+    @abstractmethod
+    def order(self, epoch: int) -> Sequence[Any]:
+        """What to give `batch`, one key a batch, in the order of this epoch; depends on `epoch` alone."""
+
+    @abstractmethod
+    def batch(self, key: Any) -> Batch:
+        """The batch of one key."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from number `start` on."""
+        return map(self.batch, self.order(epoch)[start:])
+
+
+class Measures(ABC):
+    """Loss-independent measures, gathered over the batches of a split."""
+
+    @abstractmethod
+    def update(self, predictions: Float[Tensor, "time batch predictions"], batch: Batch) -> None:
+        """Count one batch; `predictions` are what `Loss.predict` gives. Padding is left out."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Each measure by name, over everything counted."""
+
+
+class Task(ABC):
+    """What is learnt, from which data.
+
+    Attributes:
+        inputs: what enters at every step.
+        targets: values or classes a step.
+        primary: the measure that ranks runs of this task.
+        direction: whether less or more of it is better.
+    """
+
+    inputs: Inputs
+    targets: int
+    primary: ClassVar[str]
+    direction: ClassVar[Literal["minimize", "maximize"]]
+
+    @abstractmethod
+    def batches(self, split: Split) -> Batches:
+        """A split; only `train` is shuffled."""
+
+    @abstractmethod
+    def measures(self) -> Measures:
+        """Fresh, empty measures."""
+
+    @abstractmethod
+    def naive(self, batch: Batch) -> Float[Tensor, "time batch predictions"]:
+        """Predictions without memory: what the current step alone, or persistence, tells."""
+
+    def baseline(self, split: Split) -> dict[str, float]:
+        """The measures of the naive predictions on a split."""
+        measures = self.measures()
+        for batch in self.batches(split).epoch(0):
+            measures.update(self.naive(batch), batch)
+        return measures.compute()

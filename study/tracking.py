@@ -1,0 +1,148 @@
+"""MLflow, and the only file that knows it: stores, runs, what of a run goes where."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from omegaconf import OmegaConf
+
+from study.schema import Config
+
+BATCH = 1000  # values a log_batch call may hold
+
+
+class Run:
+    """One MLflow run being written.
+
+    Attributes:
+        run_id: of MLflow.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str):
+        self._client, self.run_id = client, run_id
+
+    def log_points(self, points: list[tuple[int, Mapping[str, float]]]) -> None:
+        """Log values by key for several updates, in as few calls as can be."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, step) for step, values in points for key, value in values.items()]
+        for first in range(0, len(metrics), BATCH):
+            self._client.log_batch(self.run_id, metrics=metrics[first : first + BATCH])
+
+    def tag(self, tags: Mapping[str, Any]) -> None:
+        """Set tags."""
+        self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def describe(self, text: str) -> None:
+        """Set the description shown at the top of the run's page."""
+        self._client.set_tag(self.run_id, MLFLOW_RUN_NOTE, text)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text as an artifact."""
+        self._client.log_text(self.run_id, text, name)
+
+    def log_table(self, table: pa.Table, name: str) -> None:
+        """Keep a table as a Parquet artifact."""
+        with tempfile.TemporaryDirectory() as folder:
+            pq.write_table(table, Path(folder) / name)
+            self._client.log_artifact(self.run_id, str(Path(folder) / name))
+
+    def log_figure(self, figure: Any, name: str) -> None:
+        """Keep a matplotlib figure as an artifact."""
+        self._client.log_figure(self.run_id, figure, name)
+
+
+def prepare(uri: str, slug: str) -> str:
+    """Create the store's tables and the experiment once, before several processes use them; return its id."""
+    client = _client(uri)
+    found = client.get_experiment_by_name(slug)
+    return found.experiment_id if found else client.create_experiment(slug)
+
+
+@contextmanager
+def run(
+    config: Config, name: str, overrides: list[str], parent: str | None = None, tags: Mapping[str, Any] | None = None
+) -> Iterator[Run]:
+    """An MLflow run around a block; its status says truly how the block ended: FINISHED, FAILED or KILLED."""
+    client = _client(config.tracking.uri)
+    marks = {MLFLOW_RUN_NAME: name, **_describing(config), **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
+    info = client.create_run(prepare(config.tracking.uri, config.slug), tags={**marks, **(tags or {})}).info
+    tracked = Run(client, info.run_id)
+    status = "FAILED"
+    try:
+        _log_definition(client, info.run_id, config, overrides)
+        yield tracked
+        status = "FINISHED"
+    except (KeyboardInterrupt, SystemExit):
+        status = "KILLED"
+        raise
+    except Exception as error:
+        tracked.tag({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
+        raise
+    finally:
+        client.set_terminated(info.run_id, status)
+
+
+def open_parent(uri: str, slug: str, name: str, plan: str) -> str:
+    """Start the run that a sweep's runs are nested under; return its id."""
+    client = _client(uri)
+    info = client.create_run(prepare(uri, slug), tags={MLFLOW_RUN_NAME: name, "kind": "sweep"}).info
+    client.log_text(info.run_id, plan, "plan.yaml")
+    return info.run_id
+
+
+def close_parent(uri: str, run_id: str, status: str, counts: Mapping[str, Any]) -> None:
+    """End a sweep's run with its counts as tags."""
+    client = _client(uri)
+    client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in counts.items()])
+    client.set_terminated(run_id, status)
+
+
+def _client(uri: str) -> MlflowClient:
+    return MlflowClient(tracking_uri=uri)
+
+
+def _describing(config: Config) -> dict[str, str]:
+    """The tags that tell runs apart in the table."""
+    tags = {"task": config.task.name, "family": config.task.family, "model": config.model.name}
+    tags |= {"loss": config.loss.name, "k1": config.bptt.k1, "k2": config.bptt.k2, "clip": config.clip.name}
+    return {k: str(v) for k, v in (tags | {"seed": config.seed, "git_commit": _commit()}).items()}
+
+
+def _log_definition(client: MlflowClient, run_id: str, config: Config, overrides: list[str]) -> None:
+    """What the run is: flat parameters for the table; the config, overrides and package versions as files."""
+    plain = config.model_dump()
+    flat = [Param(key, str(value)) for key, value in _flatten(plain) if not key.startswith("sweep.")]
+    client.log_batch(run_id, params=flat)
+    versions = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "config.yaml").write_text(OmegaConf.to_yaml(plain))
+        Path(folder, "overrides.yaml").write_text(OmegaConf.to_yaml(overrides))
+        Path(folder, "packages.txt").write_text("\n".join(versions) + "\n")
+        client.log_artifacts(run_id, folder, "definition")
+
+
+def _flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _commit() -> str:
+    """The project's commit, with a `+` where files differ from it; `unknown` outside a checkout."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return described.stdout.strip() or "unknown"

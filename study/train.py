@@ -1,0 +1,73 @@
+"""One tracked run, from a checked configuration to its verdict: `python -m study.train [overrides]`."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from study.command import command
+from study.schema import Config, validate
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from study.conclusion import Result
+
+
+def train(
+    config: Config,
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    parent: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    callbacks: "Sequence[pl.Callback]" = (),
+) -> "Result":
+    """Train one network as `config` says and keep everything in MLflow.
+
+    Args:
+        config: checked; see `study.schema.validate`.
+        overrides: what was typed to get it, kept beside it.
+        name: of the MLflow run; default task-model-seed.
+        parent: MLflow run id of the sweep.
+        tags: more MLflow tags.
+        folder: where checkpoints go; None: no checkpoints.
+        callbacks: more Lightning callbacks.
+    """
+    from study import clipping, losses, models, tasks, tracking
+    from study.conclusion import conclude
+    from study.fitting import fit
+    from study.history import History
+    from study.module import RecurrentModule
+    from study.seeding import seeded, set_up_torch
+
+    set_up_torch(config.trainer.accelerator)
+    task = tasks.build(config.task, config.data, config.seed)
+    loss = losses.build(config.loss)
+    with seeded(config.seed, "init"):
+        model = models.build(config.model, task.inputs, loss.outputs(task.targets))
+    history = History([n for n, p in model.named_parameters() if p.requires_grad], config.trainer.divergence)
+    clip, budget = clipping.build(config.clip), config.trainer.max_updates
+    module = RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, budget)
+    name = name or f"{config.task.name}-{config.model.name}-{config.seed}"
+    with tracking.run(config, name, list(overrides), parent, tags) as run:
+        started = time.monotonic()
+        fit(config, module, task, run, folder, callbacks)
+        return conclude(config, module, task, run, time.monotonic() - started)
+
+
+@command
+def main(composed: DictConfig) -> None:
+    """One run of the command line; a sweep goes through `study.sweep` instead."""
+    config = validate(composed)
+    job = HydraConfig.get()
+    result = train(config, list(job.overrides.task), folder=Path(job.runtime.output_dir) / "checkpoints")
+    print(result.summary(config))
+
+
+if __name__ == "__main__":
+    main()
