@@ -55,11 +55,11 @@ class Tracking(Strict):
 class Sweep(Strict):
     """The plan of an experiment: arms (a full grid) x seeds, or x trials of a search; values in Hydra's sweep syntax.
 
-    `arms` is one grid, or a list of grids one after another: key -> value, list of values, or `choice(...)`.
+    `arms` is a list of grids, one after another: key -> value, list of values, or `choice(...)`.
     `search` is key -> `interval(low, high)`, `tag(log, interval(low, high))`, `range(...)` or `choice(...)`.
     """
 
-    arms: dict[str, Any] | list[dict[str, Any]]
+    arms: list[dict[str, Any]]
     search: dict[str, Any]
     trials: Count
     seeds: Annotated[list[int], Field(min_length=1)]
