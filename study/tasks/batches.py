@@ -56,7 +56,8 @@ class Whole(Batches):
         pad = torch.nn.utils.rnn.pad_sequence
         lengths = torch.tensor([len(inputs) for inputs, _ in series])
         mask = torch.arange(int(lengths.max()))[:, None] < lengths
-        self._batch = Batch(pad([inputs for inputs, _ in series]), pad([targets for _, targets in series]), mask)
+        inputs, targets = pad([inputs for inputs, _ in series]), pad([targets for _, targets in series])
+        self._batch = Batch(inputs, targets, None if mask.all() else mask)
 
     def __len__(self) -> int:
         """One."""

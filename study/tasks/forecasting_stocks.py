@@ -99,9 +99,7 @@ def _table(prices: pd.DataFrame, ticker: str, config: schema.ForecastingStocks) 
         "log_return": log_price.shift(-config.ahead) - log_price,
         "log_volatility": volatility.shift(-config.ahead),
     }
-    return pd.DataFrame(
-        {"log_return": returns, "log_volatility": volatility, "target": future[config.target]}
-    ).dropna()
+    return pd.DataFrame({"log_return": returns, "log_volatility": volatility, "target": future[config.target]}).dropna()
 
 
 def _ends(frames: dict[str, pd.DataFrame], config: schema.ForecastingStocks) -> tuple[pd.Timestamp, pd.Timestamp]:
