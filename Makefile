@@ -37,7 +37,8 @@ clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), .venv 
 	find study tests -name __pycache__ -prune -exec rm -rf {} +
 
 lock: $(READY) ## write requirements.txt from what .venv holds (after a change of pyproject.toml)
-	$(BIN)/pip freeze --exclude rnn-study | sed 's/+cpu$$//' > requirements.txt
+	{ sed '/^[^#]/,$$d' requirements.txt; $(BIN)/pip freeze --all --exclude pip --exclude rnn-study | sed 's/+cpu$$//'; } > .venv/lock
+	mv .venv/lock requirements.txt
 
 # Exact versions. The package itself last, in place, so that conf/ and study/ are the ones edited here.
 .venv/.ready: requirements.txt pyproject.toml
