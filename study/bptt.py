@@ -109,8 +109,10 @@ class TruncatedBPTT:
             yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
             self.carry = detach(state)
 
-    def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State]:
+    def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State | None]:
         """Outputs of a whole window, and the state at `boundary`, where the next window starts."""
+        if boundary == window.start:
+            return self.model(batch.inputs[window.start : window.stop], state)[0], state
         outputs, kept = self.model(batch.inputs[window.start : boundary], state)
         if boundary == window.stop:
             return outputs, kept

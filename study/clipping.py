@@ -1,7 +1,6 @@
 """Clip policies: gradients in, what was done out. Nothing here waits for the device."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,7 +18,7 @@ class Clipped(NamedTuple):
     applied: Float[Tensor, ""]
 
 
-def norms(gradients: Sequence[Tensor]) -> Float[Tensor, " parameters"]:
+def norms(gradients: list[Tensor]) -> Float[Tensor, " parameters"]:
     """||g_i||_2 of every tensor, in one fused call."""
     return torch.stack(torch._foreach_norm(gradients))
 
@@ -28,14 +27,14 @@ class Clip(ABC):
     """A policy: changes gradients in place, says what it found and what it left."""
 
     @abstractmethod
-    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+    def __call__(self, gradients: list[Tensor]) -> Clipped:
         """Clip `gradients` in place. NaN and inf pass through into the norms."""
 
 
 class NoClip(Clip):
     """Gradients are used as they are."""
 
-    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+    def __call__(self, gradients: list[Tensor]) -> Clipped:
         """See `Clip`."""
         parameters = norms(gradients)
         total = torch.linalg.vector_norm(parameters)
@@ -51,7 +50,7 @@ class ClipNorm(Clip):
     def __init__(self, threshold: float):
         self.threshold = threshold
 
-    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+    def __call__(self, gradients: list[Tensor]) -> Clipped:
         """See `Clip`."""
         parameters = norms(gradients)
         total = torch.linalg.vector_norm(parameters)
@@ -66,7 +65,7 @@ class ClipValue(Clip):
     def __init__(self, threshold: float):
         self.threshold = threshold
 
-    def __call__(self, gradients: Sequence[Tensor]) -> Clipped:
+    def __call__(self, gradients: list[Tensor]) -> Clipped:
         """See `Clip`."""
         parameters = norms(gradients)
         torch._foreach_clamp_max_(gradients, self.threshold)

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from study.errors import ConfigError, nearest
 
+INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
@@ -40,6 +41,8 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
             _refuse(str(error))
         except (HydraException, OmegaConfBaseException) as error:
             _refuse(explain(error))
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
 
     return main
 

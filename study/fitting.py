@@ -1,6 +1,9 @@
 """Lightning's Trainer around the module: the budget, the rhythm of validation, the callbacks."""
 
-from collections.abc import Sequence
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +19,9 @@ from study.recording import Recorder
 from study.schema import Config
 from study.seeding import seeded
 from study.tasks import Batches, Task
+
+CHUNK = 32
+"""Most batches a Lightning step: enough to share its cost of about 1 ms, few enough for a live progress bar."""
 
 
 class Pace(NamedTuple):
@@ -36,10 +42,10 @@ class Pace(NamedTuple):
         """Count the updates of one epoch and divide; validation comes at the nearest whole Lightning step."""
         plan = config.bptt
         epoch = sum(count(batch, plan.k1, plan.k2, plan.update) for batch in batches.epoch(0))
-        every = (config.trainer.validate_every or epoch) * len(batches) / epoch
-        chunk = max(1, min(32, int(every)))
+        every = max(1, round((config.trainer.validate_every or epoch) * len(batches) / epoch))
+        interval = math.ceil(every / CHUNK)
         updates = config.trainer.max_updates or epoch * (config.trainer.max_epochs or 1)
-        return cls(updates, chunk, max(1, round(every / chunk)))
+        return cls(updates, math.ceil(every / interval), interval)
 
 
 def fit(
@@ -72,5 +78,17 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with seeded(config.seed, "dropout"):
+    with seeded(config.seed, "dropout"), _interruptible():
         trainer.fit(module, Chunks(batches, pace.chunk), Chunks(task.batches("val")))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C arrive as what it is: Lightning makes a SystemExit of it, and Ctrl-C deaf from then on."""
+    try:
+        yield
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise stop.__context__ from None

@@ -13,7 +13,10 @@ import torch
 from study.bptt import Update
 
 FIXED = ("loss", "lr", "grad_norm/total", "grad_norm/applied")
-LOSS, TOTAL, APPLIED = 0, 2, 3
+LOSS, RATE, TOTAL, APPLIED = 0, 1, 2, 3
+
+CHARTED = 14
+"""Parameters with a chart of their own: with some 25 other keys a run stays below the 40 that MLflow's pages take."""
 
 
 class History:
@@ -78,7 +81,7 @@ class History:
         fixed = [torch.stack([u.loss, u.clipped.total, u.clipped.applied]) for u in self._pending]
         parameters = torch.stack([u.clipped.parameters for u in self._pending])
         measured = torch.cat([torch.stack(fixed), parameters], 1).float().cpu().numpy()
-        return np.insert(measured, 1, self._rates, axis=1)
+        return np.insert(measured, RATE, self._rates, axis=1)
 
     def _first_divergence(self, block: np.ndarray) -> int | None:
         """Index of the first row whose loss or gradient is not finite, or whose loss is beyond all bounds."""
@@ -94,16 +97,19 @@ class History:
 class Envelope:
     """A history thinned for charts: the mean and the maximum of every bucket, so that no spike is hidden.
 
+    The first updates, where training is decided, are drawn one by one, the others in buckets of equal width.
+
     Args:
         columns: of the history.
         updates: how many are expected in all; they fall into at most `points` buckets.
         points: see `conf/tracking`.
-        keys: most scalar keys the charts may take; per-parameter means go first where there are too many.
     """
 
-    def __init__(self, columns: Sequence[str], updates: int, points: int, keys: int = 30):
-        self.width = math.ceil(updates / points)
-        self._columns, self._keys = columns, keys
+    def __init__(self, columns: Sequence[str], updates: int, points: int):
+        self._single = points // 4
+        self._width = max(1, math.ceil((updates - self._single) / (points - self._single)))
+        self._parameters = _charted(columns[len(FIXED) :])
+        self._places = [columns.index(name) for name in self._parameters]
         self._rest = np.empty((0, len(columns)), np.float32)
         self._done = 0
 
@@ -113,23 +119,39 @@ class Envelope:
         NaN and inf of a bucket are its mean's and its maximum's too.
         """
         self._rest = np.concatenate([self._rest, block])
-        while len(self._rest) >= self.width or (last and len(self._rest)):
-            bucket, self._rest = self._rest[: self.width], self._rest[self.width :]
+        while len(self._rest) >= (width := self._next) or (last and len(self._rest)):
+            bucket, self._rest = self._rest[:width], self._rest[width:]
             self._done += len(bucket)
-            yield self._done, self._summarise(bucket)
+            with np.errstate(all="ignore"):  # NaN and inf are what a chart of a diverged run shows
+                values = self._fixed(bucket) | self._by_parameter(bucket)
+            yield self._done, {key: float(value) for key, value in values.items()}
 
-    def _summarise(self, bucket: np.ndarray) -> dict[str, float]:
-        with np.errstate(all="ignore"):
-            means, peaks = bucket.mean(0, dtype=np.float64), bucket.max(0)
-            total, applied = bucket[:, TOTAL].astype(np.float64), bucket[:, APPLIED]
-            clip = {"clip/active": (applied < total).mean(), "clip/scale": (applied / total).mean()}
-        clip["nonfinite/gradients"] = (~np.isfinite(total)).sum()
-        named = {"loss": "loss/train", "lr": "optimizer/lr"}
-        values: dict[str, float] = {}
-        for i, column in enumerate(self._columns):
-            key = named.get(column, column)
-            if i < len(FIXED) or 2 * len(self._columns) <= self._keys:
-                values[key] = means[i]
-            if self.width > 1 and column != "lr":
-                values[f"{key}_max"] = peaks[i]
-        return {key: float(value) for key, value in (values | clip).items()}
+    @property
+    def _next(self) -> int:
+        return 1 if self._done < self._single else self._width
+
+    def _fixed(self, bucket: np.ndarray) -> dict[str, np.floating]:
+        means, peaks = bucket[:, : len(FIXED)].mean(0, dtype=np.float64), bucket[:, : len(FIXED)].max(0)
+        total, applied = bucket[:, TOTAL].astype(np.float64), bucket[:, APPLIED].astype(np.float64)
+        return {
+            "loss/train": means[LOSS],
+            "loss/train_max": peaks[LOSS],
+            "optimizer/lr": means[RATE],
+            "grad_norm/total": means[TOTAL],
+            "grad_norm/total_max": peaks[TOTAL],
+            "grad_norm/applied": means[APPLIED],
+            "grad_norm/applied_max": peaks[APPLIED],
+            "clip/active": (applied < total).mean(),
+            "clip/scale": np.where(applied == total, 1.0, applied / total).mean(),
+            "nonfinite/gradients": (~np.isfinite(total)).sum(),
+        }
+
+    def _by_parameter(self, bucket: np.ndarray) -> dict[str, np.floating]:
+        peaks = bucket[:, self._places].max(0)
+        return {f"{name}_max": peak for name, peak in zip(self._parameters, peaks, strict=True)}
+
+
+def _charted(parameters: Sequence[str]) -> Sequence[str]:
+    """The per-parameter norms drawn: all, or the weights without the biases, as many as the charts can take."""
+    weights = [name for name in parameters if "bias" not in name]
+    return (parameters if len(parameters) <= CHARTED else weights)[:CHARTED]

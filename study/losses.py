@@ -82,7 +82,7 @@ class BinaryCrossEntropy(Loss):
     def outputs(self, size: int) -> int:
         """One logit for both classes."""
         if size != 2:
-            raise ConfigError(f"loss.name = binary_cross_entropy: it needs 2 classes, the data have {size}; see one_vs_rest")
+            raise ConfigError(f"loss.name = 'binary_cross_entropy': it needs 2 classes, the data have {size}")
         return 1
 
     def predict(self, outputs: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class CrossEntropy(Loss):
         return size
 
     def predict(self, outputs: Tensor) -> Tensor:
-        """softmax."""
+        """Softmax."""
         return outputs.softmax(-1)
 
 

@@ -1,5 +1,6 @@
 """The LightningModule: a thin adaptor over the plain-torch training of `study.bptt`."""
 
+import math
 from collections.abc import Iterator
 
 import pytorch_lightning as pl
@@ -15,6 +16,7 @@ from study.models import RecurrentModel, State
 from study.schema import learning as schema
 from study.tasks import Batch, Batches, Task
 
+
 class Chunks:
     """A split as Lightning wants it: an iterable with a length, whose items are lists of `size` batches.
 
@@ -26,7 +28,7 @@ class Chunks:
 
     def __len__(self) -> int:
         """Lightning steps an epoch."""
-        return -(-len(self.batches) // self.size)
+        return math.ceil(len(self.batches) / self.size)
 
     def __iter__(self) -> Iterator[list[Batch]]:
         """The chunks of epoch `epoch`."""

@@ -13,7 +13,7 @@ PAUSE = 10.0
 
 
 class Recorder(pl.Callback):
-    """Writes the history's envelope and the validation measures."""
+    """Writes the history's envelope and the validation measures, and at the end the history in full."""
 
     def __init__(self, run: tracking.Run, envelope: Envelope):
         self._run, self._envelope = run, envelope
@@ -32,9 +32,18 @@ class Recorder(pl.Callback):
         self._points.append((len(pl_module.history), measures))
 
     def teardown(self, trainer: pl.Trainer, pl_module: RecurrentModule, stage: str) -> None:
-        """Write the rest, also a bucket that is not full, however the run ended."""
-        self._gather(pl_module, last=True)
+        """Write the rest, also a bucket that is not full."""
+        self._finish(pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:
+        """The same, for a run that was interrupted or failed: its history up to there is a measurement too."""
+        pl_module.history.flush()
+        self._finish(pl_module)
+
+    def _finish(self, module: RecurrentModule) -> None:
+        self._gather(module, last=True)
         self._write()
+        self._run.log_table(module.history.table(), "gradients.parquet")
 
     def _gather(self, module: RecurrentModule, last: bool = False) -> None:
         block = module.history.rows(self._taken)

@@ -1,10 +1,13 @@
-"""Every random draw from a generator named for its purpose, so that adding one purpose changes no other."""
+"""What makes runs repeatable: a named generator for every random purpose, and one set-up of the process."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 
 import torch
+
+from study.errors import ConfigError
 
 
 def derive(seed: int, purpose: str) -> int:
@@ -25,8 +28,19 @@ def seeded(seed: int, purpose: str) -> Iterator[None]:
         yield
 
 
-def set_up_torch(accelerator: str) -> None:
-    """One thread, so that bits do not depend on the machine; denormals flushed to zero, so that no run crawls."""
+def set_up_process(accelerator: str) -> None:
+    """One thread, so that bits do not depend on the machine; denormals flushed to zero, so that no run crawls.
+
+    What is imported by now is never garbage: Python's collector, which else walks it again and again (up to half of
+    the time MLflow takes to write a history), is told to leave it alone.
+
+    Raises:
+        ConfigError: there is no such accelerator.
+    """
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("trainer.accelerator = 'cuda': no CUDA device is available here; cpu is")
+    if not gc.get_freeze_count():
+        gc.freeze()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if accelerator == "cuda":

@@ -3,8 +3,9 @@
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 from omegaconf import OmegaConf
+from sqlalchemy.exc import SQLAlchemyError
 
+from study.errors import ConfigError
 from study.schema import Config
 
 BATCH = 1000  # values a log_batch call may hold
@@ -31,7 +35,7 @@ class Run:
     def __init__(self, client: MlflowClient, run_id: str):
         self._client, self.run_id = client, run_id
 
-    def log_points(self, points: list[tuple[int, Mapping[str, float]]]) -> None:
+    def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log values by key for several updates, in as few calls as can be."""
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, step) for step, values in points for key, value in values.items()]
@@ -62,10 +66,21 @@ class Run:
 
 
 def prepare(uri: str, slug: str) -> str:
-    """Create the store's tables and the experiment once, before several processes use them; return its id."""
-    client = _client(uri)
-    found = client.get_experiment_by_name(slug)
-    return found.experiment_id if found else client.create_experiment(slug)
+    """Create the store's tables and the experiment once, before several processes use them; return its id.
+
+    Raises:
+        ConfigError: the store cannot be used, or the experiment lies in its bin.
+    """
+    try:
+        client = _client(uri)
+        found = client.get_experiment_by_name(slug)
+        if found is None:
+            return client.create_experiment(slug)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
+    if found.lifecycle_stage != "active":
+        raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
+    return found.experiment_id
 
 
 @contextmanager
@@ -84,6 +99,7 @@ def run(
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
+        tracked.tag({"outcome": "killed"})
         raise
     except Exception as error:
         tracked.tag({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
@@ -113,9 +129,19 @@ def _client(uri: str) -> MlflowClient:
 
 def _describing(config: Config) -> dict[str, str]:
     """The tags that tell runs apart in the table."""
-    tags = {"task": config.task.name, "family": config.task.family, "model": config.model.name}
-    tags |= {"loss": config.loss.name, "k1": config.bptt.k1, "k2": config.bptt.k2, "clip": config.clip.name}
-    return {k: str(v) for k, v in (tags | {"seed": config.seed, "git_commit": _commit()}).items()}
+    k2 = config.bptt.k2 or "full"
+    tags = {
+        "task": config.task.name,
+        "family": config.task.family,
+        "model": config.model.name,
+        "loss": config.loss.name,
+        "k1": config.bptt.k1 or k2,
+        "k2": k2,
+        "clip": config.clip.name,
+        "seed": config.seed,
+        "git_commit": _commit(),
+    }
+    return {key: str(value) for key, value in tags.items()}
 
 
 def _log_definition(client: MlflowClient, run_id: str, config: Config, overrides: list[str]) -> None:
@@ -123,11 +149,10 @@ def _log_definition(client: MlflowClient, run_id: str, config: Config, overrides
     plain = config.model_dump()
     flat = [Param(key, str(value)) for key, value in _flatten(plain) if not key.startswith("sweep.")]
     client.log_batch(run_id, params=flat)
-    versions = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "config.yaml").write_text(OmegaConf.to_yaml(plain))
         Path(folder, "overrides.yaml").write_text(OmegaConf.to_yaml(overrides))
-        Path(folder, "packages.txt").write_text("\n".join(versions) + "\n")
+        Path(folder, "packages.txt").write_text(_packages())
         client.log_artifacts(run_id, folder, "definition")
 
 
@@ -139,6 +164,14 @@ def _flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + key, value
 
 
+@lru_cache
+def _packages() -> str:
+    """Every installed package with its version, one a line."""
+    versions = {f"{package.metadata['Name']}=={package.version}" for package in distributions()}
+    return "\n".join(sorted(versions, key=str.lower)) + "\n"
+
+
+@lru_cache
 def _commit() -> str:
     """The project's commit, with a `+` where files differ from it; `unknown` outside a checkout."""
     described = subprocess.run(

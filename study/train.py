@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from study.conclusion import Result
+    from study.module import RecurrentModule
+    from study.tasks import Task
 
 
 def train(
@@ -38,26 +40,33 @@ def train(
         folder: where checkpoints go; None: no checkpoints.
         callbacks: more Lightning callbacks.
     """
-    from study import clipping, losses, models, tasks, tracking
+    from study import tracking
     from study.conclusion import conclude
     from study.fitting import fit
+
+    task, module = assemble(config)
+    name = name or f"{config.task.name}-{config.model.name}-{config.seed}"
+    with tracking.run(config, name, list(overrides), parent, tags) as run:
+        started = time.monotonic()
+        fit(config, module, task, run, folder, callbacks)
+        return conclude(config, module, task, run, time.monotonic() - started)
+
+
+def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
+    """The data, and around a freshly drawn model all that trains it; this process set up for it."""
+    from study import clipping, losses, models, tasks
     from study.history import History
     from study.module import RecurrentModule
-    from study.seeding import seeded, set_up_torch
+    from study.seeding import seeded, set_up_process
 
-    set_up_torch(config.trainer.accelerator)
+    set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
     loss = losses.build(config.loss)
     with seeded(config.seed, "init"):
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
     history = History([n for n, p in model.named_parameters() if p.requires_grad], config.trainer.divergence)
     clip, budget = clipping.build(config.clip), config.trainer.max_updates
-    module = RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, budget)
-    name = name or f"{config.task.name}-{config.model.name}-{config.seed}"
-    with tracking.run(config, name, list(overrides), parent, tags) as run:
-        started = time.monotonic()
-        fit(config, module, task, run, folder, callbacks)
-        return conclude(config, module, task, run, time.monotonic() - started)
+    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, budget)
 
 
 @command

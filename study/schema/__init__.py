@@ -15,7 +15,8 @@ from study.errors import ConfigError, nearest
 from study.schema.base import Strict
 from study.schema.learning import BPTT, AnyClip, AnyLoss, AnyOptimizer
 from study.schema.model import AnyModel
-from study.schema.run import Data, Probe, Sweep, Tracking, Trainer
+from study.schema.probe import Probe
+from study.schema.run import Data, Sweep, Tracking, Trainer
 from study.schema.task import AnyTask
 
 
@@ -53,7 +54,8 @@ def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
         ConfigError: with one line for every offending key: the key, its value, what is allowed.
     """
     try:
-        raw = OmegaConf.to_container(OmegaConf.create(composed), resolve=True, throw_on_missing=True)
+        node = composed if isinstance(composed, DictConfig) else OmegaConf.create(dict(composed))
+        raw = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key or 'config'}: {error.msg}") from error
     try:

@@ -1,0 +1,43 @@
+"""What every test stands on: checked tensor shapes, one thread, configs composed as the command line does."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from jaxtyping import install_import_hook
+
+install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _plain_torch() -> Iterator[None]:
+    """One thread, float32 and a known random state for every test, whatever the one before did."""
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+    torch.manual_seed(0)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One MLflow store for the whole session: creating its tables takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture
+def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    """Compose and check a configuration from overrides; whatever is written lands in a folder of the test."""
+    from study.schema import validate
+
+    monkeypatch.chdir(tmp_path)
+
+    def configured(*overrides: str) -> object:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return validate(compose("train", [f"tracking.uri={store}", "trainer.progress_bar=false", *overrides]))
+
+    return configured
