@@ -24,6 +24,9 @@ from study.schema import Config
 
 BATCH = 1000  # values a log_batch call may hold
 
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""So that the UI opens its views of training runs, not those of language-model traces."""
+
 
 class Run:
     """One MLflow run being written.
@@ -75,7 +78,7 @@ def prepare(uri: str, slug: str) -> str:
         client = _client(uri)
         found = client.get_experiment_by_name(slug)
         if found is None:
-            return client.create_experiment(slug)
+            return client.create_experiment(slug, tags=TRAINING)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
     if found.lifecycle_stage != "active":

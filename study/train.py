@@ -34,7 +34,7 @@ def train(
     Args:
         config: checked; see `study.schema.validate`.
         overrides: what was typed to get it, kept beside it.
-        name: of the MLflow run; default task-model-seed.
+        name: of the MLflow run; default model-task-seed.
         parent: MLflow run id of the sweep.
         tags: more MLflow tags.
         folder: where checkpoints go; None: no checkpoints.
@@ -45,7 +45,7 @@ def train(
     from study.fitting import fit
 
     task, module = assemble(config)
-    name = name or f"{config.task.name}-{config.model.name}-{config.seed}"
+    name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
     with tracking.run(config, name, list(overrides), parent, tags) as run:
         started = time.monotonic()
         fit(config, module, task, run, folder, callbacks)
