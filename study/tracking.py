@@ -1,12 +1,9 @@
 """MLflow, and the only file that knows it: stores, runs, what of a run goes where."""
 
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
-from omegaconf import OmegaConf
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError
@@ -53,9 +49,12 @@ class Run:
         """Set the description shown at the top of the run's page."""
         self._client.set_tag(self.run_id, MLFLOW_RUN_NOTE, text)
 
-    def log_text(self, text: str, name: str) -> None:
-        """Keep a text as an artifact."""
-        self._client.log_text(self.run_id, text, name)
+    def log_texts(self, texts: Mapping[str, str], folder: str) -> None:
+        """Keep texts, by file name, in a folder of the run's artifacts."""
+        with tempfile.TemporaryDirectory() as temporary:
+            for name, text in texts.items():
+                Path(temporary, name).write_text(text, encoding="utf-8", errors="surrogateescape")
+            self._client.log_artifacts(self.run_id, temporary, folder)
 
     def log_table(self, table: pa.Table, name: str) -> None:
         """Keep a table as a Parquet artifact."""
@@ -87,17 +86,15 @@ def prepare(uri: str, slug: str) -> str:
 
 
 @contextmanager
-def run(
-    config: Config, name: str, overrides: list[str], parent: str | None = None, tags: Mapping[str, Any] | None = None
-) -> Iterator[Run]:
+def run(config: Config, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[Run]:
     """An MLflow run around a block; its status says truly how the block ended: FINISHED, FAILED or KILLED."""
     client = _client(config.tracking.uri)
     marks = {MLFLOW_RUN_NAME: name, **_describing(config), **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
-    info = client.create_run(prepare(config.tracking.uri, config.slug), tags={**marks, **(tags or {})}).info
+    info = client.create_run(prepare(config.tracking.uri, config.slug), tags={**marks, **tags}).info
     tracked = Run(client, info.run_id)
     status = "FAILED"
     try:
-        _log_definition(client, info.run_id, config, overrides)
+        client.log_batch(info.run_id, params=_parameters(config))
         yield tracked
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
@@ -142,21 +139,13 @@ def _describing(config: Config) -> dict[str, str]:
         "k2": k2,
         "clip": config.clip.name,
         "seed": config.seed,
-        "git_commit": _commit(),
     }
     return {key: str(value) for key, value in tags.items()}
 
 
-def _log_definition(client: MlflowClient, run_id: str, config: Config, overrides: list[str]) -> None:
-    """What the run is: flat parameters for the table; the config, overrides and package versions as files."""
-    plain = config.model_dump()
-    flat = [Param(key, str(value)) for key, value in _flatten(plain) if not key.startswith("sweep.")]
-    client.log_batch(run_id, params=flat)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "config.yaml").write_text(OmegaConf.to_yaml(plain))
-        Path(folder, "overrides.yaml").write_text(OmegaConf.to_yaml(overrides))
-        Path(folder, "packages.txt").write_text(_packages())
-        client.log_artifacts(run_id, folder, "definition")
+def _parameters(config: Config) -> list[Param]:
+    """The flattened configuration, for the table's columns; the plan of a sweep is not the run's."""
+    return [Param(key, str(value)) for key, value in _flatten(config.model_dump()) if not key.startswith("sweep.")]
 
 
 def _flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -165,20 +154,3 @@ def _flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-@lru_cache
-def _packages() -> str:
-    """Every installed package with its version, one a line."""
-    versions = {f"{package.metadata['Name']}=={package.version}" for package in distributions()}
-    return "\n".join(sorted(versions, key=str.lower)) + "\n"
-
-
-@lru_cache
-def _commit() -> str:
-    """The project's commit, with a `+` where files differ from it; `unknown` outside a checkout."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return described.stdout.strip() or "unknown"

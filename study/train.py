@@ -40,15 +40,18 @@ def train(
         folder: where checkpoints go; None: no checkpoints.
         callbacks: more Lightning callbacks.
     """
-    from study import tracking
+    from study import provenance, tracking
     from study.conclusion import conclude
     from study.fitting import fit
 
     task, module = assemble(config)
     name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
-    with tracking.run(config, name, list(overrides), parent, tags) as run:
+    marks = provenance.marks(task, module.model)
+    with tracking.run(config, name, {**marks, **(tags or {})}, parent) as run:
+        run.log_texts(provenance.definition(config, overrides), "definition")
         started = time.monotonic()
         fit(config, module, task, run, folder, callbacks)
+        run.tag({"weights_final": provenance.weights(module.model)})
         return conclude(config, module, task, run, time.monotonic() - started)
 
 
