@@ -4,12 +4,13 @@ import math
 from dataclasses import dataclass
 
 from study import tracking
-from study.diagnosis import Diagnosis, diagnose
+from study.diagnosis import Diagnosis, Training, diagnose
 from study.evaluation import Evaluation
-from study.history import TOTAL
+from study.history import APPLIED, TOTAL
 from study.module import RecurrentModule
-from study.probes.flow import Flow, gradient_flow
+from study.probes.flow import Flow, gradient_flow, reachable
 from study.schema import Config
+from study.schema.learning import NoClip
 from study.tasks import Split, Task
 
 
@@ -37,8 +38,9 @@ class Result:
         test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.measures.items() if k.endswith("/test"))
         return (
             f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}\n"
-            f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n"
-            f"Run {self.run_id} is in MLflow experiment {config.slug!r} ({config.tracking.uri}): type `make ui` to see it."
+            f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n{self.diagnosis.clipping_sentence}\n"
+            f"Run {self.run_id} is in MLflow experiment {config.slug!r} ({config.tracking.uri}): "
+            "type `make ui` to see it."
         )
 
 
@@ -47,14 +49,15 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     history = module.history
     measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
     flow = measure_flow(config, module, task)
-    diagnosis = diagnose(history.rows()[:, TOTAL], history.diverged, flow, config.task.horizon)
+    rows, clip = history.rows(), not isinstance(config.clip, NoClip)
+    training = Training(rows[:, TOTAL], rows[:, APPLIED], history.diverged, clip)
+    diagnosis = diagnose(training, flow, config.task.horizon)
     baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
     speed = {"run/seconds": seconds, "run/updates": len(history)}
     test = {key: value for key, value in measures.items() if key.endswith("/test")}
     run.log_points([(len(history), test | baseline | speed | (numbers(flow) if flow else {}))])
-    run.log_table(history.table(), "gradients.parquet")
-    run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict})
-    run.describe(diagnosis.sentence)
+    run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
+    run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     objective = measures[f"{task.primary}/val"]
     if history.diverged:
         objective = math.inf if task.direction == "minimize" else -math.inf
@@ -74,14 +77,15 @@ def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, flo
 
 
 def measure_flow(config: Config, module: RecurrentModule, task: Task) -> Flow | None:
-    """Gradient flow on the first validation batch."""
+    """Gradient flow on the first validation batch long enough for it, or on the longest."""
     plan = config.probe.flow
     if plan is None:
         return None
-    batch = next(task.batches("val").epoch(0))
-    return gradient_flow(module.model, module.loss, batch, plan.max_lag, plan.positions)
+    batch = max(task.batches("val").epoch(0), key=lambda batch: min(reachable(batch), plan.max_lag))
+    return gradient_flow(module.model, module.loss, batch, plan.max_lag, plan.samples)
 
 
 def numbers(flow: Flow) -> dict[str, float]:
     """The flow as scalars."""
-    return {"flow/decay": flow.decay, "flow/half_life": flow.half_life, "flow/horizon": float(flow.horizon)}
+    joint = flow.joint
+    return {"flow/decay": joint.decay, "flow/half_life": joint.half_life, "flow/horizon": float(joint.horizon)}

@@ -1,76 +1,169 @@
-"""From measures to a verdict, with the numbers that decided."""
+"""From measures to a verdict on the gradients, with the numbers that decided. Thresholds stand here and nowhere else.
+
+The question is always the one the task asks: of the gradient of a step's loss, what is left `horizon` steps before it?
+`conf/task` says how far back that is. The ratio phi_horizon / phi_0 (`study.probes.flow`, all layers jointly) decides:
+
+    below 1%                vanishing: the effective horizon ends before the task's
+    1% to 100               healthy
+    above 100               exploding
+
+where the ratio is further from a threshold than twice its standard error; else the evidence is thin: undecided.
+Before that come the facts of the training itself: it left the finite numbers, or its gradient norm rose within an
+update to 100 times its level: exploding, whatever the flow is in the end.
+"""
 
 import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float
 
-from study.probes.flow import Flow
+from study.probes.flow import REACHED, Flow, Profile
 
-Outcome = Literal["completed", "diverged", "failed"]
-Verdict = Literal["vanishing", "exploding", "healthy", "undecided"]
+Outcome = Literal["completed", "diverged"]
+Verdict = Literal["vanishing", "exploding", "healthy", "saturated", "chaotic", "undecided"]
+Clipping = Literal["none", "inactive", "guard", "frequent", "limiter"]
 
-VANISHED = 1e-3
-"""Less of the gradient than this left at the task's horizon is vanishing."""
+VANISHED = REACHED
+"""Less of the gradient than this left at the horizon is vanishing."""
+EXPLODED = 1 / REACHED
+"""More than this multiple of it is exploding."""
+CONFIDENCE = 2.0
+"""Standard errors a number must lie beyond a threshold."""
 SPIKE = 100.0
-"""A gradient norm above this multiple of the run's median is exploding."""
+"""A gradient norm above this multiple of its level, the median of the `LEVEL` updates before, is exploding."""
+LEVEL = 50
+RARE, MOST = 0.1, 0.5
+"""Clipping in at most this share of the updates guards against spikes; in more than that it sets the step's size."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the updates themselves tell.
+
+    Attributes:
+        norms: the gradient norm before clipping of every update.
+        applied: the same after it.
+        diverged: the update at which the run left the finite numbers, or None.
+        clip: whether there is a clip policy.
+    """
+
+    norms: Float[np.ndarray, " updates"]
+    applied: Float[np.ndarray, " updates"]
+    diverged: int | None
+    clip: bool
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What became of a run, and of its gradients.
+    """What became of a run, of its gradients, and what clipping did.
 
     Attributes:
         outcome: `completed` or `diverged`.
         verdict: of the gradients.
-        sentence: the same for a reader, with the numbers.
+        sentence: the same for a reader, with the numbers that decided.
+        clipping: what the clip policy was to this run.
+        clipping_sentence: the same for a reader.
     """
 
     outcome: Outcome
     verdict: Verdict
     sentence: str
+    clipping: Clipping
+    clipping_sentence: str
 
 
-def diagnose(norms: np.ndarray, diverged: int | None, flow: Flow | None, horizon: int) -> Diagnosis:
+def diagnose(training: Training, flow: Flow | None, horizon: int) -> Diagnosis:
     """Judge a run.
 
-    Exploding: the run diverged, or a gradient norm (before clipping) exceeded `SPIKE` times the median, or the flow
-    grows with the lag. Vanishing: less than `VANISHED` of the gradient is left at the task's horizon.
-
     Args:
-        norms: the gradient norm before clipping of every update.
-        diverged: the update at which the run left the finite numbers, or None.
+        training: see `Training`.
         flow: measured at the end of the run; None where it was not.
         horizon: the lag at which the task needs the past.
     """
-    if diverged is not None:
-        return Diagnosis("diverged", "exploding", _spike(norms) + f"; at update {diverged} the run diverged")
-    finite = norms[np.isfinite(norms)]
-    if len(finite) and finite.max() > SPIKE * np.median(finite):
-        return Diagnosis("completed", "exploding", _spike(norms))
-    if flow is None or not math.isfinite(flow.phi[0]):
-        return Diagnosis("completed", "undecided", "the gradient flow was not measured")
-    lag = min(horizon, len(flow.phi) - 1)
-    reach = flow.reach(lag)
-    sentence = (
-        f"the gradient {lag} steps back is {reach:.1e} of that at the loss; half-life {flow.half_life:.1f} steps, "
-        f"effective horizon {flow.horizon} steps"
-    )
+    outcome: Outcome = "completed" if training.diverged is None else "diverged"
+    verdict, sentence = _exploded_in_training(training) or _by_flow(flow, horizon)
+    return Diagnosis(outcome, verdict, sentence, *_clipping(training))
+
+
+def _exploded_in_training(training: Training) -> tuple[Verdict, str] | None:
+    """Exploding where the run diverged, or its gradient norm rose above `SPIKE` times its level."""
+    ratios = spikes(training.norms)
+    peak = f"; {_peak(training.norms, ratios)}" if ratios.any() else ""
+    if training.diverged is not None:
+        return "exploding", f"the run left the finite numbers at update {training.diverged}{peak}"
+    if (ratios > SPIKE).any():
+        return "exploding", f"in {(ratios > SPIKE).sum()} of {len(ratios)} updates the gradient norm leapt{peak}"
+    return None
+
+
+def _peak(norms: np.ndarray, ratios: np.ndarray) -> str:
+    """The worst leap of the gradient norm."""
+    worst = int(ratios.argmax())
+    return f"at update {worst + 1} it was {norms[worst]:.1e}, {ratios[worst]:.0f} times its level before"
+
+
+def spikes(norms: Float[np.ndarray, " updates"]) -> Float[np.ndarray, " updates"]:
+    """Every finite norm over its level: the median of the finite norms of the `LEVEL` updates before; else 0.
+
+    The level is a local one: norms that fall a hundredfold while a network learns are no spikes at the start.
+    """
+    finite = pd.Series(norms, dtype=float).where(np.isfinite(norms))
+    level = finite.rolling(LEVEL, min_periods=1).median().shift(1)
+    return (finite / level.where(level > 0)).fillna(0.0).to_numpy()
+
+
+def _by_flow(flow: Flow | None, horizon: int) -> tuple[Verdict, str]:
+    """Vanishing, exploding or healthy by what is left of the gradient at the horizon."""
+    if flow is None:
+        return "undecided", "the gradient flow was not measured"
+    if flow.nonfinite:
+        return "undecided", f"the gradient flow is not finite at {flow.nonfinite} of {flow.lags + 1} lags"
+    lag, joint = min(horizon, flow.lags), flow.joint
+    if np.isneginf(joint.log_phi[0]):
+        return "undecided", "the loss has no gradient at all"
+    sentence = _flow_sentence(joint, lag, horizon)
     if lag < horizon:
-        return Diagnosis("completed", "undecided", f"sequences are shorter than the horizon of {horizon}; {sentence}")
-    if flow.decay > 0 and reach > 1:
-        return Diagnosis("completed", "exploding", sentence)
-    return Diagnosis("completed", "vanishing" if reach < VANISHED else "healthy", sentence)
+        return "undecided", f"sequences are too short to ask {horizon} steps back: {sentence}"
+    return _by_ratio(joint.log_ratio(lag), CONFIDENCE * joint.log_ratio_error(lag), sentence)
 
 
-def _spike(norms: np.ndarray) -> str:
-    """The largest finite norm against the median."""
-    finite = np.where(np.isfinite(norms), norms, 0.0)
-    if not finite.any():
-        return "no update had a finite gradient"
-    peak, median = finite.argmax(), np.median(finite[finite > 0])
+def _by_ratio(log_ratio: float, margin: float, sentence: str) -> tuple[Verdict, str]:
+    """On which side of the thresholds the ratio lies, if it lies clearly there; no gradient left lies below all."""
+    if log_ratio == -math.inf:
+        return "vanishing", sentence
+    below, above = math.log(VANISHED) - log_ratio, log_ratio - math.log(EXPLODED)
+    if not (abs(below) > margin and abs(above) > margin):
+        return "undecided", f"too close to a threshold to tell: {sentence}"
+    return "vanishing" if below > 0 else "exploding" if above > 0 else "healthy", sentence
+
+
+def _flow_sentence(joint: Profile, lag: int, horizon: int) -> str:
+    """What a student reads."""
+    last = len(joint.log_norms) - 1
+    with np.errstate(over="ignore"):
+        ratio = np.exp(joint.log_ratio(lag))
+    trend = f"halves every {joint.half_life:.1f} steps" if joint.decay < 0 else f"grows {joint.decay:.2g} nats a step"
+    where = f"{lag} steps back" + (", the horizon of the task," if lag == horizon else "")
     return (
-        f"the gradient norm reached {finite[peak]:.1e} at update {peak + 1}, {finite[peak] / median:.0f} times its "
-        f"median {median:.1e}"
+        f"the gradient {where} is {ratio:.1e} of that at the loss; the effective horizon (1% left) is "
+        f"{'at least ' if joint.horizon == last else ''}{joint.horizon} steps, and further back the gradient {trend}"
     )
+
+
+def _clipping(training: Training) -> tuple[Clipping, str]:
+    """What clipping was to this run, by the share of updates in which it acted."""
+    if not training.clip:
+        return "none", "no clipping"
+    finite = np.isfinite(training.norms)
+    active = float((training.applied < training.norms)[finite].mean()) if finite.any() else 0.0
+    share = f"acted in {active:.1%} of the updates"
+    if active == 0:
+        return "inactive", "clipping never acted: the run is the same without it"
+    if active <= RARE:
+        return "guard", f"clipping {share}: a guard against rare spikes"
+    if active <= MOST:
+        return "frequent", f"clipping {share}: more than a guard, less than a rule"
+    return "limiter", f"clipping {share}: it sets the size of the step, much as a smaller learning rate would"

@@ -39,6 +39,19 @@ class Core(nn.Module, ABC):
     ) -> tuple[Float[Tensor, "time batch hidden"], State]:
         """Outputs of the last layer at every step, and the state after the last step."""
 
+    @abstractmethod
+    def step(self, layer: int, inputs: Float[Tensor, "batch features"], state: State) -> State:
+        """One step of one layer, without dropout: its new state, whose first part is what the layer above reads.
+
+        The same function as `forward`, opened up for the probes: the states a fused call returns are not on the way
+        its outputs came, so the gradient cannot be asked for there.
+
+        Args:
+            layer: from 0, the lowest.
+            inputs: what enters this layer.
+            state: of this layer alone, each part (batch, hidden).
+        """
+
 
 class RecurrentModel(nn.Module):
     """Encoder, recurrent core, head: tokens or features in, one vector of outputs a step out.

@@ -1,5 +1,6 @@
 """Elman's network: h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990, Finding structure in time)."""
 
+import torch
 from torch import Tensor, nn
 
 from study.models.contract import Core, State
@@ -24,3 +25,8 @@ class Elman(nn.RNN, Core):
         """See `Core`; the state is (h,)."""
         outputs, hidden = super().forward(inputs, None if state is None else state[0])
         return outputs, (hidden,)
+
+    def step(self, layer: int, inputs: Tensor, state: State) -> State:
+        """See `Core`."""
+        cell = torch.rnn_tanh_cell if self.nonlinearity == "tanh" else torch.rnn_relu_cell
+        return (cell(inputs, state[0], *self.all_weights[layer]),)

@@ -1,5 +1,6 @@
 """Gated recurrent unit: h_t = (1 - z_t) n_t + z_t h_{t-1} (Cho et al. 2014, arXiv 1406.1078, in torch's variant)."""
 
+import torch
 from torch import Tensor, nn
 
 from study.models.contract import Core, State
@@ -19,3 +20,7 @@ class GRU(nn.GRU, Core):
         """See `Core`; the state is (h,)."""
         outputs, hidden = super().forward(inputs, None if state is None else state[0])
         return outputs, (hidden,)
+
+    def step(self, layer: int, inputs: Tensor, state: State) -> State:
+        """See `Core`."""
+        return (torch.gru_cell(inputs, state[0], *self.all_weights[layer]),)

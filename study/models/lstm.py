@@ -6,6 +6,7 @@ update on (Jozefowicz et al. 2015).
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from study.models.contract import Core, State
 from study.models.initialisation import initialise_recurrent
@@ -32,3 +33,11 @@ class LSTM(nn.LSTM, Core):
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h, c)."""
         return super().forward(inputs, state)
+
+    def step(self, layer: int, inputs: Tensor, state: State) -> State:
+        """See `Core`; written out, so that on every device c is on the way to h."""
+        w_ih, w_hh, b_ih, b_hh = self.all_weights[layer]
+        gates = functional.linear(inputs, w_ih, b_ih) + functional.linear(state[0], w_hh, b_hh)
+        i, f, g, o = gates.chunk(4, -1)
+        c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c

@@ -1,11 +1,14 @@
-r"""Gradient flow: how much of the gradient of one step's loss is left k steps before it.
+r"""Gradient flow: how much of the gradient of one step's loss is left k steps before it, layer by layer.
 
-phi_k = mean over the batch of || d loss_s / d state_{s-k} ||_2, lag k = 0..K, the loss taken at ONE position s, the
-state being h, or (h, c) together, of all layers. By the chain rule d loss_s / d state_{s-k} is d loss_s / d state_s
-times the k Jacobians between, so it shrinks or grows exponentially with the lag (Hochreiter 1991; Bengio, Simard &
-Frasconi 1994; Pascanu, Mikolov & Bengio 2013, eq. 5). The sum over later losses would hide the lag.
+    phi_k^l = mean over samples of || d loss_s / d x_{s-k}^l ||_2,   lag k = 0..K,
 
-Units: loss per unit of state; the decay rate is in nats a step.
+the loss taken at ONE position s, x^l being the state (h) or (h, c) of layer l; a sample is one position of one
+sequence. The derivative counts every path, as BPTT does: from c to the h of the same step, up the layers, and along
+time; so at lag 0 every layer has one. By the chain rule it is a product of k Jacobians, so it shrinks or grows
+exponentially with the lag (Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013, eq. 5). A
+loss summed over later steps would hide the lag: that is why s is one position.
+
+Units: loss per unit of state; rates in nats a step.
 """
 
 import math
@@ -14,109 +17,185 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from study.losses import Loss
 from study.models import RecurrentModel, State
+from study.probes.path import backpropagate, evaluating, unroll
 from study.tasks.contract import Batch
 
 FROM = 20
-"""Decay is fitted from this lag on where the length allows: the first lags are not yet exponential."""
+"""Decay is fitted from this lag on (from half of the lags on where that is nearer): the first are not exponential."""
+REACHED = 0.01
+"""The effective horizon is the largest lag that keeps this share of the gradient at lag 0."""
 
 
 @dataclass(frozen=True)
-class Flow:
-    """phi by lag, and what it says.
+class Profile:
+    """Norms by lag, of one layer or of all of them jointly, and what they say.
 
     Attributes:
-        log_norms: log || d loss_s / d state_{s-k} || for every lag k and sample, (lags, samples), in nats.
+        log_norms: in nats; -inf where a gradient is exactly zero, inf or NaN where it is not finite.
     """
 
     log_norms: Float[np.ndarray, "lags samples"]
 
     @property
-    def phi(self) -> Float[np.ndarray, " lags"]:
-        """phi_k, the mean over samples of the norm."""
-        return np.exp(self.log_norms).mean(1)
-
-    def reach(self, lag: int) -> float:
-        """phi_lag / phi_0: what is left of the gradient `lag` steps back (the last lag measured, if nearer)."""
-        return float(self.phi[min(lag, len(self.phi) - 1)] / self.phi[0])
+    def log_phi(self) -> Float[np.ndarray, " lags"]:
+        """The logarithm of phi_k, the mean of the norms (not of their logs)."""
+        return np.logaddexp.reduce(self.log_norms, axis=1) - math.log(self.log_norms.shape[1])
 
     @property
     def horizon(self) -> int:
-        """The effective horizon: the largest lag with phi_k >= 1% of phi_0."""
-        return int(np.flatnonzero(self.phi >= 0.01 * self.phi[0]).max(initial=0))
+        """The effective horizon, in steps; the largest lag measured where the gradient reaches that far."""
+        return int(np.flatnonzero(self.log_phi >= self.log_phi[0] + math.log(REACHED)).max(initial=0))
+
+    def log_ratio(self, lag: int) -> float:
+        """log(phi_lag / phi_0): what is left of the gradient `lag` steps back."""
+        return float(self.log_phi[lag] - self.log_phi[0])
+
+    def log_ratio_error(self, lag: int) -> float:
+        """Standard error of `log_ratio` over samples, by the delta method; NaN for one sample, or for none left."""
+        if np.isneginf(self.log_phi[[lag, 0]]).any():
+            return math.nan
+        shares = np.exp(self.log_norms[[lag, 0]] - self.log_phi[[lag, 0], None])
+        return _standard_error(shares[0] - shares[1])
 
     @property
     def decay(self) -> float:
-        """beta: slope of the mean log norm against the lag, in nats a step; from lag 20 on where there are 10 more.
+        """The slope beta of the mean log norm against the lag, nats a step; the log of the mean is biased up (Jensen).
 
-        The log of the mean would be biased up (Jensen). Lags at which the gradient is exactly zero are left out;
-        with fewer than two others it is -inf.
+        Samples whose gradient is exactly zero at a fitted lag are left out; -inf if that leaves none.
         """
-        means = self.log_norms.mean(1)
-        lags = np.arange(len(means))
-        fit = np.isfinite(means) & (lags >= (FROM if len(means) > FROM + 10 else 1))
-        if fit.sum() < 2:
-            return -math.inf
-        return float(np.polyfit(lags[fit], means[fit], 1)[0])
+        slopes = self._slopes()
+        return float(slopes.mean()) if len(slopes) else -math.inf
+
+    @property
+    def decay_error(self) -> float:
+        """Standard error of `decay` over samples (lags are no independent points); NaN for a single sample."""
+        return _standard_error(self._slopes())
 
     @property
     def half_life(self) -> float:
-        """ln 2 / -beta steps; inf where the gradient does not shrink."""
+        """Steps in which the gradient halves, ln 2 / -beta; inf where it does not shrink."""
         return math.log(2) / -self.decay if self.decay < 0 else math.inf
 
+    def _slopes(self) -> Float[np.ndarray, " samples"]:
+        """The least-squares slope of every sample; their mean is the slope of the mean."""
+        last = len(self.log_norms) - 1
+        lags = np.arange(min(FROM, last // 2), last + 1)
+        fitted = self.log_norms[lags][:, ~np.isneginf(self.log_norms[lags]).any(0)]
+        centred = lags - lags.mean()
+        return centred @ fitted / (centred @ centred)
 
-def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int, positions: int) -> Flow:
+
+@dataclass(frozen=True)
+class Flow:
+    """Gradient norms by lag, layer, part of the state (h or h, c) and sample.
+
+    Attributes:
+        log_norms: log || d loss_s / d (part of x_{s-k}^l) ||, in nats.
+    """
+
+    log_norms: Float[np.ndarray, "lags layers parts samples"]
+
+    @property
+    def joint(self) -> Profile:
+        """Of all layers and parts: the norm of all their gradients together."""
+        lags, layers, parts, samples = self.log_norms.shape
+        return Profile(_together(self.log_norms.reshape(lags, layers * parts, samples)))
+
+    def layer(self, layer: int) -> Profile:
+        """Of one layer, its parts together."""
+        return Profile(_together(self.log_norms[:, layer]))
+
+    @property
+    def nonfinite(self) -> int:
+        """Lags at which some gradient is inf or NaN."""
+        return int((np.isnan(self.log_norms) | np.isposinf(self.log_norms)).any((1, 2, 3)).sum())
+
+    @property
+    def lags(self) -> int:
+        """The largest lag, K."""
+        return len(self.log_norms) - 1
+
+
+def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int, samples: int) -> Flow:
     """Measure the flow on one batch; parameters, their gradients and the random state stay as they are.
 
-    The core is stepped one step at a time, so that every state on the way is a tensor autograd can be asked about
-    (the outputs of a fused call are not on its recurrent path).
-
     Args:
-        model: in training or evaluation mode; measured in evaluation mode.
-        loss: taken at single positions.
-        batch: sequences that are real up to every position used; shorter ones are left out.
-        max_lag: K, if the sequences are that long.
-        positions: how many positions s, evenly spaced over the last half of what K leaves, are pooled as samples.
+        model: measured without dropout, whatever its mode.
+        loss: taken at single positions, undivided.
+        batch: sequences from a zero state on.
+        max_lag: K, where at least half of the sequences are longer than that.
+        samples: how many to pool, at least, where the batch is long enough: all its sequences, each at as many
+            positions as that takes, evenly spaced over what K leaves.
     """
-    length = batch.longest
-    lags = min(max_lag, length - 1)
-    places = np.unique(np.linspace(lags, length - 1, positions).round().astype(int))
-    training = model.training
-    model.eval()
-    try:
-        samples = [_log_norms(model, loss, batch, int(place), lags) for place in places]
-    finally:
-        model.train(training)
-    return Flow(np.concatenate(samples, axis=1))
+    lags = min(max_lag, reachable(batch))
+    positions = np.linspace(batch.longest - 1, lags, -(-samples // batch.targets.shape[1]))
+    with evaluating(model):
+        windows = _windows(model, batch, np.unique(positions.round().astype(int)).tolist(), lags)
+        log_norms = _log_norms(model, loss, windows)
+    return Flow(log_norms.view(lags + 1, model.core.num_layers, -1, log_norms.shape[-1]).cpu().numpy())
 
 
-def _log_norms(model: RecurrentModel, loss: Loss, batch: Batch, place: int, lags: int) -> np.ndarray:
-    """log norms at one position s = `place`, (lags + 1, samples); the sum of all samples' losses is differentiated."""
-    states = _states(model, batch, place, lags)
-    step = batch.between(place, place + 1)
-    outputs = model.decode(states[-1][0][-1:])
-    total = loss.total(outputs, step.targets, step.mask)
-    gradients = torch.autograd.grad(total, [part for state in states for part in state], allow_unused=True)
-    parts = len(states[0])
-    squares = torch.stack(
-        [
-            sum(g.double().square().sum((0, 2)) for g in gradients[i : i + parts] if g is not None)
-            for i in range(0, len(gradients), parts)
-        ]
-    )
-    real = slice(None) if step.mask is None else step.mask[0]
-    with np.errstate(divide="ignore"):
-        return 0.5 * np.log(squares[:, real].flip(0).cpu().numpy())
+def reachable(batch: Batch) -> int:
+    """The largest lag that half of the sequences of a batch are long enough for."""
+    if batch.mask is None:
+        return batch.longest - 1
+    return int(batch.mask.sum(0).median()) - 1
 
 
-def _states(model: RecurrentModel, batch: Batch, place: int, lags: int) -> list[State]:
-    """The states after steps place - lags .. place, all on one graph."""
-    with torch.no_grad():
-        encoded = model.encode(batch.inputs[: place + 1])
-        _, state = model.core(encoded[: place - lags + 1])
-    states = [tuple(part.detach().requires_grad_() for part in state)]
-    for t in range(place - lags + 1, place + 1):
-        states.append(model.core(encoded[t : t + 1], states[-1])[1])
-    return states
+@dataclass(frozen=True)
+class _Windows:
+    """All positions of all sequences side by side, as one batch of samples, each ending where its loss is taken."""
+
+    encoded: Float[Tensor, "time samples features"]
+    entry: State
+    last: Batch
+
+
+@torch.no_grad()
+def _windows(model: RecurrentModel, batch: Batch, positions: list[int], lags: int) -> _Windows:
+    """The last `lags` + 1 steps up to every position, and the states before them."""
+    encoded = model.encode(batch.inputs)
+    state, at = zero_state(model, encoded), 0
+    entries = []
+    for position in positions:
+        if position - lags > at:
+            _, state = model.core(encoded[at : position - lags], state)
+        at = position - lags
+        entries.append(state)
+    entry = tuple(torch.cat(parts, 1) for parts in zip(*entries, strict=True))
+    stretches = torch.cat([encoded[p - lags : p + 1] for p in positions], 1)
+    last = Batch(*(None if x is None else torch.cat([x[p : p + 1] for p in positions], 1) for x in batch))  # type: ignore[arg-type]
+    if last.mask is None:
+        return _Windows(stretches, entry, last)
+    real = last.mask[0]
+    kept = Batch(last.inputs[:, real], last.targets[:, real])
+    return _Windows(stretches[:, real], tuple(part[:, real] for part in entry), kept)
+
+
+def zero_state(model: RecurrentModel, encoded: Float[Tensor, "time batch features"]) -> State:
+    """The state a core takes None for."""
+    return tuple(torch.zeros_like(part) for part in model.core(encoded[:1])[1])
+
+
+def _log_norms(model: RecurrentModel, loss: Loss, windows: _Windows) -> Float[Tensor, "lags states samples"]:
+    """One forward and one backward pass over all samples: samples do not mix, so the sum of their losses does."""
+    segments = unroll(model.core, windows.encoded, windows.entry)
+    hidden = segments[-1].outputs[-1].detach()[None].requires_grad_()
+    total = loss.total(model.decode(hidden), windows.last.targets, None)
+    (own,) = torch.autograd.grad(total, hidden)
+    earlier = own.new_zeros(len(windows.encoded) - 1, *own.shape[1:])
+    return backpropagate(segments, torch.cat([earlier, own])).flip(0)
+
+
+def _together(log_norms: Float[np.ndarray, "lags parts samples"]) -> Float[np.ndarray, "lags samples"]:
+    """The logarithm of the root of the sum of the squares of the parts."""
+    return 0.5 * np.logaddexp.reduce(2 * log_norms, axis=1)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    """Of the mean; NaN for fewer than two values."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan

@@ -1,0 +1,191 @@
+"""Gradient flow against closed forms of a linear network, and against full Jacobians in float64."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from study import losses, models
+from study.models import Core, Inputs, RecurrentModel, State
+from study.probes.flow import Flow, Profile, gradient_flow, reachable
+from study.probes.path import step
+from study.schema import learning, model
+from study.tasks.contract import Batch
+from tests.linear import Linear, orthogonal
+
+MSE = losses.build(learning.MSE(name="mse", over_time="mean"))
+
+
+def batch(time: int, width: int, features: int, dtype: torch.dtype = torch.float64) -> Batch:
+    draws = torch.Generator().manual_seed(1)
+    inputs = torch.randn(time, width, features, generator=draws, dtype=dtype)
+    return Batch(inputs, torch.randn(time, width, 1, generator=draws, dtype=dtype))
+
+
+def linear(weight: torch.Tensor) -> RecurrentModel:
+    return RecurrentModel(Inputs(3, tokens=False), Linear(weight, 3), 1).to(weight.dtype)
+
+
+def config(name: str, layers: int, **changes: Any) -> model.Recurrent:
+    values = {"name": name, "hidden_size": 5, "num_layers": layers, "dropout": 0.0, "recurrent_init": "uniform"}
+    extra = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}[name]
+    return TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.5, **extra, **changes})
+
+
+def build(name: str, layers: int) -> RecurrentModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return models.build(config(name, layers), Inputs(3, tokens=False), 1).double()
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.9, 1.0, 1.1])
+def test_a_scaled_orthogonal_linear_network_has_exactly_the_flow_rho_to_the_k(rho: float) -> None:
+    flow = gradient_flow(linear(rho * orthogonal(6)), MSE, batch(80, 4, 3), 60, 8).joint
+    ratios = [flow.log_ratio(lag) for lag in range(61)]
+    np.testing.assert_allclose(ratios, np.arange(61) * math.log(rho), atol=1e-9)
+    assert flow.decay == pytest.approx(math.log(rho), abs=1e-9)
+    assert flow.decay_error < 1e-9
+    if rho < 1:
+        assert flow.half_life == pytest.approx(math.log(2) / -math.log(rho))
+        assert flow.horizon == min(60, math.floor(math.log(0.01) / math.log(rho)))
+
+
+def test_a_non_normal_linear_network_grows_before_it_shrinks_as_its_powers_do() -> None:
+    weight = torch.tensor([[0.5, 8.0], [0.0, 0.5]], dtype=torch.float64)
+    network, readout = linear(weight), torch.tensor([1.0, 0.0], dtype=torch.float64)
+    network.head.weight.data[0] = readout
+    flow = gradient_flow(network, MSE, batch(50, 1, 3), 40, 1).joint
+    powers = [(torch.linalg.matrix_power(weight.T, k) @ readout).norm().log().item() for k in range(41)]
+    np.testing.assert_allclose(flow.log_norms[:, 0] - flow.log_norms[0, 0], np.array(powers) - powers[0], atol=1e-9)
+    assert flow.log_ratio(1) > 0 > flow.log_ratio(40)
+
+
+@pytest.mark.parametrize(
+    ("rho", "dtype"), [(1e-5 / 2, torch.float64), (1e-3, torch.float32), (1e3, torch.float32), (1e6, torch.float64)]
+)
+def test_gradients_beyond_the_range_of_floats_keep_their_size(rho: float, dtype: torch.dtype) -> None:
+    weight = rho * orthogonal(4)
+    network = linear(weight).to(dtype)
+    data = batch(61, 2, 3, dtype)
+    quiet = Batch(torch.zeros_like(data.inputs), data.targets)
+    flow = gradient_flow(network, MSE, quiet, 60, 2).joint
+    assert flow.log_ratio(60) == pytest.approx(60 * math.log(rho), rel=1e-5)
+    assert flow.decay == pytest.approx(math.log(rho), rel=1e-5)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_the_flow_is_the_full_jacobian_of_the_loss_in_the_state_of_every_layer_and_step(name: str, layers: int) -> None:
+    network, data, lags = build(name, layers), batch(13, 2, 3), 12
+    flow = gradient_flow(network, MSE, data, lags, 2)
+    nudges = torch.zeros(13, layers, len(zero(network.core, data)), 2, 5, dtype=torch.float64)
+    jacobian = torch.func.jacrev(lambda nudges: slow_loss(name, network, data, nudges))(nudges)
+    own = torch.stack([jacobian[sample, ..., sample, :] for sample in range(2)], -2)
+    np.testing.assert_allclose(flow.log_norms, own.norm(dim=-1).log().flip(0).detach().numpy(), rtol=1e-9, atol=1e-9)
+
+
+def slow_loss(name: str, network: RecurrentModel, data: Batch, nudges: torch.Tensor) -> torch.Tensor:
+    """The last step's loss of every sequence; to the state (step, layer, part) a nudge is added as it is made."""
+    states = [list(torch.zeros_like(layer)) for layer in nudges[0]]
+    weights = dict(network.core.named_parameters())
+    for t, inputs in enumerate(data.inputs):
+        outputs = inputs
+        for layer, state in enumerate(states):
+            w, u, b, d = (weights[f"{kind}_l{layer}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+            states[layer] = CELLS[name](outputs @ w.T + b, state[0] @ u.T + d, state, nudges[t, layer])
+            outputs = states[layer][0]
+    return MSE.per_step(network.decode(outputs[None]), data.targets[-1:])[0]
+
+
+def elman(x: torch.Tensor, h: torch.Tensor, state: list[torch.Tensor], nudge: torch.Tensor) -> list[torch.Tensor]:
+    return [torch.tanh(x + h) + nudge[0]]
+
+
+def lstm(x: torch.Tensor, h: torch.Tensor, state: list[torch.Tensor], nudge: torch.Tensor) -> list[torch.Tensor]:
+    i, f, g, o = (x + h).chunk(4, -1)
+    c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh() + nudge[1]
+    return [o.sigmoid() * c.tanh() + nudge[0], c]
+
+
+def gru(x: torch.Tensor, h: torch.Tensor, state: list[torch.Tensor], nudge: torch.Tensor) -> list[torch.Tensor]:
+    (xr, xz, xn), (hr, hz, hn) = x.chunk(3, -1), h.chunk(3, -1)
+    z = (xz + hz).sigmoid()
+    return [(1 - z) * torch.tanh(xn + (xr + hr).sigmoid() * hn) + z * state[0] + nudge[0]]
+
+
+CELLS = {"elman": elman, "lstm": lstm, "gru": gru}
+
+
+def zero(core: Core, data: Batch) -> State:
+    return tuple(torch.zeros_like(part) for part in core(data.inputs[:1])[1])
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_stepping_layer_by_layer_is_the_fused_call(name: str, layers: int) -> None:
+    core, data = build(name, layers).core, batch(7, 2, 3)
+    outputs, after = core(data.inputs)
+    state = [part[layer] for layer in range(layers) for part in zero(core, data)]
+    for t, inputs in enumerate(data.inputs):
+        state = step(core, inputs, state)
+        torch.testing.assert_close(state[-len(after)], outputs[t])
+    for i, part in enumerate(after):
+        torch.testing.assert_close(torch.stack(state[i :: len(after)]), part)
+
+
+def test_padding_takes_no_part() -> None:
+    network, data = build("gru", 1), batch(12, 3, 3)
+    mask = torch.arange(12)[:, None] < torch.tensor([12, 8, 12])
+    noise = Batch(torch.where(mask[..., None], data.inputs, 1e9), data.targets, mask)
+    assert reachable(noise) == 11
+    flow = gradient_flow(network, MSE, noise, 7, 15)
+    alone = gradient_flow(network, MSE, Batch(data.inputs[:, :1], data.targets[:, :1]), 7, 5)
+    assert flow.log_norms.shape[-1] == 5 + 1 + 5
+    np.testing.assert_allclose(flow.log_norms[..., 0], alone.log_norms[..., 0])
+
+
+def test_a_dead_relu_network_has_no_gradient_left_and_says_so() -> None:
+    network = models.build(config("elman", 1, activation="relu"), Inputs(3, tokens=False), 1).double()
+    nn.init.constant_(network.core.get_parameter("bias_ih_l0"), -100.0)
+    flow = gradient_flow(network, MSE, batch(40, 2, 3), 30, 2).joint
+    assert flow.log_ratio(1) == -math.inf
+    assert flow.decay == -math.inf
+    assert flow.horizon == flow.half_life == 0
+
+
+def test_what_is_not_finite_is_counted_and_located() -> None:
+    network = linear(orthogonal(4))
+    data = batch(20, 2, 3)
+    data.inputs[:] = 0.0
+    with torch.no_grad():
+        network.core.get_parameter("weight")[0, 0] = math.nan
+    flow = gradient_flow(network, MSE, data, 10, 2)
+    assert flow.nonfinite == 11
+    broken = np.zeros((11, 1, 1, 2))
+    broken[7, 0, 0, 1] = math.inf
+    assert Flow(broken).nonfinite == 1
+
+
+def test_the_error_of_the_decay_is_that_of_the_mean_of_the_samples_slopes() -> None:
+    slopes = np.array([-0.1, -0.2, -0.4])
+    profile = Profile(np.arange(50)[:, None] * slopes)
+    assert profile.decay == pytest.approx(slopes.mean())
+    assert profile.decay_error == pytest.approx(slopes.std(ddof=1) / math.sqrt(3))
+    assert math.isnan(Profile(np.zeros((50, 1))).decay_error)
+
+
+def test_the_decay_leaves_out_the_lags_that_are_not_yet_exponential() -> None:
+    lags = np.arange(61)
+    assert Profile((-0.1 * lags + np.where(lags < 20, 5.0, 0.0))[:, None]).decay == pytest.approx(-0.1)
+    assert Profile((-0.1 * lags[:11] + np.where(lags[:11] < 5, 5.0, 0.0))[:, None]).decay == pytest.approx(-0.1)
+
+
+def test_the_error_of_the_ratio_is_the_spread_over_repeated_draws() -> None:
+    draws = np.random.default_rng(0)
+    profiles = [Profile(draws.normal([[0.0], [-2.0]], 0.3, (2, 200))) for _ in range(300)]
+    spread = np.std([profile.log_ratio(1) for profile in profiles])
+    assert np.mean([profile.log_ratio_error(1) for profile in profiles]) == pytest.approx(spread, rel=0.1)
