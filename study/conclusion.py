@@ -22,7 +22,8 @@ class Result:
         run_id: of MLflow.
         updates: made, up to the divergence if there was one.
         seconds: of training, validation included.
-        measures: `loss` and the task's measures, by `<name>/val` and `<name>/test`.
+        measures: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (naive, on the
+            test split), and the gradient flow's scalars.
         objective: the task's primary measure on validation; the worst value there is for a diverged run.
     """
 
@@ -55,13 +56,14 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
     speed = {"run/seconds": seconds, "run/updates": len(history)}
     test = {key: value for key, value in measures.items() if key.endswith("/test")}
-    run.log_points([(len(history), test | baseline | speed | (numbers(flow) if flow else {}))])
+    final = test | baseline | speed | (numbers(flow) if flow else {})
+    run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     objective = measures[f"{task.primary}/val"]
     if history.diverged:
         objective = math.inf if task.direction == "minimize" else -math.inf
-    return Result(run.run_id, diagnosis, len(history), seconds, measures, objective)
+    return Result(run.run_id, diagnosis, len(history), seconds, measures | final, objective)
 
 
 SPLITS: tuple[Split, ...] = ("val", "test")

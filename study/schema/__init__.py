@@ -5,7 +5,7 @@ comments) stand in `conf/`, so no default is written twice.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -47,8 +47,24 @@ class Config(Strict):
         return self
 
 
+class Sweeping(Strict):
+    """What is one for all runs of a sweep."""
+
+    slug: str
+    tracking: Tracking
+    sweep: Sweep
+
+
+Checked = TypeVar("Checked", Config, Sweeping)
+
+
 def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
-    """Check a composed configuration and return it typed.
+    """Check the composed configuration of a run and return it typed; see `check`."""
+    return check(composed, Config)
+
+
+def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Checked:
+    """Check a composed configuration, or its part that `kind` is about, and return it typed.
 
     Raises:
         ConfigError: with one line for every offending key: the key, its value, what is allowed.
@@ -59,7 +75,7 @@ def validate(composed: DictConfig | Mapping[str, Any]) -> Config:
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key or 'config'}: {error.msg}") from error
     try:
-        return Config.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(raw, item) for item in error.errors())) from error
 

@@ -1,0 +1,86 @@
+"""`hydra/launcher=local`: every job a process of its own on this machine; the death of one leaves the others alone."""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import get_context, parent_process
+from multiprocessing.context import SpawnProcess
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+
+class LocalLauncher(Launcher):
+    """Starts all jobs at once; how many are sensible is the sweeper's business."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives."""
+        self.job = (hydra_context, config, task_function)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run jobs to their ends; what they return stays with them.
+
+        Raises:
+            KeyboardInterrupt: when all have ended, if there was a Ctrl-C; each is passed on to every job.
+        """
+        spawn, interrupted = get_context("spawn"), False
+        jobs = [
+            spawn.Process(target=work, args=(number, list(overrides), *self.job))
+            for number, overrides in enumerate(job_overrides, initial_job_idx)
+        ]
+        for job in jobs:
+            job.start()
+        while any(job.is_alive() for job in jobs):
+            try:
+                for job in jobs:
+                    job.join()
+            except KeyboardInterrupt:
+                interrupted = True
+                _interrupt(jobs)
+        if interrupted:
+            raise KeyboardInterrupt
+        return []
+
+
+def work(number: int, overrides: list[str], context: HydraContext, config: DictConfig, task: TaskFunction) -> None:
+    """One job in its own process, in a process group of its own: it hears of a Ctrl-C from its parent alone."""
+    os.setpgrp()
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    setup_globals()
+    Plugins.instance()  # finds the plugins, which put their configs into Hydra's store
+    composed = context.config_loader.load_sweep_config(config, overrides)
+    with open_dict(composed):
+        composed.hydra.job.id, composed.hydra.job.num = str(number), number
+    HydraConfig.instance().set_config(composed)
+    with suppress(KeyboardInterrupt):
+        run_job(task, composed, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value  # noqa: B018 (raises)
+
+
+def _interrupt(jobs: list[SpawnProcess]) -> None:
+    for job in jobs:
+        with suppress(ProcessLookupError):
+            if job.pid is not None and job.is_alive():
+                os.kill(job.pid, signal.SIGINT)
+
+
+def _follow_parent() -> None:
+    """When the parent is gone nobody watches: interrupt, so that runs end cleanly and can be made again."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher",
+    name="local",
+    node={"_target_": f"{__name__}.{LocalLauncher.__name__}"},
+    provider="study",
+)

@@ -1,0 +1,260 @@
+"""The plan of a sweep: its arms and cells, every arm composed and checked before anything runs. No torch here."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Literal
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from study import schema
+from study.command import explain
+from study.errors import ConfigError, nearest
+from study.schema import Config, Sweep, validate
+from study.sweep.vocabulary import Dimension, Grid, dimension, grids, space, spelled
+
+Phase = Literal["grid", "search", "confirm"]
+
+SEARCH_SEED = 1000
+"""Search trials have a seed of their own, so that `sweep.seeds` are fresh when the winners are confirmed."""
+
+FIXED = ("slug", "experiment", "sweep", "tracking", "data")
+"""One for the whole sweep."""
+
+QUIET = ["trainer.progress_bar=false"]
+"""What a run is told in a sweep, whose own display stands in."""
+
+
+class Composer:
+    """Composes the configuration of one trial as Hydra would for these overrides alone."""
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig):
+        self._loader, self._master = loader, master
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The composed, not yet validated configuration, without Hydra's own node."""
+        try:
+            composed = self._loader.load_sweep_config(self._master, [*overrides, *QUIET])
+        except HydraException as error:
+            raise ConfigError(explain(error)) from error
+        with open_dict(composed):
+            del composed["hydra"]
+        return composed
+
+    def parse(self, arguments: Sequence[str]) -> list[Override]:
+        """Overrides as they were typed; `glob(*)` knows the options of its group."""
+        return OverridesParser.create(config_loader=self._loader).parse_overrides(list(arguments))
+
+    def groups(self) -> set[str]:
+        """Names of the config groups."""
+        return set(self._loader.list_groups(""))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One thing compared.
+
+    Attributes:
+        values: what sets it apart, key -> value as on a command line.
+        digest: of its whole configuration but the seed: the same digest, the same arm, whatever its files are called.
+        config: as checked.
+    """
+
+    values: Mapping[str, str]
+    digest: str
+    config: Config
+
+    @property
+    def label(self) -> str:
+        """All its values."""
+        return " ".join(f"{key}={value}" for key, value in self.values.items())
+
+    def name(self, keys: Sequence[str]) -> str:
+        """Its values of some keys, for a screen: a group's option alone, a value with the last part of its key."""
+        parts = [(key.rpartition(".")[2], self.values[key], "." in key) for key in keys if key in self.values]
+        named = [f"{last}={value}" if dotted else value for last, value, dotted in parts]
+        return " ".join(named) or f"{self.config.model.name} {self.config.task.name}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the plan: an arm with a seed, or the `number`-th trial of an arm's search.
+
+    A confirmation's `number` is that of the trial which won the search.
+    """
+
+    arm: str
+    phase: Phase
+    seed: int
+    number: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its name in the study: no two trials that count may share it."""
+        return f"{self.arm}/{self.phase}/{self.seed}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run.
+
+    Attributes:
+        fixed: overrides of every trial, as typed.
+        arms: by digest.
+        search: tuned keys; empty: a grid.
+        trials: of the search, for every arm.
+        seeds: every arm's.
+    """
+
+    fixed: list[str]
+    arms: dict[str, Arm]
+    search: dict[str, Dimension]
+    trials: int
+    seeds: list[int]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Arms by digest -> what to call each on a screen: only the values in which they differ."""
+        listed = [arm.values for arm in self.arms.values()]
+        found = {key: {values.get(key) for values in listed} for own in listed for key in own}
+        differing = [key for key, values in found.items() if len(values) > 1]
+        return {digest: arm.name(differing) for digest, arm in self.arms.items()}
+
+    def cells(self) -> Iterator[Cell]:
+        """The cells known from the start: all of a grid, the search trials of a search, arms taking turns."""
+        if self.search:
+            yield from (Cell(arm, "search", SEARCH_SEED, n) for n in range(self.trials) for arm in self.arms)
+        else:
+            yield from (Cell(arm, "grid", seed) for seed in self.seeds for arm in self.arms)
+
+    def confirmation(self, arm: str, winner: int) -> Iterator[Cell]:
+        """The winner of an arm's search once on every seed."""
+        yield from (Cell(arm, "confirm", seed, winner) for seed in self.seeds)
+
+    def __contains__(self, cell: Cell) -> bool:
+        """Whether this plan, which may be a part of the study, asks for a cell."""
+        wanted = cell.number < self.trials if cell.phase == "search" else cell.seed in self.seeds
+        return cell.arm in self.arms and wanted and (cell.phase == "grid") != bool(self.search)
+
+    def __len__(self) -> int:
+        """Runs in all."""
+        return len(self.arms) * (len(self.seeds) + (self.trials if self.search else 0))
+
+    def describe(self) -> str:
+        """The plan for a reader, as YAML."""
+        search = {key: asdict(dimension) for key, dimension in self.search.items()}
+        arms = [dict(arm.values) for arm in self.arms.values()]
+        return OmegaConf.to_yaml(
+            {"fixed": self.fixed, "arms": arms, "search": search, "trials": self.trials, "seeds": self.seeds}
+        )
+
+    def overrides(self, cell: Cell) -> list[str]:
+        """All overrides of a cell but the searched ones."""
+        arm = [f"{key}={value}" for key, value in self.arms[cell.arm].values.items()]
+        return [*self.fixed, *arm, f"seed={cell.seed}"]
+
+
+def draw_up(sweep: Sweep, arguments: Sequence[str], composer: Composer) -> Plan:
+    """Make the plan of an experiment's `sweep` section and what was typed; the command line wins.
+
+    Raises:
+        ConfigError: naming the arm and the key, if any arm or any end of the search space cannot be used.
+    """
+    tables, search, seeds, fixed = grids(sweep.arms), space(sweep.search), list(sweep.seeds), []
+    for key in {key for grid in tables for key in grid} | set(search):
+        _refuse_to_sweep(key, seeds_too=True)
+    for override in composer.parse(arguments):
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            _refuse_to_sweep(key)
+        if key == "seed":
+            seeds = [int(text) for text in spelled(override)]
+        elif override.is_interval_sweep():
+            search[key] = dimension(override)
+            tables = [{k: v for k, v in grid.items() if k != key} for grid in tables]
+        elif override.is_sweep_override() or any(key in grid for grid in tables):
+            search.pop(key, None)
+            tables = _chosen(tables, key, spelled(override))
+        elif not key.startswith("sweep."):
+            search.pop(key, None)
+            fixed.append(override.input_line or "")
+    plan = Plan(fixed, _arms(tables, fixed, search, composer), search, sweep.trials, seeds)
+    _check_space(plan, composer)
+    return plan
+
+
+def exists(config: DictConfig, key: str) -> bool:
+    """Whether a configuration has a key, be it null: `clip.threshold` exists only where something is clipped."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    return isinstance(node, DictConfig) and name in node
+
+
+def _refuse_to_sweep(key: str, seeds_too: bool = False) -> None:
+    if key.partition(".")[0] in FIXED:
+        raise ConfigError(f"{key}: is one for the whole sweep, it can be neither compared nor tuned")
+    if key == "seed" and seeds_too:
+        raise ConfigError("sweep.arms.seed: every arm gets the same seeds; list them under sweep.seeds")
+
+
+def _chosen(tables: list[Grid], key: str, values: list[str]) -> list[Grid]:
+    """The grids with a key as typed: those of their arms that have the values, or, if none has, all with the values."""
+    known = {value for grid in tables for value in grid.get(key, [])}
+    if not known.issuperset(values):
+        return [grid | {key: values} for grid in tables]
+    kept = [grid | {key: [v for v in grid[key] if v in values]} for grid in tables if key in grid]
+    return [grid for grid in kept if grid[key]]
+
+
+def _arms(tables: list[Grid], fixed: list[str], search: dict[str, Dimension], composer: Composer) -> dict[str, Arm]:
+    """Every cell of every grid, composed and checked, by digest."""
+    arms: dict[str, Arm] = {}
+    for grid in tables:
+        for chosen in product(*grid.values()):
+            values = dict(zip(grid, chosen, strict=True))
+            config = _check([f"{key}={value}" for key, value in values.items()], fixed, composer)
+            arm = Arm(values, _digest(config, search), config)
+            arms.setdefault(arm.digest, arm)
+    return arms
+
+
+def _check_space(plan: Plan, composer: Composer) -> None:
+    """Every end and choice of the search space must be usable in every arm that has its key, and one must have it."""
+    groups = composer.groups()
+    chosen = [d for key, d in plan.search.items() if key in groups]
+    valued = [d for key, d in plan.search.items() if key not in groups]
+    unused = {d.key for d in valued}
+    for arm in plan.arms.values():
+        own = [f"{key}={value}" for key, value in arm.values.items()]
+        for options in product(*([f"{d.key}={choice}" for choice in d.choices] for d in chosen)):
+            _check([*own, *options], plan.fixed, composer)
+            composed = composer.compose([*plan.fixed, *own, *options])
+            for tuned in (d for d in valued if exists(composed, d.key)):
+                unused.discard(tuned.key)
+                for corner in tuned.corners:
+                    _check([*own, *options, f"{tuned.key}={corner}"], plan.fixed, composer)
+    for key in unused:
+        raise ConfigError(f"sweep.search.{key}: no arm has such a key{nearest(key, schema.keys())}")
+
+
+def _check(own: list[str], fixed: list[str], composer: Composer) -> Config:
+    """The validated configuration of some overrides; what is wrong with it is told with their names."""
+    try:
+        return validate(composer.compose([*fixed, *own]))
+    except ConfigError as error:
+        raise ConfigError(f"{error}\n(in the arm {' '.join(own)})" if own else str(error)) from error
+
+
+def _digest(config: Config, search: Mapping[str, Dimension]) -> str:
+    """Of everything that decides an arm's numbers."""
+    deciding = config.model_dump(exclude={"slug": True, "seed": True, "data": True, "tracking": True, "sweep": True})
+    for surface in ("progress_bar", "checkpoint"):
+        del deciding["trainer"][surface]
+    text = json.dumps([deciding, repr(sorted(search.items()))], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

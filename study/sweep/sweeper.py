@@ -1,0 +1,126 @@
+"""From one command to many runs: plan, prepare the stores, launch workers once, watch, tell what came of it."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from study.errors import ConfigError
+from study.schema import Sweeping, check
+from study.sweep.plan import Composer, Plan, draw_up
+
+if TYPE_CHECKING:
+    from study.sweep.ledger import Direction, Ledger
+
+
+def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
+    """Make every run of the plan that is not made yet.
+
+    Raises:
+        ConfigError: before anything is logged or launched.
+        KeyboardInterrupt: when all workers have left after a Ctrl-C.
+        SystemExit: code 1 if a run failed or is missing at the end.
+    """
+    common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
+    plan = draw_up(common.sweep, arguments, Composer(context.config_loader, master))
+    direction = find_direction(plan)
+    from study.sweep.ledger import Ledger, open_study
+    from study.sweep.worker import Worker
+
+    ledger = Ledger(open_study(common.sweep.storage, common.slug, direction), plan)
+    ledger.reap()
+    ledger.stock(failed_too=True)
+    folder = Path(str(master.hydra.sweep.dir)).absolute()
+    with _parent(common, ledger) as parent:
+        worker = Worker(context.config_loader, master, plan, common.sweep.storage, common.slug, parent, folder)
+        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=master)
+        _launch(launcher, common, ledger)
+    _tell(common, ledger)
+
+
+def find_direction(plan: Plan) -> "Direction":
+    """Whether less or more is better; the arms of a search must agree, those of a grid need not.
+
+    Raises:
+        ConfigError: if they do not agree.
+    """
+    from study.tasks import TASKS
+
+    tasks = {arm.config.task.name for arm in plan.arms.values()}
+    found: dict[str, Direction] = {name: TASKS[name].direction for name in sorted(tasks)}  # type: ignore[attr-defined]
+    if plan.search and len(set(found.values())) > 1:
+        told = ", ".join(f"{task}: {direction}" for task, direction in found.items())
+        raise ConfigError(f"sweep.search: one search cannot serve tasks of both directions ({told}); make two sweeps")
+    return next(iter(found.values()))
+
+
+def count_workers(asked: int | None, runs: int) -> int:
+    """How many workers: as many as asked or one a core, never more than runs."""
+    cores = psutil.cpu_count(logical=False) or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    return min(asked or cores, runs)
+
+
+def _launch(launcher: Launcher, common: Sweeping, ledger: "Ledger") -> None:
+    """All workers at once, watched until they have left. How their processes ended says nothing: the ledger does."""
+    from study.sweep.live import Live
+
+    waiting = ledger.open_runs()
+    if waiting:
+        with Live(ledger):
+            launcher.launch([[]] * count_workers(common.sweep.workers, waiting), initial_job_idx=0)
+
+
+@contextmanager
+def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
+    """The MLflow run that the sweep's runs are nested under; its status tells how the sweep ended."""
+    from study import tracking
+    from study.sweep.live import tally
+
+    uri, status = common.tracking.uri, "FAILED"
+    parent = tracking.open_parent(uri, common.slug, f"sweep {common.slug}", ledger.plan.describe())
+    try:
+        yield parent
+        status = "FAILED" if ledger.open_runs() else "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        _tell_how_to_continue(ledger)
+        raise
+    finally:
+        tracking.close_parent(uri, parent, status, tally(ledger.standings()))
+
+
+def _tell_how_to_continue(ledger: "Ledger") -> None:
+    command = shlex.join([sys.executable, "-m", "study.train", *sys.argv[1:]])
+    done = len(ledger.plan) - ledger.open_runs()
+    print(f"Interrupted: {done} of {len(ledger.plan)} runs are done. The same command makes the others:\n  {command}")
+
+
+def _tell(common: Sweeping, ledger: "Ledger") -> None:
+    """The table, what failed, where the results are; exit code 1 if anything is missing."""
+    from study.sweep.summary import failures, table
+
+    console, failed = Console(), failures(ledger)
+    console.print(table(ledger))
+    for told in failed:
+        console.print(told, style="red", markup=False)
+    missing = ledger.open_runs()
+    if missing:
+        console.print(f"{missing} runs were not made: their workers died. The same command makes them.", style="red")
+    console.print(
+        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them.",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    if failed or missing:
+        sys.exit(1)
