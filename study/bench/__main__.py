@@ -1,0 +1,97 @@
+"""`python -m study.bench`: one table, the full run and the usual way as ratios of the bare loop's speed.
+
+Every case runs its contestants in turn, five times over; ratios are of medians. A ratio of 1 costs nothing. Beside
+wall time stands processor time, which says the same on a busy machine.
+"""
+
+import argparse
+import logging
+import os
+import statistics
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.table import Table
+
+from study.bench.contestants import Took, bare, full, measure, usual
+from study.command import CONF
+from study.schema import Config, validate
+
+CASES = {
+    "LSTM-32, batch 32 x 50": ["task=language_bible_char", "model=lstm", "model.hidden_size=32"],
+    "forecasting_stocks": ["task=forecasting_stocks"],
+    "language_bible_char": ["task=language_bible_char"],
+    "labelling_porttinari_pos": ["task=labelling_porttinari_pos"],
+}
+CONTESTANTS = {"bare": bare, "full": full, "usual": usual}
+SHORTER = 10
+"""The usual way is timed over a tenth of the updates: each costs it the same."""
+
+
+def main() -> None:
+    """Run every case and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--updates", type=int, default=3000, help="of a run")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), metavar="CASE")
+    options = parser.parse_args()
+    os.environ["TTY_COMPATIBLE"] = "1"  # the progress bar is drawn, and paid for, into a file too
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        timings = {case: _alternate(case, options.updates, options.repetitions) for case in options.cases}
+    Console().print(_table(timings, options.updates, options.repetitions))
+
+
+def _alternate(case: str, updates: int, repetitions: int) -> dict[str, list[Took]]:
+    """All timings of one case, by contestant."""
+    long, short = _config(case, updates), _config(case, max(1, updates // SHORTER))
+    took: dict[str, list[Took]] = {name: [] for name in CONTESTANTS}
+    for _ in range(repetitions):
+        for name, contestant in CONTESTANTS.items():
+            took[name].append(measure(contestant, short if contestant is usual else long))
+    return took
+
+
+def _config(case: str, updates: int) -> Config:
+    """The case's config, without validation on either side, its store in the current folder."""
+    budget = [f"trainer.max_updates={updates}", f"trainer.validate_every={2 * updates}"]
+    store = f"tracking.uri=sqlite:///{Path.cwd() / 'mlflow.db'}"
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return validate(compose("train", ["slug=bench", "clip=norm", *CASES[case], *budget, store]))
+
+
+def _table(timings: dict[str, dict[str, list[Took]]], updates: int, repetitions: int) -> Table:
+    caption = f"medians of {repetitions} alternating repetitions of {updates} updates, one thread, no validation"
+    table = Table(title="Speed as a share of the bare loop's (processor time in brackets)", caption=caption)
+    for column in ("case", "bare updates/s", "full", "usual"):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for case, took in timings.items():
+        table.add_row(case, f"{1 / _median(took['bare'], _wall):.0f}", _ratio(took, "full"), _ratio(took, "usual"))
+    return table
+
+
+def _ratio(took: dict[str, list[Took]], name: str) -> str:
+    wall, cpu = (_median(took["bare"], kind) / _median(took[name], kind) for kind in (_wall, _cpu))
+    return f"{wall:.3f} ({cpu:.3f})"
+
+
+def _median(timings: list[Took], kind: Callable[[Took], float]) -> float:
+    return statistics.median(map(kind, timings))
+
+
+def _wall(took: Took) -> float:
+    return took.wall
+
+
+def _cpu(took: Took) -> float:
+    return took.cpu
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Three ways to train the same network on the same data, batch by batch the same arithmetic.
+
+All use one window a batch (k2 = the whole sequence), the state carried where the data are a stream, Adam, and
+clipping by the global norm. None validates.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import MLFlowLogger
+from pytorch_lightning.utilities import grad_norm
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from study import tracking
+from study.fitting import fit
+from study.models import State, detach
+from study.module import RecurrentModule
+from study.schema import Config
+from study.tasks import Batch, Batches, Task
+from study.train import assemble
+
+
+class Took(NamedTuple):
+    """Seconds an update, on the wall and of the processor."""
+
+    wall: float
+    cpu: float
+
+
+Contestant = Callable[[Config, Task, RecurrentModule], None]
+
+
+def measure(contestant: Contestant, config: Config) -> Took:
+    """Time one training; building data and model is not counted, opening and closing the MLflow run is."""
+    task, module = assemble(config)
+    tracking.prepare(config.tracking.uri, config.slug)
+    wall, cpu = time.perf_counter(), time.process_time()
+    contestant(config, task, module)
+    updates = config.trainer.max_updates or 0
+    return Took((time.perf_counter() - wall) / updates, (time.process_time() - cpu) / updates)
+
+
+def bare(config: Config, task: Task, module: RecurrentModule) -> None:
+    """PyTorch alone: forward, backward, clip, step; nothing is logged."""
+    model, optimizer = module.model, module.configure_optimizers()
+    batches, carry = task.batches("train"), None
+    for _, batch in zip(range(config.trainer.max_updates or 0), _endless(batches), strict=False):
+        loss, state = _loss(module, batch, carry)
+        loss.backward()
+        clip_grad_norm_(model.parameters(), config.clip.threshold)  # type: ignore[union-attr]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        carry = detach(state) if batches.carry else None
+
+
+def full(config: Config, task: Task, module: RecurrentModule) -> None:
+    """This harness as `study.train` runs it: the whole history, its charts in MLflow, the progress bar."""
+    with tracking.run(config, "bench", {}) as run:
+        fit(config, module, task, run)
+
+
+def usual(config: Config, task: Task, module: RecurrentModule) -> None:
+    """What people do today: Lightning's Trainer, `self.log` of the norms and an MLFlowLogger, every step."""
+    batches = task.batches("train")
+    pl.Trainer(
+        accelerator="cpu",
+        max_steps=config.trainer.max_updates or -1,
+        max_epochs=-1,
+        gradient_clip_val=config.clip.threshold,  # type: ignore[union-attr]
+        logger=MLFlowLogger(config.slug, tracking_uri=config.tracking.uri),
+        log_every_n_steps=1,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    ).fit(_Usual(module, batches.carry), _Epochs(batches))
+
+
+class _Usual(pl.LightningModule):
+    """The textbook LightningModule around the same model and loss."""
+
+    def __init__(self, module: RecurrentModule, carries: bool):
+        super().__init__()
+        self.model, self._carries = module.model, carries
+        self._module = (module,)  # in a tuple, so that its parameters do not count twice
+        self._carry: State | None = None
+
+    def configure_optimizers(self) -> Any:
+        """The same optimizer."""
+        return self._module[0].configure_optimizers()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """One batch, one update."""
+        loss, state = _loss(self._module[0], batch, self._carry)
+        self._carry = detach(state) if self._carries else None
+        self.log("loss/train", loss, prog_bar=True)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Lightning's own recipe for gradient norms, in all and of every parameter."""
+        self.log_dict(grad_norm(self, norm_type=2))
+
+
+class _Epochs:
+    """Batches as an iterable that Lightning can start again."""
+
+    def __init__(self, batches: Batches):
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._batches.epoch(0)
+
+
+def _endless(batches: Batches) -> Iterator[Batch]:
+    epoch = 0
+    while True:
+        yield from batches.epoch(epoch)
+        epoch += 1
+
+
+def _loss(module: RecurrentModule, batch: Batch, carry: State | None) -> tuple[Tensor, State]:
+    outputs, state = module.model(batch.inputs, carry)
+    total = module.loss.total(outputs, batch.targets, batch.mask)
+    return total / module.loss.normaliser(batch.targets.shape[1], batch.steps), state
