@@ -1,0 +1,287 @@
+"""Truncated backpropagation through time, against references that know nothing of windows."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from study import losses, models
+from study.bptt import TruncatedBPTT, count, windows
+from study.clipping import Clip, Clipped, NoClip
+from study.models import Inputs, RecurrentModel, State, detach
+from study.schema import learning, model
+from study.tasks.contract import Batch
+from tests.linear import Linear, orthogonal
+
+TIME, WIDTH, FEATURES = 11, 3, 4
+PLANS = [(1, 1), (3, 3), (4, 4), (1, 4), (2, 5), (3, 4), (2, 10), (5, 11), (11, 11), (4, 30), (None, 4), (None, None)]
+SUM = losses.build(learning.MSE(name="mse", over_time="sum"))
+MEAN = losses.build(learning.MSE(name="mse", over_time="mean"))
+
+
+@pytest.fixture(autouse=True)
+def _double_precision(_plain_torch: None) -> None:
+    torch.set_default_dtype(torch.float64)
+
+
+def build(name: str, layers: int = 2) -> RecurrentModel:
+    values = {"name": name, "hidden_size": 5, "num_layers": layers, "dropout": 0.0, "recurrent_init": "orthogonal"}
+    extra: dict[str, Any] = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}[name]
+    config = TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.2, **extra})
+    return models.build(config, Inputs(FEATURES, tokens=False), 2)
+
+
+def make(mask: bool = False, time: int = TIME) -> Batch:
+    lengths = torch.tensor([time - 2, 5, 1])
+    real = torch.arange(time)[:, None] < lengths if mask else None
+    return Batch(torch.randn(time, WIDTH, FEATURES), torch.randn(time, WIDTH, 2), real)
+
+
+class Spy(Clip):
+    """Keeps every gradient an optimizer step sees."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[Tensor]] = []
+
+    def __call__(self, gradients: list[Tensor]) -> Clipped:
+        self.seen.append([g.clone() for g in gradients])
+        return NoClip()(gradients)
+
+
+def trainer(
+    network: RecurrentModel, loss: losses.Loss = MEAN, lr: float = 0.0, **plan: Any
+) -> tuple[TruncatedBPTT, Spy]:
+    spy = Spy()
+    return TruncatedBPTT(network, loss, torch.optim.SGD(network.parameters(), lr=lr), spy, **plan), spy
+
+
+def gradients(network: RecurrentModel, loss: Tensor) -> list[Tensor]:
+    return list(torch.autograd.grad(loss, list(network.parameters())))
+
+
+def assert_equal(found: list[Tensor], expected: list[Tensor]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
+
+
+def run_stepwise(network: RecurrentModel, inputs: Tensor, state: State | None) -> Iterator[tuple[Tensor, State]]:
+    for t in range(len(inputs)):
+        outputs, state = network(inputs[t : t + 1], state)
+        yield outputs[0], state
+
+
+def within_reach(
+    network: RecurrentModel, loss: losses.Loss, batch: Batch, cut: Callable[[int], int], steps: range
+) -> Tensor:
+    """The sum of the losses of `steps`, each of whose graphs is unrolled anew from the state before step `cut(t)`."""
+    states: list[State | None] = [None, *(detach(s) for _, s in run_stepwise(network, batch.inputs, None))]
+    total = torch.zeros(())
+    for t in steps:
+        *_, (outputs, _) = run_stepwise(network, batch.inputs[cut(t) : t + 1], states[cut(t)])
+        step = batch.between(t, t + 1)
+        total = total + loss.total(outputs[None], step.targets, step.mask)
+    return total
+
+
+def cut(time: int, k1: int | None, k2: int | None) -> Callable[[int], int]:
+    """Where the gradient of step t's loss ends: Williams & Peng's h steps before its window's end."""
+    far = min(k2 or time, time)
+    stride = min(k1 or far, far)
+    return lambda t: max(0, (t // stride + 1) * stride - far)
+
+
+@pytest.mark.parametrize("k2", [None, TIME, TIME + 7])
+@pytest.mark.parametrize("name", models.CORES)
+def test_reaching_back_the_whole_sequence_is_full_bptt(name: str, k2: int | None) -> None:
+    network, batch = build(name), make()
+    truncated, spy = trainer(network, k2=k2)
+    (update,) = truncated.updates(batch)
+    outputs, _ = network(batch.inputs)
+    full = (outputs - batch.targets).square().mean()
+    torch.testing.assert_close(update.loss, full.detach(), rtol=1e-12, atol=0)
+    assert_equal(spy.seen[0], gradients(network, full))
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize(("k1", "k2"), PLANS)
+@pytest.mark.parametrize("name", models.CORES)
+def test_the_gradient_of_a_sequence_holds_exactly_the_terms_within_reach(
+    name: str, k1: int | None, k2: int | None, mask: bool
+) -> None:
+    network, batch = build(name), make(mask)
+    truncated, spy = trainer(network, k1=k1, k2=k2, update="sequence")
+    (update,) = truncated.updates(batch)
+    reach = cut(batch.longest, k1, k2)
+    reference = within_reach(network, MEAN, batch, reach, range(batch.longest)) / batch.steps
+    torch.testing.assert_close(update.loss, reference.detach(), rtol=1e-12, atol=0)
+    assert_equal(spy.seen[0], gradients(network, reference))
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize(("k1", "k2"), PLANS)
+def test_the_gradient_of_a_window_holds_exactly_its_own_terms_within_reach(
+    k1: int | None, k2: int | None, mask: bool
+) -> None:
+    network, batch = build("gru"), make(mask)
+    truncated, spy = trainer(network, k1=k1, k2=k2)
+    updates = list(truncated.updates(batch))
+    reach = cut(batch.longest, k1, k2)
+    for update, seen, window in zip(updates, spy.seen, windows(batch.longest, k1, k2), strict=True):
+        steps = batch.between(window.first, window.stop).steps
+        reference = within_reach(network, MEAN, batch, reach, range(window.first, window.stop)) / steps
+        torch.testing.assert_close(update.loss, reference.detach(), rtol=1e-12, atol=0)
+        assert_equal(seen, gradients(network, reference))
+
+
+@pytest.mark.parametrize(("k1", "k2"), PLANS)
+@pytest.mark.parametrize("name", models.CORES)
+def test_no_gradient_crosses_a_detach(name: str, k1: int | None, k2: int | None) -> None:
+    network, reach = build(name), cut(TIME, k1, k2)
+    for t in range(TIME):
+        inputs = torch.randn(TIME, WIDTH, FEATURES, requires_grad=True)
+        outputs, _ = network(inputs)
+        targets = outputs.detach().clone()
+        targets[t] += 1.0  # the loss of every other step has no gradient
+        truncated, _ = trainer(network, k1=k1, k2=k2)
+        truncated.backward(Batch(inputs, targets))
+        assert inputs.grad is not None
+        norms = inputs.grad.norm(dim=(1, 2))
+        crossing = [*norms[: reach(t)], *norms[t + 1 :]]
+        assert all(norms[reach(t) : t + 1] > 1e-9)
+        assert all(norm < 1e-13 for norm in crossing)
+
+
+def test_the_carry_is_cut_off_between_batches_too() -> None:
+    network, batch = build("lstm"), make()
+    _, carry = network(batch.inputs)
+    truncated, _ = trainer(network, k2=4)
+    list(truncated.updates(batch, carry))
+    assert truncated.carry is not None
+    assert not any(part.requires_grad for part in truncated.carry)
+    entering = tuple(part.detach().requires_grad_() for part in carry)
+    truncated.backward(batch, entering)
+    assert all(part.grad is None for part in entering)
+
+
+@pytest.mark.parametrize("sizes", [[11], [1] * 11, [4, 4, 3], [2, 7, 1, 1], [10, 1]])
+@pytest.mark.parametrize("name", models.CORES)
+def test_any_split_of_a_sequence_gives_the_same_outputs_and_state(name: str, sizes: list[int]) -> None:
+    network, inputs = build(name), make().inputs
+    whole, last = network(inputs)
+    parts, state = [], None
+    for piece in inputs.split(sizes):
+        outputs, state = network(piece, state)
+        parts.append(outputs)
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-12, atol=1e-14)
+    assert state is not None
+    assert_equal(list(state), list(last))
+
+
+@pytest.mark.parametrize(("k1", "k2"), PLANS)
+def test_truncation_changes_neither_the_loss_nor_the_carry_of_frozen_weights(k1: int | None, k2: int | None) -> None:
+    network, batch = build("lstm"), make()
+    outputs, state = network(batch.inputs)
+    truncated, _ = trainer(network, SUM, k1=k1, k2=k2)
+    loss = truncated.backward(batch)
+    torch.testing.assert_close(loss, (outputs - batch.targets).square().mean(-1).sum().detach() / WIDTH)
+    assert truncated.carry is not None
+    assert_equal(list(truncated.carry), list(state))
+
+
+def test_a_stream_in_batches_trains_as_one_long_sequence_in_windows() -> None:
+    batch = make(time=12)
+    ends = []
+    for pieces in ([12], [4, 4, 4], [8, 4]):
+        torch.manual_seed(0)
+        network = build("gru")
+        truncated, _ = trainer(network, k2=4, lr=0.1)
+        carry, first = None, 0
+        for size in pieces:
+            list(truncated.updates(batch.between(first, first + size), carry))
+            carry, first = truncated.carry, first + size
+        ends.append([p.detach().clone() for p in network.parameters()])
+    assert_equal(ends[1], ends[0])
+    assert_equal(ends[2], ends[0])
+
+
+@pytest.mark.parametrize("k2", range(1, 13))
+def test_the_gradient_of_a_linear_network_grows_with_k2_as_the_closed_form_says(k2: int) -> None:
+    """h_t = w h_{t-1} + x_t, x = (1, 0, 0, ...): h_t = w^t, and each of k2 steps adds w^{T-2} to d h_{T-1} / d w."""
+    time, w = 12, 0.9
+    network = RecurrentModel(Inputs(1, tokens=False), Linear(torch.tensor([[w]]), 1), 1)
+    for parameter, value in ((network.core.inputs.weight, 1.0), (network.head.weight, 1.0), (network.head.bias, 0.0)):
+        torch.nn.init.constant_(parameter, value)
+    inputs = torch.zeros(time, 1, 1)
+    inputs[0] = 1.0
+    targets = torch.tensor([w**t for t in range(time)])[:, None, None]
+    targets[-1] -= 0.5  # d (h - y)^2 / d h = 1 at the last step, 0 before
+    truncated, _ = trainer(network, SUM, k1=1, k2=k2)
+    truncated.backward(Batch(inputs, targets))
+    assert network.core.weight.grad.item() == pytest.approx(min(k2, time - 1) * w ** (time - 2), rel=1e-12)
+
+
+@pytest.mark.parametrize(("k1", "k2"), PLANS)
+def test_the_gradient_of_a_linear_network_is_the_closed_form_of_its_truncation(k1: int | None, k2: int | None) -> None:
+    """dL/dW = sum_t sum_{s = cut(t)..t} (W^T)^{t-s} dL_t/dh_t h_{s-1}^T, with h_t = sum_j W^j V x_{t-j}."""
+    weight = 0.9 * orthogonal(5)
+    network, batch = RecurrentModel(Inputs(FEATURES, tokens=False), Linear(weight, FEATURES), 2), make()
+    entering, readout = network.core.inputs.weight, network.head.weight
+    powers = [torch.linalg.matrix_power(weight, j) for j in range(TIME)]
+    hidden = [sum(batch.inputs[t - j] @ (powers[j] @ entering).T for j in range(t + 1)) for t in range(TIME)]
+    reach, expected = cut(TIME, k1, k2), torch.zeros_like(weight)
+    for t in range(TIME):
+        upstream = (hidden[t] @ readout.T + network.head.bias - batch.targets[t]) @ readout / WIDTH
+        for s in range(max(1, reach(t)), t + 1):
+            expected += (upstream @ powers[t - s]).T @ hidden[s - 1]
+    truncated, _ = trainer(network, SUM, k1=k1, k2=k2)
+    truncated.backward(batch)
+    torch.testing.assert_close(network.core.weight.grad, expected.detach(), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("time", [1, 2, 7, 12])
+@pytest.mark.parametrize(("k1", "k2"), PLANS)
+def test_every_step_is_counted_in_exactly_one_window_and_reaches_as_far_as_stated(
+    time: int, k1: int | None, k2: int | None
+) -> None:
+    plan, reach = windows(time, k1, k2), cut(time, k1, k2)
+    assert [t for window in plan for t in range(window.first, window.stop)] == list(range(time))
+    assert all(window.start == reach(t) for window in plan for t in range(window.first, window.stop))
+    assert all(0 < window.stop - window.start <= (k2 or time) for window in plan)
+
+
+@pytest.mark.parametrize("update", ["window", "sequence"])
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize(("k1", "k2"), PLANS)
+def test_the_announced_number_of_updates_is_made(k1: int | None, k2: int | None, mask: bool, update: Any) -> None:
+    batch = make(mask)
+    truncated, spy = trainer(build("elman"), k1=k1, k2=k2, update=update)
+    assert len(list(truncated.updates(batch))) == len(spy.seen) == count(batch, k1, k2, update)
+
+
+def test_an_update_moves_the_parameters_by_the_gradient_and_forgets_it() -> None:
+    network, batch = build("elman"), make()
+    before = [p.detach().clone() for p in network.parameters()]
+    truncated, spy = trainer(network, lr=0.5)
+    list(truncated.updates(batch))
+    moved = [old - new for old, new in zip(before, network.parameters(), strict=True)]
+    assert_equal([m.detach() for m in moved], [0.5 * g for g in spy.seen[0]])
+    assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", models.CORES)
+@pytest.mark.parametrize("loss", [MEAN, SUM])
+@pytest.mark.parametrize(("k1", "k2"), [(None, None), (4, 4), (2, 5)])
+def test_what_padding_holds_changes_no_bit(name: str, loss: losses.Loss, k1: int | None, k2: int | None) -> None:
+    network, batch = build(name).float(), make(mask=True)
+    assert batch.mask is not None
+    seen = []
+    for scale in (0.0, 1e4):
+        padding = ~batch.mask[..., None] * scale
+        inputs, targets = (values.float() + padding * torch.randn(values.shape) for values in batch[:2])
+        truncated, spy = trainer(network, loss, k1=k1, k2=k2)
+        kept = [update.loss for update in truncated.updates(Batch(inputs.float(), targets.float(), batch.mask))]
+        seen.append([*kept, *(g for gradients in spy.seen for g in gradients)])
+    assert all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
