@@ -29,8 +29,8 @@ def _double_precision(_plain_torch: None) -> None:
 
 def build(name: str, layers: int = 2) -> RecurrentModel:
     values = {"name": name, "hidden_size": 5, "num_layers": layers, "dropout": 0.0, "recurrent_init": "orthogonal"}
-    extra: dict[str, Any] = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}[name]
-    config = TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.2, **extra})
+    extra: dict[str, dict[str, Any]] = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}
+    config = TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.2, **extra[name]})
     return models.build(config, Inputs(FEATURES, tokens=False), 2)
 
 
@@ -211,8 +211,9 @@ def test_a_stream_in_batches_trains_as_one_long_sequence_in_windows() -> None:
 def test_the_gradient_of_a_linear_network_grows_with_k2_as_the_closed_form_says(k2: int) -> None:
     """h_t = w h_{t-1} + x_t, x = (1, 0, 0, ...): h_t = w^t, and each of k2 steps adds w^{T-2} to d h_{T-1} / d w."""
     time, w = 12, 0.9
-    network = RecurrentModel(Inputs(1, tokens=False), Linear(torch.tensor([[w]]), 1), 1)
-    for parameter, value in ((network.core.inputs.weight, 1.0), (network.head.weight, 1.0), (network.head.bias, 0.0)):
+    core = Linear(torch.tensor([[w]]), 1)
+    network = RecurrentModel(Inputs(1, tokens=False), core, 1)
+    for parameter, value in ((core.inputs.weight, 1.0), (network.head.weight, 1.0), (network.head.bias, 0.0)):
         torch.nn.init.constant_(parameter, value)
     inputs = torch.zeros(time, 1, 1)
     inputs[0] = 1.0
@@ -220,15 +221,17 @@ def test_the_gradient_of_a_linear_network_grows_with_k2_as_the_closed_form_says(
     targets[-1] -= 0.5  # d (h - y)^2 / d h = 1 at the last step, 0 before
     truncated, _ = trainer(network, SUM, k1=1, k2=k2)
     truncated.backward(Batch(inputs, targets))
-    assert network.core.weight.grad.item() == pytest.approx(min(k2, time - 1) * w ** (time - 2), rel=1e-12)
+    assert core.weight.grad is not None
+    assert core.weight.grad.item() == pytest.approx(min(k2, time - 1) * w ** (time - 2), rel=1e-12)
 
 
 @pytest.mark.parametrize(("k1", "k2"), PLANS)
 def test_the_gradient_of_a_linear_network_is_the_closed_form_of_its_truncation(k1: int | None, k2: int | None) -> None:
     """dL/dW = sum_t sum_{s = cut(t)..t} (W^T)^{t-s} dL_t/dh_t h_{s-1}^T, with h_t = sum_j W^j V x_{t-j}."""
     weight = 0.9 * orthogonal(5)
-    network, batch = RecurrentModel(Inputs(FEATURES, tokens=False), Linear(weight, FEATURES), 2), make()
-    entering, readout = network.core.inputs.weight, network.head.weight
+    core, batch = Linear(weight, FEATURES), make()
+    network = RecurrentModel(Inputs(FEATURES, tokens=False), core, 2)
+    entering, readout = core.inputs.weight, network.head.weight
     powers = [torch.linalg.matrix_power(weight, j) for j in range(TIME)]
     hidden = [sum(batch.inputs[t - j] @ (powers[j] @ entering).T for j in range(t + 1)) for t in range(TIME)]
     reach, expected = cut(TIME, k1, k2), torch.zeros_like(weight)
@@ -238,7 +241,7 @@ def test_the_gradient_of_a_linear_network_is_the_closed_form_of_its_truncation(k
             expected += (upstream @ powers[t - s]).T @ hidden[s - 1]
     truncated, _ = trainer(network, SUM, k1=k1, k2=k2)
     truncated.backward(batch)
-    torch.testing.assert_close(network.core.weight.grad, expected.detach(), rtol=1e-11, atol=1e-13)
+    torch.testing.assert_close(core.weight.grad, expected.detach(), rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("time", [1, 2, 7, 12])

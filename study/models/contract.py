@@ -1,5 +1,6 @@
 """The one contract of every model: time-major sequences and a state in, outputs and a state out."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ def detach(state: State | None) -> State | None:
 
 
 class Inputs(NamedTuple):
-    """What a task feeds at every step: `size` real features, or one of `size` tokens."""
+    """What a task feeds at every step: `size` real features, or one or several of `size` tokens."""
 
     size: int
     tokens: bool
@@ -53,6 +54,18 @@ class Core(nn.Module, ABC):
         """
 
 
+class Embedding(nn.Embedding):
+    """A learnt vector a token; of several tokens a step the sum over the root of their number, which keeps the scale.
+
+    Words and their beginnings and ends make such steps (cf. Bojanowski et al. 2017, arXiv 1607.04606).
+    """
+
+    def forward(self, tokens: Int[Tensor, "time batch *features"]) -> Float[Tensor, "time batch encoded"]:
+        """One vector a step."""
+        embedded = super().forward(tokens)
+        return embedded if tokens.ndim == 2 else embedded.sum(2) / math.sqrt(tokens.shape[2])
+
+
 class RecurrentModel(nn.Module):
     """Encoder, recurrent core, head: tokens or features in, one vector of outputs a step out.
 
@@ -62,13 +75,13 @@ class RecurrentModel(nn.Module):
 
     def __init__(self, inputs: Inputs, core: Core, outputs: int, dropout: float = 0.0):
         super().__init__()
-        self.encoder = nn.Embedding(inputs.size, core.hidden_size) if inputs.tokens else nn.Identity()
+        self.encoder = Embedding(inputs.size, core.hidden_size) if inputs.tokens else nn.Identity()
         self.core = core
         self.head = nn.Linear(core.hidden_size, outputs)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def encode(
-        self, inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch"]
+        self, inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"]
     ) -> Float[Tensor, "time batch encoded"]:
         """What enters the core."""
         return self.dropout(self.encoder(inputs))
@@ -78,7 +91,9 @@ class RecurrentModel(nn.Module):
         return self.head(self.dropout(hidden))
 
     def forward(
-        self, inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch"], state: State | None = None
+        self,
+        inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"],
+        state: State | None = None,
     ) -> tuple[Float[Tensor, "time batch outputs"], State]:
         """Outputs at every step, and the state after the last."""
         hidden, state = self.core(self.encode(inputs), state)

@@ -21,7 +21,7 @@ class Elman(nn.RNN, Core):
         )
         initialise_recurrent(self, config)
 
-    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h,)."""
         outputs, hidden = super().forward(inputs, None if state is None else state[0])
         return outputs, (hidden,)

@@ -16,7 +16,7 @@ class GRU(nn.GRU, Core):
         super().__init__(features, config.hidden_size, config.num_layers, dropout=dropout)
         initialise_recurrent(self, config)
 
-    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h,)."""
         outputs, hidden = super().forward(inputs, None if state is None else state[0])
         return outputs, (hidden,)

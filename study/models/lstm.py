@@ -32,7 +32,7 @@ class LSTM(nn.LSTM, Core):
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h, c)."""
-        return super().forward(inputs, state)
+        return super().forward(inputs, state)  # type: ignore[arg-type]
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`; written out, so that on every device c is on the way to h."""
