@@ -52,6 +52,8 @@ class History:
         """Turn what is pending into rows (updates, columns); the one place that waits for the device."""
         block = self._rows()
         self._pending, self._rates = [], []
+        if self.diverged is not None:
+            return
         stop = self._first_divergence(block)
         if stop is not None:
             self.diverged = len(self) + stop + 1

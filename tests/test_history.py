@@ -1,0 +1,154 @@
+"""Every update is kept, whatever its numbers; what charts show of it never hides a spike."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from study.bptt import Update
+from study.clipping import Clipped
+from study.history import APPLIED, FIXED, LOSS, TOTAL, Envelope, History
+
+NAMES = ["core.weight_hh_l0", "core.bias_hh_l0", "head.weight"]
+
+
+def update(loss: float, total: float = 1.0, applied: float | None = None) -> Update:
+    found = torch.tensor([total, 2 * total, 3 * total])
+    return Update(torch.tensor(loss), Clipped(found, torch.tensor(total), torch.tensor(applied or total)))
+
+
+def history(losses: list[float], block: int = 1000, divergence: float | None = None, **columns: Any) -> History:
+    kept = History(NAMES, divergence)
+    totals = columns.get("totals", [1.0] * len(losses))
+    for number, (loss, total) in enumerate(zip(losses, totals, strict=True), 1):
+        kept.append(update(loss, total), lr=0.1 * number)
+        if number % block == 0:
+            kept.flush()
+    kept.flush()
+    return kept
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 1000])
+def test_every_update_is_one_row_however_often_rows_are_read_back(block: int) -> None:
+    kept = history([float(i) for i in range(20)], block)
+    table = kept.table().to_pydict()
+    assert table["update"] == list(range(1, 21))
+    assert table["loss"] == [float(i) for i in range(20)]
+    assert table["lr"] == pytest.approx([0.1 * i for i in range(1, 21)])
+    assert table["grad_norm/core.bias_hh_l0"] == [2.0] * 20
+    assert list(table) == ["update", *FIXED, *(f"grad_norm/{name}" for name in NAMES)]
+    assert len(kept) == 20
+    assert kept.last == (19.0, 1.0)
+    np.testing.assert_array_equal(kept.rows(15), kept.rows()[15:])
+
+
+def test_a_history_of_nothing_is_an_empty_table_with_all_its_columns() -> None:
+    kept = history([])
+    assert kept.table().num_rows == 0
+    assert kept.table().num_columns == 1 + len(FIXED) + len(NAMES)
+    assert kept.last is None
+    assert kept.diverged is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("block", [1, 4, 1000])
+@pytest.mark.parametrize("column", ["loss", "totals"])
+def test_the_first_update_that_is_not_finite_is_kept_and_is_the_last(column: str, block: int, bad: float) -> None:
+    values = [1.0] * 5 + [bad] + [math.nan] * 6
+    kept = history(values, block) if column == "loss" else history([1.0] * 12, block, totals=values)
+    assert kept.diverged == 6
+    row = kept.rows()[5]
+    assert row[LOSS if column == "loss" else TOTAL] == pytest.approx(bad, nan_ok=True)
+    assert np.isfinite(kept.rows()[:5]).all()
+
+
+@pytest.mark.parametrize("block", [1, 2, 1000])
+def test_a_loss_beyond_the_given_multiple_of_the_first_counts_as_diverged(block: int) -> None:
+    losses = [2.0, 1.0, 19.0, 20.0, 20.1, 1.0]
+    assert history(losses[:4], block, divergence=10.0).diverged is None
+    assert history(losses, block, divergence=10.0).diverged == 5
+    assert history(losses, block).diverged is None
+
+
+def envelope(rows: np.ndarray, updates: int | None = None, points: int = 40, block: int = 7) -> list[tuple[int, Any]]:
+    drawn = Envelope([*FIXED, *(f"grad_norm/{name}" for name in NAMES)], updates or len(rows), points)
+    blocks = [rows[i : i + block] for i in range(0, len(rows), block)]
+    found = [point for part in blocks for point in drawn.add(part)]
+    return found + list(drawn.add(rows[:0], last=True))
+
+
+def rows(updates: int) -> np.ndarray:
+    draws = np.random.default_rng(0).lognormal(size=(updates, len(FIXED) + len(NAMES))).astype(np.float32)
+    draws[:, APPLIED] = np.minimum(draws[:, TOTAL], 1.0)
+    return draws
+
+
+@pytest.mark.parametrize("updates", [1, 9, 10, 11, 39, 40, 41, 43, 500, 1000, 1001])
+@pytest.mark.parametrize("points", [10, 40, 500])
+def test_an_envelope_has_at_most_its_points_and_ends_at_the_last_update(updates: int, points: int) -> None:
+    found = envelope(rows(updates), points=points)
+    steps = [step for step, _ in found]
+    assert len(found) <= points
+    assert steps == sorted(set(steps))
+    assert steps[-1] == updates
+
+
+@pytest.mark.parametrize("place", [0, 9, 10, 123, 997, 999])
+@pytest.mark.parametrize(
+    ("column", "key"),
+    [(LOSS, "loss/train_max"), (TOTAL, "grad_norm/total_max"), (APPLIED, "grad_norm/applied_max")]
+    + [(len(FIXED) + i, f"grad_norm/{name}_max") for i, name in enumerate(NAMES)],
+)
+def test_no_spike_is_hidden(column: int, key: str, place: int) -> None:
+    values = rows(1000)
+    values[place, column] = 1e6
+    found = envelope(values)
+    (step,) = [step for step, point in found if point[key] == 1e6]
+    assert place < step <= place + math.ceil(1000 / 30) + 1
+
+
+def test_every_point_is_the_mean_and_the_maximum_of_the_updates_since_the_one_before() -> None:
+    values, start = rows(203), 0
+    for step, point in envelope(values):
+        bucket = values[start:step].astype(np.float64)
+        assert point["loss/train"] == pytest.approx(bucket[:, LOSS].mean())
+        assert point["grad_norm/total"] == pytest.approx(bucket[:, TOTAL].mean())
+        assert point["grad_norm/total_max"] == bucket[:, TOTAL].max()
+        assert point["clip/active"] == pytest.approx((bucket[:, APPLIED] < bucket[:, TOTAL]).mean())
+        assert point["clip/scale"] == pytest.approx((bucket[:, APPLIED] / bucket[:, TOTAL]).mean())
+        start = step
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_shows_in_mean_and_maximum_and_is_counted(bad: float) -> None:
+    values = rows(100)
+    values[57, TOTAL] = values[57, APPLIED] = bad
+    for step, point in envelope(values):
+        hit = point["nonfinite/gradients"] == 1.0
+        assert hit == (not math.isfinite(point["grad_norm/total"])) == (not math.isfinite(point["grad_norm/total_max"]))
+        assert hit <= (step >= 58)
+    assert sum(point["nonfinite/gradients"] for _, point in envelope(values)) == 1.0
+
+
+def test_a_run_that_ends_early_still_shows_each_of_its_first_updates() -> None:
+    found = envelope(rows(6), updates=100_000)
+    assert [step for step, _ in found] == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_update_without_any_gradient_was_not_clipped() -> None:
+    values = rows(3)
+    values[:, [TOTAL, APPLIED]] = 0.0
+    assert {(point["clip/active"], point["clip/scale"]) for _, point in envelope(values)} == {(0.0, 1.0)}
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 6])
+def test_the_charts_of_a_deep_network_stay_few_and_keep_every_recurrent_weight(layers: int) -> None:
+    network = nn.ModuleDict({"encoder": nn.Embedding(3, 4), "core": nn.LSTM(4, 4, layers), "head": nn.Linear(4, 2)})
+    names = [name for name, _ in network.named_parameters()]
+    columns = [*FIXED, *(f"grad_norm/{name}" for name in names)]
+    ((_, point),) = Envelope(columns, 1, 10).add(np.ones((1, len(columns)), np.float32))
+    assert len(point) <= 24
+    assert all(f"grad_norm/{name}_max" in point for name in names if "weight_hh" in name)
