@@ -1,4 +1,4 @@
-"""MLflow, and the only file that knows it: stores, runs, what of a run goes where."""
+"""MLflow, written to: stores, runs, what of a run goes where. With `study.tracked` the only file that knows it."""
 
 import tempfile
 import time

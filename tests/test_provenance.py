@@ -39,7 +39,9 @@ def test_a_clean_checkout_has_no_changes(checkout: Path) -> None:
     assert provenance.commit(checkout) == git(checkout, "rev-parse", "HEAD").strip()
 
 
-def test_the_patch_applied_to_the_commit_gives_back_the_dirty_tree(checkout: Path, tmp_path_factory) -> None:
+def test_the_patch_applied_to_the_commit_gives_back_the_dirty_tree(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     (checkout / "kept.py").write_text("x = 2\n")
     (checkout / "new").mkdir()
     (checkout / "new" / "module.py").write_text("y = 'é'\n")

@@ -1,0 +1,132 @@
+"""MLflow, read back: runs found by id, name or slug, their tags, numbers and artifacts. See `study.tracking`."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from study.errors import ConfigError
+from study.tracking import Run
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file else
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One MLflow run read back; what it holds was written by others and is not trusted.
+
+    Attributes:
+        uri: of the store it lies in.
+        folder: where its artifacts lie.
+        status: FINISHED, FAILED, KILLED or RUNNING.
+        measures: the last value of every metric.
+    """
+
+    uri: str
+    folder: str
+    run_id: str
+    name: str
+    status: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    measures: Mapping[str, float]
+
+    def points(self) -> Iterator[tuple[str, int, float]]:
+        """Every (key, update, value) of every metric, in the order they were logged."""
+        for key in self.measures:
+            for metric in MlflowClient(self.uri).get_metric_history(self.run_id, key):
+                yield key, metric.step, metric.value
+
+    def files(self, folder: str | None = None) -> Iterator[str]:
+        """Names of all artifacts, folders included in the name."""
+        for file in MlflowClient(self.uri).list_artifacts(self.run_id, folder):
+            yield from self.files(_inside(file.path)) if file.is_dir else [_inside(file.path)]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an artifact.
+
+        Raises:
+            ConfigError: there is none of this name, or it lies outside the run's own folder.
+        """
+        _inside(name)
+        if ":" not in self.folder or self.folder.startswith("file:"):  # a link in a folder may lead anywhere
+            root = Path(local_file_uri_to_path(self.folder)).resolve()
+            if not (root / name).resolve().is_relative_to(root):
+                raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                file = Path(MlflowClient(self.uri).download_artifacts(self.run_id, name, folder))
+            except (MlflowException, OSError) as error:
+                raise ConfigError(f"run {self.run_id} has no readable artifact {name}: {error}") from error
+            return file.read_bytes()
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A Parquet artifact."""
+        return pq.read_table(pa.BufferReader(self.read(name))).to_pandas(ignore_metadata=True)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        Run(MlflowClient(self.uri), self.run_id).tag(tags)
+
+
+def find(uri: str, wanted: str) -> list[Logged]:
+    """The runs that are meant by an id, the start of an id, a run's name, or a slug: then all runs trained under it.
+
+    Raises:
+        ConfigError: there is none, or several runs have this name or start.
+    """
+    if re.search(r"['\"`%\\\\]", wanted):
+        raise ConfigError(f"RUN = {wanted!r}: no run has such a name")
+    prefix = [f"run_id LIKE '{wanted}%'"] if re.fullmatch("[0-9a-f]+", wanted) else []
+    for condition in (*prefix, f"run_name = '{wanted}'"):
+        if found := search(uri, f"attributes.{condition}"):
+            if len(found) > 1:
+                several = "\n".join(f"  {run.run_id}  {run.name}" for run in found)
+                raise ConfigError(f"RUN = {wanted!r} is not one run but {len(found)}; give the id:\n{several}")
+            return found if found[0].tags.get("kind") != "sweep" else _children(uri, found[0].run_id)
+    if found := [run for run in search(uri, slug=wanted) if "kind" not in run.tags]:
+        return found
+    raise ConfigError(f"RUN = {wanted!r}: no run has this id or name, and no experiment this slug, in {uri}")
+
+
+def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logged]:
+    """Runs that meet MLflow's filter, of one experiment or of all, oldest first."""
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise ConfigError(f"{uri}: there is no such store")
+    client = MlflowClient(uri)
+    experiments = [e.experiment_id for e in client.search_experiments() if slug in (None, e.name)]
+    runs, page = [], None
+    while experiments:
+        found = client.search_runs(experiments, condition, order_by=["attributes.start_time"], page_token=page)
+        runs += [_logged(uri, run) for run in found]
+        if not (page := found.token):
+            break
+    return runs
+
+
+def _children(uri: str, parent: str) -> list[Logged]:
+    return [run for run in search(uri, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'") if "kind" not in run.tags]
+
+
+def _logged(uri: str, run: Any) -> Logged:
+    info, data = run.info, run.data
+    return Logged(uri, info.artifact_uri, info.run_id, info.run_name, info.status, data.tags, data.params, data.metrics)
+
+
+def _inside(name: str) -> str:
+    """An artifact's name, unless it would lead out of the run's folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
+    return name

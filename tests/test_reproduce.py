@@ -1,0 +1,209 @@
+"""Any logged run again, bit for bit."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import pytorch_lightning as pl
+
+from study.errors import ConfigError
+from study.reproduce.__main__ import main
+from study.reproduce.compare import HISTORY, METRICS, _same, numbers
+from study.schema import Config
+from study.tracked import Logged, find, search
+from study.train import train
+
+Configure = Callable[..., Config]
+SMALL = ("model.hidden_size=4", "trainer.max_updates=20", "trainer.validate_every=10", "task.batch_size=512")
+
+
+@pytest.fixture
+def logged(configure: Configure) -> Callable[..., Logged]:
+    """Train a small run from overrides and read it back."""
+
+    def trained(*overrides: str) -> Logged:
+        config = configure(*SMALL, *overrides)
+        return find(config.tracking.uri, train(config, overrides).run_id)[0]
+
+    return trained
+
+
+def again(run: Logged, *arguments: str) -> int:
+    return main([run.run_id, "--store", run.uri, *arguments])
+
+
+def latest(run: Logged) -> Logged:
+    """The run as it is now."""
+    return find(run.uri, run.run_id)[0]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("model=lstm", "model.dropout=0.3", "model.num_layers=2", "clip=norm", "clip.threshold=0.1"),
+        ("bptt.k2=20", "bptt.k1=10", "optimizer=sgd", "seed=5"),
+        ("model=elman", "clip=none", "optimizer=sgd", "optimizer.lr=1e8"),
+    ],
+    ids=["dropout and clipping", "truncated", "diverged"],
+)
+def test_a_run_made_again_is_identical_in_every_value(
+    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...]
+) -> None:
+    run = logged(*overrides)
+    assert again(run) == 0
+    new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
+    recorded = numbers(run)
+    assert f"identical: {len(recorded) + 5:,} of {len(recorded) + 5:,} values" in capsys.readouterr().out
+    assert new.tags["weights_final"] == run.tags["weights_final"]
+    assert new.tags["comparison"].startswith("identical")
+    assert latest(run).tags["reproduced_by"] == new.run_id
+
+
+def test_what_is_compared_is_the_whole_history_and_every_point(logged: Callable[..., Logged]) -> None:
+    run = logged()
+    recorded = numbers(run)
+    history = run.table(HISTORY)
+    assert (recorded["source"] == HISTORY).sum() == 20 * (len(history.columns) - 1)
+    keys = set(recorded[recorded["source"] == METRICS]["key"])
+    assert keys == set(run.measures) - {"run/seconds"}
+
+
+def test_one_bit_of_one_norm_is_found_and_named(
+    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = logged()
+    path = Path(run.folder, HISTORY)
+    frame = pq.read_table(path).to_pandas()
+    key = "grad_norm/total"
+    frame.loc[6, key] = np.nextafter(frame.loc[6, key], np.float32(np.inf))
+    frame.loc[9, "loss"] = np.nan
+    frame.to_parquet(path)
+    assert again(run) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    total = len(numbers(run)) + 5
+    assert f"different: identical: {total - 2:,} of {total:,} values first: {HISTORY} {key} at update 7: " in out
+
+
+def test_a_tolerance_forgives_a_bit_and_only_then(logged: Callable[..., Logged]) -> None:
+    run = logged()
+    path = Path(run.folder, HISTORY)
+    frame = pq.read_table(path).to_pandas()
+    frame.loc[6, "loss"] = np.nextafter(frame.loc[6, "loss"], np.float32(np.inf))
+    frame.to_parquet(path)
+    run.tag({"weights_final": "of another machine"})
+    assert again(run, "--tolerance", "1e-5") == 0
+    assert again(run) == 1
+
+
+def test_values_are_the_same_by_their_bits() -> None:
+    nan, inf = float("nan"), float("inf")
+    a = np.array([1.0, nan, inf, -inf, 0.0, 1.0, nan, 1e-300])
+    b = np.array([1.0, nan, inf, inf, -0.0, 1.0 + 2**-52, 1.0, 0.0])
+    assert _same(a, b, 0.0).tolist() == [True, True, True, False, False, False, False, False]
+    assert _same(a, b, 1e-9).tolist() == [True, True, True, False, True, True, False, False]
+
+
+class Interrupt(pl.Callback):
+    """Ctrl-C after some updates."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_is_identical_as_far_as_it_came(configure: Configure, store: str) -> None:
+    config = configure(*SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, name="interrupted", callbacks=[Interrupt()])
+    run = find(store, "interrupted")[0]
+    assert run.status == "KILLED"
+    assert 0 < len(run.table(HISTORY)) < 20
+    assert again(run) == 0
+
+
+def test_overrides_make_a_variation_that_is_tagged_and_not_compared(logged: Callable[..., Logged]) -> None:
+    run = logged()
+    assert again(run, "optimizer.lr=0.5", "model=gru") == 0
+    new = search(run.uri, f"tags.varies = '{run.run_id}'")[0]
+    assert new.tags["kind"] == "variation"
+    assert new.params["optimizer.lr"] == "0.5"
+    assert new.params["model.hidden_size"] == "64"
+    assert "comparison" not in new.tags
+    assert latest(run).tags["varied_by"] == new.run_id
+
+
+def test_a_run_made_with_two_threads_or_other_packages_is_reported_as_such(
+    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = logged()
+    folder = Path(run.folder, "definition")
+    for file, old, new in [("environment.yaml", "threads: 1", "threads: 2"), ("packages.txt", "torch==", "torch==0.")]:
+        text = (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new))
+    assert again(run) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"threads\s+│ 2\s+│ 1", out)
+    assert re.search(r"torch\s+│ 0\.2", out)
+
+
+def test_a_run_from_before_provenance_was_kept_can_be_made_again(
+    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = logged()
+    for file in ("environment.yaml", "packages.txt", "changes.patch", "overrides.yaml"):
+        Path(run.folder, "definition", file).unlink()
+    assert again(run) == 0
+    assert "not recorded" in capsys.readouterr().out
+
+
+def test_a_tampered_run_is_refused_before_anything_is_made(
+    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = logged()
+    path = Path(run.folder, "definition", "config.yaml")
+    path.write_text(path.read_text().replace("name: elman", "_target_: os.system"))
+    count = len(search(run.uri))
+    assert again(run) == 2
+    assert "model._target_ = 'os.system': refused" in capsys.readouterr().err
+    assert len(search(run.uri)) == count
+
+
+def test_artifacts_cannot_lead_out_of_the_folder_of_their_run(logged: Callable[..., Logged], tmp_path: Path) -> None:
+    run = logged()
+    (tmp_path / "secret").write_text("x")
+    Path(run.folder, "link.parquet").symlink_to(tmp_path / "secret")
+    for name in ("../x", "/etc/passwd", "a/../../x", "..\\x", "file:///etc/passwd", "link.parquet"):
+        with pytest.raises(ConfigError, match="outside the folder"):
+            run.read(name)
+
+
+def test_a_name_that_is_not_one_run_is_refused_with_the_choice(logged: Callable[..., Logged]) -> None:
+    run, other = logged("slug=names"), logged("slug=names")
+    with pytest.raises(ConfigError, match=r"not one run but (.|\n)*" + other.run_id):
+        find(run.uri, run.name)
+    assert {found.run_id for found in find(run.uri, "names")} == {run.run_id, other.run_id}
+    assert find(run.uri, run.run_id[:12])[0].run_id == run.run_id
+
+
+@pytest.mark.parametrize("wanted", ["no such run", "0" * 32, "x' OR '1'='1", "%", "tour%"])
+def test_what_names_no_run_is_refused(logged: Callable[..., Logged], wanted: str) -> None:
+    with pytest.raises(ConfigError, match="no run has"):
+        find(logged().uri, wanted)
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["x", "--store", f"sqlite:///{tmp_path}/none.db"]) == 2
+    assert "no such store" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_runs_of_a_slug_are_made_again_and_summed_up(
+    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = logged("slug=several"), logged("slug=several", "seed=1")
+    assert main(["several", "--store", first.uri]) == 0
+    total = len(numbers(first)) + len(numbers(second)) + 10
+    assert f"identical: 2 of 2 runs, {total:,} of {total:,} values" in capsys.readouterr().out

@@ -1,0 +1,162 @@
+"""A logged configuration becomes the run's own configuration again, or a message, and never anything else."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+import yaml
+
+from study.command import CONF
+from study.errors import ConfigError
+from study.reproduce import restore as module
+from study.reproduce.restore import parse, restore
+from study.schema import Config
+
+Configure = Callable[..., Config]
+STORE = "sqlite:///elsewhere.db"
+
+
+def dumped(config: Config, **changes: Any) -> bytes:
+    """As a run logs it; `task__name=x` changes a nested value, None removes nothing."""
+    node = config.model_dump()
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        inner = node
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = value
+    return yaml.safe_dump(node).encode()
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("model", "clip", "optimizer"), list(product(*map(options, ("model", "clip", "optimizer")))))
+def test_every_option_comes_back_as_it_was_logged(configure: Configure, model: str, clip: str, optimizer: str) -> None:
+    config = configure(f"model={model}", f"clip={clip}", f"optimizer={optimizer}", "optimizer.lr=1e-5", "seed=7")
+    restored = restore(dumped(config), STORE)
+    assert restored.filled == {}
+    assert restored.config.tracking.uri == STORE
+    back = restored.config.model_dump() | {"tracking": config.tracking.model_dump()}
+    assert back == config.model_dump()
+
+
+@pytest.mark.parametrize("group", ["task", "model", "loss", "clip", "optimizer"])
+def test_every_option_is_named_as_its_file(group: str) -> None:
+    assert [yaml.safe_load((CONF / group / f"{name}.yaml").read_text())["name"] for name in options(group)] == options(
+        group
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("model", {"_target_": "os.system", "command": "touch hacked"}, "model._target_"),
+        ("model__name", {"_target_": "os.system"}, "model.name._target_"),
+        ("task__tickers", [{"_partial_": True}], "task.tickers.0._partial_"),
+        ("slug", "${oc.env:HOME}", "slug"),
+        ("data__carriers", "${oc.env:HOME}/x", "data.carriers"),
+        ("task__tickers", ["AAPL", "${seed}"], "task.tickers.1"),
+        ("sweep__search", {"x": {"_target_": "os.system"}}, "sweep.search.x._target_"),
+    ],
+)
+def test_what_would_be_called_or_looked_up_is_refused_by_its_key(
+    configure: Configure, path: str, value: Any, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^{named} = .*refused"):
+        restore(dumped(configure(), **{path: value}), STORE)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"!!python/object/apply:os.system ['touch hacked']", "not plain YAML"),
+        (b"a: &x [1]\nb: [*x, *x]", "aliases"),
+        (b"- 1", "mapping"),
+        (b"a: [", "not plain YAML"),
+        (b"a: \x80", "not plain YAML"),
+        (b"a: " + b"x" * module.LARGEST, "bytes"),
+        (b"1: 2", "may not name"),
+    ],
+)
+def test_what_is_no_plain_mapping_is_refused(text: bytes, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("modle", {}, "modle: no such key; did you mean 'model'"),
+        ("model__hidden_sizes", 3, "model.hidden_sizes: no such key"),
+        ("model__hidden_size", "64", "model.hidden_size = '64'"),
+        ("model__name", "lstn", "model.name = 'lstn': no such option"),
+        ("model__name", "../task/forecasting_stocks", "model.name = '../task/forecasting_stocks': no such option"),
+        ("model__name", ["elman"], r"model.name = \['elman'\]: no such option"),
+        ("loss__name", "cross_entropy", "does not fit"),
+    ],
+)
+def test_unknown_keys_and_values_are_refused_by_name(configure: Configure, path: str, value: Any, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        restore(dumped(configure(), **{path: value}), STORE)
+
+
+def test_keys_gained_since_are_filled_from_the_options_of_the_run_and_told(configure: Configure) -> None:
+    node = configure("model=lstm", "clip=norm").model_dump()
+    del node["model"]["forget_bias"], node["clip"]["threshold"], node["probe"], node["tracking"]["points"]
+    restored = restore(yaml.safe_dump(node).encode(), STORE)
+    assert restored.config == restore(dumped(configure("model=lstm", "clip=norm")), STORE).config
+    assert set(restored.filled) == {"model.forget_bias", "clip.threshold", "probe", "tracking.points"}
+    assert restored.filled["model.forget_bias"] == 1.0
+
+
+def test_a_null_that_was_logged_is_not_filled(configure: Configure) -> None:
+    config = configure("probe=none", "trainer.divergence=null")
+    restored = restore(dumped(config), STORE)
+    assert restored.config.probe == config.probe
+    assert restored.config.trainer.divergence is None
+
+
+def test_the_plan_of_the_sweep_a_run_came_from_does_not_matter(configure: Configure) -> None:
+    restored = restore(dumped(configure(), sweep={"from": "another version"}), STORE)
+    assert restored.config.sweep == configure().sweep
+
+
+def test_overrides_change_their_key_and_nothing_else(configure: Configure) -> None:
+    text = dumped(configure("model.hidden_size=5", "optimizer.lr=0.5", "seed=7"))
+    changed = restore(text, STORE, ["optimizer.lr=0.25", "model=gru"])
+    assert changed.config.optimizer.lr == 0.25
+    assert changed.config.model == configure("model=gru").model
+    assert changed.config.seed == 7
+    assert changed.filled == {}
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("experiment=tour", "a run has no 'experiment'"),
+        ("modle=lstm", "did you mean 'model'"),
+        ("optimizer.rl=1", "optimizer.rl: no such key"),
+        ("model=lstn", "did you mean 'lstm'"),
+        ("optimizer.lr=-1", "optimizer.lr = -1"),
+        ("=", "."),
+    ],
+)
+def test_overrides_that_cannot_be_are_refused_in_words(configure: Configure, override: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        restore(dumped(configure()), STORE, [override])
+
+
+def test_a_refusal_needs_no_torch() -> None:
+    program = (
+        "import sys\nfrom study.errors import ConfigError\nfrom study.reproduce.restore import restore\n"
+        "try: restore(b'model: {_target_: os.system}', 'x')\n"
+        "except ConfigError as error: print(error, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=CONF.parent, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("model._target_ = 'os.system': refused")
+    assert done.stdout.endswith("False\n")
