@@ -49,7 +49,9 @@ def windows(seq_len: int, k1: int | None, k2: int | None) -> list[Window]:
 
 def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window", "sequence"]) -> int:
     """How many updates a batch makes."""
-    return 1 if update == "sequence" else len(windows(batch.longest, k1, k2))
+    if update == "sequence":
+        return 1
+    return sum(batch.between(window.first, window.stop).steps > 0 for window in windows(batch.longest, k1, k2))
 
 
 class TruncatedBPTT:
@@ -97,8 +99,8 @@ class TruncatedBPTT:
     def _walk(self, batch: Batch, carry: State | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
         """For every window the steps whose losses it counts, and their sum, whose graph ends at the window's start.
 
-        Windows of nothing but padding are left out. Where k1 < k2 the steps before the counted ones run anew, from
-        the state kept for the window's start, so that the graph exists.
+        Windows in which nothing counts are read, for the state they leave, but left out. Where k1 < k2 the steps
+        before the counted ones run anew, from the state kept for the window's start, so that the graph exists.
         """
         self.carry = carry
         plan = windows(batch.longest, self.k1, self.k2)
@@ -106,7 +108,8 @@ class TruncatedBPTT:
             boundary = following.start if following else window.stop
             outputs, state = self._forward(batch, window, boundary, detach(self.carry))
             part = batch.between(window.first, window.stop)
-            yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
+            if part.steps:
+                yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
             self.carry = detach(state)
 
     def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State | None]:

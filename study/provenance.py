@@ -9,24 +9,23 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from study.schema import Config
-from study.tasks import Task
+from study.tasks import Split, Task
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("*.py", "*.yaml", "*.toml")
 """New files that are kept with the uncommitted changes; others may be data, or nobody's business."""
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 LARGEST = 1_000_000
 """Characters of uncommitted changes that are kept."""
 
@@ -110,18 +109,13 @@ def weights(model: nn.Module) -> str:
 
 def data(task: Task) -> str:
     """Digest of every tensor the three splits are made from, whatever the order a seed puts them in."""
-    splits = (task.batches("train"), task.batches("val"), task.batches("test"))
-    return _digest(bits for split in splits for tensor in _tensors(vars(split)) for bits in _bits(tensor))
+    return _digest(digest.encode() for digest, _ in splits(task).values())
 
 
-def _tensors(node: Any) -> Iterator[Tensor]:
-    if isinstance(node, Tensor):
-        yield node
-    elif isinstance(node, np.ndarray):
-        yield torch.from_numpy(node)
-    elif isinstance(node, dict | tuple | list):
-        for part in node.values() if isinstance(node, dict) else node:
-            yield from _tensors(part)
+def splits(task: Task) -> dict[str, tuple[str, int]]:
+    """Digest and size of every split."""
+    parts = {split: task.batches(split) for split in SPLITS}
+    return {name: (_digest(x for t in part.tensors() for x in _bits(t)), part.size) for name, part in parts.items()}
 
 
 def _bits(tensor: Tensor) -> tuple[bytes, memoryview]:

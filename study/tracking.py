@@ -1,5 +1,6 @@
 """MLflow, written to: stores, runs, what of a run goes where. With `study.tracked` the only file that knows it."""
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError
@@ -44,6 +50,17 @@ class Run:
     def tag(self, tags: Mapping[str, Any]) -> None:
         """Set tags."""
         self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_data(self, name: str, source: str, splits: Mapping[str, tuple[str, int]]) -> None:
+        """Name the data set as the run's inputs: one a split, with the digest and the size of what was really used."""
+        inputs = [
+            DatasetInput(
+                Dataset(name, digest, "files", json.dumps({"uri": source}), profile=json.dumps({"size": size})),
+                [InputTag(MLFLOW_DATASET_CONTEXT, split)],
+            )
+            for split, (digest, size) in splits.items()
+        ]
+        self._client.log_inputs(self.run_id, inputs)
 
     def describe(self, text: str) -> None:
         """Set the description shown at the top of the run's page."""

@@ -49,6 +49,7 @@ def train(
     marks = provenance.marks(task, module.model)
     with tracking.run(config, name, {**marks, **(tags or {})}, parent) as run:
         run.log_texts(provenance.definition(config, overrides), "definition")
+        run.log_data(config.task.name, task.source, provenance.splits(task))
         started = time.monotonic()
         fit(config, module, task, run, folder, callbacks)
         run.tag({"weights_final": provenance.weights(module.model)})

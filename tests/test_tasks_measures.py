@@ -46,7 +46,7 @@ masked_or_not = pytest.mark.parametrize("masked", [True, False])
 @masked_or_not
 def test_nats_are_the_mean_surprise_and_perplexity_and_bits_follow_from_them(masked: bool) -> None:
     probabilities, batch = classified(6, masked)
-    measures = LanguageMeasures()
+    measures = LanguageMeasures(characters=True)
     measures.update(probabilities, batch)
     nats = mean_surprise(probabilities, batch)
     expected = {"nats": nats, "perplexity": math.exp(nats), "bpc": nats / math.log(2)}
@@ -54,7 +54,7 @@ def test_nats_are_the_mean_surprise_and_perplexity_and_bits_follow_from_them(mas
 
 
 def test_a_class_held_impossible_costs_finitely_much() -> None:
-    measures = LanguageMeasures()
+    measures = LanguageMeasures(characters=True)
     measures.update(torch.tensor([[[1.0, 0.0]]]), Batch(torch.tensor([[0]]), torch.tensor([[1]])))
     assert math.isfinite(measures.compute()["nats"])
 
@@ -62,7 +62,7 @@ def test_a_class_held_impossible_costs_finitely_much() -> None:
 def test_diverged_predictions_give_measures_that_are_not_finite_instead_of_an_error() -> None:
     targets = torch.tensor([[0]])
     nowhere = torch.full((1, 1, 2), math.nan)
-    for measures in (LanguageMeasures(), LabellingMeasures(2)):
+    for measures in (LanguageMeasures(characters=True), LabellingMeasures(2)):
         measures.update(nowhere, Batch(targets, targets))
         assert math.isnan(measures.compute()["nats"])
     forecast = ForecastMeasures(1.0, lambda batch: torch.zeros_like(batch.targets))
@@ -105,7 +105,7 @@ def test_forecast_errors_are_in_the_targets_unit_and_skill_is_against_the_naive_
 def test_the_memoryless_classifier_counts_what_followed_each_token() -> None:
     tokens, classes = torch.tensor([0, 0, 0, 1]), torch.tensor([2, 2, 1, 0])
     table = Memoryless(tokens, classes, (3, 3))(torch.tensor([[0, 1, 2]]))[0]
-    shares = torch.tensor([1, 1, 2]) / 4
+    shares = torch.tensor([2, 2, 3]) / 7
     counts = torch.tensor([[0.0, 1, 2], [1, 0, 0], [0, 0, 0]])
     torch.testing.assert_close(table, (counts + shares) / (counts.sum(1, keepdim=True) + 1))
     torch.testing.assert_close(table.sum(1), torch.ones(3))

@@ -39,7 +39,7 @@ class OneVsRest(Loss):
 class CrossEntropy(Loss):
     """Multi-class cross-entropy: -mean sum_c y_c log p_c."""
 
-    fits: ClassVar[tuple[Kind, ...]] = ("multiclass",)
+    fits: ClassVar[tuple[Kind, ...]] = ("multiclass", "binary")
     name: Literal["cross_entropy"]
 
 

@@ -21,9 +21,10 @@ class Probe(Strict):
 
 
 class Data(Strict):
-    """Where data files lie, relative to the project's root."""
+    """Where data files lie, relative to the project's root: of the data packages, and downloaded ones."""
 
     carriers: str
+    cache: str
 
 
 class Trainer(Strict):

@@ -1,21 +1,45 @@
-"""Tasks: one data set a file, one contract (`study.tasks.contract`), the names of `conf/task`."""
+"""Tasks: one data set a file under its family, one contract (`study.tasks.contract`), the names of `conf/task`."""
 
-from study.schema import task as schema
+from collections.abc import Callable
+from functools import partial
+
 from study.schema.run import Data
+from study.schema.task import Task as Config
 from study.tasks.contract import Batch, Batches, Measures, Split, Task
-from study.tasks.forecasting_stocks import ForecastingStocks
-from study.tasks.labelling_porttinari_pos import LabellingPorttinariPos
-from study.tasks.language_bible_char import LanguageBibleChar
+from study.tasks.forecasting import csv, etth1, sine_mix, stocks
+from study.tasks.forecasting.adding import Adding
+from study.tasks.forecasting.family import Forecasting
+from study.tasks.labelling import conll, ewt, hironsan, porttinari, wnut17
+from study.tasks.labelling.family import Labelling
+from study.tasks.labelling.parity import Parity
+from study.tasks.labelling.temporal_order import TemporalOrder
+from study.tasks.language import bible, text, tinyshakespeare
+from study.tasks.language.copying import Copying
+from study.tasks.language.family import Language
 
-TASKS: dict[str, type] = {
-    "forecasting_stocks": ForecastingStocks,
-    "language_bible_char": LanguageBibleChar,
-    "labelling_porttinari_pos": LabellingPorttinariPos,
+TASKS: dict[str, Callable[..., Task]] = {
+    "forecasting_stocks": partial(Forecasting, stocks.read),
+    "forecasting_etth1": partial(Forecasting, etth1.read),
+    "forecasting_csv": partial(Forecasting, csv.read),
+    "forecasting_sine_mix": partial(Forecasting, sine_mix.read),
+    "forecasting_adding": Adding,
+    "language_bible_char": partial(Language, bible.read),
+    "language_bible_word": partial(Language, bible.read),
+    "language_tinyshakespeare_char": partial(Language, tinyshakespeare.read),
+    "language_text": partial(Language, text.read),
+    "language_copying": Copying,
+    "labelling_porttinari_pos": partial(Labelling, porttinari.read),
+    "labelling_ewt_pos": partial(Labelling, ewt.read),
+    "labelling_hironsan_ner": partial(Labelling, hironsan.read),
+    "labelling_wnut17_ner": partial(Labelling, wnut17.read),
+    "labelling_conll": partial(Labelling, conll.read),
+    "labelling_temporal_order": TemporalOrder,
+    "labelling_parity": Parity,
 }
 
 __all__ = ["TASKS", "Batch", "Batches", "Measures", "Split", "Task", "build"]
 
 
-def build(config: schema.Task, data: Data, seed: int) -> Task:
+def build(config: Config, data: Data, seed: int) -> Task:
     """The task a config names, its data read and split; `seed` decides the order of training batches."""
     return TASKS[config.name](config, data, seed)  # type: ignore[attr-defined]

@@ -1,14 +1,15 @@
-"""The three ways data become batches: windows of series, columns of a stream, buckets of sentences.
+"""The ways data become batches: windows of series, columns of a stream, buckets of sentences, fresh draws.
 
 All of them index whole tensors; nothing here loops over single items.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+from jaxtyping import Float, Int, Shaped, UInt8
+from torch import Generator, Tensor
 
 from study.seeding import generator
 from study.tasks.contract import Batch, Batches
@@ -36,7 +37,7 @@ class Windows(Batches):
 
     def __len__(self) -> int:
         """All windows, `batch_size` at a time."""
-        return -(-len(self._firsts) // self._batch_size)
+        return math.ceil(len(self._firsts) / self._batch_size)
 
     def order(self, epoch: int) -> Sequence[Tensor]:
         """First steps of the windows of each batch."""
@@ -47,6 +48,15 @@ class Windows(Batches):
         """The windows that start at `key`."""
         steps = key + self._steps[:, None]
         return Batch(self._inputs[steps], self._targets[steps])
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All series end to end, and where windows start."""
+        yield from (self._inputs, self._targets, self._firsts)
+
+    @property
+    def size(self) -> int:
+        """Windows."""
+        return len(self._firsts)
 
 
 class Whole(Batches):
@@ -71,11 +81,21 @@ class Whole(Batches):
         """The one batch."""
         return self._batch
 
+    def tensors(self) -> Iterator[Tensor]:
+        """The one batch."""
+        return (part for part in self._batch if part is not None)
+
+    @property
+    def size(self) -> int:
+        """Series."""
+        return self._batch.targets.shape[1]
+
 
 class Stream(Batches):
     """A text as `batch_size` contiguous columns read side by side: the state carried means what it says.
 
-    Tokens are kept as they come (one byte a character), and widened a batch at a time.
+    Tokens are kept as they come (one byte a character), and widened a batch at a time. Fewer than `batch_size` of
+    them, at the end, make no whole row and are left out.
     """
 
     carry = True
@@ -88,7 +108,7 @@ class Stream(Batches):
 
     def __len__(self) -> int:
         """Windows of `seq_len` down the columns; the last may be shorter."""
-        return -(-len(self._columns) // self._seq_len)
+        return math.ceil(len(self._columns) / self._seq_len)
 
     def order(self, epoch: int) -> Sequence[int]:
         """From the top to the bottom: a stream is never shuffled."""
@@ -99,44 +119,115 @@ class Stream(Batches):
         rows = slice(key, key + self._seq_len)
         return Batch(self._columns[rows].long(), self._following[rows].long())
 
+    def tensors(self) -> Iterator[Tensor]:
+        """What is read and what follows."""
+        yield from (self._columns, self._following)
+
+    @property
+    def size(self) -> int:
+        """Tokens."""
+        return self._columns.numel()
+
 
 class Sentences(NamedTuple):
-    """Sentences end to end: words and labels, one of each a step, and the length of every sentence."""
+    """Sentences end to end: tokens (one or several a step) and the label of every step, and every sentence's length."""
 
-    words: Int[Tensor, " steps"]
+    tokens: Int[Tensor, "steps *features"]
     labels: Int[Tensor, " steps"]
     lengths: Int[Tensor, " sentences"]
 
 
 class Buckets(Batches):
-    """Sentences of like length side by side, padded to the longest of the batch.
+    """Sentences of like length side by side, padded with zeros to the longest of the batch.
 
-    With a seed, sentences of equal length change places and batches change order every epoch.
+    With a seed, sentences of equal length change places and batches change order every epoch; without, the longest
+    come first.
     """
 
     def __init__(self, sentences: Sentences, batch_size: int, seed: int | None):
-        self._sentences, self._batch_size, self._seed = sentences, batch_size, seed
+        self._lengths, self._batch_size, self._seed = sentences.lengths, batch_size, seed
         self._firsts = sentences.lengths.cumsum(0) - sentences.lengths
+        self._tokens, self._labels = _padded(sentences.tokens), _padded(sentences.labels)
 
     def __len__(self) -> int:
         """All sentences, `batch_size` at a time."""
-        return -(-len(self._firsts) // self._batch_size)
+        return math.ceil(len(self._firsts) / self._batch_size)
 
     def order(self, epoch: int) -> Sequence[Tensor]:
         """Numbers of the sentences of each batch."""
-        lengths = self._sentences.lengths
         if self._seed is None:
-            return lengths.argsort(stable=True).split(self._batch_size)
+            return self._lengths.argsort(descending=True, stable=True).split(self._batch_size)
         draws = generator(self._seed, f"data order/{epoch}")
-        shuffled = torch.randperm(len(lengths), generator=draws)
-        buckets = shuffled[lengths[shuffled].argsort(stable=True)].split(self._batch_size)
+        shuffled = torch.randperm(len(self._lengths), generator=draws)
+        buckets = shuffled[self._lengths[shuffled].argsort(stable=True)].split(self._batch_size)
         return [buckets[i] for i in torch.randperm(len(buckets), generator=draws).tolist()]
 
     def batch(self, key: Int[Tensor, " batch"]) -> Batch:
-        """The sentences numbered `key`; padding reads as word 0, label 0."""
-        lengths = self._sentences.lengths[key]
+        """The sentences numbered `key`."""
+        lengths = self._lengths[key]
         steps = torch.arange(int(lengths.max()))[:, None]
         mask = steps < lengths
-        places = torch.where(mask, self._firsts[key] + steps, 0)
-        words, labels = self._sentences.words[places], self._sentences.labels[places]
-        return Batch(torch.where(mask, words, 0), torch.where(mask, labels, 0), mask)
+        places = torch.where(mask, self._firsts[key] + steps, -1)
+        return Batch(self._tokens[places], self._labels[places], mask)
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All sentences end to end, and how long each is."""
+        yield from (self._tokens, self._labels, self._lengths)
+
+    @property
+    def size(self) -> int:
+        """Sentences."""
+        return len(self._lengths)
+
+
+def _padded(steps: Shaped[Tensor, "steps *features"]) -> Shaped[Tensor, "padded *features"]:
+    """With a row of zeros at the end, where padding is read from."""
+    return torch.cat([steps, torch.zeros_like(steps[:1])])
+
+
+class Fresh(Batches):
+    """Sequences drawn when they are asked for, no two epochs alike; or, if `fixed`, the same in every epoch.
+
+    Args:
+        draw: makes a batch of so many sequences from a generator.
+        sequences: an epoch.
+        batch_size: sequences side by side; the last batch of an epoch may be smaller.
+        seed: of the draws.
+        purpose: names the draws, e.g. `train`.
+        fixed: every epoch is epoch 0.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[int, Generator], Batch],
+        sequences: int,
+        batch_size: int,
+        seed: int,
+        purpose: str,
+        fixed: bool,
+    ):
+        self._draw, self._sequences, self._batch_size = draw, sequences, batch_size
+        self._seed, self._purpose, self.fixed = seed, purpose, fixed
+
+    def __len__(self) -> int:
+        """All sequences, `batch_size` at a time."""
+        return math.ceil(self._sequences / self._batch_size)
+
+    def order(self, epoch: int) -> Sequence[tuple[int, int]]:
+        """(epoch, first sequence) of each batch."""
+        return [(0 if self.fixed else epoch, first) for first in range(0, self._sequences, self._batch_size)]
+
+    def batch(self, key: tuple[int, int]) -> Batch:
+        """The batch that starts at one sequence of one epoch, from a generator of its own."""
+        epoch, first = key
+        width = min(self._batch_size, self._sequences - first)
+        return self._draw(width, generator(self._seed, f"{self._purpose}/{epoch}/{first}"))
+
+    def tensors(self) -> Iterator[Tensor]:
+        """The batches of epoch 0: they fix those of all others."""
+        return (part for batch in self.epoch(0) for part in batch if part is not None)
+
+    @property
+    def size(self) -> int:
+        """Sequences."""
+        return self._sequences

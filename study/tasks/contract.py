@@ -1,9 +1,10 @@
 """The one contract of every task: time-major batches, loss-independent measures, a guess without memory."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -16,25 +17,40 @@ class Batch(NamedTuple):
     """Sequences side by side.
 
     Attributes:
-        inputs: real features (time, batch, features), or tokens (time, batch).
+        inputs: real features (time, batch, features), or tokens (time, batch), or several tokens a step
+            (time, batch, features).
         targets: real values (time, batch, values), or classes (time, batch).
-        mask: True on real steps, False on padding, which is always at the end; None where all steps are real.
+        mask: True on steps whose targets count, in the loss and in measures; None where all do. Earlier steps are
+            read all the same (a task may ask at the last step only); steps after a sequence's last are padding.
     """
 
-    inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch"]
+    inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"]
     targets: Float[Tensor, "time batch values"] | Int[Tensor, "time batch"]
     mask: Bool[Tensor, "time batch"] | None = None
 
     @property
     def steps(self) -> int:
-        """Real steps in all."""
+        """Steps that count, in all."""
         time, width = self.targets.shape[:2]
         return time * width if self.mask is None else int(self.mask.sum())
 
     @property
+    def lengths(self) -> Int[Tensor, " batch"]:
+        """Steps of every sequence, up to its last one that counts."""
+        time, width = self.targets.shape[:2]
+        if self.mask is None:
+            return torch.full((width,), time)
+        return (self.mask * torch.arange(1, time + 1, device=self.mask.device)[:, None]).amax(0)
+
+    @property
     def longest(self) -> int:
         """Steps of the longest sequence."""
-        return len(self.targets) if self.mask is None else int(self.mask.any(1).sum())
+        return len(self.targets) if self.mask is None else int(self.lengths.max())
+
+    @property
+    def counting(self) -> Int[Tensor, " steps"]:
+        """The steps, from 0, at which some sequence counts."""
+        return torch.arange(len(self.targets)) if self.mask is None else self.mask.any(1).nonzero()[:, 0]
 
     def between(self, first: int, stop: int) -> "Batch":
         """The steps from `first` up to, not including, `stop`."""
@@ -67,13 +83,22 @@ class Batches(ABC):
         """The batches of one epoch, from number `start` on."""
         return map(self.batch, self.order(epoch)[start:])
 
+    @abstractmethod
+    def tensors(self) -> Iterable[Tensor]:
+        """All the data of the split, in an order of their own, not the epoch's."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """What an epoch holds: windows, series, tokens, sentences or sequences."""
+
 
 class Measures(ABC):
     """Loss-independent measures, gathered over the batches of a split."""
 
     @abstractmethod
     def update(self, predictions: Float[Tensor, "time batch predictions"], batch: Batch) -> None:
-        """Count one batch; `predictions` are what `Loss.predict` gives. Padding is left out."""
+        """Count one batch; `predictions` are what `Loss.predict` gives. Steps that do not count are left out."""
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
@@ -86,14 +111,16 @@ class Task(ABC):
     Attributes:
         inputs: what enters at every step.
         targets: values or classes a step.
+        source: where the data are from.
         primary: the measure that ranks runs of this task.
         direction: whether less or more of it is better.
     """
 
     inputs: Inputs
     targets: int
-    primary: ClassVar[str]
-    direction: ClassVar[Literal["minimize", "maximize"]]
+    source: str
+    primary: str
+    direction: Literal["minimize", "maximize"]
 
     @abstractmethod
     def batches(self, split: Split) -> Batches:

@@ -12,54 +12,70 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 from study.tasks.contract import Batch, Measures
 
 
-def _real(values: Tensor, batch: Batch) -> Tensor:
-    """The real steps only: (steps, ...)."""
+def _counting(values: Tensor, batch: Batch) -> Tensor:
+    """The steps that count: (steps, ...)."""
     return values.flatten(0, 1) if batch.mask is None else values[batch.mask]
 
 
 class ForecastMeasures(Measures):
     """rmse and mae in the target's own unit; skill = 1 - MSE / MSE of persistence (0: no better, 1: perfect).
 
+    mase: the mean absolute error over that of the seasonal naive forecast on the training part (Hyndman & Koehler
+    2006), averaged over targets.
+
     Args:
         scale: the target's unit in units of the standardised target.
         persistence: the naive predictions of a batch.
+        seasonal: mean absolute error of the seasonal naive forecast, a target, standardised; None: there is no season.
     """
 
-    def __init__(self, scale: float, persistence: Callable[[Batch], Tensor]):
-        self._scale, self._persistence = scale, persistence
+    def __init__(
+        self, scale: float, persistence: Callable[[Batch], Tensor], seasonal: Float[Tensor, " values"] | None = None
+    ):
+        self._scale, self._persistence, self._seasonal = scale, persistence, seasonal
         self._mse, self._mae, self._naive = MeanSquaredError(), MeanAbsoluteError(), MeanSquaredError()
+        self._mase = MeanAbsoluteError()
 
     def update(self, predictions: Float[Tensor, "time batch values"], batch: Batch) -> None:
         """See `Measures`."""
-        targets = _real(batch.targets, batch)
-        self._mse.update(_real(predictions, batch), targets)
-        self._mae.update(_real(predictions, batch), targets)
-        self._naive.update(_real(self._persistence(batch), batch), targets)
+        targets, guesses = _counting(batch.targets, batch), _counting(predictions, batch)
+        self._mse.update(guesses, targets)
+        self._mae.update(guesses, targets)
+        self._naive.update(_counting(self._persistence(batch), batch), targets)
+        if self._seasonal is not None:
+            self._mase.update(guesses / self._seasonal, targets / self._seasonal)
 
     def compute(self) -> dict[str, float]:
-        """Rmse, mae, skill."""
+        """Rmse, mae, skill, and mase where there is a season."""
         mse = float(self._mse.compute())
-        return {
+        measures = {
             "rmse": math.sqrt(mse) * self._scale,
             "mae": float(self._mae.compute()) * self._scale,
-            "skill": 1 - mse / float(self._naive.compute()),
+            "skill": float(1 - self._mse.compute() / self._naive.compute()),
         }
+        return measures if self._seasonal is None else measures | {"mase": float(self._mase.compute())}
 
 
 class LanguageMeasures(Measures):
-    """nats = mean of -log p(next token); perplexity = exp nats; bpc = nats / ln 2, bits a character."""
+    """nats = mean of -log p(next token); perplexity = exp nats; bpc = nats / ln 2, bits a character.
 
-    def __init__(self) -> None:
+    Args:
+        characters: tokens are characters; otherwise there is no bpc.
+    """
+
+    def __init__(self, characters: bool) -> None:
+        self._characters = characters
         self._nats = MeanMetric(nan_strategy="disable")
 
     def update(self, predictions: Float[Tensor, "time batch classes"], batch: Batch) -> None:
         """See `Measures`."""
-        self._nats.update(_real(_surprise(predictions, batch.targets), batch))
+        self._nats.update(_counting(_surprise(predictions, batch.targets), batch))
 
     def compute(self) -> dict[str, float]:
         """Nats, perplexity, bpc."""
         nats = float(self._nats.compute())
-        return {"nats": nats, "perplexity": float(torch.tensor(nats).exp()), "bpc": nats / math.log(2)}
+        measures = {"nats": nats, "perplexity": float(torch.tensor(nats).exp())}
+        return measures | ({"bpc": nats / math.log(2)} if self._characters else {})
 
 
 class LabellingMeasures(Measures):
@@ -72,10 +88,10 @@ class LabellingMeasures(Measures):
 
     def update(self, predictions: Float[Tensor, "time batch classes"], batch: Batch) -> None:
         """See `Measures`."""
-        guesses, targets = _real(predictions.argmax(-1), batch), _real(batch.targets, batch)
+        guesses, targets = _counting(predictions.argmax(-1), batch), _counting(batch.targets, batch)
         self._accuracy.update(guesses, targets)
         self._f1.update(guesses, targets)
-        self._nats.update(_real(_surprise(predictions, batch.targets), batch))
+        self._nats.update(_counting(_surprise(predictions, batch.targets), batch))
 
     def compute(self) -> dict[str, float]:
         """Accuracy, macro_f1, nats."""

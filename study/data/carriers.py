@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from study.data.files import ROOT
 from study.errors import ConfigError
 from study.schema.run import Data
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def carried(data: Data, file: str) -> Path:

@@ -1,0 +1,47 @@
+"""Files downloaded on demand: a fixed address and SHA-256, kept in a cache folder, checked at every use."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pooch
+
+from study.data.files import ROOT
+from study.errors import ConfigError
+from study.schema.run import Data
+
+TIMEOUT = 30.0
+"""Seconds a server may stay silent."""
+
+
+class Download(NamedTuple):
+    """A file of the public internet that never changes.
+
+    Attributes:
+        url: of one version, so that it stays what it is.
+        sha256: of the file, in hexadecimal digits.
+        name: in the cache folder.
+    """
+
+    url: str
+    sha256: str
+    name: str
+
+
+def fetched(data: Data, download: Download) -> Path:
+    """The file in the cache folder; it is downloaded if it is not there or not what it should be.
+
+    pooch writes to a temporary name and moves the file only when it is whole and its hash is right.
+
+    Raises:
+        ConfigError: it can be had neither here nor there; with all that is needed to put it there by hand.
+    """
+    folder, name = ROOT / data.cache, download.name
+    try:
+        pooch.get_logger().setLevel("WARNING")
+        downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
+        return Path(pooch.retrieve(download.url, f"sha256:{download.sha256}", name, folder, downloader=downloader))
+    except (OSError, ValueError) as error:  # requests' exceptions are OSErrors; a wrong hash is a ValueError
+        raise ConfigError(
+            f"data.cache = {data.cache!r}: {folder / name} is not there or not the right file, and the download "
+            f"failed ({error}); get {download.url} and put it there, its SHA-256 must be {download.sha256}"
+        ) from error

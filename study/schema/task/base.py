@@ -1,0 +1,57 @@
+"""What every task states."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from study.schema.base import Count, Strict
+
+Kind = Literal["regression", "binary", "multiclass"]
+Steps = Annotated[int, Field(ge=2)]
+
+
+class Task(Strict):
+    """How many sequences run side by side, and how far back the task needs the past.
+
+    `kind` is what the targets are: it decides which losses fit. `horizon` is the lag in steps over which the
+    task needs the past; the verdict asks for the gradient there.
+    """
+
+    kind: ClassVar[Kind]
+    family: ClassVar[Literal["forecasting", "language", "labelling"]]
+    batch_size: Count
+    horizon: Count
+
+
+class SplitByShares(Strict):
+    """Data without published splits: shares of the whole, in its own order, training first, test last."""
+
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> "SplitByShares":
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test leave nothing to train on: their sum must stay below 1")
+        return self
+
+
+class Own(SplitByShares):
+    """The user's own text: one file split by shares, or three files, whose shares then do not matter."""
+
+    path: str
+    validation_path: str | None
+    test_path: str | None
+
+    @model_validator(mode="after")
+    def _one_file_or_three(self) -> "Own":
+        if (self.validation_path is None) != (self.test_path is None):
+            raise ValueError("validation_path and test_path: give both, or neither to split `path` by shares")
+        return self
+
+
+class Drawn(Task):
+    """Synthetic sequences: `sequences` new ones every epoch, `held_out` for validation and as many for test."""
+
+    sequences: Count
+    held_out: Count

@@ -1,0 +1,82 @@
+"""`conf/task/forecasting_*`: at every step, predict what is `ahead`."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from study.schema.base import Count
+from study.schema.task.base import Drawn, Kind, SplitByShares, Steps, Task
+
+Ahead = Annotated[int, Field(ge=1)]
+Names = Annotated[list[str], Field(min_length=1)]
+Ticker = Literal["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+Channel = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
+
+
+class Forecasting(Task):
+    """Real values: windows of `seq_len` steps; `season` is the period in steps of the seasonal naive forecast."""
+
+    kind: ClassVar[Kind] = "regression"
+    family: ClassVar = "forecasting"
+    seq_len: Steps
+    season: Count
+
+
+class ForecastingStocks(Forecasting, SplitByShares):
+    """Daily stock prices; `multivariate`: all tickers enter and are predicted together, else each by itself."""
+
+    name: Literal["forecasting_stocks"]
+    tickers: Annotated[list[Ticker], Field(min_length=1)]
+    target: Literal["log_return", "log_volatility"]
+    ahead: Annotated[int, Field(ge=1, le=250)]
+    multivariate: bool
+
+
+class ForecastingETTh1(Forecasting):
+    """Electricity transformer, hourly; all 7 channels enter, `targets` are predicted at every one of `ahead`."""
+
+    name: Literal["forecasting_etth1"]
+    targets: Annotated[list[Channel], Field(min_length=1)]
+    ahead: Annotated[list[Ahead], Field(min_length=1)]
+
+
+class ForecastingCSV(Forecasting, SplitByShares):
+    """The user's own table, one row a step; `features` enter beside the targets.
+
+    `frequency` is the distance of all rows as pandas writes it (`h`, `D`, `B`, ...), null: any that grows.
+    """
+
+    name: Literal["forecasting_csv"]
+    path: str
+    date: str
+    targets: Names
+    features: list[str]
+    ahead: Annotated[list[Ahead], Field(min_length=1)]
+    frequency: str | None
+    missing: Literal["refuse", "forward"]
+
+    @model_validator(mode="after")
+    def _every_column_has_one_part(self) -> "ForecastingCSV":
+        columns = [self.date, *self.targets, *self.features]
+        if twice := sorted({column for column in columns if columns.count(column) > 1}):
+            raise ValueError(f"date, targets and features name {', '.join(twice)} more than once")
+        return self
+
+
+class ForecastingSineMix(Forecasting, SplitByShares):
+    """A sum of sines of the given `periods` (steps) with unit amplitude, and normal `noise` (standard deviation)."""
+
+    name: Literal["forecasting_sine_mix"]
+    periods: Annotated[list[Annotated[float, Field(gt=2, allow_inf_nan=False)]], Field(min_length=1)]
+    steps: Steps
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    ahead: Annotated[list[Ahead], Field(min_length=1)]
+
+
+class ForecastingAdding(Drawn):
+    """The adding problem: the sum of two marked numbers, asked for at the last step."""
+
+    kind: ClassVar[Kind] = "regression"
+    family: ClassVar = "forecasting"
+    name: Literal["forecasting_adding"]
+    seq_len: Steps

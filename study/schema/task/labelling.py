@@ -1,0 +1,76 @@
+"""`conf/task/labelling_*`: at every step, name its class."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from study.schema.base import Count
+from study.schema.task.base import Drawn, Kind, Own, SplitByShares, Steps, Task
+
+
+class Labelling(Task):
+    """Sentences of like length side by side.
+
+    Words rarer than `min_count` in the training part are read as unknown. `affixes`: the first and the last 1, 2, ...
+    so many characters of a word enter too (0: the word alone). Labels of the form B-x, I-x and O are entities.
+    """
+
+    kind: ClassVar[Kind] = "multiclass"
+    family: ClassVar = "labelling"
+    min_count: Count
+    affixes: Annotated[int, Field(ge=0, le=6)]
+
+
+class LabellingPorttinari(Labelling, SplitByShares):
+    """Porttinari, Portuguese news: one universal part of speech for every word."""
+
+    name: Literal["labelling_porttinari_pos"]
+
+
+class LabellingEWT(Labelling):
+    """English Web Treebank, its published splits: one universal part of speech for every word."""
+
+    name: Literal["labelling_ewt_pos"]
+
+
+class LabellingHironsan(Labelling, SplitByShares):
+    """Hironsan, Japanese: named entities."""
+
+    name: Literal["labelling_hironsan_ner"]
+
+
+class LabellingWNUT17(Labelling):
+    """WNUT 2017, English web text, its published splits: emerging and rare named entities."""
+
+    name: Literal["labelling_wnut17_ner"]
+
+
+class LabellingCoNLL(Labelling, Own):
+    """The user's own columns, one word a line, an empty line after a sentence; columns are numbered from 1.
+
+    `format`: `conllu` (tabs, comments, multiword tokens and empty nodes left out), or `columns` (tabs or spaces).
+    """
+
+    name: Literal["labelling_conll"]
+    format: Literal["conllu", "columns"]
+    word_column: Count
+    label_column: Count
+
+
+class LabellingTemporalOrder(Drawn):
+    """Which of two `markers` came in which order: 2 markers make 4 classes, 3 make 8, asked for at the last step."""
+
+    kind: ClassVar[Kind] = "multiclass"
+    family: ClassVar = "labelling"
+    name: Literal["labelling_temporal_order"]
+    markers: Literal[2, 3]
+    seq_len: Annotated[int, Field(ge=10)]
+
+
+class LabellingParity(Drawn):
+    """Whether the ones so far are odd in number, at every step."""
+
+    kind: ClassVar[Kind] = "binary"
+    family: ClassVar = "labelling"
+    name: Literal["labelling_parity"]
+    seq_len: Steps

@@ -1,0 +1,62 @@
+"""`conf/task/language_*`: at every step, predict the next token."""
+
+from typing import ClassVar, Literal
+
+from pydantic import model_validator
+
+from study.schema.base import Count
+from study.schema.task.base import Drawn, Kind, Own, SplitByShares, Steps, Task
+
+Level = Literal["char", "word"]
+
+
+class Language(Task):
+    """A text in columns read side by side, `seq_len` tokens a batch.
+
+    `level` is what a token is; those with fewer than `min_count` in the training part are read as unknown.
+    """
+
+    kind: ClassVar[Kind] = "multiclass"
+    family: ClassVar = "language"
+    seq_len: Steps
+    level: Level
+    min_count: Count
+
+
+class LanguageBible(Language, SplitByShares):
+    """The King James Bible."""
+
+    name: Literal["language_bible_char", "language_bible_word"]
+
+
+class LanguageTinyShakespeare(Language, SplitByShares):
+    """Forty thousand lines of Shakespeare's plays."""
+
+    name: Literal["language_tinyshakespeare_char"]
+
+
+class LanguageText(Language, Own):
+    """The user's own text."""
+
+    name: Literal["language_text"]
+
+
+class LanguageCopying(Drawn):
+    """The copying problem: symbols, a silence of `delay` steps, the same symbols again.
+
+    Between `shortest` and `longest` symbols are to be kept (equal: always as many), out of `letters` different ones.
+    """
+
+    kind: ClassVar[Kind] = "multiclass"
+    family: ClassVar = "language"
+    name: Literal["language_copying"]
+    letters: Count
+    shortest: Count
+    longest: Count
+    delay: Count
+
+    @model_validator(mode="after")
+    def _lengths_are_in_order(self) -> "LanguageCopying":
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest={self.shortest} must not exceed longest={self.longest}")
+        return self

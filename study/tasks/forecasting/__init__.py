@@ -1,0 +1,1 @@
+"""Real values ahead: one data set a file; what they share is in `family`."""

@@ -1,0 +1,174 @@
+"""What forecasting tasks share: tables in, standardised by the training part, windows and whole series out.
+
+A data set is a function that reads its tables (`Reader`); everything else is here.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from study.errors import ConfigError
+from study.models import Inputs
+from study.schema.run import Data
+from study.schema.task.base import SplitByShares
+from study.schema.task.forecasting import Forecasting as Config
+from study.tasks.batches import Whole, Windows
+from study.tasks.contract import Batch, Batches, Split, Task
+from study.tasks.measures import ForecastMeasures
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Target(NamedTuple):
+    """What is predicted.
+
+    Attributes:
+        ahead: steps between the inputs and the last day the target tells of.
+        persists: the feature that the naive forecast repeats; None: it predicts 0 in the target's own unit.
+    """
+
+    ahead: int
+    persists: str | None
+
+
+class Tables(NamedTuple):
+    """A data set, read.
+
+    Attributes:
+        series: for every series by name, its splits. Rows are steps; columns are the targets and, all others, the
+            features, in their own units. Nothing in a split tells of a later one.
+        targets: by column.
+        source: where the data are from.
+    """
+
+    series: dict[str, dict[Split, pd.DataFrame]]
+    targets: dict[str, Target]
+    source: str
+
+
+Reader = Callable[[Any, Data], Tables]
+"""Reads a data set as its config, a `study.schema.task.forecasting.Forecasting`, says."""
+
+
+class Forecasting(Task):
+    """Features and targets are standardised by mean and standard deviation of the training part.
+
+    With one target, errors are in its own unit; with several, in standard deviations.
+    """
+
+    primary = "rmse"
+    direction = "minimize"
+
+    def __init__(self, read: Reader, config: Config, data: Data, seed: int):
+        self._config, self._seed = config, seed
+        self._tables = tables = read(config, data)
+        self.source = tables.source
+        self._check_lengths()
+        training = [splits["train"] for splits in tables.series.values()]
+        self._mean, self._std = _moments(training)
+        names = list(tables.targets)
+        self._features = [column for column in training[0].columns if column not in tables.targets]
+        self.inputs, self.targets = Inputs(len(self._features), tokens=False), len(names)
+        self._seasonal = self._seasonal_errors(training)
+        self._repeat = self._persistence()
+
+    def _check_lengths(self) -> None:
+        for name, splits in self._tables.series.items():
+            for split, frame in splits.items():
+                steps = self._config.seq_len if split == "train" else 2
+                if len(frame) < steps:
+                    raise ConfigError(
+                        f"task.seq_len = {self._config.seq_len}: {name} has {len(frame)} steps in the {split} part, "
+                        f"{steps} are needed; give more data, other splits, or shorter sequences"
+                    )
+
+    def _seasonal_errors(self, training: Sequence[pd.DataFrame]) -> Tensor:
+        """Mean absolute error, a target, of repeating the latest season known, on the training part, standardised."""
+        errors = []
+        for name, target in self._tables.targets.items():
+            lag = self._config.season * math.ceil(target.ahead / self._config.season)
+            changes = pd.concat([frame[name].diff(lag).abs() for frame in training]).dropna()
+            if not changes.sum() > 0:
+                raise ConfigError(
+                    f"task.season = {self._config.season}: {name} has no two different values {lag} steps apart in "
+                    "the training part"
+                )
+            errors.append(changes.mean() / self._std[name])
+        return torch.tensor(errors, dtype=torch.float32)
+
+    def _persistence(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(feature, factor, offset) a target: the naive forecast is factor times feature plus offset, standardised."""
+        rows = []
+        for name, target in self._tables.targets.items():
+            kept = target.persists
+            factor, offset = (0.0, 0.0) if kept is None else (self._std[kept], self._mean[kept])
+            column = 0 if kept is None else self._features.index(kept)
+            rows.append((column, factor / self._std[name], (offset - self._mean[name]) / self._std[name]))
+        columns, factors, offsets = zip(*rows, strict=True)
+        return torch.tensor(columns), torch.tensor(factors).float(), torch.tensor(offsets).float()
+
+    def _tensors(self, split: Split) -> list[tuple[Tensor, Tensor]]:
+        """(inputs, targets) of every series."""
+        frames = (splits[split] for splits in self._tables.series.values())
+        scaled = [(frame - self._mean) / self._std for frame in frames]
+        columns = self._features, list(self._tables.targets)
+        return [(_tensor(frame[columns[0]]), _tensor(frame[columns[1]])) for frame in scaled]
+
+    def batches(self, split: Split) -> Batches:
+        """Training: windows of `seq_len` steps of every series; else every series from first to last step."""
+        if split == "train":
+            return Windows(self._tensors(split), self._config.seq_len, self._config.batch_size, self._seed)
+        return Whole(self._tensors(split))
+
+    def measures(self) -> ForecastMeasures:
+        """RMSE, MAE, skill over persistence, MASE."""
+        scale = float(self._std[next(iter(self._tables.targets))]) if self.targets == 1 else 1.0
+        return ForecastMeasures(scale, self.naive, self._seasonal)
+
+    def naive(self, batch: Batch) -> Tensor:
+        """Persistence."""
+        columns, factors, offsets = self._repeat
+        return batch.inputs[..., columns] * factors + offsets
+
+
+def look_ahead(frame: pd.DataFrame, columns: Sequence[str], steps: Sequence[int]) -> dict[str, Target]:
+    """Add to `frame` every column as it will be so many steps later; what persists is the column itself."""
+    targets = {}
+    for column in columns:
+        for ahead in steps:
+            name = f"{column} +{ahead}"
+            frame[name] = frame[column].shift(-ahead)
+            targets[name] = Target(ahead, column)
+    return targets
+
+
+def share_ends(index: pd.Index, config: SplitByShares) -> tuple[Any, Any]:
+    """The first entries of validation and of test, in an index in its order."""
+    steps = len(index)
+    first, last = int(steps * (1 - config.validation - config.test)), int(steps * (1 - config.test))
+    return index[first], index[last]
+
+
+def chronological(frame: pd.DataFrame, ends: tuple[Any, Any], ahead: int) -> dict[Split, pd.DataFrame]:
+    """Split by the first entries of validation and test; rows without complete past or future are left out.
+
+    So are the last `ahead` rows of training and of validation: their targets lie in the next part.
+    """
+    later, last = frame.index >= ends[0], frame.index >= ends[1]
+    parts = frame[~later].iloc[:-ahead], frame[later & ~last].iloc[:-ahead], frame[last]
+    return {split: part.dropna() for split, part in zip(SPLITS, parts, strict=True)}
+
+
+def _moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
+    """Mean and standard deviation a column; a constant column keeps its unit."""
+    rows = pd.concat(training)
+    return rows.mean(), rows.std().replace(0.0, 1.0)
+
+
+def _tensor(frame: pd.DataFrame) -> Tensor:
+    return torch.from_numpy(frame.to_numpy(np.float32, copy=True))

@@ -1,0 +1,1 @@
+"""A class for every word: one corpus a file; what they share is in `family`."""

@@ -1,0 +1,25 @@
+"""The user's own corpus: CoNLL-U, or any columns, in one file or three."""
+
+from pathlib import Path
+
+from study.data import located
+from study.schema.run import Data
+from study.schema.task.labelling import LabellingCoNLL as Config
+from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
+from study.tasks.labelling.family import Corpora
+
+
+def read(config: Config, data: Data) -> Corpora:
+    """The columns chosen."""
+    whole = located("task.path", config.path)
+    if config.validation_path is None or config.test_path is None:
+        return Corpora((_corpus(whole, config),), str(whole))
+    validation = located("task.validation_path", config.validation_path)
+    test = located("task.test_path", config.test_path)
+    corpora = _corpus(whole, config), _corpus(validation, config), _corpus(test, config)
+    return Corpora(corpora, f"{whole}, {validation}, {test}")
+
+
+def _corpus(path: Path, config: Config) -> Corpus:
+    read = read_conllu if config.format == "conllu" else read_columns
+    return read(path, config.word_column, config.label_column)

@@ -1,0 +1,132 @@
+"""What labelling tasks share: corpora in, numbered words and labels by the training part, buckets out.
+
+A data set is a function that reads its sentences (`Reader`); everything else is here.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from study.errors import ConfigError
+from study.models import Inputs
+from study.schema.run import Data
+from study.schema.task.base import SplitByShares
+from study.schema.task.labelling import Labelling as Config
+from study.tasks.batches import Buckets, Sentences
+from study.tasks.contract import Batch, Batches, Split, Task
+from study.tasks.labelling.columns import Corpus
+from study.tasks.labelling.entities import EntityMeasures, are_entities
+from study.tasks.measures import LabellingMeasures, Measures
+from study.tasks.memoryless import Memoryless
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Corpora(NamedTuple):
+    """A data set, read: one corpus to be split by shares of its sentences, or three."""
+
+    corpora: tuple[Corpus] | tuple[Corpus, Corpus, Corpus]
+    source: str
+
+
+Reader = Callable[[Any, Data], Corpora]
+"""Reads a data set as its config, a `study.schema.task.labelling.Labelling`, says."""
+
+
+class Labelling(Task):
+    """Words (lower case) and affixes (as written) are numbered by the training part; rarer and unseen ones are unknown.
+
+    With affixes a step has several tokens: the word and each affix, every kind with numbers of its own.
+    """
+
+    direction = "maximize"
+
+    def __init__(self, read: Reader, config: Config, data: Data, seed: int):
+        self._config, self._seed = config, seed
+        corpora, self.source = read(config, data)
+        self._parts = dict(zip(SPLITS, _parts(corpora, config), strict=True))
+        self._labels = sorted(set(self._parts["train"].labels))
+        self._refuse_unseen_labels()
+        self._sentences, size = _number(self._parts, self._labels, config)
+        self.inputs, self.targets = Inputs(size, tokens=True), len(self._labels)
+        self._entities = are_entities(self._labels)
+        self.primary = "entity_f1" if self._entities else "accuracy"
+        train = self._sentences["train"]
+        self._memoryless = Memoryless(self._words(train.tokens), train.labels, (size, self.targets))
+
+    def _refuse_unseen_labels(self) -> None:
+        for split, part in self._parts.items():
+            unseen = Counter(label for label in part.labels if label not in self._labels)
+            if unseen:
+                counted = ", ".join(f"{label!r} {count} times" for label, count in unseen.most_common())
+                raise ConfigError(
+                    f"task: the {split} part has labels that the training part never shows: {counted} (known: "
+                    f"{', '.join(self._labels)}); split otherwise, or rename them"
+                )
+
+    def batches(self, split: Split) -> Batches:
+        """Sentences of like length side by side."""
+        return Buckets(self._sentences[split], self._config.batch_size, self._seed if split == "train" else None)
+
+    def measures(self) -> Measures:
+        """Accuracy, macro-F1, nats; entity-F1 where labels are entities."""
+        return EntityMeasures(self._labels) if self._entities else LabellingMeasures(self.targets)
+
+    def naive(self, batch: Batch) -> Tensor:
+        """How often each word has each label in the training part."""
+        return self._memoryless(self._words(batch.inputs))
+
+    def _words(self, tokens: Tensor) -> Tensor:
+        """The word of every step, without affixes."""
+        return tokens[..., 0] if self._config.affixes else tokens
+
+
+def _parts(corpora: Sequence[Corpus], config: Config) -> Sequence[Corpus]:
+    if len(corpora) == 3:
+        return corpora
+    assert isinstance(config, SplitByShares)
+    words, labels, lengths = corpora[0]
+    count = len(lengths)
+    ends = [0, int(count * (1 - config.validation - config.test)), int(count * (1 - config.test)), count]
+    if len(set(ends)) < 4:
+        raise ConfigError(f"task.validation, task.test: {count} sentences leave nothing in one of the parts")
+    steps = np.concatenate([[0], np.cumsum(lengths)])[ends]
+    return [
+        Corpus(words[steps[i] : steps[i + 1]], labels[steps[i] : steps[i + 1]], lengths[ends[i] : ends[i + 1]])
+        for i in range(3)
+    ]
+
+
+def _number(parts: dict[Split, Corpus], labels: list[str], config: Config) -> tuple[dict[Split, Sentences], int]:
+    """The parts in numbers, and how many different tokens there are."""
+    steps = {split: len(part.words) for split, part in parts.items()}
+    words = np.array([word for part in parts.values() for word in part.words], dtype=object)
+    codes, written = pd.factorize(words)
+    kinds = [pd.factorize(np.array(kind, dtype=object))[0][codes] for kind in _kinds(written, config.affixes)]
+    columns, size = [], 0
+    for kind in kinds:
+        known = np.flatnonzero(np.bincount(kind[: steps["train"]], minlength=kind.max() + 1) >= config.min_count)
+        table = np.full(kind.max() + 1, size)
+        table[known] += np.arange(1, len(known) + 1)
+        columns.append(table[kind])
+        size += len(known) + 1
+    tokens = torch.from_numpy(np.stack(columns, 1) if config.affixes else columns[0])
+    numbers = {label: i for i, label in enumerate(labels)}
+    numbered = {
+        split: Sentences(part, torch.tensor([numbers[x] for x in corpus.labels]), torch.tensor(corpus.lengths))
+        for (split, corpus), part in zip(parts.items(), tokens.split(list(steps.values())), strict=True)
+    }
+    return numbered, size
+
+
+def _kinds(words: Iterable[str], affixes: int) -> list[list[str]]:
+    """For every different word: the word in lower case, then its first 1, 2, ... and last 1, 2, ... characters."""
+    lengths = range(1, affixes + 1)
+    words = list(words)
+    kinds = [[word.lower() for word in words]]
+    return kinds + [[word[:n] for word in words] for n in lengths] + [[word[-n:] for word in words] for n in lengths]

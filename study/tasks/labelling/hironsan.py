@@ -1,0 +1,16 @@
+"""Hironsan's corpus of 500 Japanese sentences: named entities, 7 kinds."""
+
+from study.data import carried
+from study.schema.run import Data
+from study.schema.task.labelling import LabellingHironsan as Config
+from study.tasks.labelling.columns import read_columns
+from study.tasks.labelling.family import Corpora
+
+FILE = "hironsan/corpus/iob_sents.txt"
+
+
+def read(config: Config, data: Data) -> Corpora:
+    """All sentences; the two spellings of the kind person, PSN and PER, are made one."""
+    corpus = read_columns(carried(data, FILE), word=1, label=0, ragged=True)
+    labels = [label.replace("PSN", "PER") for label in corpus.labels]
+    return Corpora((corpus._replace(labels=labels),), f"hironsancorpus: {FILE}")

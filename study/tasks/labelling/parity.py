@@ -1,0 +1,37 @@
+"""Parity: whether the number of ones so far is odd; one forgotten bit makes every later answer a guess."""
+
+import torch
+from torch import Generator, Tensor
+
+from study.models import Inputs
+from study.schema.run import Data
+from study.schema.task.labelling import LabellingParity as Config
+from study.tasks.contract import Batch
+from study.tasks.measures import LabellingMeasures
+from study.tasks.synthetic import Synthetic
+
+
+class Parity(Synthetic):
+    """Fair bits in; y_t = (x_1 + ... + x_t) mod 2 out: two classes, so plain binary cross-entropy fits."""
+
+    inputs = Inputs(2, tokens=True)
+    targets = 2
+    primary = "accuracy"
+    direction = "maximize"
+
+    def __init__(self, config: Config, data: Data, seed: int):
+        super().__init__(config, data, seed)
+        self._seq_len = config.seq_len
+
+    def draw(self, width: int, draws: Generator) -> Batch:
+        """See `Synthetic`."""
+        bits = torch.randint(2, (self._seq_len, width), generator=draws)
+        return Batch(bits, bits.cumsum(0) % 2)
+
+    def measures(self) -> LabellingMeasures:
+        """Accuracy, macro-F1, nats."""
+        return LabellingMeasures(self.targets)
+
+    def naive(self, batch: Batch) -> Tensor:
+        """Both classes alike."""
+        return torch.full((*batch.targets.shape, 2), 0.5)

@@ -1,0 +1,1 @@
+"""The next token: one text a file; what they share is in `family`."""

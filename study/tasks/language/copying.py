@@ -1,0 +1,56 @@
+"""The copying problem (Hochreiter & Schmidhuber 1997; as in Arjovsky, Shah & Bengio 2016, arXiv 1511.06464).
+
+m symbols out of K letters come in, then a silence of T steps whose last is the signal to answer, then m silent steps in
+which the same symbols are to come out; silence is to be answered by silence. So each symbol is asked for m + T steps
+after it came. Remembering nothing, the best is silence until the answer and then guessing among the letters: m ln K /
+(T + 2 m) nats a step.
+"""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import one_hot
+
+from study.models import Inputs
+from study.schema.run import Data
+from study.schema.task.language import LanguageCopying as Config
+from study.tasks.contract import Batch
+from study.tasks.measures import LanguageMeasures
+from study.tasks.synthetic import Synthetic
+
+SILENCE = 0
+
+
+class Copying(Synthetic):
+    """Tokens: 0 is silence, 1..K the letters, K + 1 the signal."""
+
+    primary = "nats"
+    direction = "minimize"
+
+    def __init__(self, config: Config, data: Data, seed: int):
+        super().__init__(config, data, seed)
+        self._config, self._signal = config, config.letters + 1
+        self.inputs, self.targets = Inputs(config.letters + 2, tokens=True), config.letters + 2
+
+    def draw(self, width: int, draws: Generator) -> Batch:
+        """See `Synthetic`; where the number of symbols varies, shorter sequences are padded."""
+        config = self._config
+        kept = torch.randint(config.shortest, config.longest + 1, (width,), generator=draws)
+        letters = torch.randint(1, self._signal, (config.longest, width), generator=draws)
+        steps = torch.arange(config.delay + 2 * config.longest)[:, None]
+        answer, length = kept + config.delay, 2 * kept + config.delay
+        coming = letters[steps.clamp(max=config.longest - 1).expand(-1, width), torch.arange(width)]
+        inputs = torch.where(steps < kept, coming, SILENCE) + self._signal * (steps == answer - 1)
+        wanted = letters.gather(0, (steps - answer).clamp(0, config.longest - 1))
+        mask = steps < length
+        return Batch(inputs, torch.where((steps >= answer) & mask, wanted, SILENCE), None if mask.all() else mask)
+
+    def measures(self) -> LanguageMeasures:
+        """Nats and perplexity."""
+        return LanguageMeasures(characters=False)
+
+    def naive(self, batch: Batch) -> Tensor:
+        """The published baseline: told where the answer is, but not what."""
+        guess = torch.zeros(self.targets)
+        guess[1 : self._signal] = 1 / self._config.letters
+        silence = one_hot(torch.tensor(SILENCE), self.targets).float()
+        return torch.where((batch.targets == SILENCE)[..., None], silence, guess)

@@ -1,0 +1,107 @@
+"""What language tasks share: texts in, numbered tokens by the training part, columns of a stream out.
+
+A data set is a function that reads its text (`Reader`); everything else is here.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from study.errors import ConfigError
+from study.models import Inputs
+from study.schema.run import Data
+from study.schema.task.base import SplitByShares
+from study.schema.task.language import Language as Config
+from study.tasks.batches import Stream
+from study.tasks.contract import Batch, Batches, Split, Task
+from study.tasks.measures import LanguageMeasures
+from study.tasks.memoryless import Memoryless
+
+UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
+
+
+class Texts(NamedTuple):
+    """A data set, read: one text to be split by shares, or three; words are what white space separates."""
+
+    texts: tuple[str] | tuple[str, str, str]
+    source: str
+
+
+Reader = Callable[[Any, Data], Texts]
+"""Reads a data set as its config, a `study.schema.task.language.Language`, says."""
+
+
+class Language(Task):
+    """Tokens are numbered by the training part; 0 stands for those it holds too rarely or not at all."""
+
+    primary = "nats"
+    direction = "minimize"
+
+    def __init__(self, read: Reader, config: Config, data: Data, seed: int):
+        self._config = config
+        texts, self.source = read(config, data)
+        parts = _character_codes(texts) if config.level == "char" else _word_codes(texts)
+        if len(parts) == 1:
+            assert isinstance(config, SplitByShares)
+            parts = _by_shares(parts[0], config)
+        self._tokens, size = _number(dict(zip(("train", "val", "test"), parts, strict=True)), config.min_count)
+        self.inputs, self.targets = Inputs(size, tokens=True), size
+        self._check_lengths()
+        train = self._tokens["train"].long()
+        self._memoryless = Memoryless(train[:-1], train[1:], (size, size))
+
+    def _check_lengths(self) -> None:
+        width, seq_len = self._config.batch_size, self._config.seq_len
+        for split, tokens in self._tokens.items():
+            rows = (len(tokens) - 1) // width
+            if rows < (seq_len if split == "train" else 1):
+                raise ConfigError(
+                    f"task.batch_size = {width}, task.seq_len = {seq_len}: the {split} part has {len(tokens)} tokens, "
+                    f"{max(rows, 0)} a column; give more text, fewer columns, or shorter sequences"
+                )
+
+    def batches(self, split: Split) -> Batches:
+        """`batch_size` contiguous columns of the split."""
+        return Stream(self._tokens[split], self._config.seq_len, self._config.batch_size)
+
+    def measures(self) -> LanguageMeasures:
+        """Nats, perplexity, and bits a character where tokens are characters."""
+        return LanguageMeasures(characters=self._config.level == "char")
+
+    def naive(self, batch: Batch) -> Tensor:
+        """How often each token follows the current one in the training part."""
+        return self._memoryless(batch.inputs)
+
+
+def _character_codes(texts: tuple[str, ...]) -> list[np.ndarray]:
+    """Code points."""
+    return [np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32) for text in texts]
+
+
+def _word_codes(texts: tuple[str, ...]) -> list[np.ndarray]:
+    """Words numbered from 1 as they first come, line ends counted as words; `<unk>` is 0."""
+    words = [text.replace("\n", f" {END_OF_LINE} ").split() for text in texts]
+    codes, _ = pd.factorize(np.array([UNKNOWN, *(word for part in words for word in part)], dtype=object))
+    return np.split(codes[1:], np.cumsum([len(part) for part in words])[:-1])
+
+
+def _by_shares(codes: np.ndarray, config: SplitByShares) -> list[np.ndarray]:
+    steps = len(codes)
+    ends = int(steps * (1 - config.validation - config.test)), int(steps * (1 - config.test))
+    return np.split(codes, ends)
+
+
+def _number(parts: dict[str, np.ndarray], min_count: int) -> tuple[dict[str, Tensor], int]:
+    """Tokens in as few bytes as they need, and how many different ones there are, the unknown one included."""
+    highest = max(int(part.max(initial=0)) for part in parts.values())
+    counts = np.bincount(parts["train"], minlength=highest + 1)
+    counts[0] = 0
+    known = np.flatnonzero(counts >= min_count)
+    size = len(known) + 1
+    table = np.zeros(highest + 1, dtype=np.uint8 if size <= 256 else np.int32)
+    table[known] = np.arange(1, size)
+    return {split: torch.from_numpy(table[part]) for split, part in parts.items()}, size

@@ -1,0 +1,16 @@
+"""The user's own text: one file, or three as Penn Treebank and WikiText-2 come (train, valid, test)."""
+
+from study.data import located, read_text
+from study.schema.run import Data
+from study.schema.task.language import LanguageText as Config
+from study.tasks.language.family import Texts
+
+
+def read(config: Config, data: Data) -> Texts:
+    """As it is: words are what white space separates, `<unk>` is an unknown one."""
+    whole = located("task.path", config.path)
+    if config.validation_path is None or config.test_path is None:
+        return Texts((read_text(whole),), str(whole))
+    validation = located("task.validation_path", config.validation_path)
+    test = located("task.test_path", config.test_path)
+    return Texts((read_text(whole), read_text(validation), read_text(test)), f"{whole}, {validation}, {test}")

@@ -1,0 +1,30 @@
+"""Tasks whose sequences are drawn, not read: the distance over which they need the past is known."""
+
+from abc import abstractmethod
+
+from torch import Generator
+
+from study.schema.run import Data
+from study.schema.task import Drawn
+from study.tasks.batches import Fresh
+from study.tasks.contract import Batch, Split, Task
+
+
+class Synthetic(Task):
+    """Training sequences are new in every epoch; validation and test are the same for every seed and epoch."""
+
+    source = "drawn by the formula of the task"
+
+    def __init__(self, config: Drawn, data: Data, seed: int):
+        self._sequences, self._held_out, self._batch_size = config.sequences, config.held_out, config.batch_size
+        self._seed = seed
+
+    @abstractmethod
+    def draw(self, width: int, draws: Generator) -> Batch:
+        """`width` sequences, drawn independently."""
+
+    def batches(self, split: Split) -> Fresh:
+        """See `Task`."""
+        if split == "train":
+            return Fresh(self.draw, self._sequences, self._batch_size, self._seed, split, fixed=False)
+        return Fresh(self.draw, self._held_out, self._batch_size, 0, split, fixed=True)
