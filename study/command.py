@@ -56,11 +56,11 @@ def explain(error: Exception) -> str:
         key, known = match.group(1), set(keys())
         hint = f"; another choice of {key.partition('.')[0]} has it" if key in known else nearest(key, known)
         return f"{key}: no such key{hint}"
-    if match := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
+    if match := re.search(r"Could not find '([\w/]+)/([^'/]*)'", text):
         options = re.findall(r"^\t(\S+)$", text, re.M)
         group, name = match.groups()
         return f"{group} = {name!r}: no such option{nearest(name, options)} (allowed: {', '.join(options)})"
-    return text
+    return text.partition("\nConfig search path:")[0].strip()  # paths of Hydra's own help nobody
 
 
 def _refuse(message: str) -> None:

@@ -5,11 +5,11 @@ comments) stand in `conf/`, so no default is written twice.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from study.errors import ConfigError, nearest
 from study.schema.base import Strict
@@ -23,7 +23,7 @@ from study.schema.task import AnyTask
 class Config(Strict):
     """One run, complete: everything that decides its numbers, and where they go."""
 
-    slug: str
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     seed: int
     data: Data
     task: AnyTask
@@ -100,12 +100,28 @@ def _explain(raw: Any, item: Any) -> str:
     path = _path(raw, item["loc"])
     if item["type"] == "extra_forbidden":
         parent, _, name = path.rpartition(".")
-        siblings = sorted({k.removeprefix(f"{parent}.") for k in keys() if k.rpartition(".")[0] == parent})
+        siblings = _allowed(raw, parent)
         return f"{path}: no such key{nearest(name, siblings)} (allowed here: {', '.join(siblings)})"
     message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
     if isinstance(item["input"], dict):
         return f"{path}: {message}" if path else message
     return f"{path} = {item['input']!r}: {message}"
+
+
+def _allowed(raw: Any, path: str) -> list[str]:
+    """The keys a group may have, of the option that is chosen there."""
+    models: list[type[BaseModel]] = [Config]
+    for part in filter(None, path.split(".")):
+        raw = raw[part]
+        groups = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+        models = [model for group in groups for model in _models(group)]
+        models = [model for model in models if raw.get("name") in _names(model)] or models
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _names(model: type[BaseModel]) -> tuple[str, ...]:
+    """What an option of a group is called."""
+    return getattr(model.model_fields["name"].annotation, "__args__", ()) if "name" in model.model_fields else ()
 
 
 def _path(raw: Any, location: tuple[Any, ...]) -> str:
