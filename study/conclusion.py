@@ -3,12 +3,14 @@
 import math
 from dataclasses import dataclass
 
-from study import tracking
-from study.diagnosis import Diagnosis, Training, diagnose
+from study import pictures, tracking
+from study.diagnosis import Diagnosis, Evidence, Training, diagnose
 from study.evaluation import Evaluation
 from study.history import APPLIED, TOTAL
 from study.module import RecurrentModule
-from study.probes.flow import Flow, gradient_flow, reachable
+from study.probes.flow import Flow
+from study.probes.lyapunov import Lyapunov
+from study.probes.saturation import Saturation
 from study.schema import Config
 from study.schema.learning import NoClip
 from study.tasks import Split, Task
@@ -24,7 +26,8 @@ class Result:
         seconds: of training, validation included.
         measures: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (naive, on the
             test split), and the gradient flow's scalars.
-        objective: the task's primary measure on validation; the worst value there is for a diverged run.
+        primary: the measure that ranks runs of the task.
+        objective: the primary measure on validation; the worst value there is for a diverged run.
     """
 
     run_id: str
@@ -32,6 +35,7 @@ class Result:
     updates: int
     seconds: float
     measures: dict[str, float]
+    primary: str
     objective: float
 
     def summary(self, config: Config) -> str:
@@ -49,21 +53,24 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     """Measure what came of the training, judge it, and keep everything in `run`."""
     history = module.history
     measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
-    flow = measure_flow(config, module, task)
     rows, clip = history.rows(), not isinstance(config.clip, NoClip)
     training = Training(rows[:, TOTAL], rows[:, APPLIED], history.diverged, clip)
-    diagnosis = diagnose(training, flow, config.task.horizon)
+    last = module.probes.last
+    evidence = Evidence(config.task.horizon, last(Flow), last(Lyapunov), last(Saturation))
+    diagnosis = diagnose(training, evidence)
     baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
     speed = {"run/seconds": seconds, "run/updates": len(history)}
     test = {key: value for key, value in measures.items() if key.endswith("/test")}
-    final = test | baseline | speed | (numbers(flow) if flow else {})
+    final = test | baseline | speed
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
+    for name, figure in pictures.of(rows, config, module.probes).items():
+        run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     objective = measures[f"{task.primary}/val"]
     if history.diverged:
         objective = math.inf if task.direction == "minimize" else -math.inf
-    return Result(run.run_id, diagnosis, len(history), seconds, measures | final, objective)
+    return Result(run.run_id, diagnosis, len(history), seconds, measures | final, task.primary, objective)
 
 
 SPLITS: tuple[Split, ...] = ("val", "test")
@@ -76,18 +83,3 @@ def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, flo
     evaluation = Evaluation(module.model, module.loss, task.measures(), batches.carry)
     evaluation.add(batches.epoch(0))
     return evaluation.result()
-
-
-def measure_flow(config: Config, module: RecurrentModule, task: Task) -> Flow | None:
-    """Gradient flow on the first validation batch long enough for it, or on the longest."""
-    plan = config.probe.flow
-    if plan is None:
-        return None
-    batch = max(task.batches("val").epoch(0), key=lambda batch: min(reachable(batch), plan.max_lag))
-    return gradient_flow(module.model, module.loss, batch, plan.max_lag, plan.samples)
-
-
-def numbers(flow: Flow) -> dict[str, float]:
-    """The flow as scalars."""
-    joint = flow.joint
-    return {"flow/decay": joint.decay, "flow/half_life": joint.half_life, "flow/horizon": float(joint.horizon)}

@@ -8,8 +8,13 @@ The question is always the one the task asks: of the gradient of a step's loss, 
     above 100               exploding
 
 where the ratio is further from a threshold than twice its standard error; else the evidence is thin: undecided.
-Before that come the facts of the training itself: it left the finite numbers, or its gradient norm rose within an
-update to 100 times its level: exploding, whatever the flow is in the end.
+Two measures tell a cause, where they were taken: gradients that vanish behind units half of which are saturated (or
+dead) are `saturated`; nearby states that part at least twofold within the horizon, in a network whose states are
+bounded, are `chaotic` (`study.probes.lyapunov`): its gradients grow with the lag, and it cannot be trained to tell
+such states apart.
+
+Before all that come the facts of the training itself: it left the finite numbers, or its gradient norm leapt to 100
+times its level: exploding, whatever the flow is in the end.
 """
 
 import math
@@ -21,6 +26,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from study.probes.flow import REACHED, Flow, Profile
+from study.probes.lyapunov import Lyapunov
+from study.probes.saturation import Saturation
 
 Outcome = Literal["completed", "diverged"]
 Verdict = Literal["vanishing", "exploding", "healthy", "saturated", "chaotic", "undecided"]
@@ -35,6 +42,10 @@ CONFIDENCE = 2.0
 SPIKE = 100.0
 """A gradient norm above this multiple of its level, the median of the `LEVEL` updates before, is exploding."""
 LEVEL = 50
+CHAOTIC = math.log(2)
+"""Nats that nearby states part over the horizon, from which on that is chaos."""
+FLAT = 0.5
+"""A larger share of saturated or dead units than this is what made the gradient vanish."""
 RARE, MOST = 0.1, 0.5
 """Clipping in at most this share of the updates guards against spikes; in more than that it sets the step's size."""
 
@@ -57,6 +68,20 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What was measured at the end of a run; None where it was not.
+
+    Attributes:
+        horizon: the lag at which the task needs the past.
+    """
+
+    horizon: int
+    flow: Flow | None = None
+    lyapunov: Lyapunov | None = None
+    saturation: Saturation | None = None
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What became of a run, of its gradients, and what clipping did.
 
@@ -75,16 +100,14 @@ class Diagnosis:
     clipping_sentence: str
 
 
-def diagnose(training: Training, flow: Flow | None, horizon: int) -> Diagnosis:
-    """Judge a run.
-
-    Args:
-        training: see `Training`.
-        flow: measured at the end of the run; None where it was not.
-        horizon: the lag at which the task needs the past.
-    """
+def diagnose(training: Training, evidence: Evidence) -> Diagnosis:
+    """Judge a run."""
     outcome: Outcome = "completed" if training.diverged is None else "diverged"
-    verdict, sentence = _exploded_in_training(training) or _by_flow(flow, horizon)
+    verdict, sentence = (
+        _exploded_in_training(training)
+        or _chaotic(evidence.lyapunov, evidence.horizon)
+        or _because(*_by_flow(evidence.flow, evidence.horizon), evidence.saturation)
+    )
     return Diagnosis(outcome, verdict, sentence, *_clipping(training))
 
 
@@ -113,6 +136,26 @@ def spikes(norms: Float[np.ndarray, " updates"]) -> Float[np.ndarray, " updates"
     finite = pd.Series(norms, dtype=float).where(np.isfinite(norms))
     level = finite.rolling(LEVEL, min_periods=1).median().shift(1)
     return (finite / level.where(level > 0)).fillna(0.0).to_numpy()
+
+
+def _chaotic(lyapunov: Lyapunov | None, horizon: int) -> tuple[Verdict, str] | None:
+    """Chaotic where bounded states part at least twofold within the horizon."""
+    if lyapunov is None or not lyapunov.bounded:
+        return None
+    largest, error = lyapunov.exponents[0], lyapunov.errors[0]
+    if not (largest - CONFIDENCE * error) * horizon > CHAOTIC:
+        return None
+    return "chaotic", (
+        f"nearby states part by {largest:.2g} nats a step (largest Lyapunov exponent, standard error {error:.1g}), a "
+        f"factor of {math.exp(largest * horizon):.1e} over the horizon of the task, {horizon} steps"
+    )
+
+
+def _because(verdict: Verdict, sentence: str, saturation: Saturation | None) -> tuple[Verdict, str]:
+    """Saturated, where that is why the gradient vanishes."""
+    if verdict != "vanishing" or saturation is None or not saturation.blocking > FLAT:
+        return verdict, sentence
+    return "saturated", f"{saturation.blocking:.0%} of the units are saturated or dead: {sentence}"
 
 
 def _by_flow(flow: Flow | None, horizon: int) -> tuple[Verdict, str]:

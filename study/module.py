@@ -13,6 +13,7 @@ from study.evaluation import Evaluation
 from study.history import History
 from study.losses import Loss
 from study.models import RecurrentModel, State
+from study.probes.suite import Probes
 from study.schema import learning as schema
 from study.tasks import Batch, Batches, Task
 
@@ -54,12 +55,13 @@ class RecurrentModule(pl.LightningModule):
         bptt: schema.BPTT,
         history: History,
         max_updates: int | None,
+        probes: Probes,
     ):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.loss, self._clip, self._task = model, loss, clip, task
         self._optimizer, self._truncation = optimizer, bptt
-        self.history, self._max_updates = history, max_updates
+        self.history, self._max_updates, self.probes = history, max_updates, probes
         self._carry: State | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
@@ -76,21 +78,30 @@ class RecurrentModule(pl.LightningModule):
         self._carry = None
 
     def on_fit_start(self) -> None:
-        """Build the plain-torch trainer around the optimizer itself."""
+        """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         plan = self._truncation
         self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self._clip, plan.k1, plan.k2, plan.update)
+        if self.probes.due == 0:
+            self.probes.measure(0, self._bptt)
 
     def training_step(self, chunk: list[Batch], index: int) -> None:
         """All updates of a chunk of batches, until the budget is used up."""
         for batch in chunk:
             for update in self._bptt.updates(batch, self._carry):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
-                if len(self.history) == self._max_updates:
+                done = len(self.history)
+                if done == self.probes.due:
+                    self.probes.measure(done, self._bptt)
+                if done == self._max_updates:
                     return self._settle()
             self._carry = self._bptt.carry if self.trainer.train_dataloader.batches.carry else None
         self._settle()
+
+    def on_train_end(self) -> None:
+        """Take the probes' last measures."""
+        self.probes.finish(len(self.history), self._bptt)
 
     def _settle(self) -> None:
         """Once a Lightning step: read the norms back, look for divergence, tell Lightning how far we are."""

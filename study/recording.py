@@ -13,7 +13,7 @@ PAUSE = 10.0
 
 
 class Recorder(pl.Callback):
-    """Writes the history's envelope and the validation measures, and at the end the history in full."""
+    """Writes the history's envelope, the measures of validation and of probes, and at the end all of it in full."""
 
     def __init__(self, run: tracking.Run, envelope: Envelope):
         self._run, self._envelope = run, envelope
@@ -44,11 +44,14 @@ class Recorder(pl.Callback):
         self._gather(module, last=True)
         self._write()
         self._run.log_table(module.history.table(), "gradients.parquet")
+        for name, table in module.probes.tables():
+            self._run.log_table(table, f"{name}.parquet")
 
     def _gather(self, module: RecurrentModule, last: bool = False) -> None:
         block = module.history.rows(self._taken)
         self._taken += len(block)
         self._points.extend(self._envelope.add(block, last))
+        self._points.extend(module.probes.points())
 
     def _write(self) -> None:
         self._run.log_points(self._points)

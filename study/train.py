@@ -61,6 +61,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     from study import clipping, losses, models, tasks
     from study.history import History
     from study.module import RecurrentModule
+    from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
 
     set_up_process(config.trainer.accelerator)
@@ -70,7 +71,8 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
     history = History([n for n, p in model.named_parameters() if p.requires_grad], config.trainer.divergence)
     clip, budget = clipping.build(config.clip), config.trainer.max_updates
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, budget)
+    probes = Probes(config.probe, task.batches("train"), config.task.horizon)
+    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, budget, probes)
 
 
 @command

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from study.models import Core, State
+from study.models import Core, State, Units
 
 
 class Linear(Core):
@@ -25,6 +25,9 @@ class Linear(Core):
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         return (state[0] @ self.weight.T + self.inputs(inputs),)
+
+    def units(self, layer: int, inputs: Tensor, state: State) -> Units:
+        return Units()
 
 
 def orthogonal(size: int) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from study.diagnosis import CONFIDENCE, EXPLODED, SPIKE, VANISHED, Training, diagnose, spikes
+from study.diagnosis import CONFIDENCE, EXPLODED, SPIKE, VANISHED, Evidence, Training, diagnose, spikes
 from study.probes.flow import Flow
 
 CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
@@ -19,7 +19,7 @@ def falling(rate: float, lags: int = 60, spread: float = 0.0, samples: int = 32)
 
 @pytest.mark.parametrize(("rate", "verdict"), [(-0.5, "vanishing"), (-0.01, "healthy"), (0.5, "exploding")])
 def test_the_flow_at_the_horizon_decides_a_calm_run(rate: float, verdict: str) -> None:
-    assert diagnose(CALM, falling(rate), 20).verdict == verdict
+    assert diagnose(CALM, Evidence(20, falling(rate))).verdict == verdict
 
 
 @pytest.mark.parametrize("threshold", [VANISHED, EXPLODED])
@@ -27,8 +27,8 @@ def test_the_verdict_turns_at_the_threshold_and_is_undecided_around_it(threshold
     rate, spread = math.log(threshold) / 20, 0.3
     error = falling(rate, spread=spread).joint.log_ratio_error(20)
     near, far = 0.5 * CONFIDENCE * error / 20, 3 * CONFIDENCE * error / 20
-    assert diagnose(CALM, falling(rate + near, spread=spread), 20).verdict == "undecided"
-    assert {diagnose(CALM, falling(rate + side * far, spread=spread), 20).verdict for side in (-1, 1)} == {
+    assert diagnose(CALM, Evidence(20, falling(rate + near, spread=spread))).verdict == "undecided"
+    assert {diagnose(CALM, Evidence(20, falling(rate + side * far, spread=spread))).verdict for side in (-1, 1)} == {
         "healthy",
         "vanishing" if threshold < 1 else "exploding",
     }
@@ -36,37 +36,37 @@ def test_the_verdict_turns_at_the_threshold_and_is_undecided_around_it(threshold
 
 def test_the_same_flow_is_healthy_for_a_near_horizon_and_vanishing_for_a_far_one() -> None:
     flow = falling(-0.2)
-    assert diagnose(CALM, flow, 10).verdict == "healthy"
-    assert diagnose(CALM, flow, 40).verdict == "vanishing"
+    assert diagnose(CALM, Evidence(10, flow)).verdict == "healthy"
+    assert diagnose(CALM, Evidence(40, flow)).verdict == "vanishing"
 
 
 def test_the_sentence_tells_the_numbers_that_decided() -> None:
-    sentence = diagnose(CALM, falling(-math.log(2) / 2), 20).sentence
+    sentence = diagnose(CALM, Evidence(20, falling(-math.log(2) / 2))).sentence
     assert "20 steps back, the horizon of the task, is 9.8e-04 of that at the loss" in sentence
     assert "effective horizon (1% left) is 13 steps" in sentence
     assert "halves every 2.0 steps" in sentence
 
 
 def test_thin_evidence_is_undecided() -> None:
-    assert diagnose(CALM, None, 20).verdict == "undecided"
-    assert diagnose(CALM, falling(-0.5, samples=1), 20).verdict == "undecided"
-    assert "too short" in diagnose(CALM, falling(-0.5, lags=15), 20).sentence
+    assert diagnose(CALM, Evidence(20, None)).verdict == "undecided"
+    assert diagnose(CALM, Evidence(20, falling(-0.5, samples=1))).verdict == "undecided"
+    assert "too short" in diagnose(CALM, Evidence(20, falling(-0.5, lags=15))).sentence
     broken = falling(-0.5)
     broken.log_norms[3, 0, 0, 0] = math.nan
-    assert "not finite at 1 of 61 lags" in diagnose(CALM, broken, 20).sentence
+    assert "not finite at 1 of 61 lags" in diagnose(CALM, Evidence(20, broken)).sentence
 
 
 def test_a_gradient_of_exactly_zero_at_the_horizon_has_vanished() -> None:
     dead = falling(-0.1)
     dead.log_norms[5:] = -math.inf
-    assert diagnose(CALM, dead, 20).verdict == "vanishing"
+    assert diagnose(CALM, Evidence(20, dead)).verdict == "vanishing"
     dead.log_norms[:] = -math.inf
-    assert diagnose(CALM, dead, 20).verdict == "undecided"
+    assert diagnose(CALM, Evidence(20, dead)).verdict == "undecided"
 
 
 def test_a_run_that_left_the_finite_numbers_has_exploded_whatever_its_flow() -> None:
     norms = np.array([0.1, 0.2, 40.0, math.nan])
-    diagnosis = diagnose(Training(norms, norms, 4, clip=False), falling(-0.5), 20)
+    diagnosis = diagnose(Training(norms, norms, 4, clip=False), Evidence(20, falling(-0.5)))
     assert (diagnosis.outcome, diagnosis.verdict) == ("diverged", "exploding")
     assert "update 4" in diagnosis.sentence
     assert "at update 3" in diagnosis.sentence
@@ -75,11 +75,11 @@ def test_a_run_that_left_the_finite_numbers_has_exploded_whatever_its_flow() -> 
 def test_a_leap_of_the_norm_is_exploding_and_a_steady_fall_is_not() -> None:
     norms = np.full(200, 0.5)
     norms[120] = 1.1 * SPIKE * 0.5
-    leapt = diagnose(Training(norms, norms, None, clip=False), falling(-0.01), 20)
+    leapt = diagnose(Training(norms, norms, None, clip=False), Evidence(20, falling(-0.01)))
     assert (leapt.outcome, leapt.verdict) == ("completed", "exploding")
     assert "update 121" in leapt.sentence
     learning = np.geomspace(1000.0, 0.001, 500)
-    assert diagnose(Training(learning, learning, None, clip=False), falling(-0.01), 20).verdict == "healthy"
+    assert diagnose(Training(learning, learning, None, clip=False), Evidence(20, falling(-0.01))).verdict == "healthy"
 
 
 def test_the_level_of_a_norm_is_the_median_of_the_finite_ones_before() -> None:
@@ -92,11 +92,11 @@ def test_the_level_of_a_norm_is_the_median_of_the_finite_ones_before() -> None:
 def test_clipping_is_judged_by_how_often_it_acts(share: float, clipping: str) -> None:
     norms = np.full(200, 2.0)
     applied = np.where(np.arange(200) < share * 200, 1.0, 2.0)
-    assert diagnose(Training(norms, applied, None, clip=True), None, 20).clipping == clipping
-    assert diagnose(Training(norms, norms, None, clip=False), None, 20).clipping == "none"
+    assert diagnose(Training(norms, applied, None, clip=True), Evidence(20, None)).clipping == clipping
+    assert diagnose(Training(norms, norms, None, clip=False), Evidence(20, None)).clipping == "none"
 
 
 def test_a_history_without_a_single_update_is_judged_too() -> None:
     empty = np.array([], np.float32)
-    diagnosis = diagnose(Training(empty, empty, None, clip=True), None, 20)
+    diagnosis = diagnose(Training(empty, empty, None, clip=True), Evidence(20, None))
     assert (diagnosis.verdict, diagnosis.clipping) == ("undecided", "inactive")

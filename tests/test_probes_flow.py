@@ -1,45 +1,18 @@
 """Gradient flow against closed forms of a linear network, and against full Jacobians in float64."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import nn
 
-from study import losses, models
-from study.models import Core, Inputs, RecurrentModel, State
+from study.models import Core, RecurrentModel, State
 from study.probes.flow import Flow, Profile, gradient_flow, reachable
 from study.probes.path import step
-from study.schema import learning, model
 from study.tasks.contract import Batch
-from tests.linear import Linear, orthogonal
-
-MSE = losses.build(learning.MSE(name="mse", over_time="mean"))
-
-
-def batch(time: int, width: int, features: int, dtype: torch.dtype = torch.float64) -> Batch:
-    draws = torch.Generator().manual_seed(1)
-    inputs = torch.randn(time, width, features, generator=draws, dtype=dtype)
-    return Batch(inputs, torch.randn(time, width, 1, generator=draws, dtype=dtype))
-
-
-def linear(weight: torch.Tensor) -> RecurrentModel:
-    return RecurrentModel(Inputs(3, tokens=False), Linear(weight, 3), 1).to(weight.dtype)
-
-
-def config(name: str, layers: int, **changes: Any) -> model.Recurrent:
-    values = {"name": name, "hidden_size": 5, "num_layers": layers, "dropout": 0.0, "recurrent_init": "uniform"}
-    extra = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}[name]
-    return TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.5, **extra, **changes})
-
-
-def build(name: str, layers: int) -> RecurrentModel:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return models.build(config(name, layers), Inputs(3, tokens=False), 1).double()
+from tests.linear import orthogonal
+from tests.networks import MSE, batch, build, linear
 
 
 @pytest.mark.parametrize("rho", [0.5, 0.9, 1.0, 1.1])
@@ -149,7 +122,7 @@ def test_padding_takes_no_part() -> None:
 
 
 def test_a_dead_relu_network_has_no_gradient_left_and_says_so() -> None:
-    network = models.build(config("elman", 1, activation="relu"), Inputs(3, tokens=False), 1).double()
+    network = build("elman", 1, activation="relu")
     nn.init.constant_(network.core.get_parameter("bias_ih_l0"), -100.0)
     flow = gradient_flow(network, MSE, batch(40, 2, 3), 30, 2).joint
     assert flow.log_ratio(1) == -math.inf

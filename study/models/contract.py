@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from jaxtyping import Float, Int
@@ -21,6 +22,22 @@ class Inputs(NamedTuple):
 
     size: int
     tokens: bool
+
+
+class Units(NamedTuple):
+    """The activations behind one step of one layer, by name, each (batch, hidden).
+
+    Attributes:
+        gates: sigmoids, in (0, 1).
+        tanh: in (-1, 1).
+        relu: not negative.
+        keep: the gate that says how much of the old state stays; None: there is none.
+    """
+
+    gates: Mapping[str, Tensor] = {}
+    tanh: Mapping[str, Tensor] = {}
+    relu: Mapping[str, Tensor] = {}
+    keep: str | None = None
 
 
 class Core(nn.Module, ABC):
@@ -52,6 +69,10 @@ class Core(nn.Module, ABC):
             inputs: what enters this layer.
             state: of this layer alone, each part (batch, hidden).
         """
+
+    @abstractmethod
+    def units(self, layer: int, inputs: Float[Tensor, "batch features"], state: State) -> Units:
+        """What happens inside `step`: the activations that can saturate."""
 
 
 class Embedding(nn.Embedding):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.models.contract import Core, State
+from study.models.contract import Core, State, Units
 from study.models.initialisation import initialise_recurrent
 from study.schema import model as schema
 
@@ -36,8 +36,18 @@ class LSTM(nn.LSTM, Core):
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`; written out, so that on every device c is on the way to h."""
+        i, f, g, o = self._gates(layer, inputs, state)
+        c = f * state[1] + i * g
+        return o * c.tanh(), c
+
+    def units(self, layer: int, inputs: Tensor, state: State) -> Units:
+        """See `Core`; the cell is tanh c, what of c the output gate sees."""
+        i, f, g, o = self._gates(layer, inputs, state)
+        tanh = {"candidate": g, "cell": (f * state[1] + i * g).tanh()}
+        return Units(gates={"input": i, "forget": f, "output": o}, tanh=tanh, keep="forget")
+
+    def _gates(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The input and forget gates i and f, the candidate g, the output gate o."""
         w_ih, w_hh, b_ih, b_hh = self.all_weights[layer]
-        gates = functional.linear(inputs, w_ih, b_ih) + functional.linear(state[0], w_hh, b_hh)
-        i, f, g, o = gates.chunk(4, -1)
-        c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        i, f, g, o = (functional.linear(inputs, w_ih, b_ih) + functional.linear(state[0], w_hh, b_hh)).chunk(4, -1)
+        return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()

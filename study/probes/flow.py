@@ -13,6 +13,7 @@ Units: loss per unit of state; rates in nats a step.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from study.losses import Loss
 from study.models import RecurrentModel, State
+from study.probes.measured import Measured
 from study.probes.path import backpropagate, evaluating, unroll
 from study.tasks.contract import Batch
 
@@ -90,7 +92,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(Measured):
     """Gradient norms by lag, layer, part of the state (h or h, c) and sample.
 
     Attributes:
@@ -119,6 +121,22 @@ class Flow:
         """The largest lag, K."""
         return len(self.log_norms) - 1
 
+    def scalars(self) -> dict[str, float]:
+        """See `Measured`; of all layers jointly."""
+        joint = self.joint
+        return {"flow/decay": joint.decay, "flow/half_life": joint.half_life, "flow/horizon": float(joint.horizon)}
+
+    def columns(self) -> dict[str, Any]:
+        """See `Measured`; a row for every lag of every layer, and of all jointly."""
+        layers = [str(layer) for layer in range(self.log_norms.shape[1])]
+        profiles = [self.joint, *(self.layer(int(layer)) for layer in layers)]
+        return {
+            "layer": np.repeat(["joint", *layers], self.lags + 1),
+            "lag": np.tile(np.arange(self.lags + 1), len(profiles)),
+            "log_phi": np.concatenate([profile.log_phi for profile in profiles]),
+            "mean_log_norm": np.concatenate([profile.log_norms.mean(1) for profile in profiles]),
+        }
+
 
 def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int, samples: int) -> Flow:
     """Measure the flow on one batch; parameters, their gradients and the random state stay as they are.
@@ -128,22 +146,26 @@ def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int,
         loss: taken at single positions, undivided.
         batch: sequences from a zero state on.
         max_lag: K, where at least half of the sequences are longer than that.
-        samples: how many to pool, at least, where the batch is long enough: all its sequences, each at as many
-            positions as that takes, evenly spaced over what K leaves.
+        samples: how many to pool, at least, where the batch has them: all its sequences, each at as many positions as
+            that takes, evenly spaced over what K leaves.
     """
     lags = min(max_lag, reachable(batch))
-    positions = np.linspace(batch.longest - 1, lags, -(-samples // batch.targets.shape[1]))
     with evaluating(model):
-        windows = _windows(model, batch, np.unique(positions.round().astype(int)).tolist(), lags)
+        windows = _windows(model, batch, _positions(batch, lags, samples), lags)
         log_norms = _log_norms(model, loss, windows)
     return Flow(log_norms.view(lags + 1, model.core.num_layers, -1, log_norms.shape[-1]).cpu().numpy())
 
 
 def reachable(batch: Batch) -> int:
     """The largest lag that half of the sequences of a batch are long enough for."""
-    if batch.mask is None:
-        return batch.longest - 1
-    return int(batch.mask.sum(0).median()) - 1
+    return int(batch.lengths.median()) - 1
+
+
+def _positions(batch: Batch, lags: int, samples: int) -> list[int]:
+    """Steps whose losses count, `lags` or more from the start, enough for `samples`; the last one in any case."""
+    late = batch.counting[batch.counting >= lags]
+    wanted = math.ceil(samples / batch.targets.shape[1])
+    return [int(late[i]) for i in np.unique(np.linspace(len(late) - 1, 0, wanted).round().astype(int))]
 
 
 @dataclass(frozen=True)

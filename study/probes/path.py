@@ -125,11 +125,11 @@ def _normalised(parts: list[Tensor]) -> tuple[list[Tensor], Float[Tensor, " batc
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout off within the block, as it was after it; gradients on."""
+    """Dropout off within the block, as it was after it; gradients on, which cuDNN's layers refuse without dropout."""
     training = model.training
     model.eval()
     try:
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             yield
     finally:
         model.train(training)

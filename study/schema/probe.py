@@ -14,7 +14,35 @@ class Flow(Strict):
     samples: Count
 
 
-class Probe(Strict):
-    """Measures of the gradient; null: not taken."""
+class Lyapunov(Strict):
+    """The largest `exponents` (null: all) along at most so many `sequences`."""
 
+    exponents: Count | None
+    sequences: Count
+
+
+class Truncation(Strict):
+    """Bias of truncated gradients for every `k2`, on the whole batch and on `parts` of it."""
+
+    k2: Annotated[list[Count], Field(min_length=1)]
+    parts: Count
+
+
+class Geometry(Strict):
+    """One more update, rehearsed; the noise scale from `parts` of the batch."""
+
+    parts: Annotated[int, Field(ge=2)]
+
+
+class Probe(Strict):
+    """When measures are taken, and which; null or false: not taken."""
+
+    every: Count | None
+    per_decade: Count | None
     flow: Flow | None
+    lyapunov: Lyapunov | None
+    backpropagated: bool
+    truncation: Truncation | None
+    weights: bool
+    saturation: bool
+    geometry: Geometry | None

@@ -1,0 +1,62 @@
+r"""Gradient by time: || d L / d x_t^l || for the training loss itself, at every step: what BPTT really sends back.
+
+L is the loss of the batch, combined over time as in training; x^l the state of layer l; each sequence its own norm.
+By the chain rule of BPTT, delta_t = J_{t+1}^T delta_{t+1} + the loss's own gradient at t: a sum over all later losses.
+
+Units: loss per unit of state.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from study.losses import Loss
+from study.models import RecurrentModel
+from study.probes.flow import zero_state
+from study.probes.measured import Measured
+from study.probes.path import backpropagate, evaluating, unroll
+from study.tasks.contract import Batch
+
+
+@dataclass(frozen=True)
+class Backpropagated(Measured):
+    """Norms by step, layer, part of the state and sequence.
+
+    Attributes:
+        log_norms: in nats; -inf on padding, where the gradient is exactly zero.
+    """
+
+    log_norms: Float[np.ndarray, "time layers parts sequences"]
+
+    def scalars(self) -> dict[str, float]:
+        """See `Measured`; it is a profile."""
+        return {}
+
+    def columns(self) -> dict[str, Any]:
+        """See `Measured`; a row for every step of every layer: the log of the mean norm over sequences."""
+        time, layers, _, sequences = self.log_norms.shape
+        joint = 0.5 * np.logaddexp.reduce(2 * self.log_norms, axis=2)
+        mean = np.logaddexp.reduce(joint, axis=2) - np.log(sequences)
+        step = np.arange(1, time + 1)
+        return {
+            "layer": np.repeat(np.arange(layers), time),
+            "step": np.tile(step, layers),
+            "log_norm": mean.T.flatten(),
+        }
+
+
+def backpropagated(model: RecurrentModel, loss: Loss, batch: Batch) -> Backpropagated:
+    """Full BPTT of a batch's loss, without dropout, from a zero state on."""
+    with evaluating(model):
+        with torch.no_grad():
+            encoded = model.encode(batch.inputs)
+            hidden, _ = model.core(encoded)
+        hidden.requires_grad_()
+        total = loss.total(model.decode(hidden), batch.targets, batch.mask)
+        (own,) = torch.autograd.grad(total / loss.normaliser(batch.targets.shape[1], batch.steps), hidden)
+        log_norms = backpropagate(unroll(model.core, encoded, zero_state(model, encoded)), own)
+    shape = len(encoded), model.core.num_layers, -1, encoded.shape[1]
+    return Backpropagated(log_norms.view(shape).cpu().numpy())

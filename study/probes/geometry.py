@@ -1,0 +1,79 @@
+r"""Update geometry: what one more update of this run would do, rehearsed on a copy.
+
+g being the gradient of the frozen batch, d the step the optimizer makes of it (clipping, momentum and all):
+
+    weight ratio     ||d|| / ||theta||           near 1e-3 in runs that learn well
+    effective rate   ||d|| / ||g||               the learning rate after clipping and the optimizer's own scaling
+    smoothness       ||g(theta + d) - g|| / ||d||   the local Lipschitz constant of the gradient along the step; it
+                     grows with ||g||, which is why clipping helps (Zhang, He, Sra & Jadbabaie 2020, arXiv 1905.11881)
+    noise scale      tr(Sigma) / |G|^2, in sequences: the batch size at which noise and signal are equal, by the
+                     two-batch-size estimator (McCandlish et al. 2018, arXiv 1812.06162, appendix A.1), the small
+                     batches being parts of the large one; noisy, and below zero where noise is all there is
+
+Gradients are those of full BPTT; the step is truncated as in training.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from study.bptt import TruncatedBPTT
+from study.probes.gradients import Rehearsal, columns
+from study.probes.measured import Measured
+from study.tasks.contract import Batch
+
+
+@dataclass(frozen=True)
+class Geometry(Measured):
+    """The measures above, and ||g|| beside them."""
+
+    gradient_norm: float
+    weight_ratio: float
+    effective_rate: float
+    smoothness: float
+    noise_scale: float
+
+    def scalars(self) -> dict[str, float]:
+        """See `Measured`; the gradient norm has a chart of its own."""
+        return {f"geometry/{key}": value for key, value in vars(self).items() if key != "gradient_norm"}
+
+    def columns(self) -> dict[str, Any]:
+        """See `Measured`; one row."""
+        return {key: [value] for key, value in vars(self).items()}
+
+
+def update_geometry(bptt: TruncatedBPTT, batch: Batch, parts: int) -> Geometry:
+    """Rehearse one update.
+
+    Args:
+        bptt: what trains.
+        batch: sequences from a zero state on.
+        parts: small batches, of equal size, for the noise scale; sequences left over are not used.
+    """
+    rehearsal, small = Rehearsal(bptt), batch.targets.shape[1] // parts
+    batch = columns(batch, 0, small * parts) if small else batch
+    gradient, before = rehearsal.gradient(batch, None), rehearsal.parameters
+    pieces = [columns(batch, i * small, (i + 1) * small) for i in range(parts)] if small else []
+    smalls = [rehearsal.gradient(piece, None) for piece in pieces]
+    rehearsal.step(batch)
+    step = rehearsal.parameters - before
+    turn = rehearsal.gradient(batch, None) - gradient
+    return Geometry(
+        gradient_norm=float(gradient.norm()),
+        weight_ratio=float(step.norm() / before.norm()),
+        effective_rate=float(step.norm() / gradient.norm()),
+        smoothness=float(turn.norm() / step.norm()),
+        noise_scale=noise_scale(gradient, torch.stack(smalls), small) if small else torch.nan,
+    )
+
+
+def noise_scale(large: Float[Tensor, " parameters"], smalls: Float[Tensor, "parts parameters"], size: int) -> float:
+    """tr(Sigma) / |G|^2 from the gradient of a large batch and those of its parts of `size` sequences."""
+    whole, part = large.square().sum(), smalls.square().sum(1).mean()
+    total = size * len(smalls)
+    signal = (total * whole - size * part) / (total - size)
+    noise = (part - whole) / (1 / size - 1 / total)
+    return float(noise / signal)

@@ -1,0 +1,145 @@
+r"""Lyapunov exponents: the mean rates at which nearby states of a network, driven by the task's data, part or meet.
+
+    Q_t R_t = J_t^T Q_{t+1},   lambda_i = mean over t of log |R_t,ii|,
+
+J_t = d x_t / d x_{t-1} being the Jacobian of one step in the whole state x (all layers, h or h and c), Q orthonormal
+(Benettin et al. 1980; for recurrent networks Vogt et al. 2020, arXiv 2006.14123; Engelken, Wolf & Abbott 2023). The
+product of transposed Jacobians, taken backwards, has the singular values of the product itself, and its factors are
+what backpropagation applies anyway: vector-Jacobian products.
+
+The largest exponent predicts the decay rate of the gradient flow (`study.probes.flow`). A positive one in a network
+whose states are bounded is chaos. Exponents depend on the strength of the inputs: they belong to a task.
+
+Units: nats a step.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from study.models import Core, RecurrentModel
+from study.probes.flow import reachable, zero_state
+from study.probes.measured import Measured
+from study.probes.path import evaluating, flatten, step
+from study.tasks.contract import Batch
+
+TRANSIENT = 20
+"""Steps left out at either end (at most a quarter of all): the state comes to its attractor, the directions settle."""
+
+
+@dataclass(frozen=True)
+class Lyapunov(Measured):
+    """Finite-time exponents of every sequence.
+
+    Attributes:
+        rates: the mean of log |R_ii| over time, largest first.
+        steps: how many were averaged.
+        largest_state: max |h| on the way; tanh, LSTM and GRU networks stay within 1.
+    """
+
+    rates: Float[np.ndarray, "samples exponents"]
+    steps: int
+    largest_state: float
+
+    @property
+    def exponents(self) -> Float[np.ndarray, " exponents"]:
+        """The mean over sequences, nats a step."""
+        return self.rates.mean(0)
+
+    @property
+    def errors(self) -> Float[np.ndarray, " exponents"]:
+        """Standard errors over sequences; NaN for a single one."""
+        samples = len(self.rates)
+        return self.rates.std(0, ddof=1) / math.sqrt(samples) if samples > 1 else np.full(self.rates.shape[1], math.nan)
+
+    @property
+    def log_condition(self) -> float:
+        """The log of the condition number of the Jacobian product over `steps`, within the directions followed."""
+        return float((self.exponents[0] - self.exponents[-1]) * self.steps)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the states stayed where a saturating network keeps them."""
+        return self.largest_state <= 1.0
+
+    def scalars(self) -> dict[str, float]:
+        """See `Measured`."""
+        return {"lyapunov/largest": float(self.exponents[0])}
+
+    def columns(self) -> dict[str, Any]:
+        """See `Measured`; a row for every exponent."""
+        order = np.arange(len(self.exponents))
+        return {"order": order, "exponent": self.exponents, "error": self.errors, "log_condition": self.log_condition}
+
+
+def lyapunov(model: RecurrentModel, batch: Batch, exponents: int | None, sequences: int) -> Lyapunov:
+    """Follow real sequences of the task through the model, without dropout.
+
+    Args:
+        model: measured as it is.
+        batch: its first sequences that are long enough are followed, from a zero state on.
+        exponents: how many, the largest; None: all (as many as the state has dimensions).
+        sequences: how many at most.
+    """
+    steps = reachable(batch) + 1
+    chosen = (batch.lengths >= steps).nonzero()[:sequences, 0].to(batch.inputs.device)
+    with evaluating(model), torch.no_grad():
+        encoded = model.encode(batch.inputs[:steps, chosen])
+        states = [flatten(zero_state(model, encoded))]
+        for inputs in encoded:
+            states.append(step(model.core, inputs, states[-1]))
+
+    def transposed(t: int, directions: Tensor) -> Tensor:
+        return _transposed_product(model.core, encoded[t], states[t], directions)
+
+    size = sum(part.shape[-1] for part in states[0])
+    rates, kept = exponents_by_qr(transposed, steps, len(chosen), size, min(exponents or size, size), encoded)
+    parts = len(states[0]) // model.core.num_layers
+    largest = max(float(h.abs().max()) for state in states for h in state[::parts])
+    return Lyapunov(rates.cpu().numpy(), kept, largest)
+
+
+def exponents_by_qr(
+    transposed: Callable[[int, Tensor], Tensor], steps: int, samples: int, size: int, exponents: int, like: Tensor
+) -> tuple[Float[Tensor, "samples exponents"], int]:
+    """Lyapunov exponents of any system whose transposed Jacobians can be applied, and the steps averaged.
+
+    Args:
+        transposed: (t, V) -> J_t^T V for V of shape (samples, size, exponents), t from 0.
+        steps: of the trajectory.
+        samples: trajectories side by side.
+        size: of the state.
+        exponents: how many.
+        like: a tensor of the type and on the device to work on.
+    """
+    draws = torch.Generator().manual_seed(0)  # of its own: the training's random state stays as it is
+    start = torch.randn(size, exponents, generator=draws, dtype=torch.float64)
+    directions = torch.linalg.qr(start).Q.expand(samples, -1, -1).to(like.device)
+    transient = min(TRANSIENT, steps // 4)
+    total = torch.zeros(samples, exponents, dtype=torch.float64, device=like.device)
+    for t in reversed(range(transient, steps)):
+        product = transposed(t, directions.to(like.dtype)).double()
+        directions, triangle = torch.linalg.qr(product)
+        if t < steps - transient:
+            total += triangle.diagonal(dim1=-2, dim2=-1).abs().log()
+    kept = steps - 2 * transient
+    return (total / kept).sort(-1, descending=True).values, kept
+
+
+def _transposed_product(
+    core: Core, inputs: Tensor, state: list[Tensor], directions: Float[Tensor, "samples size exponents"]
+) -> Float[Tensor, "samples size exponents"]:
+    """J^T V of one step: every direction is a sample of its own, so one backward pass takes them all."""
+    samples, size, count = directions.shape
+    leaves = [part.repeat_interleave(count, 0).requires_grad_() for part in state]
+    with torch.enable_grad():
+        after = step(core, inputs.repeat_interleave(count, 0), leaves)
+    cotangents = directions.transpose(1, 2).reshape(samples * count, size).split([part.shape[-1] for part in state], -1)
+    gradients = torch.autograd.grad(after, leaves, cotangents, allow_unused=True, materialize_grads=True)
+    return torch.cat(gradients, -1).view(samples, count, size).transpose(1, 2)

@@ -1,0 +1,107 @@
+r"""Saturation: how much of a network sits where its squashing functions are flat, and passes no gradient.
+
+Over all steps and units of a frozen batch: the share of gates below .1 or above .9, the share of |tanh| above .9
+(there the slope is below .19), the share of relu units that never act; and the time scale of the gate that keeps the
+old state, -1 / ln(mean of the gate), in steps. A saturated gate is no fault in itself: an LSTM remembers by a forget
+gate near 1 (Karpathy, Johnson & Fei-Fei 2016, arXiv 1506.02078, section 4.2).
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.models import RecurrentModel
+from study.probes.flow import zero_state
+from study.probes.measured import Measured
+from study.probes.path import evaluating
+from study.tasks.contract import Batch
+
+LOW, HIGH = 0.1, 0.9
+"""A gate outside these, or a |tanh| above the second, is saturated."""
+
+
+class Share(NamedTuple):
+    """Of the units of one name in one layer.
+
+    Attributes:
+        kind: gate, tanh or relu.
+        saturated: share of units and steps; of units, for relu (dead ones).
+        time_scale: of a gate that keeps the old state, in steps; NaN for others.
+    """
+
+    layer: int
+    name: str
+    kind: str
+    saturated: float
+    time_scale: float
+
+
+@dataclass(frozen=True)
+class Saturation(Measured):
+    """Shares by layer and kind of unit."""
+
+    shares: list[Share]
+
+    def of(self, kind: str) -> float:
+        """Mean saturated share of a kind over layers; NaN where there is none."""
+        found = [share.saturated for share in self.shares if share.kind == kind]
+        return float(np.mean(found)) if found else np.nan
+
+    @property
+    def blocking(self) -> float:
+        """The share of units that stop the gradient: saturated tanh, or dead relu.
+
+        NaN for networks with a gate that keeps the old state: there the gradient goes past them.
+        """
+        gated = any(not np.isnan(share.time_scale) for share in self.shares)
+        return np.nan if gated else self.of("tanh") if np.isnan(self.of("relu")) else self.of("relu")
+
+    def scalars(self) -> dict[str, float]:
+        """See `Measured`."""
+        kinds = [kind for kind in ("gate", "tanh", "relu") if not np.isnan(self.of(kind))]
+        return {f"saturation/{kind}": self.of(kind) for kind in kinds}
+
+    def columns(self) -> dict[str, Any]:
+        """See `Measured`; a row for every layer and name."""
+        return {field: [getattr(share, field) for share in self.shares] for field in Share._fields}
+
+
+def saturation(model: RecurrentModel, batch: Batch) -> Saturation:
+    """Look at all steps of a batch's sequences, without dropout, from a zero state on."""
+    real = torch.arange(len(batch.targets))[:, None] < batch.lengths.cpu()
+    with evaluating(model), torch.no_grad():
+        inputs = model.encode(batch.inputs)
+        state = zero_state(model, inputs)
+        shares: list[Share] = []
+        for layer in range(model.core.num_layers):
+            units, inputs = _layer(model, layer, inputs, tuple(part[layer] for part in state))
+            shares += _shares(layer, units, real.to(inputs.device))
+    return Saturation(shares)
+
+
+def _layer(
+    model: RecurrentModel, layer: int, inputs: Tensor, state: tuple[Tensor, ...]
+) -> tuple[dict[tuple[str, str, bool], Tensor], Tensor]:
+    """By (kind, name, keeps) the activations of one layer, (time, batch, hidden); and its outputs."""
+    steps: list[dict[tuple[str, str, bool], Tensor]] = []
+    outputs: list[Tensor] = []
+    for entering in inputs:
+        units = model.core.units(layer, entering, state)
+        named = (("gate", units.gates), ("tanh", units.tanh), ("relu", units.relu))
+        steps.append({(kind, name, name == units.keep): x for kind, group in named for name, x in group.items()})
+        state = model.core.step(layer, entering, state)
+        outputs.append(state[0])
+    return {key: torch.stack([step[key] for step in steps]) for key in steps[0]}, torch.stack(outputs)
+
+
+def _shares(layer: int, units: dict[tuple[str, str, bool], Tensor], real: Tensor) -> list[Share]:
+    shares = []
+    for (kind, name, keeps), values in units.items():
+        x = values[real]
+        flat = {"gate": (x < LOW) | (x > HIGH), "tanh": x.abs() > HIGH, "relu": (x <= 0).all(0)}[kind]
+        scale = -1 / float(x.mean().double().log()) if keeps else np.nan
+        shares.append(Share(layer, name, kind, float(flat.double().mean()), scale))
+    return shares

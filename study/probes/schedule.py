@@ -1,0 +1,38 @@
+"""When measures are taken: apart from what they measure."""
+
+import sys
+
+NEVER = sys.maxsize
+
+
+class Schedule:
+    """Updates after which to measure; 0 is before the first. The end of a run is measured in any case.
+
+    Args:
+        every: after every so many updates, from 0 on; None: not so.
+        per_decade: after 0 updates, 1, and so many more in every decade, evenly spaced in the logarithm; None: not so.
+    """
+
+    def __init__(self, every: int | None, per_decade: int | None):
+        self._every, self._per_decade = every, per_decade
+
+    def first(self) -> int:
+        """The first update to measure after, or `NEVER`."""
+        return 0 if self._every or self._per_decade else NEVER
+
+    def after(self, update: int) -> int:
+        """The next one after `update`, or `NEVER`."""
+        due = NEVER
+        if self._every:
+            due = (update // self._every + 1) * self._every
+        if self._per_decade:
+            due = min(due, self._logarithmic(update))
+        return due
+
+    def _logarithmic(self, update: int) -> int:
+        """The smallest of round(10^(i / per_decade)) above `update`."""
+        assert self._per_decade
+        i = 0
+        while (due := round(10 ** (i / self._per_decade))) <= update:
+            i += 1
+        return due

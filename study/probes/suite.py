@@ -1,0 +1,129 @@
+"""All measures a run asks for, taken on one frozen batch whenever they are due, and kept by update.
+
+Nothing of the training is disturbed: no probe draws random numbers, writes to a gradient, a parameter or the
+optimizer's state, or touches the state carried between windows.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+
+from study.bptt import TruncatedBPTT
+from study.probes.backpropagated import backpropagated
+from study.probes.flow import Flow, gradient_flow, reachable
+from study.probes.geometry import update_geometry
+from study.probes.lyapunov import lyapunov
+from study.probes.measured import Measured
+from study.probes.saturation import saturation
+from study.probes.schedule import NEVER, Schedule
+from study.probes.truncation import truncation_bias
+from study.probes.weights import recurrent_weights
+from study.schema import probe as schema
+from study.tasks.contract import Batch, Batches
+
+SEARCHED = 100
+"""Batches looked through for one that is long enough."""
+
+MEASURES: dict[str, Callable[[Any, TruncatedBPTT, Batch], Measured]] = {
+    "flow": lambda plan, bptt, batch: gradient_flow(bptt.model, bptt.loss, batch, plan.max_lag, plan.samples),
+    "lyapunov": lambda plan, bptt, batch: lyapunov(bptt.model, batch, plan.exponents, plan.sequences),
+    "backpropagated": lambda plan, bptt, batch: backpropagated(bptt.model, bptt.loss, batch),
+    "truncation": lambda plan, bptt, batch: truncation_bias(bptt, batch, plan.k2, plan.parts),
+    "weights": lambda plan, bptt, batch: recurrent_weights(bptt.model.core),
+    "saturation": lambda plan, bptt, batch: saturation(bptt.model, batch),
+    "geometry": lambda plan, bptt, batch: update_geometry(bptt, batch, plan.parts),
+}
+"""Every measure by its key in `conf/probe`, in the order of the tables."""
+
+
+class Taken(NamedTuple):
+    """All measures after one update, by name."""
+
+    update: int
+    measures: dict[str, Measured]
+
+
+class Probes:
+    """Takes the measures that `conf/probe` names.
+
+    Args:
+        plan: which, and when.
+        batches: the training split; the first batch long enough for every lag is frozen, or the longest seen.
+        horizon: the lag at which the task needs the past.
+
+    Attributes:
+        due: the update after which to measure next.
+        taken: all so far.
+    """
+
+    def __init__(self, plan: schema.Probe, batches: Batches, horizon: int):
+        self._plans = {name: getattr(plan, name) for name in MEASURES if getattr(plan, name) not in (None, False)}
+        self._schedule, self._batches, self.horizon = Schedule(plan.every, plan.per_decade), batches, horizon
+        self._batch: Batch | None = None
+        self.due = self._schedule.first() if self._plans else NEVER
+        self.taken: list[Taken] = []
+        self._told = 0
+
+    def measure(self, update: int, bptt: TruncatedBPTT) -> None:
+        """Take all measures as the model is now, after `update` updates."""
+        batch = self._frozen(next(bptt.model.parameters()).device)
+        measures = {name: MEASURES[name](plan, bptt, batch) for name, plan in self._plans.items()}
+        self.taken.append(Taken(update, measures))
+        self.due = self._schedule.after(update)
+
+    def finish(self, update: int, bptt: TruncatedBPTT) -> None:
+        """Measure at the end of the run, unless this has just been done."""
+        if self._plans and (not self.taken or self.taken[-1].update != update):
+            self.measure(update, bptt)
+
+    def last(self, kind: type[Any]) -> Any:
+        """The last measure of a kind; None where it was not taken."""
+        found = [m for taken in self.taken[-1:] for m in taken.measures.values() if isinstance(m, kind)]
+        return found[0] if found else None
+
+    def points(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """The scalars of every update not told yet."""
+        for taken in self.taken[self._told :]:
+            yield taken.update, self._scalars(taken)
+        self._told = len(self.taken)
+
+    @property
+    def final(self) -> dict[str, float]:
+        """The scalars at the end."""
+        return self._scalars(self.taken[-1]) if self.taken else {}
+
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Everything, a table a measure, with the update as first column."""
+        for name in self._plans:
+            frames = [pd.DataFrame({"update": t.update} | dict(t.measures[name].columns())) for t in self.taken]
+            if frames:
+                yield name, pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
+
+    def _scalars(self, taken: Taken) -> dict[str, float]:
+        """Of all measures, and what the verdict asks for: the flow at the horizon."""
+        scalars = {key: value for measured in taken.measures.values() for key, value in measured.scalars().items()}
+        flow = taken.measures.get("flow")
+        if isinstance(flow, Flow) and flow.lags >= self.horizon:
+            with np.errstate(all="ignore"):
+                scalars["flow/at_horizon"] = float(np.exp(flow.joint.log_ratio(self.horizon)))
+        return scalars
+
+    def _frozen(self, device: torch.device) -> Batch:
+        """The batch all measures are taken on."""
+        if self._batch is None:
+            wanted = self._plans["flow"].max_lag if "flow" in self._plans else math.inf
+            found: Batch | None = None
+            for batch in itertools.islice(self._batches.epoch(0), SEARCHED):
+                if found is None or reachable(batch) > reachable(found):
+                    found = batch
+                if reachable(found) >= wanted:
+                    break
+            assert found is not None
+            self._batch = Batch(*(None if part is None else part.to(device) for part in found))  # type: ignore[arg-type]
+        return self._batch

@@ -1,0 +1,69 @@
+r"""The recurrent weights themselves: what their spectrum allows the gradient to do.
+
+For every block W of W_hh (one an Elman layer, one a gate of LSTM and GRU): the spectral radius max |eigenvalue|, the
+largest singular value ||W||_2, and the non-normality of Henrici 1962,
+
+    sqrt(||W||_F^2 - sum |eigenvalue|^2) / ||W||_F,    0 for a normal matrix, near 1 for a nearly nilpotent one.
+
+For h_t = act(W h_{t-1} + ..) with slopes of act at most 1: ||W||_2 < 1 makes gradients vanish, a spectral radius above
+1 is needed for them to explode (Pascanu, Mikolov & Bengio 2013, section 2.1). In a non-normal network they may grow
+for a while though the radius is below 1 (Kerg et al. 2019, arXiv 1905.12080).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from study.models import Core
+from study.probes.measured import Measured
+
+
+class Block(NamedTuple):
+    """One square block of one layer's W_hh, and the three measures of it."""
+
+    layer: int
+    block: int
+    spectral_radius: float
+    largest_singular_value: float
+    non_normality: float
+
+
+@dataclass(frozen=True)
+class Weights(Measured):
+    """The measures of every block."""
+
+    blocks: list[Block]
+
+    def scalars(self) -> dict[str, float]:
+        """See `Measured`; the largest over all blocks."""
+        return {"weights/spectral_radius": max((block.spectral_radius for block in self.blocks), default=math.nan)}
+
+    def columns(self) -> dict[str, Any]:
+        """See `Measured`; a row for every block."""
+        return {field: [getattr(block, field) for block in self.blocks] for field in Block._fields}
+
+
+@torch.no_grad()
+def recurrent_weights(core: Core) -> Weights:
+    """Measure every recurrent matrix: the square blocks, hidden by hidden, of parameters named `weight_hh_l*`."""
+    weights = [weight for name, weight in core.named_parameters() if name.startswith("weight_hh")]
+    blocks = [
+        Block(layer, place, *_measure(block))
+        for layer, weight in enumerate(weights)
+        for place, block in enumerate(weight.split(core.hidden_size))
+    ]
+    return Weights(blocks)
+
+
+def _measure(weight: Float[Tensor, "hidden hidden"]) -> tuple[float, float, float]:
+    """Spectral radius, largest singular value, non-normality; NaN where a weight is not finite."""
+    if not weight.isfinite().all():
+        return math.nan, math.nan, math.nan
+    eigenvalues, exact = torch.linalg.eigvals(weight.double()).abs(), weight.double()
+    frobenius = exact.square().sum()
+    departure = (frobenius - eigenvalues.square().sum()).clamp(min=0).sqrt()
+    return float(eigenvalues.max()), float(torch.linalg.matrix_norm(exact, 2)), float(departure / frobenius.sqrt())

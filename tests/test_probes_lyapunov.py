@@ -1,0 +1,99 @@
+"""Lyapunov exponents against exact spectra, known chaos, and the gradient flow they predict."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.func import jacrev
+
+from study.models import RecurrentModel
+from study.probes.flow import gradient_flow
+from study.probes.lyapunov import exponents_by_qr, lyapunov
+from study.probes.path import step
+from tests.linear import orthogonal
+from tests.networks import MSE, batch, build, linear
+
+
+@pytest.mark.parametrize("rho", [0.5, 0.9, 1.0, 1.1])
+def test_all_exponents_of_a_scaled_orthogonal_network_are_log_rho(rho: float) -> None:
+    spectrum = lyapunov(linear(rho * orthogonal(6)), batch(80, 3, 3), None, 3)
+    np.testing.assert_allclose(spectrum.rates, math.log(rho), atol=1e-9)
+
+
+def test_a_diagonal_network_has_the_logs_of_its_diagonal_as_spectrum() -> None:
+    diagonal = torch.tensor([0.3, 1.2, 0.8, 0.5], dtype=torch.float64)
+    found = lyapunov(linear(torch.diag(diagonal)), batch(400, 1, 3), None, 1)
+    np.testing.assert_allclose(found.exponents, np.log([1.2, 0.8, 0.5, 0.3]), atol=5e-3)
+    assert found.log_condition == pytest.approx(found.steps * math.log(4), rel=1e-2)
+
+
+def test_the_spectrum_of_henons_map_is_the_known_one() -> None:
+    a, b, steps = 1.4, 0.3, 20_000
+    points = [(0.1, 0.1)]
+    for _ in range(steps):
+        x, y = points[-1]
+        points.append((1 - a * x * x + y, b * x))
+
+    def transposed(t: int, directions: torch.Tensor) -> torch.Tensor:
+        jacobian = torch.tensor([[-2 * a * points[t][0], 1.0], [b, 0.0]], dtype=torch.float64)
+        return jacobian.T @ directions
+
+    rates, _ = exponents_by_qr(transposed, steps, 1, 2, 2, torch.zeros(1, dtype=torch.float64))
+    np.testing.assert_allclose(rates[0], [0.419, -1.623], atol=4e-3)
+    assert float(rates.sum()) == pytest.approx(math.log(b), abs=1e-9)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_the_spectrum_is_that_of_the_full_jacobians(name: str, layers: int) -> None:
+    network, data = build(name, layers), batch(20, 2, 3)
+    found = lyapunov(network, data, None, 2)
+    for sample in range(2):
+        np.testing.assert_allclose(found.rates[sample], slow(network, data.inputs[:, sample], 5, 15), atol=1e-7)
+
+
+def slow(network: RecurrentModel, inputs: torch.Tensor, first: int, stop: int) -> np.ndarray:
+    """By QR of full Jacobians of steps `first` .. end, backwards, averaged over those before `stop`."""
+    shape = [part[0, 0].shape for part in network.core(inputs[:1, None])[1] for _ in range(network.core.num_layers)]
+
+    def advance(state: torch.Tensor, entering: torch.Tensor) -> torch.Tensor:
+        parts = [part[None] for part in state.split([size[0] for size in shape])]
+        return torch.cat(step(network.core, entering[None], parts), -1)[0]
+
+    states = [torch.zeros(sum(size[0] for size in shape), dtype=torch.float64)]
+    for entering in inputs:
+        states.append(advance(states[-1], entering).detach())
+    draws = torch.randn(len(states[0]), len(states[0]), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    directions, total = torch.linalg.qr(draws).Q, torch.zeros(len(draws), dtype=torch.float64)
+    for t in reversed(range(first, len(inputs))):
+        directions, triangle = torch.linalg.qr(jacrev(advance)(states[t], inputs[t]).T @ directions)
+        total = total + (t < stop) * triangle.diagonal().abs().log()
+    return (total / (stop - first)).sort(descending=True).values.detach().numpy()
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.0, 2.0, 3.0])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_the_largest_exponent_predicts_the_decay_of_the_flow(name: str, gain: float) -> None:
+    network = build(name, hidden_size=48)
+    draws = torch.Generator().manual_seed(3)
+    weight = network.core.get_parameter("weight_hh_l0")
+    weight.data = torch.randn(weight.shape, generator=draws, dtype=weight.dtype) * gain / math.sqrt(48)
+    data = batch(160, 6, 3)
+    predicted, measured = lyapunov(network, data, 1, 6), gradient_flow(network, MSE, data, 120, 30).joint
+    assert predicted.exponents[0] == pytest.approx(measured.decay, abs=0.02)
+
+
+def test_the_leading_exponents_are_those_of_the_whole_spectrum() -> None:
+    network, data = build("gru"), batch(200, 2, 3)
+    np.testing.assert_allclose(
+        lyapunov(network, data, 2, 2).exponents, lyapunov(network, data, None, 2).exponents[:2], atol=1e-2
+    )
+
+
+def test_a_strong_random_tanh_network_is_chaotic_within_bounds_and_a_growing_linear_one_is_unbounded() -> None:
+    network = build("elman", hidden_size=64, gain=3 * math.sqrt(3))  # uniform: standard deviation 3 / sqrt(64)
+    found = lyapunov(network, batch(100, 4, 3), 1, 4)
+    assert found.exponents[0] - 2 * found.errors[0] > 0
+    assert found.bounded
+    assert not lyapunov(linear(1.1 * orthogonal(6)), batch(80, 3, 3), 1, 3).bounded
