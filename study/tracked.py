@@ -1,9 +1,11 @@
 """MLflow, read back: runs found by id, name or slug, their tags, numbers and artifacts. See `study.tracking`."""
 
+import math
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,12 +30,14 @@ class Logged:
 
     Attributes:
         uri: of the store it lies in.
+        experiment: its id.
         folder: where its artifacts lie.
         status: FINISHED, FAILED, KILLED or RUNNING.
         measures: the last value of every metric.
     """
 
     uri: str
+    experiment: str
     folder: str
     run_id: str
     name: str
@@ -71,9 +75,13 @@ class Logged:
                 raise ConfigError(f"run {self.run_id} has no readable artifact {name}: {error}") from error
             return file.read_bytes()
 
-    def table(self, name: str) -> pd.DataFrame:
-        """A Parquet artifact."""
-        return pq.read_table(pa.BufferReader(self.read(name))).to_pandas(ignore_metadata=True)
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A Parquet artifact, or some of its columns."""
+        return pq.read_table(pa.BufferReader(self.read(name)), columns=columns).to_pandas(ignore_metadata=True)
+
+    def keep(self, folder: Path, name: str) -> None:
+        """Log the files of a folder under `name` among the artifacts, also after the run has ended."""
+        MlflowClient(self.uri).log_artifacts(self.run_id, str(folder), name)
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -115,13 +123,39 @@ def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logge
     return runs
 
 
+def frame(runs: Sequence[Logged]) -> pd.DataFrame:
+    """One row a run, by run id: `logged`, `name`, `status`, and by key `params.*`, `tags.*` (texts), `metrics.*`.
+
+    What a run does not have is missing; infinity, which MLflow's databases keep as the largest float, is back.
+    """
+    rows = [{"run_id": run.run_id, "logged": run, "name": run.name, "status": run.status, **_flat(run)} for run in runs]
+    return pd.DataFrame(rows, columns=None if rows else ["run_id", "logged", "name", "status"]).set_index("run_id")
+
+
+def _flat(run: Logged) -> dict[str, object]:
+    largest = sys.float_info.max
+    measures = {k: math.copysign(math.inf, v) if abs(v) >= largest else v for k, v in run.measures.items()}
+    kinds: dict[str, Mapping[str, object]] = {"params": run.params, "tags": run.tags, "metrics": measures}
+    return {f"{kind}.{key}": value for kind, values in kinds.items() for key, value in values.items()}
+
+
 def _children(uri: str, parent: str) -> list[Logged]:
     return [run for run in search(uri, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'") if "kind" not in run.tags]
 
 
 def _logged(uri: str, run: Any) -> Logged:
     info, data = run.info, run.data
-    return Logged(uri, info.artifact_uri, info.run_id, info.run_name, info.status, data.tags, data.params, data.metrics)
+    return Logged(
+        uri,
+        info.experiment_id,
+        info.artifact_uri,
+        info.run_id,
+        info.run_name,
+        info.status,
+        data.tags,
+        data.params,
+        data.metrics,
+    )
 
 
 def _inside(name: str) -> str:
