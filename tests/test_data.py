@@ -1,0 +1,161 @@
+"""Claims about data files: a download is whole and right or it is refused, and files that cannot be read say why."""
+
+import gc
+import threading
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from study.data import Download, carried, fetched, located, read_lines, read_text
+from study.errors import ConfigError
+from study.schema.run import Data
+
+CONTENT = b"a file of the public internet\n" * 1000
+RIGHT = sha256(CONTENT).hexdigest()
+
+
+class Server(BaseHTTPRequestHandler):
+    """Serves `CONTENT` at /whole, half of it at /half, nothing elsewhere, and remembers what was asked for."""
+
+    def __init__(self, asked: list[str], *arguments: object):
+        self._asked = asked
+        super().__init__(*arguments)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self._asked.append(self.path)
+        if self.path not in ("/whole", "/half"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT if self.path == "/whole" else CONTENT[: len(CONTENT) // 2])
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    """What the server was asked for."""
+    return []
+
+
+@pytest.fixture
+def address(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Of a server on this machine."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, asked)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def cache(folder: Path) -> Data:
+    return Data(carriers=str(folder / "carriers"), cache=str(folder))
+
+
+def refused(data: Data, download: Download) -> str:
+    """The message of the refusal."""
+    with pytest.raises(ConfigError) as refusal:
+        fetched(data, download)
+    message = str(refusal.value)
+    del refusal
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # pooch leaves a broken connection to the garbage collector
+        gc.collect()
+    return message
+
+
+def test_a_file_is_downloaded_once_and_then_read_from_the_cache(address: str, asked: list[str], tmp_path: Path) -> None:
+    download = Download(f"{address}/whole", RIGHT, "file.txt")
+    for _ in range(2):
+        path = fetched(cache(tmp_path), download)
+        assert path == tmp_path / "file.txt"
+        assert path.read_bytes() == CONTENT
+    assert asked == ["/whole"]
+
+
+def test_a_progress_bar_is_drawn(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fetched(cache(tmp_path), Download(f"{address}/whole", RIGHT, "file.txt"))
+    assert "100%" in capsys.readouterr().err
+
+
+def test_a_file_put_into_the_cache_by_hand_needs_no_network(tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_bytes(CONTENT)
+    assert fetched(cache(tmp_path), Download("http://127.0.0.1:1/none", RIGHT, "file.txt")).read_bytes() == CONTENT
+
+
+def test_a_damaged_file_in_the_cache_is_downloaded_anew(address: str, tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_bytes(CONTENT[:-1])
+    assert fetched(cache(tmp_path), Download(f"{address}/whole", RIGHT, "file.txt")).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("path", ["/half", "/none"])
+def test_an_interrupted_or_missing_download_is_refused_and_leaves_no_file(
+    address: str, path: str, tmp_path: Path
+) -> None:
+    download = Download(address + path, RIGHT, "file.txt")
+    message = refused(cache(tmp_path), download)
+    assert all(part in message for part in (download.url, RIGHT, str(tmp_path / "file.txt"), "data.cache"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_hash_is_refused_and_not_left_under_the_good_name(address: str, tmp_path: Path) -> None:
+    message = refused(cache(tmp_path), Download(f"{address}/whole", "0" * 64, "file.txt"))
+    assert "0" * 64 in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_network_the_message_says_what_to_put_where(tmp_path: Path) -> None:
+    download = Download("http://127.0.0.1:1/none", RIGHT, "file.txt")
+    message = refused(cache(tmp_path), download)
+    assert all(part in message for part in (download.url, RIGHT, str(tmp_path / "file.txt"), "data.cache"))
+
+
+def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "data.cache" in refused(cache(tmp_path / "file"), Download("http://127.0.0.1:1/none", RIGHT, "file.txt"))
+
+
+def test_missing_carriers_say_how_to_install_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.carriers.*make"):
+        carried(cache(tmp_path), "bible/data/kjv.jsonl")
+
+
+def test_an_own_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"task\.path.*nowhere\.txt"):
+        located("task.path", str(tmp_path / "nowhere.txt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (b"one\r\ntwo\r\n", "line 1: .*CRLF"),
+        (b"one\ntwo\rthree\n", "line 2: .*carriage return"),
+        ("one\nä\n".encode("latin-1"), "line 2: the byte 0xe4 is not UTF-8"),
+    ],
+)
+def test_text_that_cannot_be_used_is_refused_with_its_line(content: bytes, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=complaint) as refusal:
+        read_text(file)
+    assert str(file) in str(refusal.value)
+
+
+def test_text_is_read_as_it_is_but_for_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + "ä\u2028b\n\nc\n".encode())
+    assert read_text(file) == "ä\u2028b\n\nc\n"
+    assert read_lines(file) == ["ä\u2028b", "", "c"]
