@@ -70,7 +70,8 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     objective = measures[f"{task.primary}/val"]
     if history.diverged:
         objective = math.inf if task.direction == "minimize" else -math.inf
-    return Result(run.run_id, diagnosis, len(history), seconds, measures | final, task.primary, objective)
+    measures |= final | (evidence.flow.scalars() if evidence.flow else {})
+    return Result(run.run_id, diagnosis, len(history), seconds, measures, task.primary, objective)
 
 
 SPLITS: tuple[Split, ...] = ("val", "test")

@@ -125,15 +125,17 @@ def run(config: Config, name: str, tags: Mapping[str, str], parent: str | None =
         client.set_terminated(info.run_id, status)
 
 
-def open_parent(uri: str, slug: str, name: str, plan: str) -> str:
-    """Start the run that a sweep's runs are nested under; return its id."""
-    client = _client(uri)
-    info = client.create_run(prepare(uri, slug), tags={MLFLOW_RUN_NAME: name, "kind": "sweep"}).info
-    client.log_text(info.run_id, plan, "plan.yaml")
-    return info.run_id
+def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:
+    """Start the run that a sweep's runs are nested under, or go on with the `known` one; return its id."""
+    experiment, client = prepare(uri, slug), _client(uri)
+    if known is None or not client.search_runs([experiment], f"attributes.run_id = '{known}'"):
+        known = client.create_run(experiment, tags={MLFLOW_RUN_NAME: f"sweep {slug}", "kind": "sweep"}).info.run_id
+    client.update_run(known, "RUNNING")
+    client.log_text(known, plan, "plan.yaml")
+    return known
 
 
-def close_parent(uri: str, run_id: str, status: str, counts: Mapping[str, Any]) -> None:
+def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int]) -> None:
     """End a sweep's run with its counts as tags."""
     client = _client(uri)
     client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in counts.items()])

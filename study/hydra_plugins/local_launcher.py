@@ -11,7 +11,7 @@ from multiprocessing.context import SpawnProcess
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobRuntime, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -54,6 +54,7 @@ def work(number: int, overrides: list[str], context: HydraContext, config: DictC
     os.setpgrp()
     threading.Thread(target=_follow_parent, daemon=True).start()
     setup_globals()
+    JobRuntime.instance().set("name", config.hydra.job.name)
     Plugins.instance()  # finds the plugins, which put their configs into Hydra's store
     composed = context.config_loader.load_sweep_config(config, overrides)
     with open_dict(composed):

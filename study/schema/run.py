@@ -1,23 +1,10 @@
-"""`conf/probe`, `conf/trainer`, `conf/tracking`, `conf/data`, `conf/sweep`: how runs are made and kept."""
+"""`conf/trainer`, `conf/tracking`, `conf/data`, `conf/sweep`: how runs are made and kept."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from study.schema.base import Count, Strict
-
-
-class Flow(Strict):
-    """Gradient flow by lag: `positions` loss positions averaged, lags up to `max_lag`."""
-
-    max_lag: Annotated[int, Field(ge=2)]
-    positions: Count
-
-
-class Probe(Strict):
-    """Which measures are taken beside the always-on gradient norms, and when."""
-
-    flow: Flow | None
 
 
 class Data(Strict):
@@ -65,4 +52,5 @@ class Sweep(Strict):
     trials: Count
     seeds: Annotated[list[int], Field(min_length=1)]
     workers: Count | None
+    failures: Count | None
     storage: str

@@ -5,18 +5,19 @@ import threading
 from datetime import datetime, timedelta
 from typing import Self
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from rich.console import Console, Group, RenderableType
 from rich.live import Live as Screen
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from study.sweep.ledger import OVER, Ledger, cell_of
+from study.sweep.ledger import MADE, Ledger, Standing
+from study.sweep.plan import Plan
 
 PAUSE = 1.0
 """Seconds between looks at the study."""
-LAST = 6
+LAST = 8
 """Finished runs shown."""
 
 
@@ -24,10 +25,9 @@ class Live:
     """Watches a ledger from a thread of its own while the block lasts, whatever launcher does the work."""
 
     def __init__(self, ledger: Ledger):
-        self._ledger = ledger
-        self._console = Console(file=sys.stdout)
-        self._told = {trial.number for trial in self._ledger.standings() if trial.state.is_finished()}
-        self._over = threading.Event()
+        self._ledger, self._console = ledger, Console(file=sys.stdout)
+        self._told = {standing.trial.number for standing in over(ledger.standings()) if standing.trial}
+        self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
@@ -35,88 +35,78 @@ class Live:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._done.set()
         self._thread.join()
 
     def _watch(self) -> None:
         if not self._console.is_terminal:
-            while not self._over.wait(PAUSE):
+            while not self._done.wait(PAUSE):
                 self._tell()
-            return self._tell()
-        with Screen(
+            self._tell()
+            return
+        screen = Screen(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-        ) as screen:
-            while not self._over.wait(PAUSE):
-                screen.update(render(self._ledger), refresh=True)
+        )  # redirects nothing: a worker in this process does it for itself
+        with screen:
+            while not self._done.wait(PAUSE):
+                screen.update(render(self._ledger.standings(), self._ledger.plan), refresh=True)
 
     def _tell(self) -> None:
         """A line for every run that has ended since the last time."""
-        standings = self._ledger.standings()
-        for trial in sorted(standings, key=lambda t: t.datetime_complete or datetime.max):
-            if trial.state.is_finished() and trial.number not in self._told:
-                self._told.add(trial.number)
-                done = sum(t.state.is_finished() for t in standings)
-                self._console.print(f"[{done}/{len(self._ledger.plan)}]", line(self._ledger, trial), markup=False)
+        for standing in over(self._ledger.standings()):
+            if standing.trial and standing.trial.number not in self._told:
+                self._told.add(standing.trial.number)
+                number = f"[{len(self._told)}/{len(self._ledger.plan)}]"
+                self._console.print(number, line(standing, self._ledger.plan), markup=False, soft_wrap=True)
 
 
-def render(ledger: Ledger) -> RenderableType:
-    """The whole display."""
-    trials = ledger.standings()
-    over = [t for t in trials if t.state.is_finished()]
-    running = [t for t in trials if t.state == TrialState.RUNNING]
-    counts = tally(trials)
+def render(standings: list[Standing], plan: Plan) -> RenderableType:
+    """The whole display: how many runs stand how, time left, the last that ended, those under way."""
+    ended, running = over(standings), [standing for standing in standings if standing.state == "running"]
     head = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=len(ledger.plan), completed=len(over), width=40)
-    head.add_row(
-        bar, f"{len(over)}/{len(ledger.plan)} runs", *(f"{n} {word}" for word, n in counts.items()), left(ledger)
-    )
-    last = sorted(over, key=lambda t: t.datetime_complete or datetime.min)[-LAST:]
-    rows = [Text(f"  {line(ledger, t)}", style="dim") for t in last]
-    rows += [Text(f"> {title(ledger, t)}  {_clock(t)}") for t in running]
+    words = ("running", "completed", "diverged", "pruned", "failed")
+    counts = [f"{sum(s.state == word for s in standings)} {word}" for word in words]
+    bar = ProgressBar(total=len(plan), completed=len(ended), width=30)
+    head.add_row(bar, f"{len(ended)}/{len(plan)} runs", *counts, left(standings, len(plan)))
+    rows = [Text(f"  {line(standing, plan)}", style="dim", no_wrap=True) for standing in ended[-LAST:]]
+    rows += [Text(f"> {title(s, plan)}  {_clock(s.trial)}", no_wrap=True) for s in running if s.trial]
     return Group(head, *rows)
 
 
-def tally(trials: list[FrozenTrial]) -> dict[str, int]:
-    """How many runs stand how."""
-    return {
-        "running": sum(t.state == TrialState.RUNNING for t in trials),
-        "completed": sum(t.user_attrs.get("outcome") == "completed" for t in trials if t.state in OVER),
-        "diverged": sum(t.user_attrs.get("outcome") == "diverged" for t in trials if t.state in OVER),
-        "failed": sum(t.state == TrialState.FAIL for t in trials),
-    }
+def over(standings: list[Standing]) -> list[Standing]:
+    """The runs that have ended, in that order."""
+    ended = [standing for standing in standings if standing.state not in ("open", "running")]
+    return sorted(ended, key=lambda s: (s.trial and s.trial.datetime_complete) or datetime.min)
 
 
-def left(ledger: Ledger) -> str:
+def left(standings: list[Standing], total: int) -> str:
     """Time left, from how long runs took so far."""
-    trials = ledger.standings()
-    took = [_seconds(t) for t in trials if t.state in OVER]
-    running = [_seconds(t) for t in trials if t.state == TrialState.RUNNING]
+    took = [_seconds(s.trial) for s in standings if s.state in MADE and s.trial]
+    running = [_seconds(s.trial) for s in standings if s.state == "running" and s.trial]
     if not took or not running:
         return ""
     mean = sum(took) / len(took)
-    open_runs = len(ledger.plan) - sum(t.state.is_finished() for t in trials)
-    seconds = (open_runs * mean - sum(min(mean, s) for s in running)) / len(running)
-    return f"{timedelta(seconds=round(seconds))} left"
+    work = (total - len(over(standings))) * mean - sum(min(mean, seconds) for seconds in running)
+    return f"{timedelta(seconds=round(work / len(running)))} left"
 
 
-def title(ledger: Ledger, trial: FrozenTrial) -> str:
+def title(standing: Standing, plan: Plan) -> str:
     """What a run is."""
-    cell = cell_of(trial)
-    tuned = " ".join(
-        f"{key.rpartition('.')[2]}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in trial.params.items()
-    )
+    cell, tuned = standing.cell, standing.trial.params if standing.trial else {}
     which = f"trial {cell.number + 1}" if cell.phase == "search" else f"seed {cell.seed}"
-    return " ".join(filter(None, [ledger.plan.names[cell.arm], which, tuned]))
+    values = {key.rpartition(".")[2]: f"{v:.3g}" if isinstance(v, float) else v for key, v in tuned.items()}
+    return " ".join([plan.names[cell.arm], which, *(f"{key}={value}" for key, value in values.items())])
 
 
-def line(ledger: Ledger, trial: FrozenTrial) -> str:
+def line(standing: Standing, plan: Plan) -> str:
     """What came of a run."""
-    found = trial.user_attrs
-    if trial.state == TrialState.FAIL:
-        return f"{title(ledger, trial)}: failed: {found.get('error', 'its process died')}"
+    found = standing.record
+    if standing.state == "failed":
+        return f"{title(standing, plan)}: failed: {found.get('error', 'its process died again and again')}"
+    if standing.state == "pruned":
+        return f"{title(standing, plan)}: pruned"
     return (
-        f"{title(ledger, trial)}: {found['outcome']}, {found['verdict']}, {found['measure']} {found['test']:.4g} "
+        f"{title(standing, plan)}: {standing.state}, {found['verdict']}, {found['measure']} {found['test']:.4g} "
         f"in {found['seconds']:.0f} s"
     )
 

@@ -240,7 +240,9 @@ def _check_space(plan: Plan, composer: Composer) -> None:
                 for corner in tuned.corners:
                     _check([*own, *options, f"{tuned.key}={corner}"], plan.fixed, composer)
     for key in unused:
-        raise ConfigError(f"sweep.search.{key}: no arm has such a key{nearest(key, schema.keys())}")
+        known = set(schema.keys())
+        hint = "" if key in known else nearest(key, known)
+        raise ConfigError(f"sweep.search.{key}: no arm has such a key{hint}")
 
 
 def _check(own: list[str], fixed: list[str], composer: Composer) -> Config:

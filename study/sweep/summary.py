@@ -5,10 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from study.sweep.ledger import OVER, Ledger, cell_of
+from study.sweep.ledger import MADE, Ledger
 from study.sweep.live import line
 
 COLUMNS = ("run", "test", "naive", "verdict", "half-life", "outcome", "seconds")
@@ -17,20 +16,19 @@ COLUMNS = ("run", "test", "naive", "verdict", "half-life", "outcome", "seconds")
 def table(ledger: Ledger) -> Table:
     """One row an arm over its seeds (search trials are left out: they were chosen, not measured)."""
     drawn = Table(*COLUMNS, box=None, header_style="bold")
-    by_arm: dict[str, list[FrozenTrial]] = defaultdict(list)
-    for trial in ledger.standings():
-        cell = cell_of(trial)
-        if trial.state in OVER and cell.phase != "search":
-            by_arm[cell.arm].append(trial)
-    for arm in ledger.plan.arms:
+    by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for standing in ledger.standings():
+        if standing.state in MADE and standing.cell.phase != "search":
+            by_arm[standing.cell.arm].append(standing.record)
+    for arm, name in ledger.plan.names.items():
         if by_arm[arm]:
-            drawn.add_row(ledger.plan.names[arm], *_row([trial.user_attrs for trial in by_arm[arm]]))
+            drawn.add_row(name, *_row(by_arm[arm]))
     return drawn
 
 
 def failures(ledger: Ledger) -> list[str]:
     """Every failed run with its error."""
-    return [line(ledger, trial) for trial in ledger.standings() if trial.state == TrialState.FAIL]
+    return [line(standing, ledger.plan) for standing in ledger.standings() if standing.state == "failed"]
 
 
 def _row(runs: list[dict[str, Any]]) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from hydra.core.plugins import Plugins
@@ -20,7 +20,8 @@ from study.schema import Sweeping, check
 from study.sweep.plan import Composer, Plan, draw_up
 
 if TYPE_CHECKING:
-    from study.sweep.ledger import Direction, Ledger
+    from study.sweep.ledger import Ledger
+    from study.sweep.storage import Direction
 
 
 def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
@@ -34,15 +35,18 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
     plan = draw_up(common.sweep, arguments, Composer(context.config_loader, master))
     direction = find_direction(plan)
-    from study.sweep.ledger import Ledger, open_study
+    from study import tracking
+    from study.sweep.ledger import Ledger
+    from study.sweep.storage import open_study
     from study.sweep.worker import Worker
 
+    tracking.prepare(common.tracking.uri, common.slug)
     ledger = Ledger(open_study(common.sweep.storage, common.slug, direction), plan)
     ledger.reap()
     ledger.stock(failed_too=True)
     folder = Path(str(master.hydra.sweep.dir)).absolute()
     with _parent(common, ledger) as parent:
-        worker = Worker(context.config_loader, master, plan, common.sweep.storage, common.slug, parent, folder)
+        worker = Worker(context.config_loader, master, common, plan, parent, folder)
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=master)
         _launch(launcher, common, ledger)
     _tell(common, ledger)
@@ -56,8 +60,8 @@ def find_direction(plan: Plan) -> "Direction":
     """
     from study.tasks import TASKS
 
-    tasks = {arm.config.task.name for arm in plan.arms.values()}
-    found: dict[str, Direction] = {name: TASKS[name].direction for name in sorted(tasks)}  # type: ignore[attr-defined]
+    tasks: dict[str, Any] = {arm.config.task.name: TASKS[arm.config.task.name] for arm in plan.arms.values()}
+    found = {name: getattr(task, "func", task).direction for name, task in tasks.items()}
     if plan.search and len(set(found.values())) > 1:
         told = ", ".join(f"{task}: {direction}" for task, direction in found.items())
         raise ConfigError(f"sweep.search: one search cannot serve tasks of both directions ({told}); make two sweeps")
@@ -76,7 +80,7 @@ def _launch(launcher: Launcher, common: Sweeping, ledger: "Ledger") -> None:
     """All workers at once, watched until they have left. How their processes ended says nothing: the ledger does."""
     from study.sweep.live import Live
 
-    waiting = ledger.open_runs()
+    waiting = ledger.counts()["open"]
     if waiting:
         with Live(ledger):
             launcher.launch([[]] * count_workers(common.sweep.workers, waiting), initial_job_idx=0)
@@ -84,43 +88,46 @@ def _launch(launcher: Launcher, common: Sweeping, ledger: "Ledger") -> None:
 
 @contextmanager
 def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
-    """The MLflow run that the sweep's runs are nested under; its status tells how the sweep ended."""
+    """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
     from study import tracking
-    from study.sweep.live import tally
 
     uri, status = common.tracking.uri, "FAILED"
-    parent = tracking.open_parent(uri, common.slug, f"sweep {common.slug}", ledger.plan.describe())
+    known = ledger.study.user_attrs.get(PARENT)
+    parent = tracking.open_parent(uri, common.slug, ledger.plan.describe(), known)
+    ledger.study.set_user_attr(PARENT, parent)
     try:
         yield parent
-        status = "FAILED" if ledger.open_runs() else "FINISHED"
+        status = "FAILED" if ledger.counts()["open"] else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         _tell_how_to_continue(ledger)
         raise
     finally:
-        tracking.close_parent(uri, parent, status, tally(ledger.standings()))
+        tracking.close_parent(uri, parent, status, dict(ledger.counts()))
+
+
+PARENT = "mlflow_parent_run"
+"""The study's attribute that names the MLflow run of the sweep."""
 
 
 def _tell_how_to_continue(ledger: "Ledger") -> None:
+    counts = ledger.counts()
     command = shlex.join([sys.executable, "-m", "study.train", *sys.argv[1:]])
-    done = len(ledger.plan) - ledger.open_runs()
-    print(f"Interrupted: {done} of {len(ledger.plan)} runs are done. The same command makes the others:\n  {command}")
+    print(f"Interrupted: {counts['open']} of {counts.total()} runs are still to be made. This makes them:\n  {command}")
 
 
 def _tell(common: Sweeping, ledger: "Ledger") -> None:
     """The table, what failed, where the results are; exit code 1 if anything is missing."""
     from study.sweep.summary import failures, table
 
-    console, failed = Console(), failures(ledger)
+    console, failed, missing = Console(), failures(ledger), ledger.counts()["open"]
     console.print(table(ledger))
-    for told in failed:
-        console.print(told, style="red", markup=False)
-    missing = ledger.open_runs()
-    if missing:
-        console.print(f"{missing} runs were not made: their workers died. The same command makes them.", style="red")
+    lines = [*failed, *([f"{missing} runs were not made; the same command makes them."] if missing else [])]
+    for told in lines:
+        console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
     console.print(
         f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them.",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
-    if failed or missing:
+    if lines:
         sys.exit(1)

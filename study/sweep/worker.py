@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
+from optuna.storages import BaseStorage
+from optuna.storages._heartbeat import get_heartbeat_thread
 
-from study.schema import Config, validate
-from study.sweep.ledger import Ledger, cell_of, open_study
+from study.schema import Sweeping, validate
+from study.sweep.ledger import Ledger
 from study.sweep.plan import Cell, Composer, Plan, exists
 from study.sweep.sampler import ArmSampler
+from study.sweep.storage import open_study
 
 if TYPE_CHECKING:
     from study.conclusion import Result
@@ -63,67 +66,81 @@ class Worker:
     Attributes:
         loader: of Hydra.
         master: the composed configuration of the sweep.
+        common: its checked part that is one for all runs.
         plan: what is to be run.
-        storage: URL of the Optuna storage.
-        slug: of the study.
         parent: MLflow run id of the sweep.
         folder: of the sweep, for checkpoints and what workers print.
     """
 
     loader: ConfigLoader
     master: DictConfig
+    common: Sweeping
     plan: Plan
-    storage: str
-    slug: str
     parent: str
     folder: Path
 
     def __call__(self, _: DictConfig) -> None:
-        """Work until no run of the plan is left."""
+        """Work until no run of the plan is left.
+
+        Raises:
+            KeyboardInterrupt: after a Ctrl-C, when the run under way has ended and waits to be made again.
+        """
         stop = Stop()
         with self._printing_to_a_file(), stop.listening():
-            study = open_study(self.storage, self.slug)
+            study = open_study(self.common.sweep.storage, self.common.slug)
             study.sampler = ArmSampler(seed=int.from_bytes(os.urandom(4)))
-            ledger = Ledger(study, self.plan)
-            while not stop.asked:
-                ledger.reap()
-                ledger.stock()
-                trial = ledger.claim()
-                if trial is not None:
-                    self._run(ledger, trial, stop)
-                elif ledger.is_busy():
-                    time.sleep(POLL)
-                else:
-                    break
+            self._work(Ledger(study, self.plan), stop)
+        if stop.asked:
+            raise KeyboardInterrupt
+
+    def _work(self, ledger: Ledger, stop: Stop) -> None:
+        """Run after run; where none waits, stay while others run: they may die and leave theirs."""
+        while not stop.asked:
+            ledger.reap()
+            ledger.stock()
+            counts = ledger.counts()
+            if counts["failed"] >= (self.common.sweep.failures or math.inf):
+                break
+            if (trial := ledger.claim()) is not None:
+                self._run(ledger, trial, stop)
+            elif counts["running"]:
+                time.sleep(POLL)
+            elif not counts["open"]:
+                break
 
     def _run(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> None:
         """One run from its claim to its record; whatever it raises is its own."""
         try:
-            config, result = self._train(trial, stop)
+            with beating(ledger.storage, trial):
+                result = self._train(trial, stop)
         except (KeyboardInterrupt, SystemExit):
-            ledger.give_back(trial)
+            ledger.fail(trial, {"interrupted": True})
             if not stop.asked:
                 raise
         except Exception as error:
             traceback.print_exc()
-            ledger.fail(trial, error)
+            ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
         else:
-            ledger.finish(trial, result.objective, record(config, result))
+            ledger.finish(trial, result.objective, record(result))
 
-    def _train(self, trial: optuna.Trial, stop: Stop) -> "tuple[Config, Result]":
+    def _train(self, trial: optuna.Trial, stop: Stop) -> "Result":
         from study.sweep.channel import Channel
         from study.train import train
 
-        cell = cell_of(trial)
         composer = Composer(self.loader, self.master)
+        cell = Cell(**trial.user_attrs["cell"])
         overrides = sample(self.plan, cell, trial, composer)
         config = validate(composer.compose(overrides))
         arm = self.plan.arms[cell.arm].label
-        tags = {"study": self.slug, "trial": trial.number, "arm": arm, "phase": cell.phase}
-        name = f"{self.plan.names[cell.arm]} {cell.phase} {cell.seed}"
-        folder = self.folder / str(trial.number)
-        parts: dict[str, Any] = {"name": name, "parent": self.parent, "tags": tags, "folder": folder}
-        return config, train(config, overrides, **parts, callbacks=[Channel(stop)])
+        return train(
+            config,
+            overrides,
+            name=" ".join([self.plan.names[cell.arm], cell.phase, str(cell.number or cell.seed)]),
+            parent=self.parent,
+            tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
+            folder=self.folder / str(trial.number),
+            callbacks=[Channel(stop)],
+        )
 
     @contextlib.contextmanager
     def _printing_to_a_file(self) -> Iterator[None]:
@@ -132,6 +149,17 @@ class Worker:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
             yield
+
+
+@contextlib.contextmanager
+def beating(storage: BaseStorage, trial: optuna.Trial) -> Iterator[None]:
+    """Give signs of life for a trial while in the block, whatever else the process is busy with."""
+    thread = get_heartbeat_thread(trial._trial_id, storage)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> list[str]:
@@ -147,18 +175,16 @@ def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> l
     return overrides + [f"{d.key}={d.suggest(trial)}" for d in valued]
 
 
-def record(config: Config, result: "Result") -> dict[str, Any]:
+def record(result: "Result") -> dict[str, Any]:
     """What the sweep's own tables need of a run."""
-    from study.tasks import TASKS
-
-    measure, found = TASKS[config.task.name].primary, result.measures  # type: ignore[attr-defined]
+    found = result.measures
     return {
         "run_id": result.run_id,
         "outcome": result.diagnosis.outcome,
         "verdict": result.diagnosis.verdict,
-        "measure": measure,
-        "test": found[f"{measure}/test"],
-        "baseline": found.get(f"{measure}/baseline", math.nan),
+        "measure": result.primary,
+        "test": found[f"{result.primary}/test"],
+        "baseline": found[f"{result.primary}/baseline"],
         "half_life": found.get("flow/half_life", math.nan),
         "seconds": result.seconds,
     }

@@ -1,0 +1,51 @@
+"""Where the study lies: opened by many processes at once, watched for the dead."""
+
+import random
+import time
+import warnings
+from typing import Literal
+
+import optuna
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from study.errors import ConfigError
+
+Direction = Literal["minimize", "maximize"]
+
+BEAT = 20
+"""Seconds between signs of life of a running trial, for workers on other machines."""
+SILENCE = 120
+"""Seconds without a sign of life after which a trial of another machine is given up."""
+PAUSES = (0.1, 0.3, 1, 3, 10)
+"""Seconds between attempts: several processes that create the tables of a new database at once trip over each other."""
+
+
+def open_study(url: str, slug: str, direction: Direction | None = None) -> optuna.Study:
+    """The study of a slug, created with its tables if `direction` is given and it is not there.
+
+    Raises:
+        ConfigError: the storage cannot be used.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for pause in (*PAUSES, None):
+        try:
+            return _open(url, slug, direction)
+        except (ArgumentError, ImportError) as error:
+            raise ConfigError(f"sweep.storage = {url!r}: Optuna cannot use it: {error}") from error
+        except (SQLAlchemyError, StorageInternalError) as error:
+            if pause is None:
+                raise ConfigError(f"sweep.storage = {url!r}: Optuna cannot open it: {error}") from error
+            time.sleep(pause * random.uniform(1, 2))
+    raise AssertionError
+
+
+def _open(url: str, slug: str, direction: Direction | None) -> optuna.Study:
+    patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats, since Optuna 2.9
+        storage = RDBStorage(url, engine_kwargs=patience, heartbeat_interval=BEAT, grace_period=SILENCE)
+    if direction is None:
+        return optuna.load_study(storage=storage, study_name=slug)
+    return optuna.create_study(storage=storage, study_name=slug, direction=direction, load_if_exists=True)
