@@ -105,9 +105,9 @@ def prepare(uri: str, slug: str) -> str:
 @contextmanager
 def run(config: Config, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[Run]:
     """An MLflow run around a block; its status says truly how the block ended: FINISHED, FAILED or KILLED."""
-    client = _client(config.tracking.uri)
+    experiment, client = prepare(config.tracking.uri, config.slug), _client(config.tracking.uri)
     marks = {MLFLOW_RUN_NAME: name, **_describing(config), **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
-    info = client.create_run(prepare(config.tracking.uri, config.slug), tags={**marks, **tags}).info
+    info = client.create_run(experiment, tags={**marks, **tags}).info
     tracked = Run(client, info.run_id)
     status = "FAILED"
     try:

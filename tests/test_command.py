@@ -1,0 +1,115 @@
+"""The command line: refusals are one message and exit code 2, before anything is trained or logged."""
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from study import train
+from study.command import CONF
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the test's own, and no store named but the default one in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards: the command sets it
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *typed: str) -> str:
+    """What the command prints when it refuses; nothing must have been logged."""
+    GlobalHydra.instance().clear()
+    monkeypatch.setattr(sys, "argv", ["train", *typed])
+    with pytest.raises(SystemExit) as stop:
+        train.main()
+    captured = capfd.readouterr()
+    assert stop.value.code == 2
+    assert captured.out == ""
+    assert not list(Path.cwd().glob("*.db"))
+    headline, _, message = captured.err.partition("\n")
+    assert headline == "The configuration cannot be used:"
+    assert "Traceback" not in message
+    return message.strip()
+
+
+CASES = {
+    "modle=lstm": "modle: no such key; did you mean 'model'?",
+    "model=lstn": "model = 'lstn': no such option; did you mean 'lstm'? (allowed: elman, gru, lstm)",
+    "model=": "model = '': no such option (allowed: elman, gru, lstm)",
+    "experiment=toor": "experiment = 'toor': no such option; did you mean 'tour'?",
+    "bptt.k2=5 bptt.k1=9": "bptt: k1=9 must not exceed k2=5",
+    "bptt.k3=4": "bptt.k3: no such key; did you mean 'bptt.k2'?",
+    "model.hidden_size=abc": "model.hidden_size = 'abc': should be a valid integer",
+    "model=lstm model.activation=tanh": "model.activation: no such key; another choice of model has it",
+    "clip.threshold=3": "clip.threshold: no such key; another choice of clip has it",
+    "task=[forecasting_stocks,nonsense]": "Could not load 'task/nonsense'",
+    "no-equals-sign": "no-equals-sign",
+    "seed=1,2": "Ambiguous value for argument 'seed=1,2'",
+    "data.carriers=/nowhere": "data.carriers = '/nowhere'",
+    "trainer.accelerator=cuda": "trainer.accelerator = 'cuda'",
+    "tracking.uri=nonsense": "tracking.uri = 'nonsense'",
+    "task=language_bible_char task.batch_size=5000000": "task.batch_size = 5000000",
+}
+
+
+@pytest.mark.parametrize("typed", CASES)
+def test_what_cannot_be_used_is_told_in_words_with_exit_code_2(
+    typed: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = refused(monkeypatch, capfd, *typed.split())
+    assert CASES[typed] in message
+    assert "Config search path" not in message
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("seeed: 7", "seeed: no such key; did you mean 'seed'?"),
+        ("model: {hiden_size: 7}", "model.hiden_size: no such key; did you mean 'hidden_size'?"),
+        ("bptt: {k2: 5, k1: 9}", "bptt: k1=9 must not exceed k2=5"),
+    ],
+)
+def test_a_mistake_in_an_experiment_file_is_refused_too(
+    line: str, expected: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "own" / "experiment" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"# @package _global_\nslug: mine\n{line}\n")
+    message = refused(monkeypatch, capfd, "experiment=mine", f"hydra.searchpath=[file://{file.parents[1]}]")
+    assert expected in message
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(composed: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    GlobalHydra.instance().clear()
+    monkeypatch.setattr(train, "validate", defect)
+    monkeypatch.setattr(sys, "argv", ["train"])
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        train.main()
+
+
+def test_a_refusal_reaches_the_shell_as_exit_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "study.train", "model=lstn", f"hydra.run.dir={tmp_path}"]
+    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[1:] == [
+        "model = 'lstn': no such option; did you mean 'lstm'? (allowed: elman, gru, lstm)"
+    ]
+
+
+@pytest.mark.parametrize("typed", [["--help"], ["--cfg", "job"], ["--info", "defaults"]])
+def test_it_is_a_normal_hydra_application(
+    typed: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    GlobalHydra.instance().clear()
+    monkeypatch.setattr(sys, "argv", ["train", *typed])
+    with suppress(SystemExit):
+        train.main()
+    assert "bptt" in capfd.readouterr().out

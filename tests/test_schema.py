@@ -1,0 +1,159 @@
+"""Every option of every group is complete; what cannot be used is refused in words, key by key."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from study.command import CONF
+from study.errors import ConfigError
+from study.schema import Config, keys, validate
+
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+TASKS = [name for group, name in OPTIONS if group == "task"]
+FITS = {
+    "mse": {"regression"},
+    "binary_cross_entropy": {"binary"},
+    "one_vs_rest": {"multiclass"},
+    "cross_entropy": {"binary", "multiclass"},
+}
+OWED = {"task.path": "some/file", "task.targets": ["price"]}
+"""What `???` in a file of conf/ stands for: values only the user knows."""
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", list(overrides))
+    for key in OmegaConf.missing_keys(config):
+        OmegaConf.update(config, key, OWED[key])
+    return config
+
+
+def checked(*overrides: str) -> Config:
+    return validate(composed(overrides))
+
+
+def refusal(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        checked(*overrides)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] != "loss"])
+def test_every_option_of_every_group_composes_and_is_accepted(group: str, option: str) -> None:
+    config = getattr(checked(f"{group}={option}"), group)
+    assert getattr(config, "name", option) == option
+
+
+@pytest.mark.parametrize("loss", [name for group, name in OPTIONS if group == "loss"])
+def test_every_loss_fits_some_task_and_is_refused_by_the_others_in_words(loss: str) -> None:
+    fits = {task: checked(f"task={task}").task.kind in FITS[loss] for task in TASKS}
+    assert any(fits.values())
+    for task, fitting in fits.items():
+        if fitting:
+            assert checked(f"task={task}", f"loss={loss}").loss.name == loss
+        else:
+            assert f"loss={loss} does not fit task={task}: it needs" in refusal(f"task={task}", f"loss={loss}")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_brings_a_loss_that_fits(task: str) -> None:
+    config = checked(f"task={task}")
+    assert config.task.kind in config.loss.fits
+
+
+def test_the_values_of_conf_arrive_unchanged() -> None:
+    config = composed([])
+    assert checked().model_dump() == OmegaConf.to_container(config, resolve=True)
+
+
+REFUSED = {
+    "+seeed=7": "seeed: no such key; did you mean 'seed'?",
+    "+task.seqlen=3": "task.seqlen: no such key; did you mean 'seq_len'?",
+    "+clip.threshold=3": "clip.threshold: no such key (allowed here: name)",
+    "+probe.flow.lag=3": "probe.flow.lag: no such key; did you mean 'max_lag'?",
+    "model.hidden_size=abc": "model.hidden_size = 'abc': should be a valid integer",
+    "model.hidden_size=0": "model.hidden_size = 0: should be greater than or equal to 1",
+    "model.hidden_size=2.5": "model.hidden_size = 2.5: should be a valid integer",
+    "model.hidden_size=true": "model.hidden_size = True: should be a valid integer",
+    "model.hidden_size=null": "model.hidden_size = None: should be a valid integer",
+    "model.dropout=1": "model.dropout = 1: should be less than 1",
+    "model.activation=sigmoid": "model.activation = 'sigmoid': should be 'tanh' or 'relu'",
+    "model.gain=nan": "model.gain = nan: should be",
+    "optimizer.lr=0": "optimizer.lr = 0: should be greater than 0",
+    "optimizer.lr=inf": "optimizer.lr = inf: should be a finite number",
+    "bptt.k2=0": "bptt.k2 = 0: should be greater than or equal to 1",
+    "bptt.k2=5 bptt.k1=9": "bptt: k1=9 must not exceed k2=5",
+    "bptt.update=batch": "bptt.update = 'batch': should be 'window' or 'sequence'",
+    "clip=norm clip.threshold=-1": "clip.threshold = -1: should be greater than 0",
+    "seed=1.5": "seed = 1.5: should be a valid integer",
+    "slug=a/b": "slug = 'a/b': String should match pattern",
+    "slug=": "slug = '': String should match pattern",
+    "task.tickers=[AAPL,TSLA]": "task.tickers.1 = 'TSLA': should be 'AAPL', 'FB', 'GOOG', 'IBM' or 'MSFT'",
+    "task.validation=0.6 task.test=0.5": "validation and test leave nothing to train on",
+    "trainer.max_epochs=2": "trainer: the budget is either max_updates or max_epochs",
+    "trainer.max_updates=null": "trainer: the budget is either max_updates or max_epochs",
+    "trainer.accelerator=tpu": "trainer.accelerator = 'tpu': should be 'cpu' or 'cuda'",
+    "tracking.points=501": "tracking.points = 501: should be less than or equal to 500",
+    "loss=mse task=language_bible_char": "loss=mse does not fit task=language_bible_char",
+    "seed=???": "seed",
+}
+
+
+@pytest.mark.parametrize("typed", REFUSED)
+def test_what_cannot_be_used_is_refused_with_its_key_its_value_and_what_is_allowed(typed: str) -> None:
+    overrides = typed.split()
+    if typed == "seed=???":
+        config = composed([])
+        config.seed = "???"
+        with pytest.raises(ConfigError, match="seed: Missing mandatory value"):
+            validate(config)
+    else:
+        message = refusal(*overrides)
+        assert REFUSED[typed] in message
+        assert len(message.splitlines()) == 1
+
+
+def test_all_offending_keys_are_named_at_once() -> None:
+    message = refusal("model.hidden_size=0", "optimizer.lr=-1", "+trainer.max_update=3")
+    assert [line.split()[0].rstrip(":") for line in message.splitlines()] == [
+        "model.hidden_size",
+        "optimizer.lr",
+        "trainer.max_update",
+    ]
+
+
+def test_any_key_left_out_of_a_configuration_is_asked_for() -> None:
+    whole = OmegaConf.to_container(composed([]), resolve=True)
+    assert isinstance(whole, dict)
+    for group, values in whole.items():
+        for key in values if isinstance(values, dict) else []:
+            part: dict[Any, Any] = {**whole, group: {k: v for k, v in values.items() if k != key}}
+            with pytest.raises(ConfigError, match=group):
+                validate(part)
+
+
+def test_every_key_of_a_configuration_is_known_to_the_schema() -> None:
+    def dotted(node: Any, prefix: str = "") -> set[str]:
+        if not isinstance(node, dict) or prefix in {"sweep.arms.", "sweep.search."}:
+            return {prefix.rstrip(".")}
+        return {key for name, value in node.items() for key in dotted(value, f"{prefix}{name}.")} | {prefix.rstrip(".")}
+
+    assert dotted(checked().model_dump()) - {""} <= set(keys())
+
+
+def test_a_checked_configuration_cannot_be_changed() -> None:
+    config, change = checked(), setattr
+    with pytest.raises(ValueError, match="frozen"):
+        change(config, "seed", 1)
+
+
+@pytest.mark.parametrize("module", ["study.schema", "study.command", "study.train"])
+def test_a_typo_is_answered_without_loading_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit(any(m in sys.modules for m in ('torch', 'mlflow', 'pytorch_lightning')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=CONF.parent, check=False).returncode == 0
