@@ -59,15 +59,17 @@ def _alternate(case: str, updates: int, repetitions: int) -> dict[str, list[Took
 
 
 def _config(case: str, updates: int) -> Config:
-    """The case's config, without validation on either side, its store in the current folder."""
+    """The case's config, without validation and probes, which the bare loop has not; its store in this folder."""
     budget = [f"trainer.max_updates={updates}", f"trainer.validate_every={2 * updates}"]
     store = f"tracking.uri=sqlite:///{Path.cwd() / 'mlflow.db'}"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", ["slug=bench", "clip=norm", *CASES[case], *budget, store]))
+        return validate(compose("train", ["slug=bench", "clip=norm", "probe=none", *CASES[case], *budget, store]))
 
 
 def _table(timings: dict[str, dict[str, list[Took]]], updates: int, repetitions: int) -> Table:
-    caption = f"medians of {repetitions} alternating repetitions of {updates} updates, one thread, no validation"
+    caption = (
+        f"medians of {repetitions} alternating repetitions of {updates} updates, one thread, no validation, no probes"
+    )
     table = Table(title="Speed as a share of the bare loop's (processor time in brackets)", caption=caption)
     for column in ("case", "bare updates/s", "full", "usual"):
         table.add_column(column, justify="left" if column == "case" else "right")

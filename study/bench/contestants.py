@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import grad_norm
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from study import tracking
+from study import provenance, tracking
 from study.fitting import fit
 from study.models import State, detach
 from study.module import RecurrentModule
@@ -59,6 +59,7 @@ def bare(config: Config, task: Task, module: RecurrentModule) -> None:
 def full(config: Config, task: Task, module: RecurrentModule) -> None:
     """This harness as `study.train` runs it: the whole history, its charts in MLflow, the progress bar."""
     with tracking.run(config, "bench", {}) as run:
+        run.log_texts(provenance.definition(config, []), "definition")
         fit(config, module, task, run)
 
 

@@ -1,0 +1,136 @@
+"""What MLflow is told of a run: numbers as they are, and how it truly ended."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as Entity
+
+from study import tracking
+from study.errors import ConfigError
+from study.schema import Config
+
+Configure = Callable[..., Config]
+
+
+def record(config: Config, inside: Callable[[tracking.Run], None]) -> str:
+    with tracking.run(config, "a name", {"colour": "red"}) as run:
+        inside(run)
+    return run.run_id
+
+
+def stored(config: Config, run_id: str) -> Entity:
+    return MlflowClient(config.tracking.uri).get_run(run_id)
+
+
+def latest(config: Config) -> Entity:
+    client = MlflowClient(config.tracking.uri)
+    found = client.get_experiment_by_name(config.slug)
+    assert found is not None
+    return client.search_runs([found.experiment_id], max_results=1)[0]
+
+
+def test_a_run_that_ends_well_is_finished_and_says_what_it_was(configure: Configure) -> None:
+    config = configure("slug=well", "bptt.k2=7", "clip=norm", "seed=3")
+    run = stored(config, record(config, lambda run: run.tag({"outcome": "completed"})))
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "a name"
+    expected = {"task": config.task.name, "model": "elman", "loss": "mse", "k1": "7", "k2": "7", "clip": "norm"}
+    expected |= {"seed": "3", "outcome": "completed", "colour": "red"}
+    assert expected.items() <= run.data.tags.items()
+    expected = {"model.hidden_size": "64", "clip.threshold": "1.0", "trainer.max_epochs": "None"}
+    assert expected.items() <= run.data.params.items()
+
+
+def test_without_truncation_the_tags_say_full(configure: Configure) -> None:
+    config = configure("slug=well")
+    run = stored(config, record(config, lambda run: None))
+    assert (run.data.tags["k1"], run.data.tags["k2"]) == ("full", "full")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "outcome"),
+    [
+        (KeyboardInterrupt, "KILLED", "killed"),
+        (SystemExit, "KILLED", "killed"),
+        (RuntimeError("it broke"), "FAILED", "failed"),
+        (RuntimeError("x" * 100_000), "FAILED", "failed"),
+    ],
+)
+def test_the_status_tells_how_a_run_ended_and_the_error_goes_on(
+    configure: Configure, error: Any, status: str, outcome: str
+) -> None:
+    config = configure("slug=ends")
+
+    def fail(run: tracking.Run) -> None:
+        raise error
+
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        record(config, fail)
+    run = latest(config)
+    assert run.info.status == status
+    assert run.info.end_time is not None
+    assert run.data.tags["outcome"] == outcome
+    assert ("it broke" in str(error)) <= (run.data.tags.get("error") == "RuntimeError: it broke")
+
+
+def test_thousands_of_points_arrive_at_their_updates_nan_and_inf_among_them(configure: Configure) -> None:
+    config, client = configure("slug=points"), MlflowClient(configure().tracking.uri)
+    values = [0.5, math.nan, math.inf, -math.inf, 1e300] * 150
+    points = [(step, {f"group/{name}": value for name in "abc"}) for step, value in enumerate(values)]
+    run_id = record(config, lambda run: run.log_points(points))
+    found = {m.step: m.value for m in client.get_metric_history(run_id, "group/b")}
+    assert len(found) == 750
+    assert found[0] == 0.5
+    assert math.isnan(found[1])
+    assert found[2] == pytest.approx(1.797e308, rel=1e-3)  # the largest number there is: how MLflow keeps inf
+    assert found[4] == 1e300
+
+
+def test_files_come_back_as_they_were_given(configure: Configure, tmp_path: Path) -> None:
+    config, table = configure("slug=files"), pa.table({"x": [1.0, math.nan, math.inf]})
+
+    def keep(run: tracking.Run) -> None:
+        run.log_table(table, "table.parquet")
+        run.log_texts({"words.txt": "naïve\n"}, "texts")
+
+    client, run_id = MlflowClient(config.tracking.uri), record(config, keep)
+    client.download_artifacts(run_id, "", str(tmp_path))
+    assert pq.read_table(tmp_path / "table.parquet")["x"].to_pylist()[::2] == [1.0, math.inf]
+    assert (tmp_path / "texts" / "words.txt").read_text() == "naïve\n"
+
+
+def test_a_sweep_is_a_parent_with_its_runs_nested_under_it(configure: Configure) -> None:
+    config = configure("slug=family")
+    parent = tracking.open_parent(config.tracking.uri, config.slug, "plan: of the sweep\n")
+    with tracking.run(config, "child", {}, parent) as run:
+        pass
+    tracking.close_parent(config.tracking.uri, parent, "FINISHED", {"done": 1})
+    assert stored(config, run.run_id).data.tags["mlflow.parentRunId"] == parent
+    assert stored(config, parent).info.status == "FINISHED"
+    assert stored(config, parent).data.tags["done"] == "1"
+
+
+def test_preparing_a_store_twice_gives_the_same_experiment(configure: Configure) -> None:
+    uri = configure().tracking.uri
+    assert tracking.prepare(uri, "twice") == tracking.prepare(uri, "twice")
+
+
+def test_a_deleted_experiment_is_refused_in_words(configure: Configure) -> None:
+    uri = configure().tracking.uri
+    MlflowClient(uri).delete_experiment(tracking.prepare(uri, "deleted"))
+    with pytest.raises(ConfigError, match="slug = 'deleted': this MLflow experiment was deleted"):
+        tracking.prepare(uri, "deleted")
+
+
+@pytest.mark.parametrize("uri", ["a-folder", "unknown://host/name", "sqlite:///{folder}/not-a-database.db"])
+def test_a_store_that_cannot_be_used_is_refused_in_words(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "not-a-database.db").write_text("something else\n" * 100)
+    uri = uri.format(folder=tmp_path)
+    with pytest.raises(ConfigError, match=f"tracking.uri = '{uri}': MLflow cannot use this store"):
+        tracking.prepare(uri, "anything")
