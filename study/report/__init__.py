@@ -1,0 +1,1 @@
+"""Tracked runs to answers: tables, pictures, one page. Never trains."""
