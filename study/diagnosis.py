@@ -1,7 +1,8 @@
 """From measures to a verdict on the gradients, with the numbers that decided. Thresholds stand here and nowhere else.
 
 The question is always the one the task asks: of the gradient of a step's loss, what is left `horizon` steps before it?
-`conf/task` says how far back that is. The ratio phi_horizon / phi_0 (`study.probes.flow`, all layers jointly) decides:
+`conf/task` says how far back that is. The ratio phi_horizon / phi_0 (`study.probes.flow`, the memory of all layers: h,
+or c where there is one) decides:
 
     below 1%                vanishing: the effective horizon ends before the task's
     1% to 100               healthy
@@ -164,13 +165,13 @@ def _by_flow(flow: Flow | None, horizon: int) -> tuple[Verdict, str]:
         return "undecided", "the gradient flow was not measured"
     if flow.nonfinite:
         return "undecided", f"the gradient flow is not finite at {flow.nonfinite} of {flow.lags + 1} lags"
-    lag, joint = min(horizon, flow.lags), flow.joint
-    if np.isneginf(joint.log_phi[0]):
+    lag, memory = min(horizon, flow.lags), flow.memory
+    if np.isneginf(memory.log_phi[0]):
         return "undecided", "the loss has no gradient at all"
-    sentence = _flow_sentence(joint, lag, horizon)
+    sentence = _flow_sentence(memory, lag, horizon)
     if lag < horizon:
         return "undecided", f"sequences are too short to ask {horizon} steps back: {sentence}"
-    return _by_ratio(joint.log_ratio(lag), CONFIDENCE * joint.log_ratio_error(lag), sentence)
+    return _by_ratio(memory.log_ratio(lag), CONFIDENCE * memory.log_ratio_error(lag), sentence)
 
 
 def _by_ratio(log_ratio: float, margin: float, sentence: str) -> tuple[Verdict, str]:
@@ -183,16 +184,18 @@ def _by_ratio(log_ratio: float, margin: float, sentence: str) -> tuple[Verdict, 
     return "vanishing" if below > 0 else "exploding" if above > 0 else "healthy", sentence
 
 
-def _flow_sentence(joint: Profile, lag: int, horizon: int) -> str:
+def _flow_sentence(memory: Profile, lag: int, horizon: int) -> str:
     """What a student reads."""
-    last = len(joint.log_norms) - 1
+    last = len(memory.log_norms) - 1
     with np.errstate(over="ignore"):
-        ratio = np.exp(joint.log_ratio(lag))
-    trend = f"halves every {joint.half_life:.1f} steps" if joint.decay < 0 else f"grows {joint.decay:.2g} nats a step"
+        ratio = np.exp(memory.log_ratio(lag))
+    trend = (
+        f"halves every {memory.half_life:.1f} steps" if memory.decay < 0 else f"grows {memory.decay:.2g} nats a step"
+    )
     where = f"{lag} steps back" + (", the horizon of the task," if lag == horizon else "")
     return (
         f"the gradient {where} is {ratio:.1e} of that at the loss; the effective horizon (1% left) is "
-        f"{'at least ' if joint.horizon == last else ''}{joint.horizon} steps, and further back the gradient {trend}"
+        f"{'at least ' if memory.horizon == last else ''}{memory.horizon} steps, and further back the gradient {trend}"
     )
 
 

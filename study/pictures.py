@@ -88,8 +88,8 @@ def flow_over_updates(flows: Sequence[tuple[int, Flow]], horizon: int) -> Figure
 
 
 def share(flow: Flow) -> Float[np.ndarray, " lags"]:
-    """phi_k / phi_0 of all layers jointly, where it is finite, and not below `FLOOR`."""
-    log_phi = flow.joint.log_phi
+    """phi_k / phi_0 of the memory in all layers, where it is finite, and not below `FLOOR`."""
+    log_phi = flow.memory.log_phi
     with np.errstate(all="ignore"):
         left = np.exp(log_phi - log_phi[0])
     return np.where(np.isfinite(left), np.maximum(left, FLOOR), np.nan)

@@ -71,7 +71,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
     history = History([n for n, p in model.named_parameters() if p.requires_grad], config.trainer.divergence)
     clip, budget = clipping.build(config.clip), config.trainer.max_updates
-    probes = Probes(config.probe, task.batches("train"), config.task.horizon)
+    probes = Probes(config.probe, task.batches("train").epoch(0), config.task.horizon)
     return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, budget, probes)
 
 

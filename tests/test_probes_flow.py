@@ -162,3 +162,11 @@ def test_the_error_of_the_ratio_is_the_spread_over_repeated_draws() -> None:
     profiles = [Profile(draws.normal([[0.0], [-2.0]], 0.3, (2, 200))) for _ in range(300)]
     spread = np.std([profile.log_ratio(1) for profile in profiles])
     assert np.mean([profile.log_ratio_error(1) for profile in profiles]) == pytest.approx(spread, rel=0.1)
+
+
+def test_the_memory_of_an_lstm_is_its_cell_and_keeps_its_gradient_while_the_forget_gate_is_open() -> None:
+    network = build("lstm", gain=0.01)
+    network.core.get_parameter("bias_ih_l0").data[5:10] = 20.0
+    memory = gradient_flow(network, MSE, batch(70, 8, 3), 60, 8).memory
+    assert memory.log_ratio(60) == pytest.approx(0, abs=0.1)
+    assert memory.horizon == 60

@@ -107,6 +107,15 @@ class Flow(Measured):
         lags, layers, parts, samples = self.log_norms.shape
         return Profile(_together(self.log_norms.reshape(lags, layers * parts, samples)))
 
+    @property
+    def memory(self) -> Profile:
+        """Of the part of the state that remembers, c where there is one, else h, in all layers together.
+
+        An LSTM's h at lag 0 is read by the loss itself; what it has to carry through time is c, which need not lose
+        anything on the way (Hochreiter & Schmidhuber 1997). So c is compared with c.
+        """
+        return Profile(_together(self.log_norms[:, :, -1]))
+
     def layer(self, layer: int) -> Profile:
         """Of one layer, its parts together."""
         return Profile(_together(self.log_norms[:, layer]))
@@ -122,19 +131,19 @@ class Flow(Measured):
         return len(self.log_norms) - 1
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; of all layers jointly."""
-        joint = self.joint
-        return {"flow/decay": joint.decay, "flow/half_life": joint.half_life, "flow/horizon": float(joint.horizon)}
+        """See `Measured`; of the memory."""
+        memory = self.memory
+        return {"flow/decay": memory.decay, "flow/half_life": memory.half_life, "flow/horizon": float(memory.horizon)}
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every lag of every layer, and of all jointly."""
-        layers = [str(layer) for layer in range(self.log_norms.shape[1])]
-        profiles = [self.joint, *(self.layer(int(layer)) for layer in layers)]
+        """See `Measured`; a row for every lag of the memory, of all together, and of every layer."""
+        layers = {str(layer): self.layer(layer) for layer in range(self.log_norms.shape[1])}
+        profiles = {"memory": self.memory, "joint": self.joint} | layers
         return {
-            "layer": np.repeat(["joint", *layers], self.lags + 1),
+            "of": np.repeat(list(profiles), self.lags + 1),
             "lag": np.tile(np.arange(self.lags + 1), len(profiles)),
-            "log_phi": np.concatenate([profile.log_phi for profile in profiles]),
-            "mean_log_norm": np.concatenate([profile.log_norms.mean(1) for profile in profiles]),
+            "log_phi": np.concatenate([profile.log_phi for profile in profiles.values()]),
+            "mean_log_norm": np.concatenate([profile.log_norms.mean(1) for profile in profiles.values()]),
         }
 
 

@@ -54,14 +54,17 @@ class Lyapunov(Measured):
 
     @property
     def errors(self) -> Float[np.ndarray, " exponents"]:
-        """Standard errors over sequences; NaN for a single one."""
-        samples = len(self.rates)
-        return self.rates.std(0, ddof=1) / math.sqrt(samples) if samples > 1 else np.full(self.rates.shape[1], math.nan)
+        """Standard errors over sequences; NaN for a single one, or where a direction is lost altogether (-inf)."""
+        if len(self.rates) < 2:
+            return np.full(self.rates.shape[1], math.nan)
+        with np.errstate(invalid="ignore"):
+            return self.rates.std(0, ddof=1) / math.sqrt(len(self.rates))
 
     @property
     def log_condition(self) -> float:
         """The log of the condition number of the Jacobian product over `steps`, within the directions followed."""
-        return float((self.exponents[0] - self.exponents[-1]) * self.steps)
+        with np.errstate(invalid="ignore"):
+            return float((self.exponents[0] - self.exponents[-1]) * self.steps)
 
     @property
     def bounded(self) -> bool:

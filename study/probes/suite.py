@@ -6,7 +6,7 @@ optimizer's state, or touches the state carried between windows.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from study.probes.schedule import NEVER, Schedule
 from study.probes.truncation import truncation_bias
 from study.probes.weights import recurrent_weights
 from study.schema import probe as schema
-from study.tasks.contract import Batch, Batches
+from study.tasks.contract import Batch
 
 SEARCHED = 100
 """Batches looked through for one that is long enough."""
@@ -54,7 +54,7 @@ class Probes:
 
     Args:
         plan: which, and when.
-        batches: the training split; the first batch long enough for every lag is frozen, or the longest seen.
+        batches: of the training split; the first that is long enough for every lag is frozen, or the longest seen.
         horizon: the lag at which the task needs the past.
 
     Attributes:
@@ -62,7 +62,7 @@ class Probes:
         taken: all so far.
     """
 
-    def __init__(self, plan: schema.Probe, batches: Batches, horizon: int):
+    def __init__(self, plan: schema.Probe, batches: Iterable[Batch], horizon: int):
         self._plans = {name: getattr(plan, name) for name in MEASURES if getattr(plan, name) not in (None, False)}
         self._schedule, self._batches, self.horizon = Schedule(plan.every, plan.per_decade), batches, horizon
         self._batch: Batch | None = None
@@ -111,7 +111,7 @@ class Probes:
         flow = taken.measures.get("flow")
         if isinstance(flow, Flow) and flow.lags >= self.horizon:
             with np.errstate(all="ignore"):
-                scalars["flow/at_horizon"] = float(np.exp(flow.joint.log_ratio(self.horizon)))
+                scalars["flow/at_horizon"] = float(np.exp(flow.memory.log_ratio(self.horizon)))
         return scalars
 
     def _frozen(self, device: torch.device) -> Batch:
@@ -119,7 +119,7 @@ class Probes:
         if self._batch is None:
             wanted = self._plans["flow"].max_lag if "flow" in self._plans else math.inf
             found: Batch | None = None
-            for batch in itertools.islice(self._batches.epoch(0), SEARCHED):
+            for batch in itertools.islice(self._batches, SEARCHED):
                 if found is None or reachable(batch) > reachable(found):
                     found = batch
                 if reachable(found) >= wanted:

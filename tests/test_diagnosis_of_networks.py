@@ -1,0 +1,85 @@
+"""Networks made to vanish, explode, saturate or be chaotic, measured as runs are and judged as runs are."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from study.diagnosis import EXPLODED, VANISHED, Diagnosis, Evidence, Training, diagnose
+from study.models import RecurrentModel
+from study.probes.flow import gradient_flow
+from study.probes.lyapunov import lyapunov
+from study.probes.saturation import saturation
+from tests.linear import orthogonal
+from tests.networks import MSE, batch, build, linear
+
+CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
+HORIZON = 20
+
+
+def judged(network: RecurrentModel) -> Diagnosis:
+    data = batch(80, 16, 3)
+    flow = gradient_flow(network, MSE, data, 60, 16)
+    return diagnose(CALM, Evidence(HORIZON, flow, lyapunov(network, data, 1, 8), saturation(network, data)))
+
+
+def gaussian(gain: float) -> RecurrentModel:
+    """64 tanh units, W_hh ~ N(0, gain^2 / 64): chaotic for weak inputs where gain > 1 (Sompolinsky et al. 1988)."""
+    network = build("elman", hidden_size=64)
+    draws = torch.Generator().manual_seed(3)
+    network.core.get_parameter("weight_hh_l0").data = torch.randn(64, 64, generator=draws).double() * gain / 8
+    return network
+
+
+def test_a_contracting_network_is_vanishing() -> None:
+    diagnosis = judged(gaussian(0.5))
+    assert diagnosis.verdict == "vanishing"
+    assert f"{HORIZON} steps back" in diagnosis.sentence
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_a_gated_network_that_keeps_its_state_is_healthy_and_one_that_forgets_it_is_vanishing(name: str) -> None:
+    network = build(name, gain=0.1)
+    keep = network.core.get_parameter("bias_ih_l0").data[5:10]
+    keep[:] = 5.0
+    assert judged(network).verdict == "healthy"
+    keep[:] = -5.0
+    assert judged(network).verdict == "vanishing"
+
+
+def test_a_network_driven_into_its_flat_regions_is_saturated() -> None:
+    network = gaussian(1.0)
+    network.core.get_parameter("weight_ih_l0").data *= 100
+    diagnosis = judged(network)
+    assert diagnosis.verdict == "saturated"
+    assert "of the units are saturated" in diagnosis.sentence
+
+
+def test_a_relu_network_without_living_units_is_saturated_too() -> None:
+    network = build("elman", activation="relu")
+    network.core.get_parameter("bias_ih_l0").data[:] = -100.0
+    assert judged(network).verdict == "saturated"
+
+
+def test_a_strong_random_network_is_chaotic() -> None:
+    diagnosis = judged(gaussian(4.0))
+    assert diagnosis.verdict == "chaotic"
+    assert "Lyapunov" in diagnosis.sentence
+
+
+def test_a_growing_linear_network_is_exploding_not_chaotic() -> None:
+    assert judged(linear(1.4 * orthogonal(6))).verdict == "exploding"
+
+
+def test_verdicts_over_rho_change_where_rho_to_the_horizon_crosses_the_thresholds() -> None:
+    boundaries = [VANISHED ** (1 / HORIZON), EXPLODED ** (1 / HORIZON)]
+    for rho in np.linspace(0.6, 1.4, 41):
+        expected = ["vanishing", "healthy", "exploding"][int(np.searchsorted(boundaries, rho))]
+        assert judged(linear(float(rho) * orthogonal(6))).verdict == expected
+
+
+def test_a_network_broken_by_nan_is_not_judged_by_its_flow() -> None:
+    network = gaussian(0.5)
+    network.core.get_parameter("weight_hh_l0").data[0, 0] = math.nan
+    assert judged(network).verdict == "undecided"
