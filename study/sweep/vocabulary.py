@@ -23,9 +23,9 @@ class Dimension:
     """One tuned key: numbers from `low` to `high` in steps (0: all between), or `choices` as on a command line."""
 
     key: str
-    low: float = 0
-    high: float = 0
-    step: float = 0
+    low: int | float = 0
+    high: int | float = 0
+    step: int | float = 0
     log: bool = False
     choices: tuple[str, ...] = ()
 
@@ -49,7 +49,7 @@ def grids(arms: Sequence[Mapping[str, Any]]) -> list[Grid]:
     Raises:
         ConfigError: naming the key, for an empty list of values, an interval, a value that Hydra cannot read.
     """
-    return [{key: _values(key, value) for key, value in grid.items()} for grid in arms] or [{}]
+    return [{key: _values(key, value, "sweep.arms") for key, value in grid.items()} for grid in arms] or [{}]
 
 
 def space(search: Mapping[str, Any]) -> dict[str, Dimension]:
@@ -58,11 +58,12 @@ def space(search: Mapping[str, Any]) -> dict[str, Dimension]:
     Raises:
         ConfigError: naming the key, for a value that is no range, interval or choice.
     """
-    listed = {
-        key: f"choice({','.join(map(_text, value))})" if isinstance(value, list) else value
+    return {
+        key: Dimension(key, choices=tuple(_values(key, value, "sweep.search")))
+        if isinstance(value, list)
+        else dimension(parse(key, value, "sweep.search"))
         for key, value in search.items()
     }
-    return {key: dimension(parse(key, value, "sweep.search")) for key, value in listed.items()}
 
 
 def parse(key: str, value: Any, where: str) -> Override:
@@ -97,15 +98,13 @@ def dimension(override: Override) -> Dimension:
     return found
 
 
-def _values(key: str, value: Any) -> list[str]:
-    """What a key is compared over: a list's elements, one value, or a string in Hydra's syntax such as `elman,lstm`."""
-    found = [parse(key, item, "sweep.arms") for item in (value if isinstance(value, list) else [value])]
+def _values(key: str, value: Any, where: str) -> list[str]:
+    """A list's elements, one value, or those of a string in Hydra's syntax such as `elman,lstm`."""
+    found = [parse(key, item, where) for item in (value if isinstance(value, list) else [value])]
     if any(override.is_interval_sweep() for override in found):
-        raise ConfigError(
-            f"sweep.arms.{key} = {value!r}: an interval is tuned, not compared: put it under sweep.search"
-        )
+        raise ConfigError(f"{where}.{key} = {value!r}: an interval stands alone, under sweep.search: it is tuned")
     if not found:
-        raise ConfigError(f"sweep.arms.{key} = []: leaves no arm; give at least one value")
+        raise ConfigError(f"{where}.{key} = []: leaves no arm; give at least one value")
     return [text for override in found for text in spelled(override)]
 
 

@@ -1,0 +1,126 @@
+"""Sweeps as a person types them: real processes, real (small) trainings, real stores."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+TINY = ["trainer.max_updates=3", "probe=none", "model.hidden_size=4"]
+BROKEN = "task.seq_len=60,100000"  # longer than the data: raises when the data are read
+HERE = "hydra/launcher=basic"  # in the process of the command: half the time, where processes are not the point
+Type = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the commands are typed: stores and outputs lie here."""
+    (tmp_path / ".data").symlink_to(Path(__file__).resolve().parents[1] / ".data")
+    return tmp_path
+
+
+@pytest.fixture
+def type_sweep(folder: Path) -> Type:
+    """Type a sweep, wait for its end."""
+
+    def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments), cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+        )
+
+    return typed
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "study.train", "--multirun", "slug=tried", *TINY, *arguments]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+
+
+def runs(folder: Path) -> list[tuple[str, str]]:
+    """Name and status of every run in MLflow."""
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        return store.execute("select name, status from runs order by name").fetchall()
+
+
+def trials(folder: Path) -> list[str]:
+    """State of every trial."""
+    with sqlite3.connect(folder / "optuna.db") as store:
+        return [state for (state,) in store.execute("select state from trials order by number")]
+
+
+def test_an_arm_that_raises_leaves_the_others_alone_is_named_at_the_end_and_makes_exit_code_1(type_sweep, folder):
+    ended = type_sweep(BROKEN, "seed=0,1")
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout.count("seq_len=60 seed") == 2
+    assert "seq_len=100000 seed 1: failed: ConfigError" in ended.stdout
+    assert ended.stdout.splitlines()[-1].startswith("Results: MLflow experiment 'tried'")
+    assert runs(folder) == [(name, "FINISHED") for name in ("seq_len=60 grid 0", "seq_len=60 grid 1", "sweep tried")]
+    assert sorted(trials(folder)) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
+
+    again = type_sweep(HERE, "task.seq_len=60", "seed=0,1,2")
+    assert again.returncode == 0, again.stderr
+    assert sorted(trials(folder)) == ["COMPLETE"] * 3 + ["FAIL"] * 2  # the two of before are not made again
+
+
+def test_a_search_ends_with_its_winner_confirmed_on_the_seeds(type_sweep, folder):
+    ended = type_sweep(HERE, "optimizer.lr=interval(0.001,0.1)", "sweep.trials=3", "seed=0,1")
+    assert ended.returncode == 0, ended.stderr
+    assert trials(folder) == ["COMPLETE"] * 5
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        phases = store.execute("select value, count(*) from tags where key='phase' group by value").fetchall()
+    assert phases == [("confirm", 2), ("search", 3)]
+
+
+def test_a_diverging_arm_is_a_result(type_sweep):
+    ended = type_sweep(HERE, "optimizer=sgd", "optimizer.lr=0.01,1e30", "trainer.max_updates=20")
+    assert ended.returncode == 0, ended.stderr
+    assert "lr=1e+30 seed 0: diverged, exploding" in ended.stdout
+
+
+@pytest.mark.parametrize("wrong", ["modle=elman,lstm", "model=elman,lstn", "optimizer.lr=interval(1,0)"])
+def test_a_wrong_arm_is_refused_with_exit_code_2_and_nothing_is_logged(type_sweep, folder, wrong):
+    ended = type_sweep(wrong)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert not list(folder.glob("*.db"))
+
+
+def test_two_commands_at_once_on_new_stores_share_the_runs(type_sweep, folder):
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(lambda _: type_sweep("model=elman,gru", "seed=0,1", "sweep.workers=1"), range(2)))
+    assert [one.returncode for one in ended] == [0, 0], ended[0].stderr + ended[1].stderr
+    assert trials(folder).count("COMPLETE") == 4
+    assert {status for _, status in runs(folder)} == {"FINISHED"}
+
+
+@pytest.fixture
+def long_sweep(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep whose two runs are under way."""
+    arguments = command("seed=0,1", "trainer.max_updates=1000000", "trainer.validate_every=1000000", "sweep.workers=2")
+    with subprocess.Popen(arguments, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True) as sweep:
+        wait_for(lambda: (folder / "mlflow.db").exists() and runs(folder).count(("elman grid 0", "RUNNING")) == 1)
+        yield sweep
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.2)
+
+
+def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_makes_them(long_sweep, folder):
+    wait_for(lambda: trials(folder).count("RUNNING") == 2)
+    long_sweep.send_signal(signal.SIGINT)
+    said, _ = long_sweep.communicate()
+    assert long_sweep.returncode == 130
+    assert "2 of 2 runs are still to be made" in said
+    assert {status for _, status in runs(folder)} == {"KILLED"}
+    assert set(trials(folder)) == {"FAIL"}

@@ -1,0 +1,170 @@
+"""The shared book of a sweep: every run exactly once, whoever dies."""
+
+import math
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from study.schema import Config
+from study.sweep import owner
+from study.sweep.ledger import LOST, Ledger
+from study.sweep.plan import Arm, Plan
+from study.sweep.storage import open_study
+from study.sweep.vocabulary import Dimension
+
+RECORD = {"outcome": "completed"}
+Open = Callable[..., Ledger]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Open:
+    """A ledger of a plan of two arms, as every process would open it."""
+    config = configure()
+
+    def opened(seeds: tuple[int, ...] = (0, 1), trials: int = 0) -> Ledger:
+        arms = {name: Arm({"model": name}, name, config) for name in ("elman", "lstm")}
+        search = {"optimizer.lr": Dimension("optimizer.lr", 0.1, 1.0)} if trials else {}
+        study = open_study(f"sqlite:///{tmp_path}/optuna.db", "slug", "minimize")
+        return Ledger(study, Plan([], arms, search, trials, list(seeds)))
+
+    return opened
+
+
+def work(ledger: Ledger, value: float = 1.0) -> int:
+    """Make every run that waits; return how many."""
+    made = 0
+    while ledger.stock() or (trial := ledger.claim()):
+        if ledger.plan.search:
+            value = trial.suggest_float("optimizer.lr", 0.1, 1.0)
+        ledger.finish(trial, value, RECORD)
+        made += 1
+    return made
+
+
+def states(ledger: Ledger) -> list[TrialState]:
+    return [trial.state for trial in ledger.study.get_trials(deepcopy=False)]
+
+
+def test_every_run_is_put_down_once_and_a_second_time_nothing_is(ledger):
+    book = ledger()
+    book.stock()
+    book.stock()
+    assert states(book) == [TrialState.WAITING] * 4
+    assert work(book) == 4
+    assert book.counts() == {"completed": 4, "open": 0}
+    assert work(ledger()) == 0
+
+
+def test_more_seeds_make_only_what_is_new_and_fewer_leave_the_rest_alone(ledger):
+    work(ledger(seeds=(0,)))
+    assert work(ledger(seeds=(0, 1, 2))) == 4
+    assert ledger(seeds=(1,)).counts() == {"completed": 2, "open": 0}
+
+
+def test_of_two_trials_for_one_run_the_later_is_surplus(ledger):
+    one, other = ledger(), ledger()
+    one.stock()
+    for trial in one.study.get_trials():  # as a second command does that looked before the first had written
+        other.study.enqueue_trial({}, user_attrs=trial.user_attrs)
+    assert work(one) == 4
+    assert states(one) == [TrialState.COMPLETE] * 4 + [TrialState.FAIL] * 4
+    assert one.counts() == {"completed": 4, "open": 0}
+
+
+def test_a_run_that_raised_is_made_again_only_when_asked(ledger):
+    book = ledger(seeds=(0,))
+    book.stock()
+    book.fail(book.claim(), {"error": "ValueError: no"})
+    assert work(book) == 1
+    assert book.counts()["failed"] == 1
+    book.stock(failed_too=True)
+    assert work(book) == 1
+    assert book.counts() == {"completed": 2, "open": 0}
+
+
+def test_an_interrupted_run_is_open_again(ledger):
+    book = ledger(seeds=(0,))
+    book.stock()
+    book.fail(book.claim(), {"interrupted": True})
+    assert book.counts()["open"] == 2
+    assert work(book) == 2
+
+
+def test_a_run_whose_process_was_killed_is_given_up_and_made_again(ledger):
+    book = ledger(seeds=(0,))
+    book.stock()
+    trial, body = book.claim(), subprocess.Popen([sys.executable, "-c", ""])
+    dead = {**owner.me(), "pid": body.pid}
+    body.wait()
+    book.note(trial, {"owner": dead})
+    assert owner.is_dead(dead)
+    book.reap()
+    assert book.counts()["open"] == 2
+    book.finish(trial, 1.0, RECORD)  # it was alive after all: nobody is harmed
+    assert work(book) == 2
+
+
+def test_a_run_that_kills_its_process_again_and_again_has_failed(ledger):
+    book = ledger(seeds=(0,))
+    for _ in range(LOST):
+        book.stock()
+        for trial in iter(book.claim, None):
+            book.note(trial, {"owner": {**owner.me(), "born": 0.0}})
+        book.reap()
+    assert work(book) == 0
+    assert book.counts() == {"failed": 2, "open": 0}
+
+
+def test_living_owners_and_those_of_other_machines_are_left_alone():
+    assert not owner.is_dead(owner.me())
+    assert not owner.is_dead({**owner.me(), "host": "elsewhere", "pid": 1})
+    assert owner.is_dead({**owner.me(), "born": 0.0})
+
+
+def test_nan_and_divergence_are_the_worst_value_and_no_failure(ledger):
+    book = ledger(seeds=(0,))
+    book.stock()
+    book.finish(book.claim(), math.nan, RECORD)
+    book.finish(book.claim(), math.inf, {"outcome": "diverged"})
+    assert [trial.value for trial in book.study.get_trials()] == [math.inf, math.inf]
+    assert book.counts() == {"completed": 1, "diverged": 1, "open": 0}
+
+
+def test_the_winner_of_every_arm_is_confirmed_on_every_seed_when_its_search_is_over(ledger):
+    book = ledger(trials=4)
+    assert work(book) == len(book.plan) == 2 * (4 + 2)
+    for arm in book.plan.arms:
+        mine = [s for s in book.standings() if s.cell.arm == arm]
+        best = min(s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "search")
+        assert [s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "confirm"] == [best, best]
+
+
+def test_an_arm_whose_whole_search_failed_has_nothing_to_confirm(ledger):
+    book = ledger(trials=2)
+    book.stock()
+    for trial in iter(book.claim, None):
+        book.fail(trial, {"error": "ValueError: no"})
+    assert work(book) == 0
+    assert book.counts() == {"failed": 4, "open": 0}
+
+
+def test_processes_that_open_a_new_storage_at_once_all_succeed_and_share_the_work(ledger, tmp_path):
+    books: list[Ledger] = []
+    made: list[int] = []
+
+    def open_and_work() -> None:
+        books.append(ledger(seeds=tuple(range(5))))
+        made.append(work(books[-1]))
+
+    threads = [threading.Thread(target=open_and_work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(made) == 10
+    assert books[0].counts() == {"completed": 10, "open": 0}

@@ -1,0 +1,166 @@
+"""The vocabulary of sweeps and the plans made of it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from study.command import CONF
+from study.errors import ConfigError
+from study.schema.run import Sweep
+from study.sweep.plan import SEARCH_SEED, Composer, Plan, draw_up, exists
+from study.sweep.vocabulary import Dimension, grids, space
+
+Draw = Callable[..., Plan]
+
+
+@pytest.fixture
+def composer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Composer]:
+    monkeypatch.chdir(tmp_path)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield Composer(GlobalHydra.instance().config_loader(), compose("train", return_hydra_config=True))
+
+
+@pytest.fixture
+def draw(composer: Composer) -> Draw:
+    """A plan of some arguments; the sweep's section by keyword."""
+
+    def drawn(*arguments: str, **section: Any) -> Plan:
+        plain: dict[str, Any] = dict(arms=[], search={}, trials=3, seeds=[0], workers=None, failures=None, storage="")
+        return draw_up(Sweep(**(plain | section)), arguments, composer)
+
+    return drawn
+
+
+def labels(plan: Plan) -> list[str]:
+    return [arm.label for arm in plan.arms.values()]
+
+
+def test_values_are_spelled_out_from_lists_single_values_and_hydras_syntax():
+    told = grids([{"model": "elman,lstm", "a": [1, 2.5, None], "b": 3, "c": "range(1,4)", "d": [["x", "y"], ["x"]]}])
+    assert told == [
+        {"model": ["elman", "lstm"], "a": ["1", "2.5", "null"], "b": ["3"], "c": ["1", "2", "3"], "d": ["[x,y]", "[x]"]}
+    ]
+
+
+def test_no_arms_is_one_grid_of_one_cell():
+    assert grids([]) == [{}]
+
+
+def test_a_search_space_is_read_in_hydras_syntax():
+    found = space({
+        "lr": "tag(log, interval(1e-4, 1e-1))", "size": "int(interval(8, 64))", "odd": "range(1, 10, 2)",
+        "kind": "choice(a, b)", "listed": [1, None],
+    })  # fmt: skip
+    assert list(found.values()) == [
+        Dimension("lr", 1e-4, 1e-1, log=True), Dimension("size", 8, 64), Dimension("odd", 1, 9, 2),
+        Dimension("kind", choices=("a", "b")), Dimension("listed", choices=("1", "null")),
+    ]  # fmt: skip
+    assert isinstance(found["size"].low, int)
+
+
+@pytest.mark.parametrize(
+    "value", ["interval(2, 1)", "interval(1, 1)", "tag(log, interval(0, 1))", "range(1, 2)", 3, []]
+)
+def test_a_space_of_nothing_is_refused_with_its_key(value):
+    with pytest.raises(ConfigError, match=r"sweep\.search\.lr"):
+        space({"lr": value})
+
+
+@pytest.mark.parametrize(("value", "words"), [([], "no arm"), ("interval(0,1)", "sweep.search"), ("a=b,(", "read")])
+def test_what_cannot_be_compared_is_refused_with_its_key(value, words):
+    with pytest.raises(ConfigError, match=rf"sweep\.arms\.lr.*{words}"):
+        grids([{"lr": value}])
+
+
+def test_a_grid_is_the_full_product_of_its_values(draw):
+    plan = draw(arms=[{"model": ["elman", "lstm"], "optimizer.lr": [0.1, 0.2, 0.3]}], seeds=[4, 5])
+    assert len(plan.arms) == 6
+    assert len(list(plan.cells())) == len(plan) == 12
+    assert {cell.seed for cell in plan.cells()} == {4, 5}
+
+
+def test_grids_follow_one_another_and_equal_arms_count_once(draw):
+    plan = draw(arms=[{"model": ["elman", "gru"]}, {"model": "lstm", "optimizer.lr": 0.1}, {"model": "gru"}])
+    assert labels(plan) == ["model=elman", "model=gru", "model=lstm optimizer.lr=0.1"]
+
+
+def test_an_arm_is_the_same_however_it_is_spelled_and_another_with_any_other_number(draw):
+    digest = {*draw(arms=[{"model": "gru"}]).arms}
+    assert digest == {*draw("model=gru").arms} == {*draw(arms=[{"model": "gru", "clip": "none"}]).arms}
+    assert digest == {*draw("model=gru", "sweep.workers=3").arms} == {*draw("model=gru", seeds=[1]).arms}
+    assert digest.isdisjoint(draw("model=gru", "trainer.max_updates=7").arms)
+
+
+def test_the_command_line_compares_choices_and_tunes_intervals(draw):
+    plan = draw("model=elman,lstm", "optimizer.lr=tag(log,interval(1e-3,1e-1))", "seed=7,8", "trainer.max_updates=9")
+    assert labels(plan) == ["model=elman", "model=lstm"]
+    assert plan.search == {"optimizer.lr": Dimension("optimizer.lr", 1e-3, 1e-1, log=True)}
+    assert plan.seeds == [7, 8]
+    assert plan.fixed == ["trainer.max_updates=9"]
+
+
+def test_what_is_typed_selects_among_the_arms_that_have_it(draw):
+    arms = [{"model": ["elman", "lstm"], "optimizer.lr": 0.1}, {"model": "gru", "optimizer.lr": 0.2}]
+    assert labels(draw("model=gru", arms=arms)) == ["model=gru optimizer.lr=0.2"]
+    assert labels(draw("model=lstm,gru", arms=arms)) == ["model=lstm optimizer.lr=0.1", "model=gru optimizer.lr=0.2"]
+
+
+def test_what_is_typed_replaces_values_that_no_arm_has(draw):
+    arms = [{"model": ["elman", "lstm"], "optimizer.lr": 0.1}]
+    assert labels(draw("optimizer.lr=0.5", arms=arms)) == [
+        "model=elman optimizer.lr=0.5",
+        "model=lstm optimizer.lr=0.5",
+    ]
+
+
+def test_a_search_gives_every_arm_the_same_trials_and_its_winner_fresh_seeds(draw):
+    plan = draw(arms=[{"model": ["elman", "lstm"]}], search={"optimizer.lr": "interval(0.1,1)"}, trials=4, seeds=[0, 1])
+    cells = list(plan.cells())
+    assert len(plan) == 2 * (4 + 2)
+    assert [sum(cell.arm == arm for cell in cells) for arm in plan.arms] == [4, 4]
+    assert {cell.seed for cell in cells} == {SEARCH_SEED}
+    assert [cell.seed for cell in plan.confirmation(cells[0].arm, winner=3)] == [0, 1]
+
+
+def test_a_tuned_key_may_exist_in_some_arms_only_but_in_one_at_least(draw):
+    search = {"clip.threshold": "interval(0.1,1)"}
+    assert len(draw(arms=[{"clip": ["none", "norm"]}], search=search).arms) == 2
+    assert len(draw(search=search | {"clip": "choice(none,norm)"}).arms) == 1
+    with pytest.raises(ConfigError, match=r"sweep\.search\.clip\.threshold: no arm"):
+        draw(arms=[{"clip": "none"}], search=search)
+
+
+def test_a_key_exists_even_if_it_is_null(composer):
+    assert exists(composer.compose([]), "bptt.k2")
+    assert not exists(composer.compose([]), "clip.threshold")
+    assert not exists(composer.compose([]), "nothing.at.all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["modle=elman,lstm"], "modle: no such key; did you mean 'model'"),
+        (["model=elman,lstn"], "model = 'lstn': no such option; did you mean 'lstm'"),
+        (["bptt.k1=9", "bptt.k2=5,10"], "k1=9 must not exceed k2=5"),
+        (["optimizer.lr=interval(-1,1)"], r"optimizer.lr = -1.0"),
+        (["slug=a,b"], "slug: is one for the whole sweep"),
+    ],
+)
+def test_an_arm_that_cannot_run_is_refused_before_any_does(draw, arguments, words):
+    with pytest.raises(ConfigError, match=words):
+        draw(*arguments)
+
+
+@pytest.mark.parametrize("key", ["seed", "slug", "sweep.workers", "tracking.uri"])
+def test_what_every_arm_shares_is_no_arm(draw, key):
+    with pytest.raises(ConfigError, match=key):
+        draw(arms=[{key: [1, 2]}])
+
+
+def test_arms_are_named_by_what_tells_them_apart(draw):
+    arms = [{"task": "forecasting_stocks", "model": ["elman", "gru"], "optimizer.lr": [0.1, 0.2]}]
+    assert list(draw(arms=arms).names.values()) == ["elman lr=0.1", "elman lr=0.2", "gru lr=0.1", "gru lr=0.2"]
