@@ -2,6 +2,7 @@
 
 import math
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,15 +79,20 @@ def fit(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with seeded(config.seed, "dropout"), _interruptible():
+    with seeded(config.seed, "dropout"), _tamed():
         trainer.fit(module, Chunks(batches, pace.chunk), Chunks(task.batches("val")))
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C arrive as what it is: Lightning makes a SystemExit of it, and Ctrl-C deaf from then on."""
+def _tamed() -> Iterator[None]:
+    """Let Ctrl-C arrive as what it is: Lightning makes a SystemExit of it, and Ctrl-C deaf from then on.
+
+    And keep to itself what Lightning is told by torch about its own source.
+    """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+            yield
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise

@@ -1,0 +1,222 @@
+"""Lightning adds a budget, validation and checkpoints around the plain updates, and changes none of their bits."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from study import tracking
+from study.bptt import TruncatedBPTT, count
+from study.fitting import CHUNK, Pace, fit
+from study.history import LOSS, History
+from study.models import State
+from study.module import RecurrentModule
+from study.schema import Config
+from study.seeding import seeded
+from study.tasks import Task
+from study.train import assemble
+
+Configure = Callable[..., Config]
+SMALL = ["model.hidden_size=4", "probe=none", "task.batch_size=4"]
+ADDING = ["task=forecasting_adding", "task.seq_len=10", "task.sequences=80", "task.held_out=20", *SMALL]  # 20 batches
+LONG = ["task=forecasting_adding", "task.seq_len=5", "task.sequences=800", "task.held_out=20", *SMALL]  # 200 batches
+TEXT = "".join(f"{i} green bottles hanging on the wall\n" for i in range(200, 0, -1))
+
+
+@pytest.fixture(params=["windows", "stream"])
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """Sequences that start from nothing, or a text through which the state is carried."""
+    if request.param == "windows":
+        return ADDING
+    (tmp_path / "text.txt").write_text(TEXT)
+    return ["task=language_text", f"task.path={tmp_path / 'text.txt'}", "task.seq_len=20", *SMALL]
+
+
+class Notebook(tracking.Run):
+    """An MLflow run that nobody stores."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int, Mapping[str, float]]] = []
+        self.tables: dict[str, pa.Table] = {}
+
+    def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        self.points += points
+
+    def log_table(self, table: pa.Table, name: str) -> None:
+        self.tables[name] = table
+
+    def steps(self, key: str) -> list[int]:
+        return [step for step, values in self.points if key in values]
+
+
+def trained(
+    config: Config, folder: Path | None = None, callbacks: list[pl.Callback] | None = None
+) -> tuple[RecurrentModule, Task, Notebook]:
+    (task, module), notebook = assemble(config), Notebook()
+    fit(config, module, task, notebook, folder, callbacks or [])
+    return module, task, notebook
+
+
+def plain(config: Config, updates: int) -> np.ndarray:
+    """The history of the same training without Lightning."""
+    task, module = assemble(config)
+    history = History([name for name, _ in module.model.named_parameters()])
+    optimizer, plan, batches = module.configure_optimizers(), config.bptt, task.batches("train")
+    bptt = TruncatedBPTT(module.model, module.loss, optimizer, module._clip, plan.k1, plan.k2, plan.update)
+    with seeded(config.seed, "dropout"):
+        for epoch in range(updates):
+            carry: State | None = None
+            for batch in batches.epoch(epoch):
+                for update in bptt.updates(batch, carry):
+                    history.append(update, optimizer.param_groups[0]["lr"])
+                    if len(history) == updates:
+                        history.flush()
+                        return history.rows()
+                carry = bptt.carry if batches.carry else None
+    raise AssertionError("too few batches")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "bptt.k2=null",
+        "bptt.k2=4",
+        "bptt.k2=4 bptt.k1=3",
+        "bptt.k2=4 bptt.update=sequence",
+        "clip=norm model.dropout=0.3",
+    ],
+)
+def test_training_under_lightning_is_plain_training_bit_for_bit(
+    configure: Configure, data: list[str], how: str
+) -> None:
+    config = configure(*data, *how.split(), "trainer.max_updates=47", "trainer.validate_every=11")
+    module, _, notebook = trained(config)
+    np.testing.assert_array_equal(module.history.rows(), plain(config, 47))
+    assert notebook.tables["gradients.parquet"].num_rows == 47
+    assert module.history.diverged is None
+
+
+def test_validation_disturbs_neither_the_carry_nor_the_random_state(configure: Configure, data: list[str]) -> None:
+    often, never = (
+        configure(*data, "model.dropout=0.3", "bptt.k2=5", "trainer.max_updates=60", f"trainer.validate_every={every}")
+        for every in (3, 1000)
+    )
+    (one, _, notes), (other, _, none) = trained(often), trained(never)
+    assert len(notes.steps("loss/val")) > 3
+    assert not none.steps("loss/val")
+    np.testing.assert_array_equal(one.history.rows(), other.history.rows())
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize(
+    ("how", "an_epoch"), [("bptt.k2=4", 20 * 1), ("bptt.update=sequence", 20), ("bptt.k1=2 bptt.k2=4", 20)]
+)
+def test_a_budget_in_epochs_makes_every_update_of_every_epoch(
+    configure: Configure, epochs: int, how: str, an_epoch: int
+) -> None:
+    config = configure(*ADDING, *how.split(), "trainer.max_updates=null", f"trainer.max_epochs={epochs}")
+    module, task, _ = trained(config)
+    plan = config.bptt
+    counted = sum(count(batch, plan.k1, plan.k2, plan.update) for batch in task.batches("train").epoch(0))
+    assert len(module.history) == epochs * counted == epochs * an_epoch
+
+
+@pytest.mark.parametrize("updates", [1, 31, 32, 33, 64, 100])
+def test_a_budget_in_updates_is_kept_exactly(configure: Configure, updates: int) -> None:
+    module, _, notebook = trained(configure(*LONG, f"trainer.max_updates={updates}"))
+    assert len(module.history) == module.trainer.global_step == updates
+    assert notebook.steps("grad_norm/total")[-1] == updates
+
+
+@pytest.mark.parametrize("every", [3, 10, 32, 50, 100])
+def test_validation_comes_about_as_often_as_asked(configure: Configure, every: int) -> None:
+    _, _, notebook = trained(configure(*LONG, "trainer.max_updates=200", f"trainer.validate_every={every}"))
+    gaps = np.diff([0, *notebook.steps("loss/val")])
+    assert abs(gaps[:-1] - every).max(initial=0) <= 1 + every // CHUNK
+
+
+def test_validation_after_every_epoch_is_the_default_without_a_rhythm(configure: Configure) -> None:
+    _, _, notebook = trained(configure(*ADDING, "trainer.max_updates=60", "trainer.validate_every=null"))
+    assert notebook.steps("loss/val") == [20, 40, 60]
+    assert notebook.steps("rmse/val") == [20, 40, 60]
+
+
+def test_a_pace_never_asks_for_more_than_a_chunk_of_batches_at_once(configure: Configure) -> None:
+    batches = assemble(configure(*LONG))[0].batches("train")
+    for every in (1, 7, 31, 32, 33, 65, 250, 100_000):
+        pace = Pace.of(configure(*LONG, f"trainer.validate_every={every}"), batches)
+        assert 1 <= pace.chunk <= CHUNK
+        assert abs(pace.chunk * pace.interval - every) < pace.interval
+
+
+def test_checkpoints_lie_at_the_last_epoch_end_and_load_without_running_code(
+    configure: Configure, tmp_path: Path
+) -> None:
+    config = configure(*ADDING, "trainer.max_updates=null", "trainer.max_epochs=2")
+    module, _, _ = trained(config, tmp_path / "kept")
+    (file,) = (tmp_path / "kept").glob("*.ckpt")
+    kept = torch.load(file, weights_only=True)
+    assert kept["global_step"] == len(module.history)
+    for name, parameter in module.state_dict().items():
+        assert torch.equal(kept["state_dict"][name], parameter)
+    trained(configure(*ADDING, "trainer.max_updates=20", "trainer.checkpoint=false"), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_diverged_run_ends_early_and_knows_its_update(configure: Configure) -> None:
+    config = configure(*LONG, "optimizer=sgd", "optimizer.lr=1e4", "model.activation=relu", "trainer.max_updates=200")
+    module, _, notebook = trained(config)
+    assert module.history.diverged is not None
+    assert module.history.diverged == len(module.history) == notebook.tables["gradients.parquet"].num_rows < 200
+    rows = module.history.rows()
+    limit = (config.trainer.divergence or 0) * rows[0, LOSS]
+    assert (rows[:-1, LOSS] <= limit).all()
+    assert not rows[-1, LOSS] <= limit
+    assert notebook.steps("grad_norm/total")[-1] == module.history.diverged
+
+
+def test_early_stopping_waits_for_its_patience(configure: Configure) -> None:
+    still = ["optimizer.lr=1e-30", "trainer.validate_every=10", "trainer.patience=2"]
+    module, _, notebook = trained(configure(*LONG, *still, "trainer.max_updates=200"))
+    assert len(notebook.steps("loss/val")) == 3
+    assert len(module.history) < 60
+
+
+class Interrupts(pl.Callback):
+    """Presses Ctrl-C, or fails, after the third Lightning step."""
+
+    def __init__(self, act: Callable[[], Any]):
+        self._act = act
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if trainer.global_step >= 90:
+            self._act()
+
+
+def fail() -> None:
+    raise ArithmeticError("it broke")
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [(lambda: os.kill(os.getpid(), signal.SIGINT), KeyboardInterrupt), (fail, ArithmeticError)],
+    ids=["Ctrl-C", "an error"],
+)
+def test_an_interrupted_run_keeps_its_history_and_raises_what_interrupted_it(
+    configure: Configure, act: Callable[[], Any], error: type[BaseException]
+) -> None:
+    config, notebook = configure(*LONG, "trainer.max_updates=200"), Notebook()
+    task, module = assemble(config)
+    with pytest.raises(error):
+        fit(config, module, task, notebook, None, [Interrupts(act)])
+    rows = notebook.tables["gradients.parquet"].num_rows
+    assert 90 <= rows == len(module.history) < 200
+    assert notebook.steps("grad_norm/total")[-1] == rows
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
