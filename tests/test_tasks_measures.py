@@ -65,7 +65,7 @@ def test_diverged_predictions_give_measures_that_are_not_finite_instead_of_an_er
     for measures in (LanguageMeasures(characters=True), LabellingMeasures(2)):
         measures.update(nowhere, Batch(targets, targets))
         assert math.isnan(measures.compute()["nats"])
-    forecast = ForecastMeasures(1.0, lambda batch: torch.zeros_like(batch.targets))
+    forecast = ForecastMeasures(torch.ones(1), lambda batch: torch.zeros_like(batch.targets))
     forecast.update(nowhere[..., :1], Batch(torch.ones(1, 1, 1), torch.ones(1, 1, 1)))
     assert math.isnan(forecast.compute()["rmse"])
 
@@ -92,7 +92,7 @@ def test_forecast_errors_are_in_the_targets_unit_and_skill_is_against_the_naive_
     draws, scale = generator(), 2.5
     targets, predictions = torch.randn(9, 5, 1, generator=draws), torch.randn(9, 5, 1, generator=draws)
     batch = Batch(targets, targets, ragged(9, 5) if masked else None)
-    measures = ForecastMeasures(scale, lambda batch: torch.full_like(batch.targets, 0.3))
+    measures = ForecastMeasures(torch.tensor([scale]), lambda batch: torch.full_like(batch.targets, 0.3))
     measures.update(predictions, batch)
     errors = [float(predictions[t, b, 0] - targets[t, b, 0]) for t, b in real(batch)]
     naive = [float(0.3 - targets[t, b, 0]) for t, b in real(batch)]

@@ -24,13 +24,16 @@ class ForecastMeasures(Measures):
     2006), averaged over targets.
 
     Args:
-        scale: the target's unit in units of the standardised target.
+        scale: what 1 in a standardised target is in the unit of errors, a target.
         persistence: the naive predictions of a batch.
         seasonal: mean absolute error of the seasonal naive forecast, a target, standardised; None: there is no season.
     """
 
     def __init__(
-        self, scale: float, persistence: Callable[[Batch], Tensor], seasonal: Float[Tensor, " values"] | None = None
+        self,
+        scale: Float[Tensor, " values"],
+        persistence: Callable[[Batch], Tensor],
+        seasonal: Float[Tensor, " values"] | None = None,
     ):
         self._scale, self._persistence, self._seasonal = scale, persistence, seasonal
         self._mse, self._mae, self._naive = MeanSquaredError(), MeanAbsoluteError(), MeanSquaredError()
@@ -39,18 +42,18 @@ class ForecastMeasures(Measures):
     def update(self, predictions: Float[Tensor, "time batch values"], batch: Batch) -> None:
         """See `Measures`."""
         targets, guesses = _counting(batch.targets, batch), _counting(predictions, batch)
-        self._mse.update(guesses, targets)
-        self._mae.update(guesses, targets)
-        self._naive.update(_counting(self._persistence(batch), batch), targets)
+        naive = _counting(self._persistence(batch), batch)
+        self._mse.update(guesses * self._scale, targets * self._scale)
+        self._mae.update(guesses * self._scale, targets * self._scale)
+        self._naive.update(naive * self._scale, targets * self._scale)
         if self._seasonal is not None:
             self._mase.update(guesses / self._seasonal, targets / self._seasonal)
 
     def compute(self) -> dict[str, float]:
         """Rmse, mae, skill, and mase where there is a season."""
-        mse = float(self._mse.compute())
         measures = {
-            "rmse": math.sqrt(mse) * self._scale,
-            "mae": float(self._mae.compute()) * self._scale,
+            "rmse": math.sqrt(self._mse.compute()),
+            "mae": float(self._mae.compute()),
             "skill": float(1 - self._mse.compute() / self._naive.compute()),
         }
         return measures if self._seasonal is None else measures | {"mase": float(self._mase.compute())}

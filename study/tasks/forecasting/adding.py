@@ -42,7 +42,7 @@ class Adding(Synthetic):
 
     def measures(self) -> ForecastMeasures:
         """RMSE, MAE, skill over the constant 1."""
-        return ForecastMeasures(1.0, self.naive)
+        return ForecastMeasures(torch.ones(1), self.naive)
 
     def naive(self, batch: Batch) -> Tensor:
         """The mean of the sum."""

@@ -28,12 +28,15 @@ class Target(NamedTuple):
     """What is predicted.
 
     Attributes:
-        ahead: steps between the inputs and the last day the target tells of.
+        ahead: steps between the inputs and the last step the target tells of.
         persists: the feature that the naive forecast repeats; None: it predicts 0 in the target's own unit.
+        series: the column whose future this is: its seasonal changes scale MASE, and its standard deviation is the
+            unit of errors where there are several targets.
     """
 
     ahead: int
     persists: str | None
+    series: str
 
 
 class Tables(NamedTuple):
@@ -58,7 +61,7 @@ Reader = Callable[[Any, Data], Tables]
 class Forecasting(Task):
     """Features and targets are standardised by mean and standard deviation of the training part.
 
-    With one target, errors are in its own unit; with several, in standard deviations.
+    With one target, errors are in its own unit; with several, in standard deviations of what they are the future of.
     """
 
     primary = "rmse"
@@ -92,7 +95,7 @@ class Forecasting(Task):
         errors = []
         for name, target in self._tables.targets.items():
             lag = self._config.season * math.ceil(target.ahead / self._config.season)
-            changes = pd.concat([frame[name].diff(lag).abs() for frame in training]).dropna()
+            changes = pd.concat([frame[target.series].diff(lag).abs() for frame in training]).dropna()
             if not changes.sum() > 0:
                 raise ConfigError(
                     f"task.season = {self._config.season}: {name} has no two different values {lag} steps apart in "
@@ -127,8 +130,9 @@ class Forecasting(Task):
 
     def measures(self) -> ForecastMeasures:
         """RMSE, MAE, skill over persistence, MASE."""
-        scale = float(self._std[next(iter(self._tables.targets))]) if self.targets == 1 else 1.0
-        return ForecastMeasures(scale, self.naive, self._seasonal)
+        units = 1.0 if self.targets == 1 else self._std[[target.series for target in self._tables.targets.values()]]
+        scale = self._std[list(self._tables.targets)] / np.asarray(units)
+        return ForecastMeasures(torch.tensor(scale.to_numpy(np.float32)), self.naive, self._seasonal)
 
     def naive(self, batch: Batch) -> Tensor:
         """Persistence."""
@@ -137,13 +141,17 @@ class Forecasting(Task):
 
 
 def look_ahead(frame: pd.DataFrame, columns: Sequence[str], steps: Sequence[int]) -> dict[str, Target]:
-    """Add to `frame` every column as it will be so many steps later; what persists is the column itself."""
+    """Add to `frame` the change of every column until so many steps later; persistence is no change.
+
+    The error of a change is that of the value. Levels that drift, so that later parts leave the range of the training
+    part, do not have to be learnt (Zeng et al. 2023, arXiv 2205.13504, NLinear).
+    """
     targets = {}
     for column in columns:
         for ahead in steps:
             name = f"{column} +{ahead}"
-            frame[name] = frame[column].shift(-ahead)
-            targets[name] = Target(ahead, column)
+            frame[name] = frame[column].shift(-ahead) - frame[column]
+            targets[name] = Target(ahead, None, column)
     return targets
 
 

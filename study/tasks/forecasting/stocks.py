@@ -29,7 +29,7 @@ def read(config: Config, data: Data) -> Tables:
         ticker: _table(prices[prices["Ticker"] == ticker], config) for ticker in config.tickers
     }
     persists = None if config.target == "log_return" else "log_volatility"
-    targets = {"target": Target(config.ahead, persists)}
+    targets = {"target": Target(config.ahead, persists, "target")}
     if config.multivariate:
         frames, targets = _side_by_side(frames, targets["target"])
     days = pd.Index(sorted(set().union(*(frame.index for frame in frames.values()))))
@@ -62,6 +62,8 @@ def _table(prices: pd.DataFrame, config: Config) -> pd.DataFrame:
 def _side_by_side(frames: dict[str, pd.DataFrame], target: Target) -> tuple[dict[str, pd.DataFrame], dict[str, Target]]:
     """One series of all tickers, on the days that all of them have; every column named by its ticker."""
     joined = pd.concat([frame.add_prefix(f"{ticker} ") for ticker, frame in frames.items()], axis=1, join="inner")
-    persists = {ticker: None if target.persists is None else f"{ticker} {target.persists}" for ticker in frames}
-    targets = {f"{ticker} target": Target(target.ahead, persists[ticker]) for ticker in frames}
+    targets = {}
+    for ticker in frames:
+        persists = None if target.persists is None else f"{ticker} {target.persists}"
+        targets[f"{ticker} target"] = Target(target.ahead, persists, f"{ticker} target")
     return {", ".join(frames): joined}, targets
