@@ -5,23 +5,17 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from study import losses, models
+from study import models
 from study.models import Inputs, RecurrentModel
-from study.schema import learning, model
+from study.schema import model
 from study.tasks.contract import Batch
-from tests.linear import Linear
-
-MSE = losses.build(learning.MSE(name="mse", over_time="mean"))
 
 
 def batch(time: int, width: int, features: int, dtype: torch.dtype = torch.float64) -> Batch:
+    """Inputs and targets ~ N(0, 1)."""
     draws = torch.Generator().manual_seed(1)
     inputs = torch.randn(time, width, features, generator=draws, dtype=dtype)
     return Batch(inputs, torch.randn(time, width, 1, generator=draws, dtype=dtype))
-
-
-def linear(weight: torch.Tensor) -> RecurrentModel:
-    return RecurrentModel(Inputs(3, tokens=False), Linear(weight, 3), 1).to(weight.dtype)
 
 
 def build(name: str, layers: int = 1, **changes: Any) -> RecurrentModel:

@@ -11,8 +11,8 @@ from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.lyapunov import lyapunov
 from study.probes.saturation import saturation
-from tests.linear import orthogonal
-from tests.networks import MSE, batch, build, linear
+from study.verify import MSE, linear, orthogonal
+from tests.networks import batch, build
 
 CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
 HORIZON = 20

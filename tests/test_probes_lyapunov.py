@@ -11,8 +11,8 @@ from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.lyapunov import exponents_by_qr, lyapunov
 from study.probes.path import step
-from tests.linear import orthogonal
-from tests.networks import MSE, batch, build, linear
+from study.verify import MSE, linear, orthogonal
+from tests.networks import batch, build
 
 
 @pytest.mark.parametrize("rho", [0.5, 0.9, 1.0, 1.1])

@@ -14,8 +14,8 @@ from study.probes.gradients import flat
 from study.probes.saturation import saturation
 from study.probes.weights import recurrent_weights
 from study.tasks.contract import Batch
-from tests.linear import orthogonal
-from tests.networks import MSE, batch, build, linear
+from study.verify import MSE, linear, orthogonal
+from tests.networks import batch, build
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])

@@ -13,7 +13,8 @@ from study.probes.flow import Flow
 from study.probes.schedule import NEVER, Schedule
 from study.probes.suite import MEASURES, Probes
 from study.schema import probe as schema
-from tests.networks import MSE, batch, build
+from study.verify import MSE
+from tests.networks import batch, build
 
 NONE: dict[str, Any] = {
     "every": None, "per_decade": None, "flow": None, "lyapunov": None, "backpropagated": False, "truncation": None,

@@ -9,8 +9,8 @@ from study.clipping import NoClip
 from study.models import RecurrentModel
 from study.probes.truncation import truncation_bias
 from study.tasks.contract import Batch
-from tests.linear import orthogonal
-from tests.networks import MSE, batch, build, linear
+from study.verify import MSE, linear, orthogonal
+from tests.networks import batch, build
 
 
 def trainer(network: RecurrentModel) -> TruncatedBPTT:

@@ -100,9 +100,11 @@ def backpropagate(
     later = outputs
     for segment in reversed(segments):
         later, own = later[: -segment.steps], later[-segment.steps :]
-        common = torch.maximum(scale, log_norm(own).amax(0))
+        added = log_norm(own).amax(0)
+        common = torch.maximum(scale, added)
         common = torch.where(common == -torch.inf, 0.0, common)
-        shrink, weight = (scale - common).exp()[:, None], (-common).exp()[:, None]
+        shrink = (scale - common).exp()[:, None]
+        weight = torch.where(added == -torch.inf, 0.0, (-common).exp())[:, None]
         exit = [(part * shrink).to(part.dtype) for part in carried]
         inside, entry = segment.backward(exit, (own * weight).to(own.dtype))
         norms.append(log_norm(inside) + common)
