@@ -58,13 +58,13 @@ class Picture:
     data: pd.DataFrame
 
 
-def panels(count: int, columns: int = 3, height: float = ROW) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels with one ordinate, row by row."""
+def panels(count: int, columns: int = 3, height: float = ROW, sharey: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels, row by row, with one ordinate if `sharey`."""
     columns = min(columns, count)
     rows = -(-count // columns)
     with styled():
         figure = Figure(figsize=(WIDTH, height * rows + 0.6), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel().tolist()
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel().tolist()
     for unused in grid[count:]:
         unused.remove()
     return figure, grid[:count]
@@ -105,9 +105,14 @@ class Marks:
             artist.set_gid(f"run:{run}:{self._count}")
 
 
+def colour(index: int) -> str:
+    """The colour of the `index`-th arm."""
+    return COLOURS[index % len(COLOURS)]
+
+
 def look(index: int) -> dict[str, Any]:
     """Colour and dash of the `index`-th arm: no two of the first 12 share both."""
-    return {"color": COLOURS[index % len(COLOURS)], "ls": DASHES[(index // len(COLOURS) + index) % len(DASHES)]}
+    return {"color": colour(index), "ls": DASHES[(index // len(COLOURS) + index) % len(DASHES)]}
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:

@@ -68,8 +68,8 @@ class Evidence:
         parent: the run of its newest sweep; None where runs were made one by one.
         runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
             `arm`, `seed`, `phase` (grid, search, confirm), `outcome` (completed, diverged, pruned, failed, killed,
-            running), `verdict`, `clipping`, `measure` (its name), `value` (on test; NaN unless completed), `validation`,
-            `baseline`, `counts` (whether the answer rests on it) and those of `NUMBERS`; beside `params.*`.
+            running), `verdict`, `clipping`, `measure` (its name), `value` (on test; NaN unless completed),
+            `validation`, `baseline`, `counts` (whether the answer rests on it), those of `NUMBERS`, and `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -170,7 +170,7 @@ def _compare(task: object, group: pd.DataFrame) -> Comparison:
     """Arms named by what sets them apart, the best first."""
     measure = str(group["measure"].iloc[0])
     maximize = MEASURES[measure] == "maximize"
-    named = group.assign(arm=group["arm"].map(name_arms(_configurations(group))))
+    named = group.assign(arm=group["arm"].map(name_arms(configurations(group))))
     return Comparison(str(task), str(group["family"].iloc[0]), measure, maximize, named, rank(named, maximize))
 
 
@@ -182,7 +182,7 @@ def rank(named: pd.DataFrame, maximize: bool) -> list[str]:
     return [str(arm) for arm in table.sort_values(["lost", "mean"], kind="stable").index]
 
 
-def _configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
+def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
     """The parameters of every arm by its digest."""
     first = group.drop_duplicates("arm")
     values = zip(first["arm"], _deciding(first).to_dict("records"), strict=True)

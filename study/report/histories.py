@@ -62,10 +62,10 @@ def norms(run: Logged) -> Norms | None:
 
 def flows(run: Logged) -> pd.DataFrame | None:
     """Gradient flow of a run, all layers jointly: `update`, `lag`, `log_share`, the log of phi_k / phi_0."""
-    found = read_table(run, "flow.parquet", ["update", "layer", "lag", "log_phi"])
+    found = read_table(run, "flow.parquet", ["update", "of", "lag", "log_phi"])
     if found is None or found.empty:
         return None
-    joint = found[found["layer"] == "joint"]
+    joint = found[found["of"] == "joint"]
     with np.errstate(invalid="ignore"):
         share = joint["log_phi"] - joint.groupby("update")["log_phi"].transform("first")
     return joint[["update", "lag"]].assign(log_share=share).reset_index(drop=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.report import gradients
+from study.report import across, gradients
+from study.report.against import VARIED, against
 from study.report.answers import Answer, answer, told
 from study.report.drawing import Picture
 from study.report.evidence import ENDED, Comparison, Evidence, gather
@@ -31,8 +32,10 @@ HEADS = (
 EXPLAINED = (
     "Intervals: Student's t below 20 seeds, BCa bootstrap from 20 on (bootstrap intervals of few values are too "
     "narrow); each is for its own row: with many arms some will exclude the truth. The best arm was chosen by the "
-    "same runs, which flatters it. Diverged runs are left out of means and lose every comparison. The naive guess has no memory."
+    "same runs, which flatters it. Diverged runs are left out of means and lose every comparison. The naive "
+    "guess has no memory."
 )
+SEEN = ["clipped", "norm_median", "norm_peak"]
 ONE_SEED = "One seed an arm: there are no intervals, and the order of the arms may be chance."
 
 
@@ -62,14 +65,15 @@ def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
 def results(evidence: Evidence, histories: Mapping[str, Norms]) -> pd.DataFrame:
     """One row a run, whatever became of it."""
     columns = [c for c in evidence.runs if c not in ("logged", "label", "note") and not str(c).startswith("params.")]
-    seen = {run: {"clipped": h.active, "norm_median": h.median, "norm_peak": h.peak} for run, h in histories.items()}
-    return evidence.runs[columns].join(pd.DataFrame.from_dict(seen, orient="index"))
+    seen = {run: (h.active, h.median, h.peak) for run, h in histories.items()}
+    return evidence.runs[columns].join(pd.DataFrame.from_dict(seen, orient="index", columns=SEEN))
 
 
 def _page(
     evidence: Evidence, histories: Mapping[str, Norms], answers: Mapping[str, list[Answer]], ui: str
 ) -> Page:  # fmt: skip
-    sections = [_task(c, histories, answers[c.task]) for c in evidence.comparisons]
+    table = results(evidence, histories)
+    sections = [_task(c, histories, answers[c.task], table) for c in evidence.comparisons]
     told = {str(run): (_name(row), row["logged"].experiment) for run, row in evidence.runs.iterrows()}
     return Page(evidence.slug, _lead(evidence), list(_notes(evidence)), [*sections, _runs(evidence)], told, ui)
 
@@ -101,12 +105,17 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             yield f"{comparison.task}: not every arm has the same seeds, so arms rest on different numbers of runs."
 
 
-def _task(comparison: Comparison, histories: Mapping[str, Norms], answers: list[Answer]) -> Section:
+def _task(
+    comparison: Comparison, histories: Mapping[str, Norms], answers: list[Answer], table: pd.DataFrame
+) -> Section:
     mine = {run: history for run, history in histories.items() if run in comparison.runs.index}
     drawn = (
         gradients.norm_histories(comparison, mine),
         gradients.flow_over_lag(comparison),
         gradients.flow_heat(comparison),
+        across.decay_against_exponent(comparison),
+        across.truncation_bias(comparison),
+        *(against(comparison, table.loc[comparison.runs.index], varied) for varied in VARIED),
     )
     pictures: list[Picture] = [picture for picture in drawn if picture is not None]
     title = f"{comparison.family}: {comparison.task}" if comparison.family else comparison.task
