@@ -51,27 +51,30 @@ class Result:
 
 def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.Run, seconds: float) -> Result:
     """Measure what came of the training, judge it, and keep everything in `run`."""
-    history = module.history
+    history, diagnosis = module.history, judge(config, module)
     measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
-    rows, clip = history.rows(), not isinstance(config.clip, NoClip)
-    training = Training(rows[:, TOTAL], rows[:, APPLIED], history.diverged, clip)
-    last = module.probes.last
-    evidence = Evidence(config.task.horizon, last(Flow), last(Lyapunov), last(Saturation))
-    diagnosis = diagnose(training, evidence)
     baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
     speed = {"run/seconds": seconds, "run/updates": len(history)}
     test = {key: value for key, value in measures.items() if key.endswith("/test")}
     final = test | baseline | speed
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
-    for name, figure in pictures.of(rows, config, module.probes).items():
+    for name, figure in pictures.of(history.rows(), config, module.probes).items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     objective = measures[f"{task.primary}/val"]
     if history.diverged:
         objective = math.inf if task.direction == "minimize" else -math.inf
-    measures |= final | (evidence.flow.scalars() if evidence.flow else {})
+    flow = module.probes.last(Flow)
+    measures |= final | (flow.scalars() if flow else {})
     return Result(run.run_id, diagnosis, len(history), seconds, measures, task.primary, objective)
+
+
+def judge(config: Config, module: RecurrentModule) -> Diagnosis:
+    """What the history up to now and the last measures say."""
+    rows, clip, last = module.history.rows(), not isinstance(config.clip, NoClip), module.probes.last
+    training = Training(rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, clip)
+    return diagnose(training, Evidence(config.task.horizon, last(Flow), last(Lyapunov), last(Saturation)))
 
 
 SPLITS: tuple[Split, ...] = ("val", "test")

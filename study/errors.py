@@ -1,4 +1,4 @@
-"""The one error a user is meant to read: which key, which value, what is allowed."""
+"""The one error a user is meant to read (which key, which value, what is allowed), and the end that is none."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,10 @@ from difflib import get_close_matches
 
 class ConfigError(Exception):
     """A configuration or an input file that cannot be used; its text is the whole message, exit code 2."""
+
+
+class Pruned(Exception):
+    """A run ended early because it is not worth its time; its text says why. No failure."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

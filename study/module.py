@@ -59,7 +59,7 @@ class RecurrentModule(pl.LightningModule):
     ):
         super().__init__()
         self.automatic_optimization = False
-        self.model, self.loss, self._clip, self._task = model, loss, clip, task
+        self.model, self.loss, self._clip, self.task = model, loss, clip, task
         self._optimizer, self._truncation = optimizer, bptt
         self.history, self._max_updates, self.probes = history, max_updates, probes
         self._carry: State | None = None
@@ -114,7 +114,7 @@ class RecurrentModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start counting anew, with a state of its own: training's carry is not touched."""
         carry = self.trainer.val_dataloaders.batches.carry
-        self._evaluation = Evaluation(self.model, self.loss, self._task.measures(), carry)
+        self._evaluation = Evaluation(self.model, self.loss, self.task.measures(), carry)
 
     def validation_step(self, chunk: list[Batch], index: int) -> None:
         """Count a chunk."""

@@ -3,7 +3,8 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from mlflow.utils.mlflow_tags import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.errors import ConfigError
+from study.errors import ConfigError, Pruned
 from study.schema import Config
 
 BATCH = 1000  # values a log_batch call may hold
@@ -118,7 +119,13 @@ def run(config: Config, name: str, tags: Mapping[str, str], parent: str | None =
         status = "KILLED"
         tracked.tag({"outcome": "killed"})
         raise
+    except Pruned as reason:
+        status = "FINISHED"
+        tracked.tag({"outcome": "pruned"})
+        tracked.describe(f"**pruned**: {reason}.")
+        raise
     except Exception as error:
+        tracked.log_texts({"traceback.txt": traceback.format_exc()}, "failure")
         tracked.tag({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
         raise
     finally:
@@ -140,6 +147,15 @@ def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int]) 
     client = _client(uri)
     client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in counts.items()])
     client.set_terminated(run_id, status)
+
+
+def end_lost(uri: str, slug: str, alive: Collection[int]) -> None:
+    """Say of a study's runs that their process is gone: KILLED; `alive` are the numbers of trials still running."""
+    client = _client(uri)
+    for lost in client.search_runs([prepare(uri, slug)], f"attributes.status = 'RUNNING' and tags.study = '{slug}'"):
+        if int(lost.data.tags["trial"]) not in alive:
+            client.set_tag(lost.info.run_id, "outcome", "killed")
+            client.set_terminated(lost.info.run_id, "KILLED")
 
 
 def _client(uri: str) -> MlflowClient:

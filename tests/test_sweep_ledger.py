@@ -27,7 +27,7 @@ def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Open:
     config = configure()
 
     def opened(seeds: tuple[int, ...] = (0, 1), trials: int = 0) -> Ledger:
-        arms = {name: Arm({"model": name}, name, config) for name in ("elman", "lstm")}
+        arms = {name: Arm({"model": name}, name, {}, config) for name in ("elman", "lstm")}
         search = {"optimizer.lr": Dimension("optimizer.lr", 0.1, 1.0)} if trials else {}
         study = open_study(f"sqlite:///{tmp_path}/optuna.db", "slug", "minimize")
         return Ledger(study, Plan([], arms, search, trials, list(seeds)))
@@ -38,11 +38,13 @@ def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Open:
 def work(ledger: Ledger, value: float = 1.0) -> int:
     """Make every run that waits; return how many."""
     made = 0
-    while ledger.stock() or (trial := ledger.claim()):
+    ledger.stock()
+    while trial := ledger.claim():
         if ledger.plan.search:
             value = trial.suggest_float("optimizer.lr", 0.1, 1.0)
         ledger.finish(trial, value, RECORD)
         made += 1
+        ledger.stock()
     return made
 
 

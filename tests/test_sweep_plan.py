@@ -10,10 +10,14 @@ from hydra.core.global_hydra import GlobalHydra
 
 from study.command import CONF
 from study.errors import ConfigError
-from study.schema.run import Sweep
+from study.schema.sweep import Sweep
 from study.sweep.plan import SEARCH_SEED, Composer, Plan, draw_up, exists
 from study.sweep.vocabulary import Dimension, grids, space
 
+PLAIN: dict[str, Any] = {
+    "arms": [], "search": {}, "trials": 3, "seeds": [0], "sampler": "tpe", "pruner": None, "pathology": None,
+    "diverged": "worst", "changed": "refuse", "failures": None, "workers": None, "storage": "", "dry_run": False,
+}  # fmt: skip
 Draw = Callable[..., Plan]
 
 
@@ -29,8 +33,7 @@ def draw(composer: Composer) -> Draw:
     """A plan of some arguments; the sweep's section by keyword."""
 
     def drawn(*arguments: str, **section: Any) -> Plan:
-        plain: dict[str, Any] = dict(arms=[], search={}, trials=3, seeds=[0], workers=None, failures=None, storage="")
-        return draw_up(Sweep(**(plain | section)), arguments, composer)
+        return draw_up(Sweep(**(PLAIN | section)), arguments, composer)
 
     return drawn
 

@@ -16,7 +16,8 @@ from study.schema.base import Strict
 from study.schema.learning import BPTT, AnyClip, AnyLoss, AnyOptimizer
 from study.schema.model import AnyModel
 from study.schema.probe import Probe
-from study.schema.run import Data, Sweep, Tracking, Trainer
+from study.schema.run import Data, Tracking, Trainer
+from study.schema.sweep import Sweep
 from study.schema.task import AnyTask
 
 

@@ -1,6 +1,6 @@
-"""`conf/trainer`, `conf/tracking`, `conf/data`, `conf/sweep`: how runs are made and kept."""
+"""`conf/trainer`, `conf/tracking`, `conf/data`: how runs are made and kept."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,19 +38,3 @@ class Tracking(Strict):
 
     uri: str
     points: Annotated[int, Field(ge=10, le=500)]
-
-
-class Sweep(Strict):
-    """The plan of an experiment: arms (a full grid) x seeds, or x trials of a search; values in Hydra's sweep syntax.
-
-    `arms` is a list of grids, one after another: key -> value, list of values, or `choice(...)`.
-    `search` is key -> `interval(low, high)`, `tag(log, interval(low, high))`, `range(...)` or `choice(...)`.
-    """
-
-    arms: list[dict[str, Any]]
-    search: dict[str, Any]
-    trials: Count
-    seeds: Annotated[list[int], Field(min_length=1)]
-    workers: Count | None
-    failures: Count | None
-    storage: str

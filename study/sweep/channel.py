@@ -1,17 +1,44 @@
-"""Between a trial and the sweep around it, while it trains: whether to stop."""
+"""Between a trial and the sweep around it, while it trains: interim values out, the order to stop in."""
 
+import optuna
 import pytorch_lightning as pl
 
+from study.conclusion import judge
+from study.errors import Pruned
+from study.module import RecurrentModule
+from study.schema import Config
 from study.sweep.worker import Stop
 
 
 class Channel(pl.Callback):
-    """Leaves the training, between updates, once the worker was told to stop."""
+    """Reports every validation, ends a search trial that a pruner gives up, leaves when the worker is told to.
 
-    def __init__(self, stop: Stop):
-        self._stop = stop
+    Only search trials are pruned: the runs of a grid and the confirmations are what an experiment measures.
+    """
+
+    def __init__(self, trial: optuna.Trial, config: Config, stop: Stop):
+        self._trial, self._config, self._stop = trial, config, stop
+        self._searching = trial.user_attrs["cell"]["phase"] == "search"
+        self._sick = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
-        """Stop as if the process were ending: the run is KILLED, its history kept."""
+        """Stop between updates as if the process were ending: the run is KILLED, its history kept."""
         if self._stop.asked:
             raise SystemExit("the sweep was interrupted")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: RecurrentModule) -> None:
+        """Report the primary measure and ask whether to go on."""
+        value = float(trainer.callback_metrics[f"{pl_module.task.primary}/val"])
+        self._trial.report(value, len(pl_module.history))
+        if self._searching and not pl_module.history.diverged:
+            if self._trial.should_prune():
+                raise Pruned(f"{pl_module.task.primary} {value:.4g} after {len(pl_module.history)} updates")
+            self._look_at_gradients(pl_module)
+
+    def _look_at_gradients(self, module: RecurrentModule) -> None:
+        """End a trial whose last `pathology` verdicts were all bad; needs `probe.every` or `probe.per_decade`."""
+        if self._config.sweep.pathology is not None:
+            verdict = judge(self._config, module).verdict
+            self._sick = self._sick + 1 if verdict in ("vanishing", "exploding") else 0
+            if self._sick >= self._config.sweep.pathology:
+                raise Pruned(f"gradients {verdict} at {self._sick} validations in a row")

@@ -118,12 +118,24 @@ class Ledger:
         self.storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
         self.note(trial, {"owner": owner.me()})
 
-    def finish(self, trial: Trial, value: float, record: Mapping[str, Any]) -> None:
-        """Write down what came of a run; NaN counts as the worst there is."""
+    def finish(self, trial: Trial, value: float | None, record: Mapping[str, Any]) -> None:
+        """Write down what came of a run; NaN counts as the worst there is, None as nothing to learn from."""
         worst = math.inf if self.study.direction == StudyDirection.MINIMIZE else -math.inf
         self.note(trial, record)
+        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+        told = worst if value is not None and math.isnan(value) else value
         with suppress(UpdateFinishedTrialError, ValueError):  # given up by mistake: another try is under way
-            self.study.tell(trial, worst if math.isnan(value) else value)
+            self.study.tell(trial, told, state)
+
+    def prune(self, trial: Trial) -> None:
+        """End a trial that is not worth its time; Optuna takes its last interim value for its result."""
+        self.note(trial, {"outcome": "pruned"})
+        with suppress(UpdateFinishedTrialError, ValueError):
+            self.study.tell(trial, state=TrialState.PRUNED)
+
+    def running(self) -> set[int]:
+        """Numbers of all trials of the study that are under way, the plan's or not."""
+        return {t.number for t in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
 
     def fail(self, trial: Trial, record: Mapping[str, Any]) -> None:
         """End a run that raised (`error` in the record) or was interrupted (`interrupted`: it is made again)."""

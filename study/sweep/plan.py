@@ -1,7 +1,5 @@
 """The plan of a sweep: its arms and cells, every arm composed and checked before anything runs. No torch here."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -16,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from study import schema
 from study.command import explain
 from study.errors import ConfigError, nearest
-from study.schema import Config, Sweep, validate
+from study.schema import Config, validate
+from study.schema.sweep import Sweep
+from study.sweep.definition import define, digest
 from study.sweep.vocabulary import Dimension, Grid, dimension, grids, space, spelled
 
 Phase = Literal["grid", "search", "confirm"]
@@ -62,12 +62,14 @@ class Arm:
 
     Attributes:
         values: what sets it apart, key -> value as on a command line.
-        digest: of its whole configuration but the seed: the same digest, the same arm, whatever its files are called.
+        digest: of its definition: the same digest, the same arm, whatever its files are called.
+        definition: its whole configuration but the seed, as far as it decides numbers.
         config: as checked.
     """
 
     values: Mapping[str, str]
     digest: str
+    definition: Mapping[str, str]
     config: Config
 
     @property
@@ -120,11 +122,14 @@ class Plan:
 
     @property
     def names(self) -> dict[str, str]:
-        """Arms by digest -> what to call each on a screen: only the values in which they differ."""
+        """Arms by digest -> what to call each on a screen: no more values than tell them apart."""
         listed = [arm.values for arm in self.arms.values()]
-        found = {key: {values.get(key) for values in listed} for own in listed for key in own}
-        differing = [key for key, values in found.items() if len(values) > 1]
-        return {digest: arm.name(differing) for digest, arm in self.arms.items()}
+        telling = list(dict.fromkeys(key for values in listed for key in values))
+        for key in reversed(telling):
+            others = [other for other in telling if other != key]
+            if len({tuple(values.get(other) for other in others) for values in listed}) == len(listed):
+                telling = others  # also a rate or threshold that goes with its task
+        return {digest: arm.name(telling) for digest, arm in self.arms.items()}
 
     def cells(self) -> Iterator[Cell]:
         """The cells known from the start: all of a grid, the search trials of a search, arms taking turns."""
@@ -219,8 +224,8 @@ def _arms(tables: list[Grid], fixed: list[str], search: dict[str, Dimension], co
         for chosen in product(*grid.values()):
             values = dict(zip(grid, chosen, strict=True))
             config = _check([f"{key}={value}" for key, value in values.items()], fixed, composer)
-            arm = Arm(values, _digest(config, search), config)
-            arms.setdefault(arm.digest, arm)
+            definition = define(config, search)
+            arms.setdefault(digest(definition), Arm(values, digest(definition), definition, config))
     return arms
 
 
@@ -251,12 +256,3 @@ def _check(own: list[str], fixed: list[str], composer: Composer) -> Config:
         return validate(composer.compose([*fixed, *own]))
     except ConfigError as error:
         raise ConfigError(f"{error}\n(in the arm {' '.join(own)})" if own else str(error)) from error
-
-
-def _digest(config: Config, search: Mapping[str, Dimension]) -> str:
-    """Of everything that decides an arm's numbers."""
-    deciding = config.model_dump(exclude={"slug": True, "seed": True, "data": True, "tracking": True, "sweep": True})
-    for surface in ("progress_bar", "checkpoint"):
-        del deciding["trainer"][surface]
-    text = json.dumps([deciding, repr(sorted(search.items()))], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,11 +1,13 @@
 """The search of every arm by itself: a sampler that sees the trials of its own arm only."""
 
+import warnings
 from collections.abc import Container
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 
@@ -29,10 +31,20 @@ class ArmStudy(optuna.Study):
 
 
 class ArmSampler(BaseSampler):
-    """Optuna's TPE (Bergstra et al. 2011) within every arm; a seed of its own for every worker."""
+    """TPE (Bergstra et al. 2011), or random draws, within every arm.
 
-    def __init__(self, seed: int):
-        self._sampler = TPESampler(seed=seed, constant_liar=True)
+    Args:
+        name: `tpe` or `random`.
+        trials: the budget of an arm; TPE draws the first quarter at random.
+        seed: its own for every worker: equal seeds repeat each other's trials.
+    """
+
+    def __init__(self, name: str, trials: int, seed: int):
+        startup = max(2, trials // 4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            tpe = TPESampler(seed=seed, constant_liar=True, n_startup_trials=startup)
+        self._sampler: BaseSampler = tpe if name == "tpe" else RandomSampler(seed)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """None: every key is sampled by itself, so that keys which exist in some trials only are no special case."""

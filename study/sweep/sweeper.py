@@ -36,16 +36,24 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     plan = draw_up(common.sweep, arguments, Composer(context.config_loader, master))
     direction = find_direction(plan)
     from study import tracking
+    from study.sweep import definition
     from study.sweep.ledger import Ledger
+    from study.sweep.pruning import build_pruner
     from study.sweep.storage import open_study
     from study.sweep.worker import Worker
 
+    build_pruner(common.sweep.pruner)
+    if common.sweep.dry_run:
+        return print(plan.describe())
     tracking.prepare(common.tracking.uri, common.slug)
     ledger = Ledger(open_study(common.sweep.storage, common.slug, direction), plan)
-    ledger.reap()
-    ledger.stock(failed_too=True)
+    if master.hydra.runtime.choices.get("experiment") and common.sweep.changed == "refuse":
+        definition.refuse_changes(ledger)
+    definition.keep(ledger)
     folder = Path(str(master.hydra.sweep.dir)).absolute()
     with _parent(common, ledger) as parent:
+        ledger.reap()
+        ledger.stock(failed_too=True)
         worker = Worker(context.config_loader, master, common, plan, parent, folder)
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=master)
         _launch(launcher, common, ledger)
@@ -103,6 +111,7 @@ def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
         _tell_how_to_continue(ledger)
         raise
     finally:
+        tracking.end_lost(uri, common.slug, ledger.running())
         tracking.close_parent(uri, parent, status, dict(ledger.counts()))
 
 

@@ -20,9 +20,11 @@ from omegaconf import DictConfig
 from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import get_heartbeat_thread
 
+from study.errors import Pruned
 from study.schema import Sweeping, validate
 from study.sweep.ledger import Ledger
 from study.sweep.plan import Cell, Composer, Plan, exists
+from study.sweep.pruning import build_pruner
 from study.sweep.sampler import ArmSampler
 from study.sweep.storage import open_study
 
@@ -88,7 +90,8 @@ class Worker:
         stop = Stop()
         with self._printing_to_a_file(), stop.listening():
             study = open_study(self.common.sweep.storage, self.common.slug)
-            study.sampler = ArmSampler(seed=int.from_bytes(os.urandom(4)))
+            study.sampler = ArmSampler(self.common.sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
+            study.pruner = build_pruner(self.common.sweep.pruner)
             self._work(Ledger(study, self.plan), stop)
         if stop.asked:
             raise KeyboardInterrupt
@@ -117,11 +120,14 @@ class Worker:
             ledger.fail(trial, {"interrupted": True})
             if not stop.asked:
                 raise
+        except Pruned:
+            ledger.prune(trial)
         except Exception as error:
             traceback.print_exc()
             ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
         else:
-            ledger.finish(trial, result.objective, record(result))
+            counts = result.diagnosis.outcome != "diverged" or self.common.sweep.diverged == "worst"
+            ledger.finish(trial, result.objective if counts else None, record(result))
 
     def _train(self, trial: optuna.Trial, stop: Stop) -> "Result":
         from study.sweep.channel import Channel
@@ -139,7 +145,7 @@ class Worker:
             parent=self.parent,
             tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
             folder=self.folder / str(trial.number),
-            callbacks=[Channel(stop)],
+            callbacks=[Channel(trial, config, stop)],
         )
 
     @contextlib.contextmanager
