@@ -64,16 +64,21 @@ class Logged:
             ConfigError: there is none of this name, or it lies outside the run's own folder.
         """
         _inside(name)
-        if ":" not in self.folder or self.folder.startswith("file:"):  # a link in a folder may lead anywhere
-            root = Path(local_file_uri_to_path(self.folder)).resolve()
-            if not (root / name).resolve().is_relative_to(root):
-                raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                file = Path(MlflowClient(self.uri).download_artifacts(self.run_id, name, folder))
-            except (MlflowException, OSError) as error:
-                raise ConfigError(f"run {self.run_id} has no readable artifact {name}: {error}") from error
-            return file.read_bytes()
+        try:
+            if ":" not in self.folder or self.folder.startswith("file:"):
+                return self._here(name).read_bytes()
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(MlflowClient(self.uri).download_artifacts(self.run_id, name, folder)).read_bytes()
+        except (MlflowException, OSError) as error:
+            raise ConfigError(f"run {self.run_id} has no readable artifact {name}: {error}") from error
+
+    def _here(self, name: str) -> Path:
+        """The artifact where it lies, read without a copy; a link in a folder may lead anywhere."""
+        root = Path(local_file_uri_to_path(self.folder)).resolve()
+        file = (root / name).resolve()
+        if not file.is_relative_to(root):
+            raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
+        return file
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """A Parquet artifact, or some of its columns."""

@@ -32,8 +32,8 @@ def decay_against_exponent(comparison: Comparison) -> Picture | None:
         f"{comparison.task}-decay-against-exponent",
         "Decay predicted and measured",
         "Slope of the log gradient norm against the lag, beside the largest Lyapunov exponent of the trajectory, at "
-        f"the end of training, {len(measured)} runs, one dot each. On the dotted line they agree; few lags and non-normal "
-        "weights pull them apart.",
+        f"the end of training, {len(measured)} runs, one dot each. On the dotted line they agree; few lags and "
+        "non-normal weights pull them apart.",
         render(figure),
         measured.reset_index()[["run_id", "arm", "seed", "decay", "lyapunov"]],
     )
@@ -59,7 +59,7 @@ def truncation_bias(comparison: Comparison) -> Picture | None:
         f"{comparison.task}-truncation-bias",
         "Truncation bias",
         "The gradient of one frozen batch truncated after k2 steps, against that of full backpropagation, at the end "
-        f"of training, {last['run_id'].nunique()} runs, one line each. Error 0 and cosine 1: truncation changes nothing.",
+        f"of training, {last['run_id'].nunique()} runs, one line each. Error 0 and cosine 1: nothing is lost.",
         render(figure),
         last,
     )

@@ -96,8 +96,8 @@ def against(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pictu
         f"{comparison.task}-against-{varied.key.replace('.', '-')}",
         f"{comparison.measure} and {varied.beside}, against {varied.label}",
         f"Above: {comparison.measure} on test of every run that completed (dots) and their mean. Below: "
-        f"{varied.beside}. {len(data)} runs; bars are 95% intervals over seeds (of shares: Wilson; of means: Student's t, bootstrap "
-        "from 20 seeds on), none where there is one seed. Values of the parameter are spaced evenly, whatever they are.",
+        f"{varied.beside}. {len(data)} runs; bars are 95% intervals over seeds (of shares: Wilson; of means: Student's "
+        "t, bootstrap from 20 seeds on), none where there is one seed. Values of the parameter are spaced evenly.",
         _drawn(comparison, data, varied),
         data.reset_index().drop(columns=["arm", "counts", "error"]),
     )

@@ -129,5 +129,6 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
 def decades(axes: Axes, low: float, high: float) -> None:
     """A logarithmic ordinate that holds at least one labelled decade."""
     axes.set_yscale("log")
+    axes.minorticks_off()
     if np.isfinite([low, high]).all() and 0 < low <= high:
         axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high) + 1e-9))

@@ -75,9 +75,10 @@ def flow_over_lag(comparison: Comparison, times: int = 3) -> Picture | None:
     return Picture(
         f"{comparison.task}-flow-over-lag",
         "Gradient flow: how far back one step's loss reaches",
-        f"Norm of the gradient of one step's loss with respect to the state k steps before it, over that at k = 0, all "
-        f"layers jointly, {_runs(runs)}, one line a run{_left_out(shown, arms)}. Shaded: less than {VANISHED:.0%} is "
-        f"left: vanishing, if it is so at the horizon that the task states; above {EXPLODED:g}: exploding.",
+        "Norm of the gradient of one step's loss with respect to the memory (an LSTM's c, else h) of all layers k "
+        f"steps before it, over that at k = 0, {_runs(runs)}, one line a run{_left_out(shown, arms)}. Shaded: less "
+        f"than {VANISHED:.0%} is left: vanishing, if it is so at the horizon that the task states; above "
+        f"{EXPLODED:g}: exploding.",
         render(figure),
         moments,
     )

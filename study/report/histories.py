@@ -9,7 +9,6 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from study.errors import ConfigError
-from study.history import FIXED
 from study.tracked import Logged
 
 BUCKETS = 100
@@ -42,7 +41,7 @@ class Norms:
 
 def norms(run: Logged) -> Norms | None:
     """The gradient norms of a run; None where it has none yet."""
-    found = read_table(run, "gradients.parquet", ["update", *FIXED[2:]])
+    found = read_table(run, "gradients.parquet", ["update", *NORMS.values()])
     if found is None or found.empty:
         return None
     raw = {kind: found[key].to_numpy(float) for kind, key in NORMS.items()}
@@ -61,14 +60,14 @@ def norms(run: Logged) -> Norms | None:
 
 
 def flows(run: Logged) -> pd.DataFrame | None:
-    """Gradient flow of a run, all layers jointly: `update`, `lag`, `log_share`, the log of phi_k / phi_0."""
+    """Gradient flow of a run: `update`, `lag`, `log_share`, the log of phi_k / phi_0, of the part that remembers."""
     found = read_table(run, "flow.parquet", ["update", "of", "lag", "log_phi"])
     if found is None or found.empty:
         return None
-    joint = found[found["of"] == "joint"]
+    memory = found[found["of"] == "memory"]
     with np.errstate(invalid="ignore"):
-        share = joint["log_phi"] - joint.groupby("update")["log_phi"].transform("first")
-    return joint[["update", "lag"]].assign(log_share=share).reset_index(drop=True)
+        share = memory["log_phi"] - memory.groupby("update")["log_phi"].transform("first")
+    return memory[["update", "lag"]].assign(log_share=share).reset_index(drop=True)
 
 
 def gathered(runs: pd.DataFrame, read: Callable[[Logged], pd.DataFrame | None]) -> pd.DataFrame:
