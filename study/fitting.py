@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from study import tracking
 from study.bptt import count
@@ -85,14 +87,17 @@ def fit(
 
 @contextmanager
 def _tamed() -> Iterator[None]:
-    """Let Ctrl-C arrive as what it is: Lightning makes a SystemExit of it, and Ctrl-C deaf from then on.
+    """Let Ctrl-C arrive as what it is: Lightning makes an exit code 1 of it, and Ctrl-C deaf from then on.
 
-    And keep to itself what Lightning is told by torch about its own source.
+    Let a termination, of which it makes an exit code 0, be told by the exit code too. And keep to itself what
+    Lightning is told by torch about its own source.
     """
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
             yield
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)
     except SystemExit as stop:
         if not isinstance(stop.__context__, KeyboardInterrupt):
             raise

@@ -15,8 +15,8 @@ from study.bptt import Update
 FIXED = ("loss", "lr", "grad_norm/total", "grad_norm/applied")
 LOSS, RATE, TOTAL, APPLIED = 0, 1, 2, 3
 
-CHARTED = 14
-"""Parameters with a chart of their own: with some 25 other keys a run stays below the 40 that MLflow's pages take."""
+CHARTED = 8
+"""Parameters with a chart of their own: with some 30 other keys a run stays within the 40 that MLflow's pages take."""
 
 
 class History:
@@ -154,6 +154,8 @@ class Envelope:
 
 
 def _charted(parameters: Sequence[str]) -> Sequence[str]:
-    """The per-parameter norms drawn: all, or the weights without the biases, as many as the charts can take."""
+    """The per-parameter norms drawn: all, or as many weights as the charts can take, recurrent ones first."""
+    if len(parameters) <= CHARTED:
+        return parameters
     weights = [name for name in parameters if "bias" not in name]
-    return (parameters if len(parameters) <= CHARTED else weights)[:CHARTED]
+    return sorted(weights, key=lambda name: "weight_hh" not in name)[:CHARTED]

@@ -150,5 +150,5 @@ def test_the_charts_of_a_deep_network_stay_few_and_keep_every_recurrent_weight(l
     names = [name for name, _ in network.named_parameters()]
     columns = [*FIXED, *(f"grad_norm/{name}" for name in names)]
     ((_, point),) = Envelope(columns, 1, 10).add(np.ones((1, len(columns)), np.float32))
-    assert len(point) <= 24
+    assert len(point) <= 18
     assert all(f"grad_norm/{name}_max" in point for name in names if "weight_hh" in name)

@@ -1,0 +1,155 @@
+"""A run from its configuration to its verdict, and the command line as a shell sees it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import pytorch_lightning as pl
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from study.command import CONF
+from study.history import FIXED
+from study.schema import Config
+from study.sweep.plan import Composer, draw_up
+from study.train import train
+
+Configure = Callable[..., Config]
+TINY = ["task=forecasting_adding", "task.sequences=80", "task.held_out=20", "task.seq_len=12", "task.horizon=5"]
+TINY += ["model.hidden_size=4", "trainer.max_updates=30", "trainer.validate_every=10"]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+def history(uri: str, run_id: str, folder: Path) -> pa.Table:
+    return pq.read_table(MlflowClient(uri).download_artifacts(run_id, "gradients.parquet", str(folder)))
+
+
+def bits(table: pa.Table) -> list[bytes]:
+    return [column.combine_chunks().buffers()[1].to_pybytes() for column in table.columns]
+
+
+def test_the_same_configuration_and_seed_give_the_same_history_bit_for_bit(
+    configure: Configure, tmp_path: Path
+) -> None:
+    config = configure(*TINY, "model=lstm", "model.dropout=0.2", "clip=norm", "slug=repeated")
+    runs = [train(config).run_id, train(config).run_id]
+    one, same = (history(config.tracking.uri, run_id, tmp_path) for run_id in runs)
+    assert one.num_rows == 30
+    assert bits(one) == bits(same)
+    other = train(configure(*TINY, "model=lstm", "model.dropout=0.2", "clip=norm", "slug=repeated", "seed=1"))
+    assert bits(one) != bits(history(config.tracking.uri, other.run_id, tmp_path))
+
+
+def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Configure, tmp_path: Path) -> None:
+    config = configure(*TINY, "slug=complete")
+    result = train(config, ["model.hidden_size=4"], folder=tmp_path / "checkpoints")
+    run = MlflowClient(config.tracking.uri).get_run(result.run_id)
+    table = history(config.tracking.uri, result.run_id, tmp_path)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["outcome"] == result.diagnosis.outcome == "completed"
+    assert run.data.tags["verdict"] == result.diagnosis.verdict
+    assert table["update"].to_pylist() == list(range(1, 31))
+    assert table.column_names[1 : 1 + len(FIXED)] == list(FIXED)
+    assert {"loss/train", "loss/val", "rmse/val", "rmse/test", "rmse/baseline", "grad_norm/total"} <= set(
+        run.data.metrics
+    )
+    assert result.objective == result.measures["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
+    assert list((tmp_path / "checkpoints").glob("*.ckpt"))
+    assert "rmse" in result.summary(config)
+
+
+@pytest.mark.parametrize("probe", ["none", "end", "history"])
+def test_the_charts_of_the_largest_sensible_run_stay_at_forty(configure: Configure, probe: str) -> None:
+    data = ["task=language_bible_char", "task.batch_size=2000", "model=lstm", "model.num_layers=2"]
+    budget = ["trainer.max_updates=4", "trainer.validate_every=2", "model.hidden_size=2"]
+    config = configure(*data, *budget, "clip=norm", f"probe={probe}", "slug=charts")
+    run = MlflowClient(config.tracking.uri).get_run(train(config).run_id)
+    assert len(run.data.metrics) <= 40
+
+
+class Breaks(pl.Callback):
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        raise ArithmeticError("it broke")
+
+
+def test_a_run_that_fails_says_so_and_keeps_its_history(configure: Configure, tmp_path: Path) -> None:
+    config = configure(*TINY, "slug=fails")
+    with pytest.raises(ArithmeticError, match="it broke"):
+        train(config, callbacks=[Breaks()])
+    run = latest(config.tracking.uri, "fails")
+    assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "failed")
+    assert run.data.tags["error"] == "ArithmeticError: it broke"
+    assert history(config.tracking.uri, run.info.run_id, tmp_path).num_rows == 3  # of 80 sequences in batches of 32
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name: str) -> None:
+    small = ["probe=none", "task.batch_size=500", "model.hidden_size=2"]
+    sweep, uri = configure(f"experiment={name}").sweep, configure().tracking.uri
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("train", [f"experiment={name}", f"tracking.uri={uri}"], RunMode.MULTIRUN)
+        arms = draw_up(sweep, [f"experiment={name}", f"tracking.uri={uri}", *small], Composer(loader, master)).arms
+    budget = {"max_updates": 2, "max_epochs": None, "validate_every": 100}
+    for arm in {arm.config.task.name: arm for arm in arms.values()}.values():
+        brief = arm.config.trainer.model_copy(update=budget)
+        assert train(arm.config.model_copy(update={"trainer": brief})).updates <= 2
+
+
+def latest(uri: str, slug: str) -> Run:
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(slug)
+    assert found is not None
+    return client.search_runs([found.experiment_id], max_results=1)[0]
+
+
+def shell(folder: Path, store: str, *typed: str) -> subprocess.Popen[str]:
+    """`python -m study.train` as a shell would start it, its progress bar drawn."""
+    env = {**os.environ, "MLFLOW_TRACKING_URI": store, "TTY_COMPATIBLE": "1"}
+    command = [sys.executable, "-m", "study.train", f"hydra.run.dir={folder / 'output'}", *typed]
+    return subprocess.Popen(
+        command, cwd=CONF.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_an_exploding_run_is_a_finished_measurement(store: str, tmp_path: Path, configure: Configure) -> None:
+    uri = configure().tracking.uri
+    process = shell(tmp_path, uri, "model=elman", "optimizer.lr=50", "clip=none", "slug=exploding")
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "diverged after" in printed
+    assert "Traceback" not in errors
+    run = latest(uri, "exploding")
+    assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "diverged")
+    table = history(uri, run.info.run_id, tmp_path)
+    assert table.num_rows == run.data.metrics["run/updates"]
+    charted = MlflowClient(uri).get_metric_history(run.info.run_id, "grad_norm/total")
+    assert [point.step for point in charted] == table["update"].to_pylist()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_is_killed_and_keeps_its_history(
+    sign: signal.Signals, tmp_path: Path, configure: Configure
+) -> None:
+    uri, slug = configure().tracking.uri, f"stopped-{sign.name}"
+    process = shell(tmp_path, uri, *TINY, "trainer.max_updates=1000000", f"slug={slug}")
+    assert process.stdout is not None
+    while "loss" not in process.stdout.readline():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+    process.send_signal(sign)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + sign, errors
+    assert "Traceback" not in errors
+    run = latest(uri, slug)
+    assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "killed")
+    assert history(uri, run.info.run_id, tmp_path).num_rows > 0
