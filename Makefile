@@ -7,7 +7,7 @@ PORT ?= 5000
 BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 
-.PHONY: help sweep train ui test lint bench clean lock
+.PHONY: help sweep train report reproduce verify ui test lint bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -17,6 +17,15 @@ sweep: $(READY) ## run an experiment:      make sweep [EXPERIMENT=tour] [ARGS="h
 
 train: $(READY) ## train one network:      make train [ARGS="model=lstm clip=norm clip.threshold=0.5"]
 	$(BIN)/python -m study.train $(ARGS)
+
+report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
+	$(BIN)/python -m study.report $(EXPERIMENT) $(ARGS)
+
+reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name> [ARGS="overrides"]
+	$(BIN)/python -m study.reproduce $(RUN) $(ARGS)
+
+verify: $(READY) ## the gradient measures beside truths known in closed form
+	$(BIN)/python -m study.verify
 
 ui: $(READY) ## browse all runs:        make ui [PORT=5000]
 	$(BIN)/python -m study.ui $(PORT)
