@@ -200,7 +200,7 @@ def test_finding_no_entity_scores_zero() -> None:
 def test_temporal_order_has_its_markers_where_published_and_its_class_is_their_order(
     markers: int, starts: tuple[int, ...]
 ) -> None:
-    values = {
+    values: dict[str, Any] = {
         "markers": markers,
         "seq_len": 100,
         "sequences": 3000,

@@ -34,15 +34,17 @@ class Copying(Synthetic):
     def draw(self, width: int, draws: Generator) -> Batch:
         """See `Synthetic`; where the number of symbols varies, shorter sequences are padded."""
         config = self._config
+        time, places = config.delay + 2 * config.longest, torch.arange(config.longest)[:, None]
         kept = torch.randint(config.shortest, config.longest + 1, (width,), generator=draws)
         letters = torch.randint(1, self._signal, (config.longest, width), generator=draws)
-        steps = torch.arange(config.delay + 2 * config.longest)[:, None]
-        answer, length = kept + config.delay, 2 * kept + config.delay
-        coming = letters[steps.clamp(max=config.longest - 1).expand(-1, width), torch.arange(width)]
-        inputs = torch.where(steps < kept, coming, SILENCE) + self._signal * (steps == answer - 1)
-        wanted = letters.gather(0, (steps - answer).clamp(0, config.longest - 1))
-        mask = steps < length
-        return Batch(inputs, torch.where((steps >= answer) & mask, wanted, SILENCE), None if mask.all() else mask)
+        shown, answer = torch.where(places < kept, letters, SILENCE), kept + config.delay
+        inputs, targets = torch.full((2, time, width), SILENCE)
+        inputs[: config.longest] = shown
+        inputs.scatter_(0, answer[None] - 1, self._signal)
+        targets.scatter_(0, places + answer, shown)
+        if config.shortest == config.longest:
+            return Batch(inputs, targets)
+        return Batch(inputs, targets, torch.arange(time)[:, None] < answer + kept)
 
     def measures(self) -> LanguageMeasures:
         """Nats and perplexity."""

@@ -1,0 +1,97 @@
+"""`python -m study.bench.loader`: steps a second that batches are made at, against those the smallest model trains at.
+
+Data that are made slower than they are learnt from would hold training up. The smallest model, one Elman unit without
+clipping, one window a batch, is the fastest there is: whatever else is trained waits even less.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.table import Table
+
+from study import losses, models, tasks
+from study.bptt import TruncatedBPTT
+from study.clipping import NoClip
+from study.command import CONF
+from study.schema import Config, validate
+from study.tasks import Batch, Batches
+
+CASES = (
+    "forecasting_stocks",
+    "forecasting_sine_mix",
+    "forecasting_adding",
+    "language_bible_char",
+    "language_bible_word",
+    "language_copying",
+    "labelling_porttinari_pos",
+    "labelling_hironsan_ner",
+    "labelling_temporal_order",
+    "labelling_parity",
+)
+"""What needs no download and no file of the user's; the others by name: --cases labelling_ewt_pos."""
+SMALLEST = ("model=elman", "model.hidden_size=1", "optimizer=sgd", "clip=none")
+
+
+def main() -> None:
+    """Measure every case and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=200, help="timed at a time")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--cases", nargs="*", choices=list(tasks.TASKS), default=CASES, metavar="TASK")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    table = Table(title="Steps a second, one thread", caption=f"medians of {options.repetitions} repetitions")
+    for column in ("task", "loader", "training", "ratio"):
+        table.add_column(column, justify="left" if column == "task" else "right")
+    for case in options.cases:
+        loader, training = speeds(configured(case), options.batches, options.repetitions)
+        table.add_row(case, f"{loader:,.0f}", f"{training:,.0f}", f"{loader / training:.0f}")
+    Console().print(table)
+
+
+def configured(case: str) -> Config:
+    """The task with the smallest model."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return validate(compose("train", [f"task={case}", *SMALLEST]))
+
+
+def speeds(config: Config, most: int, repetitions: int) -> tuple[float, float]:
+    """Median steps a second of the loader alone, and of training on batches that are there."""
+    task = tasks.build(config.task, config.data, config.seed)
+    batches = task.batches("train")
+    made = _some(batches, 0, most)
+    steps = sum(batch.targets.shape[0] * batch.targets.shape[1] for batch in made)
+    learn = _training(config, task)
+    times = [
+        (_seconds(lambda: _some(batches, 0, most)), _seconds(lambda: [learn(batch) for batch in made]))
+        for _ in range(repetitions)
+    ]
+    loading, training = (statistics.median(column) for column in zip(*times, strict=True))
+    return steps / loading, steps / training
+
+
+def _some(batches: Batches, epoch: int, most: int) -> list[Batch]:
+    """The first batches of an epoch, its order included."""
+    return [batch for _, batch in zip(range(most), batches.epoch(epoch), strict=False)]
+
+
+def _training(config: Config, task: tasks.Task) -> Callable[[Batch], object]:
+    loss = losses.build(config.loss)
+    model = models.build(config.model, task.inputs, loss.outputs(task.targets))
+    bptt = TruncatedBPTT(model, loss, torch.optim.SGD(model.parameters(), 1e-3), NoClip())
+    return lambda batch: list(bptt.updates(batch))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
