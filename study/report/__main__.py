@@ -16,11 +16,15 @@ UI = "http://127.0.0.1:5000"
 def main(arguments: list[str] | None = None) -> int:
     """Write a page and say where it is."""
     given = _parser().parse_args(arguments)
-    from study.report.study_page import write
+    from study.report import run_page, study_page
 
+    folder = given.folder or Path("outputs", given.slug, f"run-{given.run}" if given.run else "report")
     ui = given.ui or (given.store if given.store.startswith("http") else UI)
     try:
-        path = write(given.slug, given.store, ui, given.folder or Path("outputs", given.slug, "report"))
+        if given.run:
+            path = run_page.write(given.run, given.store, ui, folder)
+        else:
+            path = study_page.write(given.slug, given.store, ui, folder)
     except ConfigError as error:
         print(f"There is nothing to report:\n{error}", file=sys.stderr)
         return UNUSABLE
@@ -33,10 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m study.report", description="From tracked runs to one page of answers."
     )
     parser.add_argument("slug", help="of the study, the MLflow experiment")
+    parser.add_argument("--run", help="id, start of an id, or name: the page of this run alone")
     store = os.environ.get("MLFLOW_TRACKING_URI", STORE)
     parser.add_argument("--store", default=store, help=f"MLflow tracking URI; default {store}")
     parser.add_argument("--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {UI}")
-    parser.add_argument("--folder", type=Path, help="to write into; default outputs/SLUG/report")
+    parser.add_argument("--folder", type=Path, help="to write into; default within outputs/SLUG")
     return parser
 
 

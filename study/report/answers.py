@@ -119,7 +119,7 @@ def _ranking(comparison: Comparison, measure: Interval, gap: Interval | None, be
         return "Best mean of all arms." if measure.seeds > 1 else "Best on its one seed."
     if gap.seeds < 2:
         return "" if measure.seeds < 2 else f"Too few seeds in common with {best} to tell a difference."
-    if not gap.excludes(0):
+    if not gap.excludes(0.0):
         return f"No difference to {best} shown at {gap.seeds} seeds."
     word = "worse" if gap.mean > 0 else "better"
     return f"{word.capitalize()} than {best} by {told(gap, absolute=True)} at {gap.seeds} seeds."

@@ -96,6 +96,12 @@ def gather(uri: str, slug: str) -> Evidence:
     return Evidence(slug, uri, parent, _named(runs, comparisons), comparisons)
 
 
+def single(run: Logged) -> Comparison:
+    """One run as a comparison of one arm, whether it counts or not."""
+    described = _described(frame([run]))
+    return _compare(described["task"].iloc[0], described)
+
+
 def column(rows: pd.DataFrame, key: str, default: object = "") -> pd.Series:
     """A column that runs may or may not have, gaps filled."""
     found = rows.get(key)

@@ -1,0 +1,156 @@
+"""A report says what the runs say and no more: statistics against slow twins, arms, answers, missing things."""
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from study.errors import ConfigError
+from study.report import drawing
+from study.report.answers import answer, paired_gap, told
+from study.report.arms import name_arms
+from study.report.evidence import MEASURES, Comparison, gather, rank
+from study.report.statistics import Interval, expected_best, improvement, mean_interval, share_interval
+
+
+def compared(values: dict[str, list[float]], maximize: bool = False, baseline: float = math.nan) -> Comparison:
+    """A comparison of arms with these values at seeds 0, 1, ...; NaN for a diverged run."""
+    rows = [
+        {"arm": arm, "seed": seed, "value": value, "baseline": baseline, "verdict": "healthy", "updates": 10.0}
+        | {"seconds": 1.0, "decay": -math.log(2) / 4, "horizon": 9.0, "params.clip.name": "none"}
+        for arm, found in values.items()
+        for seed, value in enumerate(found)
+    ]
+    runs = pd.DataFrame(rows)
+    return Comparison("task", "family", "rmse", maximize, runs, rank(runs, maximize))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10, 30])
+def test_the_interval_covers_the_mean_in_about_95_of_100_simulated_sweeps(seeds: int) -> None:
+    draw = np.random.default_rng(seeds)
+    held = [not mean_interval(draw.normal(1.0, 2.0, seeds)).excludes(1.0) for _ in range(400)]
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_the_interval_of_few_seeds_is_student_s_by_its_formula() -> None:
+    sample = np.array([1.0, 2.0, 4.0])
+    half = 4.302652729911275 * sample.std(ddof=1) / math.sqrt(3)
+    assert mean_interval(sample) == pytest.approx((7 / 3, 7 / 3 - half, 7 / 3 + half, 3))
+
+
+def test_one_seed_has_no_interval_and_excludes_nothing() -> None:
+    interval = mean_interval([3.0])
+    assert (interval.mean, interval.seeds) == (3.0, 1)
+    assert math.isnan(interval.low)
+    assert not interval.excludes(100.0)
+
+
+def test_the_interval_of_a_share_is_wilson_s_by_its_formula() -> None:
+    hits, trials, z = 4, 5, 1.959963984540054
+    centre, spread = hits / trials + z**2 / (2 * trials), z * math.sqrt(0.8 * 0.2 / trials + z**2 / (4 * trials**2))
+    low, high = (centre - spread) / (1 + z**2 / trials), (centre + spread) / (1 + z**2 / trials)
+    assert share_interval(hits, trials)[1:3] == pytest.approx((low, high))
+    assert share_interval(0, 5).high > 0.4
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_probability_of_improvement_counts_all_pairs_with_ties_half_and_diverged_runs_last(maximize: bool) -> None:
+    better, worse = [1.0, 2.0, math.nan, 2.0], [2.0, 0.5, math.nan]
+    lost = -math.inf if maximize else math.inf
+    pairs = itertools.product(*([lost if math.isnan(v) else v for v in values] for values in (better, worse)))
+    sign = 1 if maximize else -1
+    counted = np.mean([1.0 if sign * a > sign * b else 0.5 if a == b else 0.0 for a, b in pairs])
+    assert improvement(better, worse, maximize) == pytest.approx(counted)
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_expected_best_is_the_mean_over_all_draws_with_replacement(maximize: bool) -> None:
+    values = [0.3, 0.9, 0.1, 0.5]
+    choose = max if maximize else min
+    slow = [np.mean([choose(draw) for draw in itertools.product(values, repeat=n)]) for n in range(1, 5)]
+    assert expected_best(values, maximize) == pytest.approx(slow)
+
+
+def test_the_expected_best_leaves_out_draws_in_which_every_trial_diverged() -> None:
+    values = [0.3, math.nan, 0.1]
+    draws = [[v for v in draw if not math.isnan(v)] for draw in itertools.product(values, repeat=2)]
+    assert expected_best(values, maximize=False)[1] == pytest.approx(np.mean([min(draw) for draw in draws if draw]))
+
+
+def test_arms_are_named_by_the_fewest_values_that_tell_them_apart() -> None:
+    common = {"task.name": "copying", "optimizer.lr": "0.1"}
+    arms = {
+        "a": {**common, "model.name": "lstm", "model.forget_bias": "1", "clip.name": "none"},
+        "b": {**common, "model.name": "elman", "clip.name": "none"},
+        "c": {**common, "model.name": "elman", "clip.name": "norm", "clip.threshold": "1.0"},
+    }
+    assert name_arms(arms) == {"a": "lstm no clip", "b": "elman no clip", "c": "elman clip norm"}
+
+
+def test_arms_that_differ_in_a_value_alone_are_named_by_it() -> None:
+    assert set(name_arms({"a": {"bptt.k2": "5"}, "b": {"bptt.k2": "50"}}).values()) == {"k2=5", "k2=50"}
+
+
+def test_an_arm_with_diverged_runs_never_ranks_before_one_without() -> None:
+    assert compared({"lucky": [0.1, math.nan], "sure": [0.5, 0.6]}).arms == ["sure", "lucky"]
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_gap_above_zero_is_worse_whichever_way_the_measure_points(maximize: bool) -> None:
+    comparison = compared({"a": [1.0, 1.1, 1.2], "b": [2.0, 2.2, 2.1]}, maximize)
+    assert paired_gap(comparison, comparison.arms[1], comparison.arms[0]).mean == pytest.approx(1.0)
+
+
+def test_seeds_pair_runs_so_that_what_they_share_cancels() -> None:
+    comparison = compared({"a": [1.0, 5.0, 9.0], "b": [1.5, 5.5, 9.5]})
+    assert paired_gap(comparison, "b", "a")[:3] == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_no_difference_is_claimed_where_the_interval_holds_zero() -> None:
+    sentence = answer(compared({"a": [1.0, 2.0, 3.0], "b": [2.0, 1.5, 3.5]}), {})[1].sentence
+    assert "No difference to a shown at 3 seeds." in sentence
+
+
+def test_one_seed_claims_no_more_than_that_it_is_one() -> None:
+    sentences = [found.sentence for found in answer(compared({"a": [1.0], "b": [2.0]}, baseline=3.0), {})]
+    assert sentences == [
+        "Best on its one seed. Ahead of the naive guess on its one seed.",
+        "Ahead of the naive guess on its one seed.",
+    ]
+
+
+def test_an_arm_whose_runs_all_diverged_is_said_to_have_and_has_no_measure() -> None:
+    last = answer(compared({"a": [1.0, 1.1], "b": [math.nan, math.nan]}, baseline=2.0), {})[-1]
+    assert (last.sentence, last.diverged, told(last.measure)) == ("All 2 runs diverged.", 2, "-")
+
+
+def test_half_life_is_that_of_the_decay() -> None:
+    assert answer(compared({"a": [1.0, 1.1]}), {})[0].half_life == pytest.approx(4.0)
+
+
+def test_numbers_are_told_with_the_digits_that_their_interval_bears() -> None:
+    assert told(Interval(1.23456, 1.1, 1.4, 5)) == "1.23 [1.10, 1.40]"
+    assert told(Interval(1.23456, math.nan, math.nan, 1)) == "1.235"
+
+
+def test_a_task_s_own_measure_comes_before_the_loss() -> None:
+    assert list(MEASURES)[-1] == "loss"
+
+
+def test_a_picture_on_a_page_takes_the_page_s_ink_and_its_marks_know_their_run() -> None:
+    figure, (axes,) = drawing.panels(1)
+    marks = drawing.Marks()
+    marks("abc", axes.plot([1, 2], [1, 2]))
+    page = drawing.inline(drawing.render(figure), "a picture")
+    assert 'data-run="abc"' in page
+    assert "currentColor" in page
+    assert drawing.INK not in page
+
+
+def test_a_study_that_was_never_tracked_is_refused_with_its_name(tmp_path: Path) -> None:
+    missing = f"sqlite:///{tmp_path}/none.db"
+    with pytest.raises(ConfigError, match="no such store"):
+        gather(missing, "nothing")

@@ -1,0 +1,113 @@
+"""Pages from a real store: self-contained, honest about what is missing, kept with the runs they tell of."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from study import tracking
+from study.report import run_page, study_page
+from study.report.evidence import gather
+from study.tracked import search
+
+UI = "http://127.0.0.1:5000"
+
+
+@pytest.fixture
+def slug(configure: Callable[..., object], store: str, request: pytest.FixtureRequest) -> str:
+    """A small study: two arms, two seeds, one of the runs diverged; a tuning trial; a failed run."""
+    slug = f"report-{abs(hash(request.node.name))}"
+    parent = tracking.open_parent(store, slug, "plan")
+    for model, seed in (("elman", 0), ("elman", 1), ("lstm", 0), ("lstm", 1)):
+        _track(
+            configure(f"slug={slug}", f"model={model}", f"seed={seed}"), parent, "grid", 0.5 + 0.01 * seed, seed == 1
+        )
+    _track(configure(f"slug={slug}", "model=gru", "seed=1000"), parent, "search", 0.1, False)
+    with pytest.raises(RuntimeError), tracking.run(configure(f"slug={slug}", "model=gru"), "broken", {}, parent):  # type: ignore[arg-type]
+        raise RuntimeError("no such thing")
+    tracking.close_parent(store, parent, "FINISHED", {})
+    return slug
+
+
+def _track(config: object, parent: str, phase: str, rmse: float, diverged: bool) -> None:
+    """A run as training would have left it."""
+    norms = np.geomspace(1.0, 0.1, 40).astype(np.float32)
+    if diverged:
+        norms[-1] = np.inf
+    columns = {"update": np.arange(1, 41), "grad_norm/total": norms, "grad_norm/applied": np.minimum(norms, 0.5)}
+    lags = {"update": 40, "of": "memory", "lag": np.arange(20), "log_phi": -0.2 * np.arange(20)}
+    with tracking.run(config, "a <run>", {"phase": phase}, parent) as run:  # type: ignore[arg-type]
+        run.log_points([(40, {"rmse/test": rmse, "rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
+        run.log_table(pa.table(columns), "gradients.parquet")
+        run.log_table(pa.Table.from_pandas(pd.DataFrame(lags)), "flow.parquet")
+        run.tag({"outcome": "diverged" if diverged else "completed", "verdict": "healthy"})
+
+
+def test_a_page_loads_nothing_from_elsewhere(slug: str, store: str, tmp_path: Path) -> None:
+    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+    assert not re.findall(r'(?:src|href)="(?!#|figures/)[^"]*"', page.replace('xlink:href="#', 'href="#'))
+
+
+def test_what_was_tracked_is_shown_as_text_never_as_markup(slug: str, store: str, tmp_path: Path) -> None:
+    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+    assert "a &lt;run&gt;" in page
+    assert "a <run>" not in page
+
+
+def test_only_runs_that_ended_and_were_not_tuning_count(slug: str, store: str) -> None:
+    evidence = gather(store, slug)
+    assert sorted(evidence.runs["outcome"]) == ["completed"] * 3 + ["diverged"] * 2 + ["failed"]
+    assert set(evidence.runs.loc[evidence.runs["counts"], "arm"]) == {"elman", "lstm"}
+    assert evidence.runs.loc[evidence.runs["phase"] == "search", "counts"].tolist() == [False]
+
+
+def test_a_diverged_run_has_no_value_but_is_counted(slug: str, store: str, tmp_path: Path) -> None:
+    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+    assert "1 of 2 runs diverged; what follows is of the others." in page
+
+
+def test_runs_that_did_not_end_are_told_with_their_cause(slug: str, store: str, tmp_path: Path) -> None:
+    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+    assert "1 runs did not come to an end (failed)" in page
+    assert "RuntimeError: no such thing" in page
+
+
+def test_a_run_made_twice_counts_once_and_the_newest(
+    slug: str, store: str, configure: Callable[..., object]
+) -> None:  # fmt: skip
+    _track(configure(f"slug={slug}", "model=elman", "seed=0"), "", "grid", 0.3, False)
+    counted = gather(store, slug).comparisons[0].arm("elman")
+    assert counted.loc[counted["seed"] == 0, "value"].tolist() == [0.3]
+
+
+def test_results_hold_every_run_and_every_figure_has_its_data(slug: str, store: str, tmp_path: Path) -> None:
+    folder = study_page.write(slug, store, UI, tmp_path / "report").parent
+    assert len(pd.read_csv(folder / "results.csv")) == 6
+    drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
+    assert drawn == {path.stem for path in (folder / "figures").glob("*.csv")}
+    assert {"forecasting_stocks-gradient-norms", "forecasting_stocks-flow-over-lag"} <= drawn
+
+
+def test_every_mark_is_of_a_run_that_the_page_can_name(slug: str, store: str, tmp_path: Path) -> None:
+    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+    named = json.loads(re.search(r"const runs = ({.*?});", page).group(1))  # type: ignore[union-attr]
+    marked = set(re.findall(r'data-run="(\w+)"', page))
+    assert marked
+    assert marked <= set(named)
+
+
+def test_the_report_is_kept_with_the_sweep_and_a_run_s_page_with_the_run(
+    slug: str, store: str, tmp_path: Path
+) -> None:  # fmt: skip
+    study_page.write(slug, store, UI, tmp_path / "report")
+    runs = search(store, slug=slug)
+    sweep = next(run for run in runs if run.tags.get("kind") == "sweep")
+    assert "report/report.html" in set(sweep.files())
+    one = next(run for run in runs if run.tags.get("phase") == "grid")
+    run_page.write(one.run_id, store, UI, tmp_path / "run")
+    assert b"study.reproduce" in one.read("report/run.html")
