@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 from study.losses import Loss
 from study.models import RecurrentModel, State
@@ -27,10 +28,18 @@ class Evaluation:
         for batch in batches:
             outputs, state = self._model(batch.inputs, self._state)
             self._state = state if self._carries else None
-            self._total = self._total + self._loss.total(outputs, batch.targets, batch.mask).cpu()
-            self._normaliser = self._normaliser + self._loss.normaliser(batch.targets.shape[1], batch.steps)
-            self._measures.update(self._loss.predict(outputs), batch)
+            self._count(outputs.cpu(), _on_cpu(batch))
+
+    def _count(self, outputs: Tensor, batch: Batch) -> None:
+        self._total = self._total + self._loss.total(outputs, batch.targets, batch.mask)
+        self._normaliser = self._normaliser + self._loss.normaliser(batch.targets.shape[1], batch.steps)
+        self._measures.update(self._loss.predict(outputs), batch)
 
     def result(self) -> dict[str, float]:
         """The loss under `loss`, and every measure by its name."""
         return {"loss": float(self._total / self._normaliser)} | self._measures.compute()
+
+
+def _on_cpu(batch: Batch) -> Batch:
+    """Where measures and baselines are worked out, wherever the model is."""
+    return Batch(batch.inputs.cpu(), batch.targets.cpu(), None if batch.mask is None else batch.mask.cpu())
