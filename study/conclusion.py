@@ -59,14 +59,13 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     final = test | baseline | speed
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
-    for name, figure in pictures.of(history.rows(), config, module.probes).items():
+    for name, figure in pictures.of(history.rows(), config.clip, module.probes.taken, config.task.horizon).items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     objective = measures[f"{task.primary}/val"]
     if history.diverged:
         objective = math.inf if task.direction == "minimize" else -math.inf
-    flow = module.probes.last(Flow)
-    measures |= final | (flow.scalars() if flow else {})
+    measures |= final | module.probes.final
     return Result(run.run_id, diagnosis, len(history), seconds, measures, task.primary, objective)
 
 

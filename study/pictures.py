@@ -1,42 +1,41 @@
 """One picture a measure, drawn once at the end of a run from what was kept; nothing here measures."""
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study.history import APPLIED, TOTAL
 from study.probes.flow import REACHED, Flow
-from study.probes.suite import Probes
-from study.schema.learning import ClipNorm
-
-if TYPE_CHECKING:
-    from study.schema import Config
+from study.probes.suite import Taken
+from study.schema.learning import AnyClip, ClipNorm
 
 History = Float[np.ndarray, "updates columns"]
 FLOOR = 1e-12
-"""Shares of the gradient below this are drawn here."""
+"""Shares of the gradient below this are drawn here, those above its inverse there."""
 
 
-def of(history: History, config: "Config", probes: Probes) -> dict[str, Figure]:
+def of(history: History, clip: AnyClip, taken: Sequence[Taken], horizon: int) -> dict[str, Figure]:
     """Every picture of a run by file name.
 
     Args:
         history: rows of `study.history`.
-        config: of the run.
-        probes: with all measures taken.
+        clip: of the run.
+        taken: all measures.
+        horizon: the lag at which the task needs the past.
     """
-    threshold = config.clip.threshold if isinstance(config.clip, ClipNorm) else None
-    flows = [(taken.update, taken.measures["flow"]) for taken in probes.taken if "flow" in taken.measures]
-    measured = [(update, flow) for update, flow in flows if isinstance(flow, Flow)]
+    found = [(update, measures["flow"]) for update, measures in taken if "flow" in measures]
+    flows = [(update, flow) for update, flow in found if isinstance(flow, Flow)]
+    threshold = clip.threshold if isinstance(clip, ClipNorm) else None
     figures = {"gradient_norms": gradient_norms(history, threshold)} if len(history) else {}
-    if measured:
-        figures["flow_over_lag"] = flow_over_lag(measured, probes.horizon)
-    if len(measured) > 1:
-        figures["flow_over_updates"] = flow_over_updates(measured, probes.horizon)
+    if flows:
+        figures["flow_over_lag"] = flow_over_lag(flows, horizon)
+    if len(flows) > 1:
+        figures["flow_over_updates"] = flow_over_updates(flows, horizon)
     return figures
 
 
@@ -64,9 +63,9 @@ def gradient_norms(history: History, threshold: float | None) -> Figure:
 def flow_over_lag(flows: Sequence[tuple[int, Flow]], horizon: int) -> Figure:
     """What is left of the gradient by lag, one line a probe time; the share and the lag that the verdict asks for."""
     figure, axes = _blank("gradient flow: what is left of one step's gradient", "lag (steps back)", "share of lag 0")
-    shades = axes_colours(len(flows))
+    shades = colormaps["viridis_r"](np.linspace(0.1, 1.0, len(flows)))  # early light, late dark
     for (update, flow), shade in zip(flows, shades, strict=True):
-        axes.semilogy(share(flow), color=shade, lw=1.5, label=f"update {update}")
+        axes.semilogy(share(flow), color=tuple(shade), lw=1.5, label=f"update {update}")
     axes.axhline(REACHED, color="grey", ls=":", lw=1)
     axes.axvline(horizon, color="black", ls="--", lw=1, label=f"horizon of the task: {horizon}")
     axes.legend(loc="best", fontsize="small")
@@ -88,18 +87,10 @@ def flow_over_updates(flows: Sequence[tuple[int, Flow]], horizon: int) -> Figure
 
 
 def share(flow: Flow) -> Float[np.ndarray, " lags"]:
-    """phi_k / phi_0 of the memory in all layers, where it is finite, and not below `FLOOR`."""
+    """phi_k / phi_0 of the memory in all layers, not below `FLOOR` nor above its inverse; NaN where it is NaN."""
     log_phi = flow.memory.log_phi
-    with np.errstate(all="ignore"):
-        left = np.exp(log_phi - log_phi[0])
-    return np.where(np.isfinite(left), np.maximum(left, FLOOR), np.nan)
-
-
-def axes_colours(count: int) -> list[tuple[float, float, float, float]]:
-    """From light, early, to dark, late."""
-    from matplotlib import colormaps
-
-    return [tuple(colormaps["viridis_r"](place)) for place in np.linspace(0.1, 1.0, count)]
+    with np.errstate(invalid="ignore"):
+        return np.exp(np.clip(log_phi - log_phi[0], math.log(FLOOR), -math.log(FLOOR)))
 
 
 def _blank(title: str, across: str, up: str) -> tuple[Figure, Axes]:

@@ -45,7 +45,7 @@ class Profile:
     @property
     def log_phi(self) -> Float[np.ndarray, " lags"]:
         """The logarithm of phi_k, the mean of the norms (not of their logs)."""
-        return np.logaddexp.reduce(self.log_norms, axis=1) - math.log(self.log_norms.shape[1])
+        return _log_sum(self.log_norms) - math.log(self.log_norms.shape[1])
 
     @property
     def horizon(self) -> int:
@@ -224,7 +224,13 @@ def _log_norms(model: RecurrentModel, loss: Loss, windows: _Windows) -> Float[Te
 
 def _together(log_norms: Float[np.ndarray, "lags parts samples"]) -> Float[np.ndarray, "lags samples"]:
     """The logarithm of the root of the sum of the squares of the parts."""
-    return 0.5 * np.logaddexp.reduce(2 * log_norms, axis=1)
+    return 0.5 * _log_sum(2 * log_norms)
+
+
+def _log_sum(logs: Float[np.ndarray, "lags terms *rest"]) -> Float[np.ndarray, "lags *rest"]:
+    """The logarithm of the sum over the second axis; NaN and inf stay what they are."""
+    with np.errstate(invalid="ignore"):
+        return np.logaddexp.reduce(logs, axis=1)
 
 
 def _standard_error(values: np.ndarray) -> float:

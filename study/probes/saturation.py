@@ -6,6 +6,7 @@ old state, -1 / ln(mean of the gate), in steps. A saturated gate is no fault in 
 gate near 1 (Karpathy, Johnson & Fei-Fei 2016, arXiv 1506.02078, section 4.2).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.models import RecurrentModel
+from study.models import Core, RecurrentModel, State, Units
 from study.probes.flow import zero_state
 from study.probes.measured import Measured
 from study.probes.path import evaluating
@@ -72,36 +73,29 @@ class Saturation(Measured):
 def saturation(model: RecurrentModel, batch: Batch) -> Saturation:
     """Look at all steps of a batch's sequences, without dropout, from a zero state on."""
     real = torch.arange(len(batch.targets))[:, None] < batch.lengths.cpu()
+    shares: list[Share] = []
     with evaluating(model), torch.no_grad():
         inputs = model.encode(batch.inputs)
         state = zero_state(model, inputs)
-        shares: list[Share] = []
         for layer in range(model.core.num_layers):
-            units, inputs = _layer(model, layer, inputs, tuple(part[layer] for part in state))
-            shares += _shares(layer, units, real.to(inputs.device))
+            units, inputs = _run(model.core, layer, inputs, tuple(part[layer] for part in state))
+            shares += _shares(layer, units, real.flatten().to(inputs.device))
     return Saturation(shares)
 
 
-def _layer(
-    model: RecurrentModel, layer: int, inputs: Tensor, state: tuple[Tensor, ...]
-) -> tuple[dict[tuple[str, str, bool], Tensor], Tensor]:
-    """By (kind, name, keeps) the activations of one layer, (time, batch, hidden); and its outputs."""
-    steps: list[dict[tuple[str, str, bool], Tensor]] = []
-    outputs: list[Tensor] = []
+def _run(core: Core, layer: int, inputs: Tensor, state: State) -> tuple[Units, Tensor]:
+    """The activations of one layer at all steps, side by side as one batch; and its outputs, step by step."""
+    states = [state]
     for entering in inputs:
-        units = model.core.units(layer, entering, state)
-        named = (("gate", units.gates), ("tanh", units.tanh), ("relu", units.relu))
-        steps.append({(kind, name, name == units.keep): x for kind, group in named for name, x in group.items()})
-        state = model.core.step(layer, entering, state)
-        outputs.append(state[0])
-    return {key: torch.stack([step[key] for step in steps]) for key in steps[0]}, torch.stack(outputs)
+        states.append(core.step(layer, entering, states[-1]))
+    before = tuple(torch.cat(parts) for parts in zip(*states[:-1], strict=True))
+    return core.units(layer, inputs.flatten(0, 1), before), torch.stack([after[0] for after in states[1:]])
 
 
-def _shares(layer: int, units: dict[tuple[str, str, bool], Tensor], real: Tensor) -> list[Share]:
-    shares = []
-    for (kind, name, keeps), values in units.items():
-        x = values[real]
-        flat = {"gate": (x < LOW) | (x > HIGH), "tanh": x.abs() > HIGH, "relu": (x <= 0).all(0)}[kind]
-        scale = -1 / float(x.mean().double().log()) if keeps else np.nan
-        shares.append(Share(layer, name, kind, float(flat.double().mean()), scale))
-    return shares
+def _shares(layer: int, units: Units, real: Tensor) -> Iterator[Share]:
+    for kind, group in (("gate", units.gates), ("tanh", units.tanh), ("relu", units.relu)):
+        for name, values in group.items():
+            x = values[real]
+            flat = {"gate": (x < LOW) | (x > HIGH), "tanh": x.abs() > HIGH, "relu": (x <= 0).all(0)}[kind]
+            scale = -1 / float(x.mean().double().log()) if name == units.keep else np.nan
+            yield Share(layer, name, kind, float(flat.double().mean()), scale)

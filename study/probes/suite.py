@@ -72,7 +72,7 @@ class Probes:
 
     def measure(self, update: int, bptt: TruncatedBPTT) -> None:
         """Take all measures as the model is now, after `update` updates."""
-        batch = self._frozen(next(bptt.model.parameters()).device)
+        batch = self.frozen(next(bptt.model.parameters()).device)
         measures = {name: MEASURES[name](plan, bptt, batch) for name, plan in self._plans.items()}
         self.taken.append(Taken(update, measures))
         self.due = self._schedule.after(update)
@@ -114,7 +114,7 @@ class Probes:
                 scalars["flow/at_horizon"] = float(np.exp(flow.memory.log_ratio(self.horizon)))
         return scalars
 
-    def _frozen(self, device: torch.device) -> Batch:
+    def frozen(self, device: torch.device) -> Batch:
         """The batch all measures are taken on."""
         if self._batch is None:
             wanted = self._plans["flow"].max_lag if "flow" in self._plans else math.inf

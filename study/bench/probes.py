@@ -1,0 +1,125 @@
+"""`python -m study.bench.probes`: what every measure costs, in training steps, and what the schedules cost a run.
+
+A training step is one update of `TruncatedBPTT` by full BPTT on the same batch: forward, backward, clipping, Adam.
+Measures are taken as `conf/probe/full.yaml` sets them. Processor time, medians, one thread.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.table import Table
+
+from study import losses, models
+from study.bptt import TruncatedBPTT
+from study.clipping import ClipNorm
+from study.command import CONF
+from study.models import Inputs
+from study.probes.schedule import Schedule
+from study.probes.suite import MEASURES
+from study.schema import Config, learning, validate
+from study.tasks import Batch
+
+TIME, WIDTH, FEATURES = 100, 32, 16
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=7)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    console = Console()
+    console.width = max(console.width, 110)
+    console.print(_measures(options.repetitions))
+    console.print(_schedules(options.repetitions))
+
+
+def _measures(repetitions: int) -> Table:
+    """Every measure of every core, in training steps."""
+    table = Table(title=f"Cost of one measurement in training steps (hidden 32, batch {WIDTH} x {TIME})")
+    for column in ("core, layers", "step, ms", *MEASURES):
+        table.add_column(column, justify="left" if column == "core, layers" else "right", no_wrap=True)
+    for name in models.CORES:
+        for layers in (1, 3):
+            config = _config(f"model={name}", "model.hidden_size=32", f"model.num_layers={layers}", "probe=full")
+            batch = Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1))
+            bptt = _trainer(config)
+            step, costs = _costs(config, bptt, batch, repetitions)
+            shares = (f"{cost / step:.1f}" for cost in costs.values())
+            table.add_row(f"{name}, {layers}", f"{1000 * step:.1f}", *shares)
+    return table
+
+
+def _schedules(repetitions: int) -> Table:
+    """What the measures of a whole run add to its updates, by schedule, for the default tasks' default budget."""
+    table = Table(title="Cost of a schedule over a run of the default length, as a share of its updates")
+    for column in ("task", "updates", "update, ms", "probe=end", "probe=history"):
+        table.add_column(column, justify="left" if column == "task" else "right")
+    for task in ("forecasting_stocks", "language_bible_char", "labelling_porttinari_pos"):
+        table.add_row(*_scheduled(task, repetitions))
+    return table
+
+
+def _scheduled(task: str, repetitions: int) -> Iterator[str]:
+    from study.train import assemble
+
+    config = _config(f"task={task}", "model=lstm")
+    _, module = assemble(config)
+    sgd = torch.optim.Adam(module.model.parameters())
+    bptt = TruncatedBPTT(module.model, module.loss, sgd, ClipNorm(1.0))
+    batch = module.probes.frozen(torch.device("cpu"))
+    step, costs = _costs(config, bptt, batch, repetitions)
+    updates = config.trainer.max_updates or 0
+    yield from (task, str(updates), f"{1000 * step:.1f}")
+    for plan in ("end", "history"):
+        schedule = _config(f"probe={plan}").probe
+        times = 1 + sum(1 for _ in _due(Schedule(schedule.every, schedule.per_decade), updates))
+        yield f"{times * sum(costs.values()) / (updates * step):.1%}"
+
+
+def _due(schedule: Schedule, updates: int) -> Iterator[int]:
+    """The updates before the end at which measures are taken."""
+    due = schedule.first()
+    while due < updates:
+        yield due
+        due = schedule.after(due)
+
+
+def _costs(config: Config, bptt: TruncatedBPTT, batch: Batch, repetitions: int) -> tuple[float, dict[str, float]]:
+    """Seconds of a training step, and of every measure the config asks for."""
+    plans = {name: getattr(config.probe, name) for name in MEASURES}
+    step = _seconds(lambda: list(bptt.updates(batch)), 3 * repetitions)
+    wanted = {name: partial(MEASURES[name], plan, bptt, batch) for name, plan in plans.items() if plan}
+    return step, {name: _seconds(take, repetitions) for name, take in wanted.items()}
+
+
+def _seconds(work: Callable[[], object], repetitions: int) -> float:
+    work()
+    taken = []
+    for _ in range(repetitions):
+        started = time.process_time()
+        work()
+        taken.append(time.process_time() - started)
+    return statistics.median(taken)
+
+
+def _trainer(config: Config) -> TruncatedBPTT:
+    network = models.build(config.model, Inputs(FEATURES, tokens=False), 1)
+    mse = losses.build(learning.MSE(name="mse", over_time="mean"))
+    return TruncatedBPTT(network, mse, torch.optim.Adam(network.parameters()), ClipNorm(1.0))
+
+
+def _config(*overrides: str) -> Config:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return validate(compose("train", list(overrides)))
+
+
+if __name__ == "__main__":
+    main()
