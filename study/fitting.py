@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from study import tracking
+from study import checkpoint, tracking
 from study.bptt import count
+from study.checkpoint import Checkpoint
 from study.history import Envelope
 from study.module import Chunks, RecurrentModule
 from study.progress import UpdateBar
@@ -59,14 +60,14 @@ def fit(
     folder: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> None:
-    """Train `module` within the budget, writing to `run` on the way and checkpoints to `folder`."""
+    """Train `module` within the budget, writing to `run` on the way and its checkpoint to `folder`."""
     plan, batches = config.trainer, task.batches("train")
     pace = Pace.of(config, batches)
-    checkpoints = bool(folder and plan.checkpoint)
     extra = [Recorder(run, Envelope(module.history.columns, pace.updates, config.tracking.points)), *callbacks]
     extra += [UpdateBar(pace.updates)] if plan.progress_bar else []
     extra += [EarlyStopping("loss/val", patience=plan.patience, check_finite=False)] if plan.patience else []
-    extra += [ModelCheckpoint(folder, save_on_train_epoch_end=True)] if checkpoints else []
+    if folder is not None and plan.checkpoint is not None:
+        extra += [Checkpoint(checkpoint.path(folder, run.run_id), plan.checkpoint)]
     trainer = pl.Trainer(
         accelerator=plan.accelerator,
         devices=1,
@@ -77,7 +78,7 @@ def fit(
         val_check_interval=pace.interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        enable_checkpointing=checkpoints,
+        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )

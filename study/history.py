@@ -5,6 +5,7 @@ An update is remembered as the device tensors it made; they become numbers a blo
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +77,14 @@ class History:
         rows = self.rows()
         columns = {"update": np.arange(1, len(rows) + 1)}
         return pa.table(columns | {name: rows[:, i] for i, name in enumerate(self.columns)})
+
+    def state(self) -> dict[str, Any]:
+        """All flushed rows, to be kept in a file."""
+        return {"rows": torch.from_numpy(self.rows()), "diverged": self.diverged}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Be as the history whose `state` this is."""
+        self._blocks, self.diverged = [state["rows"].numpy()], state["diverged"]
 
     def _rows(self) -> np.ndarray:
         if not self._pending:

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch.optim import Optimizer
 
+from study import seeding
 from study.bptt import TruncatedBPTT
+from study.checkpoint import Journal
 from study.clipping import Clip
 from study.evaluation import Evaluation
 from study.history import History
@@ -22,10 +25,15 @@ class Chunks:
     """A split as Lightning wants it: an iterable with a length, whose items are lists of `size` batches.
 
     Lightning's own cost a step, about 1 ms, is so shared by many updates.
+
+    Attributes:
+        epoch: the next one to iterate over.
+        done: so many of the next chunks are empty: they were used before the run was interrupted.
     """
 
     def __init__(self, batches: Batches, size: int = 32):
         self.batches, self.size, self.epoch = batches, size, 0
+        self.done = 0
 
     def __len__(self) -> int:
         """Lightning steps an epoch."""
@@ -33,7 +41,10 @@ class Chunks:
 
     def __iter__(self) -> Iterator[list[Batch]]:
         """The chunks of epoch `epoch`."""
-        batches = self.batches.epoch(self.epoch)
+        done = min(self.done, len(self))
+        self.done -= done
+        yield from ([] for _ in range(done))
+        batches = self.batches.epoch(self.epoch, done * self.size)
         while chunk := [batch for _, batch in zip(range(self.size), batches, strict=False)]:
             yield chunk
 
@@ -62,6 +73,8 @@ class RecurrentModule(pl.LightningModule):
         self.model, self.loss, self._clip, self.task = model, loss, clip, task
         self._optimizer, self._truncation = optimizer, bptt
         self.history, self._max_updates, self.probes = history, max_updates, probes
+        self.journal = Journal()
+        self._kept: dict[str, Any] = {}
         self._carry: State | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
@@ -83,11 +96,20 @@ class RecurrentModule(pl.LightningModule):
         assert isinstance(optimizer, Optimizer)
         plan = self._truncation
         self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self._clip, plan.k1, plan.k2, plan.update)
-        if self.probes.due == 0:
+        if self._kept:
+            self.model.load_state_dict(self._kept["model"])
+            optimizer.load_state_dict(self._kept["optimizer"])
+        if self.probes.due == 0:  # not where a run is gone on with
             self.probes.measure(0, self._bptt)
+
+    def on_train_start(self) -> None:
+        """Where the run was interrupted before: leave out what was done."""
+        self.trainer.train_dataloader.done = len(self.journal.steps)
 
     def training_step(self, chunk: list[Batch], index: int) -> None:
         """All updates of a chunk of batches, until the budget is used up."""
+        if self.journal.replaying:
+            return self._replay()
         for batch in chunk:
             for update in self._bptt.updates(batch, self._carry):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
@@ -106,15 +128,49 @@ class RecurrentModule(pl.LightningModule):
     def _settle(self) -> None:
         """Once a Lightning step: read the norms back, look for divergence, tell Lightning how far we are."""
         self.history.flush()
+        self.journal.step(len(self.history))
+        self._tell(len(self.history))
+
+    def _tell(self, updates: int) -> None:
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.total.ready = progress.total.completed = len(self.history)
-        if self.history.diverged:
+        progress.total.ready = progress.total.completed = updates
+        if self.history.diverged and not self.journal.replaying:
             self.trainer.should_stop = True
+
+    def _replay(self) -> None:
+        """A step that was made before the run was interrupted; after the last of them everything is as it was."""
+        updates = self.journal.next_step()
+        if not self.journal.replaying:
+            carry = self._kept["carry"]
+            self._carry = None if carry is None else tuple(part.to(self.device) for part in carry)
+            seeding.set_state(self._kept["random"])
+        self._tell(updates)
+
+    def state(self) -> dict[str, Any]:
+        """All that decides how the training goes on, in tensors and plain values; between Lightning steps."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._bptt.optimizer.state_dict(),
+            "history": self.history.state(),
+            "probes": self.probes.state(),
+            "carry": self._carry,
+            "random": seeding.state(),
+            "steps": self.journal.steps,
+            "validations": self.journal.validations,
+        }
+
+    def go_on_from(self, state: dict[str, Any]) -> None:
+        """Have the next fit go on from a state; before it, the model is as it was drawn."""
+        self._kept = state
+        self.history.restore(state["history"])
+        self.probes.restore(state["probes"])
+        self.journal.steps, self.journal.validations = state["steps"], state["validations"]
 
     def on_validation_epoch_start(self) -> None:
         """Start counting anew, with a state of its own: training's carry is not touched."""
-        carry = self.trainer.val_dataloaders.batches.carry
-        self._evaluation = Evaluation(self.model, self.loss, self.task.measures(), carry)
+        chunks = self.trainer.val_dataloaders
+        chunks.done = len(chunks) if self.journal.validated else 0
+        self._evaluation = Evaluation(self.model, self.loss, self.task.measures(), chunks.batches.carry)
 
     def validation_step(self, chunk: list[Batch], index: int) -> None:
         """Count a chunk."""
@@ -122,4 +178,5 @@ class RecurrentModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """`loss/val` and `<measure>/val`, for callbacks to read."""
-        self.log_dict({f"{name}/val": value for name, value in self._evaluation.result().items()})
+        measures = self.journal.validation(None if self.journal.validated else self._evaluation.result())
+        self.log_dict({f"{name}/val": value for name, value in measures.items()})

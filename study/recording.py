@@ -29,19 +29,23 @@ class Recorder(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: RecurrentModule) -> None:
         """Keep the measures of this validation."""
         measures = {key: float(value) for key, value in trainer.callback_metrics.items() if key.endswith("/val")}
-        self._points.append((len(pl_module.history), measures))
+        self._points.append((trainer.global_step, measures))
 
     def teardown(self, trainer: pl.Trainer, pl_module: RecurrentModule, stage: str) -> None:
         """Write the rest, also a bucket that is not full."""
+        self._gather(pl_module, last=True)
         self._finish(pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:
-        """The same, for a run that was interrupted or failed: its history up to there is a measurement too."""
+        """The same, for a run that was interrupted or failed: its history up to there is a measurement too.
+
+        The chart's started bucket is left open: the run may be gone on with.
+        """
         pl_module.history.flush()
+        self._gather(pl_module)
         self._finish(pl_module)
 
     def _finish(self, module: RecurrentModule) -> None:
-        self._gather(module, last=True)
         self._write()
         self._run.log_table(module.history.table(), "gradients.parquet")
         for name, table in module.probes.tables():

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 
 import torch
+from torch import Tensor
 
 from study.errors import ConfigError
 
@@ -26,6 +27,17 @@ def seeded(seed: int, purpose: str) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(derive(seed, purpose))
         yield
+
+
+def state() -> list[Tensor]:
+    """The state of torch's global generators, the CPU's first."""
+    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+
+def set_state(states: list[Tensor]) -> None:
+    """Put torch's global generators back into a `state`."""
+    torch.set_rng_state(states[0])
+    torch.cuda.set_rng_state_all(states[1:])
 
 
 def set_up_process(accelerator: str) -> None:

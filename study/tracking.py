@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,17 +34,21 @@ TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 class Run:
     """One MLflow run being written.
 
+    Args:
+        known: (key, update) of points that are there already: a resumed run makes them again, and they are left out.
+
     Attributes:
         run_id: of MLflow.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str):
-        self._client, self.run_id = client, run_id
+    def __init__(self, client: MlflowClient, run_id: str, known: Container[tuple[str, int]] = ()):
+        self._client, self.run_id, self._known = client, run_id, known
 
     def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log values by key for several updates, in as few calls as can be."""
         now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, step) for step, values in points for key, value in values.items()]
+        new = ((key, value, step) for step, values in points for key, value in values.items())
+        metrics = [Metric(key, value, now, step) for key, value, step in new if (key, step) not in self._known]
         for first in range(0, len(metrics), BATCH):
             self._client.log_batch(self.run_id, metrics=metrics[first : first + BATCH])
 
@@ -104,15 +108,26 @@ def prepare(uri: str, slug: str) -> str:
 
 
 @contextmanager
-def run(config: Config, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[Run]:
-    """An MLflow run around a block; its status says truly how the block ended: FINISHED, FAILED or KILLED."""
+def run(
+    config: Config, name: str, tags: Mapping[str, str], parent: str | None = None, resume: str | None = None
+) -> Iterator[Run]:
+    """An MLflow run around a block; its status says truly how the block ended: FINISHED, FAILED or KILLED.
+
+    Args:
+        config: what is trained.
+        name: of a new run.
+        tags: of a new run, beside those that describe `config`.
+        parent: id of the run that a new one is nested under.
+        resume: id of the run to go on with, instead of a new one.
+    """
     experiment, client = prepare(config.tracking.uri, config.slug), _client(config.tracking.uri)
     marks = {MLFLOW_RUN_NAME: name, **_describing(config), **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
-    info = client.create_run(experiment, tags={**marks, **tags}).info
-    tracked = Run(client, info.run_id)
+    run_id = resume or client.create_run(experiment, tags={**marks, **tags}).info.run_id
+    tracked = Run(client, run_id, _known(client, run_id) if resume else ())
     status = "FAILED"
     try:
-        client.log_batch(info.run_id, params=_parameters(config))
+        if not resume:
+            client.log_batch(tracked.run_id, params=_parameters(config))
         yield tracked
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
@@ -129,7 +144,14 @@ def run(config: Config, name: str, tags: Mapping[str, str], parent: str | None =
         tracked.tag({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
         raise
     finally:
-        client.set_terminated(info.run_id, status)
+        client.set_terminated(tracked.run_id, status)
+
+
+def _known(client: MlflowClient, run_id: str) -> set[tuple[str, int]]:
+    """Key and update of every point of a run that is gone on with."""
+    client.update_run(run_id, "RUNNING")
+    keys = client.get_run(run_id).data.metrics
+    return {(key, point.step) for key in keys for point in client.get_metric_history(run_id, key)}
 
 
 def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:

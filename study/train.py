@@ -28,6 +28,7 @@ def train(
     tags: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     callbacks: "Sequence[pl.Callback]" = (),
+    resume: str | None = None,
 ) -> "Result":
     """Train one network as `config` says and keep everything in MLflow.
 
@@ -37,19 +38,25 @@ def train(
         name: of the MLflow run; default model-task-seed.
         parent: MLflow run id of the sweep.
         tags: more MLflow tags.
-        folder: where checkpoints go; None: no checkpoints.
+        folder: where the checkpoint goes, named after the MLflow run; None: no checkpoint.
         callbacks: more Lightning callbacks.
+        resume: MLflow run id of an interrupted run of this `config`: it goes on from its checkpoint in `folder`, or
+            from the start where it came to none.
     """
-    from study import provenance, tracking
+    from study import checkpoint, provenance, tracking
     from study.conclusion import conclude
     from study.fitting import fit
 
     task, module = assemble(config)
     name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
     marks = provenance.marks(task, module.model)
-    with tracking.run(config, name, {**marks, **(tags or {})}, parent) as run:
-        run.log_texts(provenance.definition(config, overrides), "definition")
-        run.log_data(config.task.name, task.source, provenance.splits(task))
+    with tracking.run(config, name, {**marks, **(tags or {})}, parent, resume) as run:
+        if resume is None:
+            run.log_texts(provenance.definition(config, overrides), "definition")
+            run.log_data(config.task.name, task.source, provenance.splits(task))
+        elif folder is not None and (file := checkpoint.path(folder, resume)).is_file():
+            module.go_on_from(checkpoint.load(file))
+            run.tag({"resumed_after": len(module.history)})
         started = time.monotonic()
         fit(config, module, task, run, folder, callbacks)
         run.tag({"weights_final": provenance.weights(module.model)})
@@ -78,9 +85,11 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
 @command
 def main(composed: DictConfig) -> None:
     """One run of the command line; a sweep goes through `study.sweep` instead."""
+    from study import checkpoint
+
     config = validate(composed)
     job = HydraConfig.get()
-    result = train(config, list(job.overrides.task), folder=Path(job.runtime.output_dir) / "checkpoints")
+    result = train(config, list(job.overrides.task), folder=checkpoint.FOLDER)
     print(result.summary(config))
 
 

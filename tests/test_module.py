@@ -12,7 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from study import tracking
+from study import checkpoint, tracking
 from study.bptt import TruncatedBPTT, count
 from study.fitting import CHUNK, Pace, fit
 from study.history import LOSS, History
@@ -41,6 +41,8 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 
 class Notebook(tracking.Run):
     """An MLflow run that nobody stores."""
+
+    run_id = "notebook"
 
     def __init__(self) -> None:
         self.points: list[tuple[int, Mapping[str, float]]] = []
@@ -156,17 +158,16 @@ def test_a_pace_never_asks_for_more_than_a_chunk_of_batches_at_once(configure: C
         assert abs(pace.chunk * pace.interval - every) < pace.interval
 
 
-def test_checkpoints_lie_at_the_last_epoch_end_and_load_without_running_code(
-    configure: Configure, tmp_path: Path
-) -> None:
-    config = configure(*ADDING, "trainer.max_updates=null", "trainer.max_epochs=2")
-    module, _, _ = trained(config, tmp_path / "kept")
-    (file,) = (tmp_path / "kept").glob("*.ckpt")
-    kept = torch.load(file, weights_only=True)
-    assert kept["global_step"] == len(module.history)
-    for name, parameter in module.state_dict().items():
-        assert torch.equal(kept["state_dict"][name], parameter)
-    trained(configure(*ADDING, "trainer.max_updates=20", "trainer.checkpoint=false"), tmp_path / "none")
+def test_the_last_checkpoint_is_the_trained_model(configure: Configure, tmp_path: Path) -> None:
+    module, _, notebook = trained(configure(*ADDING, "trainer.max_updates=20"), tmp_path)
+    kept = checkpoint.load(checkpoint.path(tmp_path, notebook.run_id))
+    assert kept["steps"][-1] == len(module.history)
+    for name, parameter in module.model.state_dict().items():
+        assert torch.equal(kept["model"][name], parameter)
+
+
+def test_no_checkpoint_is_kept_where_none_is_wanted(configure: Configure, tmp_path: Path) -> None:
+    trained(configure(*ADDING, "trainer.max_updates=20", "trainer.checkpoint=null"), tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
 
@@ -218,5 +219,6 @@ def test_an_interrupted_run_keeps_its_history_and_raises_what_interrupted_it(
         fit(config, module, task, notebook, None, [Interrupts(act)])
     rows = notebook.tables["gradients.parquet"].num_rows
     assert 90 <= rows == len(module.history) < 200
-    assert notebook.steps("grad_norm/total")[-1] == rows
+    charted = notebook.steps("grad_norm/total")
+    assert rows - charted[-1] < charted[-1] - charted[-2]  # whole buckets only: the run may be gone on with
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

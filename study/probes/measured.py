@@ -2,7 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import torch
+from torch import Tensor
 
 
 class Measured(ABC):
@@ -15,3 +20,29 @@ class Measured(ABC):
     @abstractmethod
     def columns(self) -> Mapping[str, Any]:
         """Everything, as columns of equal length or single values that fill theirs."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: tensors and plain values."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> "Measured":
+        """The result whose `state` this is."""
+        hints = get_type_hints(cls)
+        return cls(**{name: _as(hints[name], value) for name, value in state.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _as(hint: Any, value: Any) -> Any:
+    """A plain value as its field has it: an array, a list of named rows, or itself."""
+    if isinstance(value, Tensor):
+        return value.numpy()
+    row: Any = next(iter(get_args(hint)), None)
+    return [row._make(part) for part in value] if hasattr(row, "_make") else value

@@ -15,15 +15,15 @@ import pyarrow as pa
 import torch
 
 from study.bptt import TruncatedBPTT
-from study.probes.backpropagated import backpropagated
+from study.probes.backpropagated import Backpropagated, backpropagated
 from study.probes.flow import Flow, gradient_flow, reachable
-from study.probes.geometry import update_geometry
-from study.probes.lyapunov import lyapunov
+from study.probes.geometry import Geometry, update_geometry
+from study.probes.lyapunov import Lyapunov, lyapunov
 from study.probes.measured import Measured
-from study.probes.saturation import saturation
+from study.probes.saturation import Saturation, saturation
 from study.probes.schedule import NEVER, Schedule
-from study.probes.truncation import truncation_bias
-from study.probes.weights import recurrent_weights
+from study.probes.truncation import Truncation, truncation_bias
+from study.probes.weights import Weights, recurrent_weights
 from study.schema import probe as schema
 from study.tasks.contract import Batch
 
@@ -40,6 +40,18 @@ MEASURES: dict[str, Callable[[Any, TruncatedBPTT, Batch], Measured]] = {
     "geometry": lambda plan, bptt, batch: update_geometry(bptt, batch, plan.parts),
 }
 """Every measure by its key in `conf/probe`, in the order of the tables."""
+
+
+KINDS: dict[str, type[Measured]] = {
+    "flow": Flow,
+    "lyapunov": Lyapunov,
+    "backpropagated": Backpropagated,
+    "truncation": Truncation,
+    "weights": Weights,
+    "saturation": Saturation,
+    "geometry": Geometry,
+}
+"""What each of them gives."""
 
 
 class Taken(NamedTuple):
@@ -81,6 +93,17 @@ class Probes:
         """Measure at the end of the run, unless this has just been done."""
         if self._plans and (not self.taken or self.taken[-1].update != update):
             self.measure(update, bptt)
+
+    def state(self) -> list[tuple[int, dict[str, Any]]]:
+        """All measures taken, to be kept in a file: tensors and plain values."""
+        return [(t.update, {name: m.state() for name, m in t.measures.items()}) for t in self.taken]
+
+    def restore(self, state: list[tuple[int, dict[str, Any]]]) -> None:
+        """Go on after the measures whose `state` this is; all of them are told again."""
+        for update, measures in state:
+            kinds = {name: KINDS[name].restored(kept) for name, kept in measures.items()}
+            self.taken.append(Taken(update, kinds))
+            self.due = self._schedule.after(update)
 
     def last(self, kind: type[Any]) -> Any:
         """The last measure of a kind; None where it was not taken."""

@@ -23,7 +23,7 @@ class Trainer(Strict):
     patience: Count | None
     divergence: Annotated[float, Field(gt=1)] | None
     accelerator: Literal["cpu", "cuda"]
-    checkpoint: bool
+    checkpoint: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     progress_bar: bool
 
     @model_validator(mode="after")

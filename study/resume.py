@@ -1,0 +1,56 @@
+"""An interrupted run goes on from its last checkpoint, to the same bits: `python -m study.resume RUN`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from study.errors import ConfigError
+from study.reproduce.restore import restore
+from study.tracked import find
+from study.ui import STORE
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Go on with a run; exit code 2 where that cannot be."""
+    given = _parser().parse_args(arguments)
+    try:
+        print(resume(given.run, given.store, given.checkpoints))
+    except ConfigError as error:
+        print(f"The run cannot be gone on with:\n{error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def resume(wanted: str, store: str, folder: Path | None) -> str:
+    """Go on with a run that was killed, interrupted or failed; return its summary."""
+    run, *others = find(store, wanted)
+    if others or run.status == "FINISHED":
+        raise ConfigError(f"RUN = {wanted!r}: " + ("these are several runs" if others else "this run has finished"))
+    restored = restore(run.read("definition/config.yaml"), store)
+    from study import checkpoint, tasks
+    from study.reproduce.differences import differences, table
+    from study.seeding import set_up_process
+    from study.train import train
+
+    config = restored.config
+    set_up_process(config.trainer.accelerator)
+    found = differences(run, restored, tasks.build(config.task, config.data, config.seed))
+    if any(difference.differs for difference in found):
+        Console().print(table(found))
+    return train(config, folder=folder or checkpoint.FOLDER, resume=run.run_id).summary(config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m study.resume", description="Go on with an interrupted run.")
+    parser.add_argument("run", help="run id, unique start of one, or name")
+    store = os.environ.get("MLFLOW_TRACKING_URI", STORE)
+    parser.add_argument("--store", default=store, help=f"MLflow tracking URI; default {store}")
+    parser.add_argument("--checkpoints", type=Path, help="folder of the checkpoints; default outputs/checkpoints")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""A run killed at any moment goes on from its last checkpoint to the same bits as one that was never interrupted."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from study import checkpoint, tracking
+from study.bptt import TruncatedBPTT
+from study.command import CONF
+from study.errors import ConfigError
+from study.reproduce.compare import compare
+from study.resume import main
+from study.schema import Config
+from study.tracked import Logged, find, search
+from study.train import train
+
+Configure = Callable[..., Config]
+COMMON = (
+    "model.hidden_size=4",
+    "task.batch_size=512",
+    "probe=none",
+    "trainer.max_updates=40",
+    "trainer.validate_every=6",
+    "trainer.checkpoint=0",
+    "tracking.points=12",
+)
+SETTINGS: tuple[tuple[str, ...], ...] = (
+    ("model=lstm", "model.num_layers=2", "model.dropout=0.4", "optimizer=sgd", "optimizer.momentum=0.9"),
+    ("model=gru", "bptt.k2=20", "bptt.k1=10", "clip=norm", "clip.threshold=0.1"),
+    ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9"),
+    ("model=elman", "optimizer=sgd", "optimizer.lr=1e8"),
+    ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=null", "probe.every=7"),
+    ("task=language_bible_char", "task.batch_size=1000", "task.seq_len=100", "model.dropout=0.2"),
+)
+
+
+WRITES = ("log_batch", "log_text", "log_artifact", "log_artifacts", "log_figure", "log_inputs", "set_tag")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+class Life:
+    """Counts the moments of a run, its updates and its calls of MLflow; at the `last` one it dies.
+
+    From then on nothing that the run still tries is done, as if its process were gone.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int | None = None):
+        self.moments, self.last, self.dead = 0, last, False
+        for kind, names in ((TruncatedBPTT, ("_step",)), (tracking.MlflowClient, WRITES)):
+            for name in names:
+                monkeypatch.setattr(kind, name, self._counted(getattr(kind, name)))
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any, **named: Any) -> Any:
+            if self.dead:
+                return None
+            if self.moments == self.last:
+                self.dead = True
+                raise Killed
+            self.moments += 1
+            return call(*arguments, **named)
+
+        return counted
+
+
+References = dict[tuple[str, ...], tuple[Logged, int]]
+
+
+@pytest.fixture(scope="module")
+def references() -> References:
+    """Runs that were never interrupted, and how many moments they have."""
+    return {}
+
+
+def whole(config: Config, setting: tuple[str, ...], references: References) -> tuple[Logged, int]:
+    if setting not in references:
+        with pytest.MonkeyPatch.context() as patch:
+            life = Life(patch)
+            result = train(config)
+        references[setting] = find(config.tracking.uri, result.run_id)[0], life.moments
+    return references[setting]
+
+
+def killed(config: Config, moment: int, folder: Path, resume: str | None = None) -> str:
+    """Train, or go on, until a moment; the id of what is left."""
+    with pytest.MonkeyPatch.context() as patch:
+        Life(patch, moment)
+        patch.setattr(tracking.MlflowClient, "set_terminated", lambda *_: None)
+        with pytest.raises(Killed):
+            train(config, tags={"victim": str(folder)}, folder=folder, resume=resume)
+    return search(config.tracking.uri, f"tags.victim = '{folder}'")[0].run_id
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(
+    configure: Configure, references: References, tmp_path: Path, seed: int
+) -> None:
+    setting = SETTINGS[seed % len(SETTINGS)]
+    config = configure(*setting[:1], *COMMON, *setting)
+    reference, moments = whole(config, setting, references)
+    draw = random.Random(seed)
+    run_id = killed(config, draw.randrange(1, moments), tmp_path)
+    if seed % 3 == 0:
+        killed(config, draw.randrange(1, 5), tmp_path, resume=run_id)
+    assert find(reference.uri, run_id)[0].status == "RUNNING"
+    train(config, folder=tmp_path, resume=run_id)
+    resumed = find(reference.uri, run_id)[0]
+    assert resumed.status == "FINISHED"
+    assert str(compare(reference, resumed)).startswith("identical")
+    assert str(compare(resumed, reference)).startswith("identical")
+
+
+def test_a_resumed_run_makes_only_the_updates_that_are_missing(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(*COMMON)
+    run_id = killed(config, 35, tmp_path)
+    kept = len(checkpoint.load(checkpoint.path(tmp_path, run_id))["history"]["rows"])
+    made = 0
+    step = TruncatedBPTT._step
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal made
+        made += 1
+        return step(*arguments)
+
+    monkeypatch.setattr(TruncatedBPTT, "_step", counted)
+    train(config, folder=tmp_path, resume=run_id)
+    assert 0 < kept < 40
+    assert made == 40 - kept
+    assert find(config.tracking.uri, run_id)[0].tags["resumed_after"] == str(kept)
+
+
+def test_a_run_without_a_checkpoint_starts_anew_in_its_place(configure: Configure, tmp_path: Path) -> None:
+    config = configure(*COMMON, "trainer.checkpoint=null")
+    run_id = killed(config, 35, tmp_path)
+    assert not list(tmp_path.glob("*.ckpt"))
+    train(config, folder=tmp_path, resume=run_id)
+    resumed = find(config.tracking.uri, run_id)[0]
+    assert resumed.status == "FINISHED"
+    assert len(resumed.table("gradients.parquet")) == 40
+
+
+def test_a_checkpoint_holds_nothing_to_execute(tmp_path: Path) -> None:
+    file = tmp_path / "x.ckpt"
+    torch.save({"call": print}, file)
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        checkpoint.load(file)
+    file.write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        checkpoint.load(file)
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Module:
+        def state(self) -> dict[str, int]:
+            return {"updates": 1}
+
+    file = tmp_path / "x.ckpt"
+    keeper = checkpoint.Checkpoint(file, 0.0)
+    keeper._keep(Module())
+
+    def full_disk(_: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError):  # noqa: PT011
+        keeper._keep(Module())
+    assert checkpoint.load(file) == {"updates": 1}
+
+
+def test_the_command_line_goes_on_with_a_process_that_was_killed(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = ["slug=sigkill", f"tracking.uri={store}", "trainer.checkpoint=0", "trainer.max_updates=200"]
+    wanted += ["model.hidden_size=4", "trainer.validate_every=10", "trainer.progress_bar=false"]
+    command = [sys.executable, "-m", "study.train", *wanted]
+    process = subprocess.Popen(command, env={"PYTHONPATH": str(CONF.parent)}, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("outputs/checkpoints/*.ckpt")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = search(store, slug="sigkill")[0]
+    assert run.status == "RUNNING"
+    assert main([run.run_id, "--store", store]) == 0
+    assert "completed after 200 updates" in capsys.readouterr().out
+    assert main([run.run_id, "--store", store]) == 2
+    assert "has finished" in capsys.readouterr().err
