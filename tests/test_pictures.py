@@ -1,6 +1,7 @@
 """Pictures show what was kept: the threshold, what is not finite, every probe time."""
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from study import pictures
@@ -56,7 +57,7 @@ def test_a_flow_broken_by_nan_or_by_overflow_can_be_drawn() -> None:
     broken = flow(-0.1)
     broken.log_norms[3] = np.nan
     assert np.isnan(pictures.share(broken)[3])
-    assert pictures.share(flow(-5.0))[30] == pictures.FLOOR
+    assert pictures.share(flow(-5.0))[30] == pytest.approx(pictures.FLOOR)
     pictures.flow_over_lag([(0, broken), (1, flow(30.0))], 20).canvas.draw()
 
 
