@@ -48,14 +48,18 @@ def norm_histories(comparison: Comparison, histories: dict[str, Norms]) -> Pictu
     )
 
 
-def flow_over_lag(comparison: Comparison, times: int = 3) -> Picture | None:
-    """What is left of the gradient of one step's loss by lag, arms overlaid; early, midway and at the end."""
-    data = flow_data(comparison)
+def flow_over_lag(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
+    """What is left of the gradient of one step's loss by lag, arms overlaid; early, midway and at the end.
+
+    Args:
+        comparison: the task.
+        data: of `flow_data`.
+    """
     if data.empty:
         return None
     arms = [arm for arm in comparison.arms if arm in set(data["arm"])]
     shown, moments = arms[:OVERLAID], _moments(data)
-    titles = [t for t in ("early", "midway", "end") if t in set(moments["moment"])][-times:]
+    titles = [t for t in ("early", "midway", "end") if t in set(moments["moment"])]
     figure, grid = panels(len(titles), height=3.4)
     horizon, marks = _horizon(comparison), Marks()
     with styled():
@@ -84,9 +88,8 @@ def flow_over_lag(comparison: Comparison, times: int = 3) -> Picture | None:
     )
 
 
-def flow_heat(comparison: Comparison) -> Picture | None:
+def flow_heat(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
     """Flow as a map, lag by update, a panel an arm: where in training gradients begin or cease to reach back."""
-    data = flow_data(comparison)
     times = data.groupby("run_id")["update"].nunique() if len(data) else pd.Series(dtype=int)
     data = data[data["run_id"].isin(times.index[times > 2])] if len(data) else data
     arms = [arm for arm in comparison.arms if len(data) and arm in set(data["arm"])]

@@ -34,10 +34,11 @@ def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
 def _page(run: Logged, ui: str) -> Page:
     comparison = single(run)
     history, row = norms(run), comparison.runs.iloc[0]
+    flow = gradients.flow_data(comparison)
     drawn = (
         gradients.norm_histories(comparison, {} if history is None else {run.run_id: history}),
-        gradients.flow_over_lag(comparison),
-        gradients.flow_heat(comparison),
+        gradients.flow_over_lag(comparison, flow),
+        gradients.flow_heat(comparison, flow),
         across.truncation_bias(comparison),
     )
     told = str(row["note"] or row["error"] or "This run has not come to an end.").replace("**", "")

@@ -109,10 +109,11 @@ def _task(
     comparison: Comparison, histories: Mapping[str, Norms], answers: list[Answer], table: pd.DataFrame
 ) -> Section:
     mine = {run: history for run, history in histories.items() if run in comparison.runs.index}
+    flow = gradients.flow_data(comparison)
     drawn = (
         gradients.norm_histories(comparison, mine),
-        gradients.flow_over_lag(comparison),
-        gradients.flow_heat(comparison),
+        gradients.flow_over_lag(comparison, flow),
+        gradients.flow_heat(comparison, flow),
         across.decay_against_exponent(comparison),
         across.truncation_bias(comparison),
         *(against(comparison, table.loc[comparison.runs.index], varied) for varied in VARIED),
