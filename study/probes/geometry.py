@@ -37,8 +37,8 @@ class Geometry(Measured):
     noise_scale: float
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; the gradient norm has a chart of its own."""
-        return {f"geometry/{key}": value for key, value in vars(self).items() if key != "gradient_norm"}
+        """See `Measured`; the others are ratios of what has charts of its own."""
+        return {"geometry/weight_ratio": self.weight_ratio, "geometry/noise_scale": self.noise_scale}
 
     def columns(self) -> dict[str, Any]:
         """See `Measured`; one row."""

@@ -45,8 +45,7 @@ class Truncation(Measured):
 
     def scalars(self) -> dict[str, float]:
         """See `Measured`; at the shortest truncation."""
-        first = int(np.argmin(self.k2))
-        return {"truncation/cosine": float(self.cosine[first]), "truncation/error": float(self.error[first])}
+        return {"truncation/error": float(self.error[int(np.argmin(self.k2))])}
 
     def columns(self) -> dict[str, Any]:
         """See `Measured`; a row for every k2, with mean and standard deviation over the parts of the batch."""
