@@ -147,7 +147,7 @@ def test_a_run_that_is_stopped_is_killed_and_keeps_its_history(
     while "loss" not in process.stdout.readline():
         assert process.poll() is None, process.stderr and process.stderr.read()
     process.send_signal(sign)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 128 + sign, errors
     assert "Traceback" not in errors
     run = latest(uri, slug)
