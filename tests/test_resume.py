@@ -38,7 +38,7 @@ SETTINGS: tuple[tuple[str, ...], ...] = (
     ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9"),
     ("model=elman", "optimizer=sgd", "optimizer.lr=1e8"),
     ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=null", "probe.every=7"),
-    ("task=language_bible_char", "task.batch_size=1000", "task.seq_len=100", "model.dropout=0.2"),
+    ("task=language_text", "task.path=pyproject.toml", "task.batch_size=8", "task.seq_len=10", "model.dropout=0.2"),
 )
 
 
