@@ -7,7 +7,7 @@ PORT ?= 5000
 BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 
-.PHONY: help sweep train report reproduce verify ui test lint bench clean lock
+.PHONY: help sweep train report reproduce resume verify ui test lint bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -23,6 +23,9 @@ report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
 
 reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name> [ARGS="overrides"]
 	$(BIN)/python -m study.reproduce $(RUN) $(ARGS)
+
+resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
+	$(BIN)/python -m study.resume $(RUN)
 
 verify: $(READY) ## the gradient measures beside truths known in closed form
 	$(BIN)/python -m study.verify
