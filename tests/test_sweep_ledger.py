@@ -38,13 +38,11 @@ def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Open:
 def work(ledger: Ledger, value: float = 1.0) -> int:
     """Make every run that waits; return how many."""
     made = 0
-    ledger.stock()
     while trial := ledger.claim():
         if ledger.plan.search:
             value = trial.suggest_float("optimizer.lr", 0.1, 1.0)
         ledger.finish(trial, value, RECORD)
         made += 1
-        ledger.stock()
     return made
 
 
@@ -52,12 +50,10 @@ def states(ledger: Ledger) -> list[TrialState]:
     return [trial.state for trial in ledger.study.get_trials(deepcopy=False)]
 
 
-def test_every_run_is_put_down_once_and_a_second_time_nothing_is(ledger):
+def test_every_run_is_made_once_and_by_the_same_command_nothing_is_made_again(ledger):
     book = ledger()
-    book.stock()
-    book.stock()
-    assert states(book) == [TrialState.WAITING] * 4
     assert work(book) == 4
+    assert states(book) == [TrialState.COMPLETE] * 4
     assert book.counts() == {"completed": 4, "open": 0}
     assert work(ledger()) == 0
 
@@ -69,29 +65,30 @@ def test_more_seeds_make_only_what_is_new_and_fewer_leave_the_rest_alone(ledger)
 
 
 def test_of_two_trials_for_one_run_the_later_is_surplus(ledger):
-    one, other = ledger(), ledger()
-    one.stock()
-    for trial in one.study.get_trials():  # as a second command does that looked before the first had written
-        other.study.enqueue_trial({}, user_attrs=trial.user_attrs)
-    assert work(one) == 4
-    assert states(one) == [TrialState.COMPLETE] * 4 + [TrialState.FAIL] * 4
-    assert one.counts() == {"completed": 4, "open": 0}
+    one, other = ledger(seeds=(0,)), ledger(seeds=(0,))
+    first = one.claim()
+    other.study.enqueue_trial({}, user_attrs=first.user_attrs)  # as one does who looked before the first had written
+    second = other.claim()
+    assert second.user_attrs["cell"] != first.user_attrs["cell"]
+    for trial in (first, second):
+        one.finish(trial, 1.0, RECORD)
+    assert sorted(states(one)) == sorted([TrialState.COMPLETE] * 2 + [TrialState.FAIL])
+    assert one.counts() == {"completed": 2, "open": 0}
+    assert work(one) == 0
 
 
 def test_a_run_that_raised_is_made_again_only_when_asked(ledger):
     book = ledger(seeds=(0,))
-    book.stock()
     book.fail(book.claim(), {"error": "ValueError: no"})
     assert work(book) == 1
     assert book.counts()["failed"] == 1
-    book.stock(failed_too=True)
+    book.retry()
     assert work(book) == 1
     assert book.counts() == {"completed": 2, "open": 0}
 
 
 def test_an_interrupted_run_is_open_again(ledger):
     book = ledger(seeds=(0,))
-    book.stock()
     book.fail(book.claim(), {"interrupted": True})
     assert book.counts()["open"] == 2
     assert work(book) == 2
@@ -99,7 +96,6 @@ def test_an_interrupted_run_is_open_again(ledger):
 
 def test_a_run_whose_process_was_killed_is_given_up_and_made_again(ledger):
     book = ledger(seeds=(0,))
-    book.stock()
     trial, body = book.claim(), subprocess.Popen([sys.executable, "-c", ""])
     dead = {**owner.me(), "pid": body.pid}
     body.wait()
@@ -114,7 +110,6 @@ def test_a_run_whose_process_was_killed_is_given_up_and_made_again(ledger):
 def test_a_run_that_kills_its_process_again_and_again_has_failed(ledger):
     book = ledger(seeds=(0,))
     for _ in range(LOST):
-        book.stock()
         for trial in iter(book.claim, None):
             book.note(trial, {"owner": {**owner.me(), "born": 0.0}})
         book.reap()
@@ -130,7 +125,6 @@ def test_living_owners_and_those_of_other_machines_are_left_alone():
 
 def test_nan_and_divergence_are_the_worst_value_and_no_failure(ledger):
     book = ledger(seeds=(0,))
-    book.stock()
     book.finish(book.claim(), math.nan, RECORD)
     book.finish(book.claim(), math.inf, {"outcome": "diverged"})
     assert [trial.value for trial in book.study.get_trials()] == [math.inf, math.inf]
@@ -148,7 +142,6 @@ def test_the_winner_of_every_arm_is_confirmed_on_every_seed_when_its_search_is_o
 
 def test_an_arm_whose_whole_search_failed_has_nothing_to_confirm(ledger):
     book = ledger(trials=2)
-    book.stock()
     for trial in iter(book.claim, None):
         book.fail(trial, {"error": "ValueError: no"})
     assert work(book) == 0

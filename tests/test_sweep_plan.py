@@ -13,11 +13,8 @@ from study.errors import ConfigError
 from study.schema.sweep import Sweep
 from study.sweep.plan import SEARCH_SEED, Composer, Plan, draw_up, exists
 from study.sweep.vocabulary import Dimension, grids, space
+from tests.crowd import PLAIN
 
-PLAIN: dict[str, Any] = {
-    "arms": [], "search": {}, "trials": 3, "seeds": [0], "sampler": "tpe", "pruner": None, "pathology": None,
-    "diverged": "worst", "changed": "refuse", "failures": None, "workers": None, "storage": "", "dry_run": False,
-}  # fmt: skip
 Draw = Callable[..., Plan]
 
 

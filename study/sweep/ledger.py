@@ -1,10 +1,11 @@
 """The one shared book of a sweep: an Optuna study in which every run that is planned, going on or done is a trial.
 
-Any number of processes and machines may write in it. A run that is to be made waits as a WAITING trial; claiming one
-is atomic. Two commands started at once may put the same run down twice: the later trial then fails as surplus.
+Any number of processes and machines may write in it. Who wants to make a run puts it down as a WAITING trial and then
+claims it, which is atomic. Two at once may put the same run down twice: the later trial then fails as surplus.
 """
 
 import math
+import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +27,8 @@ MADE = ("completed", "diverged", "pruned")
 
 GRACE = timedelta(seconds=60)
 """A trial whose owner died between claiming it and signing is given up after this."""
+AHEAD = 16
+"""A process takes one of the first so many open runs, at random, so that those which start at once do not collide."""
 LOST = 3
 """A run whose process dies this often is taken to kill it: it counts as failed."""
 
@@ -91,27 +94,42 @@ class Ledger:
         counts["open"] += len(searching) * len(self.plan.seeds)
         return counts
 
-    def stock(self, failed_too: bool = False) -> None:
-        """Put down every open run that does not wait already; with `failed_too` those that failed once more."""
-        for cell, params, state, trial in self.standings():
-            waits = trial is not None and trial.state == TrialState.WAITING
-            if (state == "open" and not waits) or (state == "failed" and failed_too):
-                arm = self.plan.arms[cell.arm]
-                shown: dict[str, Any] = {"arm": arm.label, "phase": cell.phase, "seed": cell.seed, **arm.values}
-                self.study.enqueue_trial(params, user_attrs={"cell": asdict(cell), **shown})
+    def retry(self) -> None:
+        """Put the failed runs down once more."""
+        for standing in self.standings():
+            if standing.state == "failed":
+                self._put_down(standing)
 
     def claim(self) -> Trial | None:
-        """Take the first waiting run of the plan for this process; None if none waits."""
-        for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            cell = cell_of(waiting)
-            if cell is not None and cell in self.plan and self._set(waiting._trial_id, TrialState.RUNNING):
-                trial = Trial(self.study, waiting._trial_id)
-                self.sign(trial)
-                if not self._is_surplus(cell, trial.number):
+        """Take an open run of the plan for this process; None if there is none."""
+        while True:
+            for waiting in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                cell = cell_of(waiting)
+                if cell is not None and cell in self.plan and (trial := self._take(cell, waiting)):
                     return trial
-                self.note(trial, {"surplus": True})
-                self._set(trial._trial_id, TrialState.FAIL)
-        return None
+            standings = [standing for standing in self.standings() if standing.state == "open"]
+            if not standings:
+                return None
+            self._put_down(random.choice(standings[:AHEAD]))
+
+    def _put_down(self, standing: Standing) -> None:
+        """Make a waiting trial of a cell."""
+        arm = self.plan.arms[standing.cell.arm]
+        shown: dict[str, Any] = {"arm": arm.label, "phase": standing.cell.phase, "seed": standing.cell.seed}
+        attributes = {"cell": asdict(standing.cell), **shown, **arm.values}
+        self.study.enqueue_trial(standing.params, user_attrs=attributes)
+
+    def _take(self, cell: Cell, waiting: FrozenTrial) -> Trial | None:
+        """Claim a waiting trial; None if another process was first, or an earlier trial is of the same run."""
+        if not self._set(waiting._trial_id, TrialState.RUNNING):
+            return None
+        trial = Trial(self.study, waiting._trial_id)
+        self.sign(trial)
+        if self._is_surplus(cell, trial.number):
+            self.note(trial, {"surplus": True})
+            self._set(trial._trial_id, TrialState.FAIL)
+            return None
+        return trial
 
     def sign(self, trial: Trial) -> None:
         """Say whose a trial is."""

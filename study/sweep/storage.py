@@ -1,6 +1,7 @@
 """Where the study lies: opened by many processes at once, watched for the dead."""
 
 import random
+import sqlite3
 import time
 import warnings
 from typing import Literal
@@ -8,6 +9,7 @@ from typing import Literal
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from study.errors import ConfigError
@@ -46,6 +48,25 @@ def _open(url: str, slug: str, direction: Direction | None) -> optuna.Study:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats, since Optuna 2.9
         storage = RDBStorage(url, engine_kwargs=patience, heartbeat_interval=BEAT, grace_period=SILENCE)
+    if url.startswith("sqlite"):
+        _write_one_at_a_time(storage.engine)
     if direction is None:
         return optuna.load_study(storage=storage, study_name=slug)
     return optuna.create_study(storage=storage, study_name=slug, direction=direction, load_if_exists=True)
+
+
+def _write_one_at_a_time(engine: Engine) -> None:
+    """Lock the file from the start of every transaction.
+
+    SQLite has no SELECT FOR UPDATE: left to itself it lets two processes read a trial as waiting, and both take it.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _lock(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections from before

@@ -53,7 +53,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     folder = Path(str(master.hydra.sweep.dir)).absolute()
     with _parent(common, ledger) as parent:
         ledger.reap()
-        ledger.stock(failed_too=True)
+        ledger.retry()
         worker = Worker(context.config_loader, master, common, plan, parent, folder)
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=master)
         _launch(launcher, common, ledger)

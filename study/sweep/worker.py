@@ -100,7 +100,6 @@ class Worker:
         """Run after run; where none waits, stay while others run: they may die and leave theirs."""
         while not stop.asked:
             ledger.reap()
-            ledger.stock()
             counts = ledger.counts()
             if counts["failed"] >= (self.common.sweep.failures or math.inf):
                 break
