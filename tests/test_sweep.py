@@ -107,12 +107,14 @@ def long_sweep(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A sweep whose two runs are under way."""
     arguments = command("seed=0,1", "trainer.max_updates=1000000", "trainer.validate_every=1000000", "sweep.workers=2")
     with subprocess.Popen(arguments, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True) as sweep:
-        wait_for(lambda: (folder / "mlflow.db").exists() and runs(folder).count(("elman grid 0", "RUNNING")) == 1)
+        wait_for(lambda: (folder / "mlflow.db").exists() and runs(folder).count(("elman forecasting_stocks grid 0", "RUNNING")) == 1)
         yield sweep
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
+    until = time.monotonic() + seconds
     while not condition():
+        assert time.monotonic() < until, f"still waiting after {seconds:.0f} s"
         time.sleep(0.2)
 
 
