@@ -6,11 +6,13 @@ import time
 import traceback
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -96,15 +98,21 @@ def prepare(uri: str, slug: str) -> str:
         ConfigError: the store cannot be used, or the experiment lies in its bin.
     """
     try:
-        client = _client(uri)
-        found = client.get_experiment_by_name(slug)
-        if found is None:
-            return client.create_experiment(slug, tags=TRAINING)
+        with _alone(uri):
+            client = _client(uri)
+            found = client.get_experiment_by_name(slug)
+            if found is None:
+                return client.create_experiment(slug, tags=TRAINING)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
     return found.experiment_id
+
+
+def _alone(uri: str) -> FileLock:
+    """A lock on a store for the processes of this machine: two that create the same tables at once both fail."""
+    return FileLock(Path(tempfile.gettempdir(), f"mlflow-{sha256(uri.encode()).hexdigest()[:16]}.lock"))
 
 
 @contextmanager

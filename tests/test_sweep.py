@@ -107,7 +107,8 @@ def long_sweep(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A sweep whose two runs are under way."""
     arguments = command("seed=0,1", "trainer.max_updates=1000000", "trainer.validate_every=1000000", "sweep.workers=2")
     with subprocess.Popen(arguments, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True) as sweep:
-        wait_for(lambda: (folder / "mlflow.db").exists() and runs(folder).count(("elman forecasting_stocks grid 0", "RUNNING")) == 1)
+        begun = ("elman forecasting_stocks grid 0", "RUNNING")
+        wait_for(lambda: (folder / "mlflow.db").exists() and begun in runs(folder))
         yield sweep
 
 
