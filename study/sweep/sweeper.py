@@ -129,13 +129,15 @@ def _tell(common: Sweeping, ledger: "Ledger") -> None:
     """The table, what failed, where the results are; exit code 1 if anything is missing."""
     from study.sweep.summary import failures, table
 
-    console, failed, missing = Console(), failures(ledger), ledger.counts()["open"]
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    failed, missing = failures(ledger), ledger.counts()["open"]
     console.print(table(ledger))
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them."] if missing else [])]
     for told in lines:
         console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
     console.print(
-        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them.",
+        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them, "
+        f"`make report EXPERIMENT={common.slug}` for one page.",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
     if lines:
