@@ -117,7 +117,7 @@ def _exploded_in_training(training: Training) -> tuple[Verdict, str] | None:
     ratios = spikes(training.norms)
     peak = f"; {_peak(training.norms, ratios)}" if ratios.any() else ""
     if training.diverged is not None:
-        return "exploding", f"the run left the finite numbers at update {training.diverged}{peak}"
+        return "exploding", f"the run diverged at update {training.diverged}{peak}"
     if (ratios > SPIKE).any():
         return "exploding", f"in {(ratios > SPIKE).sum()} of {len(ratios)} updates the gradient norm leapt{peak}"
     return None
@@ -126,7 +126,7 @@ def _exploded_in_training(training: Training) -> tuple[Verdict, str] | None:
 def _peak(norms: np.ndarray, ratios: np.ndarray) -> str:
     """The worst leap of the gradient norm."""
     worst = int(ratios.argmax())
-    return f"at update {worst + 1} it was {norms[worst]:.1e}, {ratios[worst]:.0f} times its level before"
+    return f"at update {worst + 1} the gradient norm was {norms[worst]:.1e}, {ratios[worst]:.0f} times its level before"
 
 
 def spikes(norms: Float[np.ndarray, " updates"]) -> Float[np.ndarray, " updates"]:
