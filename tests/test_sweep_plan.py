@@ -13,9 +13,13 @@ from study.errors import ConfigError
 from study.schema.sweep import Sweep
 from study.sweep.plan import SEARCH_SEED, Composer, Plan, draw_up, exists
 from study.sweep.vocabulary import Dimension, grids, space
-from tests.crowd import PLAIN
 
 Draw = Callable[..., Plan]
+PLAIN: dict[str, Any] = {
+    "arms": [], "search": {}, "trials": 3, "seeds": [0], "sampler": "tpe", "pruner": None, "pathology": None,
+    "diverged": "worst", "changed": "refuse", "failures": None, "workers": None, "storage": "", "dry_run": False,
+}  # fmt: skip
+"""A sweep's section with nothing in it."""
 
 
 @pytest.fixture
