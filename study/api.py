@@ -4,14 +4,13 @@ A run is named by its id, the start of its id, or its name. The store is that of
 project's own.
 """
 
-import os
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from study import store
 from study.errors import ConfigError
 from study.tracked import Logged, find, frame, search
-from study.ui import STORE
 
 if TYPE_CHECKING:
     from study.reproduce.compare import Comparison
@@ -23,7 +22,7 @@ def runs(experiment: str) -> pd.DataFrame:
     Returns:
         `name`, `status`, and by key `params.*` (texts), `tags.*` (texts: `tags.verdict`), `metrics.*` (last values).
     """
-    found = [run for run in search(_store(), slug=experiment) if "kind" not in run.tags]
+    found = [run for run in search(store.address(), slug=experiment) if "kind" not in run.tags]
     return frame(found).drop(columns="logged")
 
 
@@ -48,12 +47,8 @@ def reproduce(run: str, tolerance: float = 0.0) -> "Comparison":
     return comparison
 
 
-def _store() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI", STORE)
-
-
 def _one(wanted: str) -> Logged:
-    found = find(_store(), wanted)
+    found = find(store.address(), wanted)
     if len(found) > 1:
         raise ConfigError(f"run = {wanted!r}: these are {len(found)} runs, one is needed")
     return found[0]

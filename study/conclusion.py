@@ -15,6 +15,8 @@ from study.schema import Config
 from study.schema.learning import NoClip
 from study.tasks import Split, Task
 
+SPLITS: tuple[Split, ...] = ("val", "test")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -74,9 +76,6 @@ def judge(config: Config, module: RecurrentModule) -> Diagnosis:
     rows, clip, last = module.history.rows(), not isinstance(config.clip, NoClip), module.probes.last
     training = Training(rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, clip)
     return diagnose(training, Evidence(config.task.horizon, last(Flow), last(Lyapunov), last(Saturation)))
-
-
-SPLITS: tuple[Split, ...] = ("val", "test")
 
 
 def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:

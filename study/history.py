@@ -39,10 +39,11 @@ class History:
         self._pending: list[Update] = []
         self._rates: list[float] = []
         self._blocks: list[np.ndarray] = []
+        self._flushed = 0  # rows in all blocks: asked for at every update
 
     def __len__(self) -> int:
         """Updates remembered."""
-        return sum(map(len, self._blocks)) + len(self._pending)
+        return self._flushed + len(self._pending)
 
     def append(self, update: Update, lr: float) -> None:
         """Remember one update; costs two list appends."""
@@ -61,6 +62,7 @@ class History:
             block = block[: stop + 1]
         if len(block):
             self._blocks.append(block)
+            self._flushed += len(block)
 
     @property
     def last(self) -> tuple[float, float] | None:
@@ -85,6 +87,7 @@ class History:
     def restore(self, state: dict[str, Any]) -> None:
         """Be as the history whose `state` this is."""
         self._blocks, self.diverged = [state["rows"].numpy()], state["diverged"]
+        self._flushed = len(self._blocks[0])
 
     def _rows(self) -> np.ndarray:
         if not self._pending:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import distributions
@@ -41,9 +41,9 @@ def definition(config: Config, overrides: Sequence[str]) -> dict[str, str]:
     }
 
 
-def marks(task: Task, model: nn.Module) -> dict[str, str]:
-    """What two runs must have in common to be the same, as tags: the code, the data, the weights they start with."""
-    return {"git_commit": commit(), "data_digest": data(task), "weights_initial": weights(model)}
+def marks(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict[str, str]:
+    """What two runs must share to be the same, as tags: the code, the data (its `splits`), the first weights."""
+    return {"git_commit": commit(), "data_digest": _together(parts), "weights_initial": weights(model)}
 
 
 @lru_cache
@@ -109,13 +109,18 @@ def weights(model: nn.Module) -> str:
 
 def data(task: Task) -> str:
     """Digest of every tensor the three splits are made from, whatever the order a seed puts them in."""
-    return _digest(digest.encode() for digest, _ in splits(task).values())
+    return _together(splits(task))
 
 
 def splits(task: Task) -> dict[str, tuple[str, int]]:
     """Digest and size of every split."""
     parts = {split: task.batches(split) for split in SPLITS}
     return {name: (_digest(x for t in part.tensors() for x in _bits(t)), part.size) for name, part in parts.items()}
+
+
+def _together(parts: Mapping[str, tuple[str, int]]) -> str:
+    """One digest of all `splits`."""
+    return _digest(digest.encode() for digest, _ in parts.values())
 
 
 def _bits(tensor: Tensor) -> tuple[bytes, memoryview]:

@@ -1,16 +1,15 @@
 """An interrupted run goes on from its last checkpoint, to the same bits: `python -m study.resume RUN`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from study import store
 from study.errors import ConfigError
 from study.reproduce.restore import restore
 from study.tracked import find
-from study.ui import STORE
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,8 +45,8 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m study.resume", description="Go on with an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
-    store = os.environ.get("MLFLOW_TRACKING_URI", STORE)
-    parser.add_argument("--store", default=store, help=f"MLflow tracking URI; default {store}")
+    address = store.address()
+    parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     parser.add_argument("--checkpoints", type=Path, help="folder of the checkpoints; default outputs/checkpoints")
     return parser
 

@@ -49,11 +49,12 @@ def train(
 
     task, module = assemble(config)
     name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
-    marks = provenance.marks(task, module.model)
+    splits = provenance.splits(task)
+    marks = provenance.marks(splits, module.model)
     with tracking.run(config, name, {**marks, **(tags or {})}, parent, resume) as run:
         if resume is None:
             run.log_texts(provenance.definition(config, overrides), "definition")
-            run.log_data(config.task.name, task.source, provenance.splits(task))
+            run.log_data(config.task.name, task.source, splits)
         elif folder is not None and (file := checkpoint.path(folder, resume)).is_file():
             module.go_on_from(checkpoint.load(file))
             run.tag({"resumed_after": len(module.history)})

@@ -7,25 +7,33 @@ import time
 import urllib.error
 import urllib.request
 
-STORE = "sqlite:///mlflow.db"
+from study import store
+
 PATIENCE = 120.0
 """Seconds the server may take to answer the first time."""
 
 
 def serve(port: int) -> int:
-    """Start the server on loopback with one worker, say when it answers, and wait until it ends; its exit code."""
-    store = os.environ.get("MLFLOW_TRACKING_URI", STORE)
+    """Start the server on loopback with one worker, say when it answers, and wait until it ends; its exit code.
+
+    Where `MLFLOW_TRACKING_URI` is a server already, there is nothing to start: say where it is.
+    """
+    runs = store.address()
+    if runs.startswith("http"):
+        print(_welcome(runs, "that server"))
+        return 0
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its worker pool costs seconds at every start
-    server = subprocess.Popen([*command, "--backend-store-uri", store], env={**os.environ, **quiet})
+    server = subprocess.Popen([*command, "--backend-store-uri", runs], env={**os.environ, **quiet})
     try:
         if _answers(server, address):
-            print(_welcome(address, store), flush=True)
+            print(_welcome(address, runs), flush=True)
         return server.wait()
     except KeyboardInterrupt:
         server.terminate()
-        return server.wait() and 0
+        server.wait()
+        return 0
 
 
 def _answers(server: subprocess.Popen, address: str) -> bool:
@@ -41,9 +49,9 @@ def _answers(server: subprocess.Popen, address: str) -> bool:
     return False
 
 
-def _welcome(address: str, store: str) -> str:
+def _welcome(address: str, place: str) -> str:
     return (
-        f"\nThe runs in {store} are at {address}\n"
+        f"\nThe runs in {place} are at {address}\n"
         "Pick an experiment, then the chart view of its runs: section grad_norm has `total` (before clipping) and "
         "`applied`.\nFilter the table with  tags.verdict = 'vanishing'  or  tags.outcome = 'diverged'.  Ctrl-C stops."
     )

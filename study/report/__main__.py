@@ -1,12 +1,11 @@
 """`python -m study.report SLUG`: the command line."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
+from study import store
 from study.errors import ConfigError
-from study.ui import STORE
 
 UNUSABLE = 2
 UI = "http://127.0.0.1:5000"
@@ -38,8 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("slug", help="of the study, the MLflow experiment")
     parser.add_argument("--run", help="id, start of an id, or name: the page of this run alone")
-    store = os.environ.get("MLFLOW_TRACKING_URI", STORE)
-    parser.add_argument("--store", default=store, help=f"MLflow tracking URI; default {store}")
+    address = store.address()
+    parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     parser.add_argument("--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {UI}")
     parser.add_argument("--folder", type=Path, help="to write into; default within outputs/SLUG")
     return parser

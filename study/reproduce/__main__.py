@@ -1,15 +1,14 @@
 """`python -m study.reproduce RUN [overrides]`: the command line."""
 
 import argparse
-import os
 import sys
 
 from rich.console import Console
 
+from study import store
 from study.errors import ConfigError
 from study.reproduce.restore import restore
 from study.tracked import find
-from study.ui import STORE
 
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
 
@@ -54,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", help="run id, unique start of one, or name; of a sweep, or a slug: all runs of it")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides: makes a variation, which is not compared")
     parser.add_argument("--tolerance", type=float, default=0.0, help="relative; default 0: bit for bit")
-    store = os.environ.get("MLFLOW_TRACKING_URI", STORE)
-    parser.add_argument("--store", default=store, help=f"MLflow tracking URI; default {store}")
+    address = store.address()
+    parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     return parser
 
 
