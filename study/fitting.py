@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from study import checkpoint, tracking
@@ -71,6 +72,7 @@ def fit(
     trainer = pl.Trainer(
         accelerator=plan.accelerator,
         devices=1,
+        plugins=[LightningEnvironment()],  # one process, also in a cluster's job: the cluster is the sweep's business
         logger=False,
         callbacks=extra,
         max_steps=plan.max_updates or -1,
@@ -91,11 +93,12 @@ def _tamed() -> Iterator[None]:
     """Let Ctrl-C arrive as what it is: Lightning makes an exit code 1 of it, and Ctrl-C deaf from then on.
 
     Let a termination, of which it makes an exit code 0, be told by the exit code too. And keep to itself what
-    Lightning is told by torch about its own source.
+    Lightning is told by torch about its own source, and what it says of a cluster that it is not asked to use.
     """
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+            warnings.filterwarnings("ignore", "The `srun` command is available", UserWarning)
             yield
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)

@@ -35,7 +35,7 @@ SHORTER = 10
 def main() -> None:
     """Run every case and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=3000, help="of a run")
+    parser.add_argument("--updates", type=int, default=5000, help="of a run")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), metavar="CASE")
     options = parser.parse_args()
