@@ -4,6 +4,7 @@ PYTHON ?= python3
 EXPERIMENT ?= tour
 ARGS ?=
 PORT ?= 5000
+BENCHES ?= study.bench study.bench.loader study.bench.probes study.bench.report
 BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 
@@ -41,8 +42,8 @@ lint: $(READY) ## style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(READY) ## cost of the harness:    updates a second against a bare PyTorch loop
-	$(BIN)/python -m study.bench $(ARGS)
+bench: $(READY) ## what things cost:       make bench [BENCHES=study.bench.probes] [ARGS=--help]
+	for bench in $(BENCHES); do $(BIN)/python -m $$bench $(ARGS) || exit; done
 
 clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), .venv and .data stay
 	rm -rf outputs .pytest_cache .mypy_cache .ruff_cache
