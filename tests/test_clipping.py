@@ -34,19 +34,19 @@ def norm(gradients: list[Tensor]) -> float:
     return math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-3, 1.0, 1e3, 1e15])
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-3, 1.0, 1e3, 1e25])
 @pytest.mark.parametrize("threshold", [1e-3, 1.0, 50.0])
 @pytest.mark.parametrize("name", POLICIES)
 def test_the_norms_told_are_those_found_and_left(name: str, threshold: float, scale: float) -> None:
     gradients = draw(scale)
     before, each = norm(gradients), [norm([g]) for g in gradients]
     clipped = build(name, threshold)(gradients)
-    assert clipped.parameters.tolist() == pytest.approx(each, rel=1e-5)
-    assert clipped.total.item() == pytest.approx(before, rel=1e-5)
-    assert clipped.applied.item() == pytest.approx(norm(gradients), rel=1e-5)
+    assert clipped.parameters.tolist() == pytest.approx(each, rel=1e-5, abs=0)
+    assert clipped.total.item() == pytest.approx(before, rel=1e-5, abs=0)
+    assert clipped.applied.item() == pytest.approx(norm(gradients), rel=1e-5, abs=0)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 1e3, 1e15])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 1e3, 1e25])
 @pytest.mark.parametrize("threshold", [1e-3, 1.0, 50.0])
 @pytest.mark.parametrize("name", POLICIES)
 def test_clipping_never_raises_the_norm(name: str, threshold: float, scale: float) -> None:
@@ -86,7 +86,7 @@ def test_one_parameter_alone_is_clipped_too(name: str) -> None:
     assert clipped.applied.item() == pytest.approx(norm(gradients))
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e3])
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e25])
 def test_clipping_by_norm_keeps_the_direction_and_lands_on_the_threshold(scale: float) -> None:
     gradients = draw(scale)
     before = [g.clone() for g in gradients]
