@@ -53,8 +53,11 @@ class Result:
 
 def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.Run, seconds: float) -> Result:
     """Measure what came of the training, judge it, and keep everything in `run`."""
-    history, diagnosis = module.history, judge(config, module)
+    history = module.history
     measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
+    if not math.isfinite(measures["loss/val"]):  # the last update itself may have ruined the model
+        history.diverged = history.diverged or len(history)
+    diagnosis = judge(config, module)
     baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
     speed = {"run/seconds": seconds, "run/updates": len(history)}
     test = {key: value for key, value in measures.items() if key.endswith("/test")}

@@ -26,7 +26,7 @@ from study.seeding import seeded
 from study.tasks import Batches, Task
 
 CHUNK = 32
-"""Most batches a Lightning step: enough to share its cost of about 1 ms, few enough for a live progress bar."""
+"""Updates a Lightning step, about: enough to share its cost of some 1 ms, few enough to see a divergence soon."""
 
 
 class Pace(NamedTuple):
@@ -48,7 +48,7 @@ class Pace(NamedTuple):
         plan = config.bptt
         epoch = sum(count(batch, plan.k1, plan.k2, plan.update) for batch in batches.epoch(0))
         every = max(1, round((config.trainer.validate_every or epoch) * len(batches) / epoch))
-        interval = math.ceil(every / CHUNK)
+        interval = math.ceil(every / max(1, CHUNK * len(batches) // epoch))
         updates = config.trainer.max_updates or epoch * (config.trainer.max_epochs or 1)
         return cls(updates, math.ceil(every / interval), interval)
 

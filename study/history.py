@@ -25,7 +25,8 @@ class History:
 
     Args:
         parameters: names of the trainable parameters, in the order of `Clipped.parameters`.
-        divergence: a loss above this multiple of the first one counts as diverged; None: only non-finite ones.
+        divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
+            None: only non-finite ones.
 
     Attributes:
         diverged: number of the update (from 1) at which loss or gradient left the finite numbers, or None. Later
@@ -104,7 +105,7 @@ class History:
         bad = ~np.isfinite(block[:, [LOSS, TOTAL]]).all(1)
         if self._divergence is not None:
             first = self._blocks[0][0, LOSS] if self._blocks else block[0, LOSS]
-            bad |= block[:, LOSS] > self._divergence * first
+            bad |= block[:, LOSS] > self._divergence * max(abs(first), 1.0)
         return int(bad.argmax()) if bad.any() else None
 
 

@@ -134,5 +134,5 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def build(config: schema.Loss) -> Loss:
-    """The loss a config names."""
-    return LOSSES[config.name](config.over_time)  # type: ignore[attr-defined]
+    """The loss a config names, with what else the config says."""
+    return LOSSES[config.name](**config.model_dump(exclude={"name"}))  # type: ignore[attr-defined]

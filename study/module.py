@@ -1,7 +1,7 @@
 """The LightningModule: a thin adaptor over the plain-torch training of `study.bptt`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,6 +19,8 @@ from study.models import RecurrentModel, State
 from study.probes.suite import Probes
 from study.schema import learning as schema
 from study.tasks import Batch, Batches, Task
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
 
 class Chunks:
@@ -82,8 +84,7 @@ class RecurrentModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """See `conf/optimizer`."""
         options = self._optimizer.model_dump(exclude={"name"})
-        kind = torch.optim.SGD if isinstance(self._optimizer, schema.SGD) else torch.optim.Adam
-        return kind(self.model.parameters(), **options)
+        return OPTIMIZERS[self._optimizer.name](self.model.parameters(), **options)
 
     def on_train_epoch_start(self) -> None:
         """Number the epoch for the data order; streams start again from their top."""
@@ -115,6 +116,9 @@ class RecurrentModule(pl.LightningModule):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
                 done = len(self.history)
                 if done == self.probes.due:
+                    self.history.flush()
+                    if self.history.diverged:  # the model is no longer one to measure
+                        return self._settle()
                     self.probes.measure(done, self._bptt)
                 if done == self._max_updates:
                     return self._settle()
@@ -122,8 +126,9 @@ class RecurrentModule(pl.LightningModule):
         self._settle()
 
     def on_train_end(self) -> None:
-        """Take the probes' last measures."""
-        self.probes.finish(len(self.history), self._bptt)
+        """Take the probes' last measures; of a diverged run those before the divergence are the last."""
+        if not self.history.diverged:
+            self.probes.finish(len(self.history), self._bptt)
 
     def _settle(self) -> None:
         """Once a Lightning step: read the norms back, look for divergence, tell Lightning how far we are."""

@@ -27,9 +27,13 @@ class UpdateBar(pl.Callback):
             self._draw(pl_module)
 
     def teardown(self, trainer: pl.Trainer, pl_module: RecurrentModule, stage: str) -> None:
-        """Leave the last state on the screen, however the run ended."""
+        """Leave the last state on the screen, and the cursor as it was."""
         self._draw(pl_module)
         self._bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:
+        """The same, of a run that was stopped or failed: Lightning does not tear those down."""
+        self.teardown(trainer, pl_module, "fit")
 
     def _draw(self, module: RecurrentModule) -> None:
         if module.history.last is not None:

@@ -73,6 +73,12 @@ def test_a_loss_beyond_the_given_multiple_of_the_first_counts_as_diverged(block:
     assert history(losses, block).diverged is None
 
 
+@pytest.mark.parametrize("first", [0.0, -3.0, 1e-9])
+def test_a_first_loss_that_is_tiny_or_negative_makes_no_divergence_of_the_next(first: float) -> None:
+    assert history([first, first + 1.0, 5.0, -5.0], divergence=10.0).diverged is None
+    assert history([first, 100.0], divergence=10.0).diverged == 2
+
+
 def envelope(rows: np.ndarray, updates: int | None = None, points: int = 40, block: int = 7) -> list[tuple[int, Any]]:
     drawn = Envelope([*FIXED, *(f"grad_norm/{name}" for name in NAMES)], updates or len(rows), points)
     blocks = [rows[i : i + block] for i in range(0, len(rows), block)]

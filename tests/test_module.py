@@ -158,6 +158,13 @@ def test_a_pace_never_asks_for_more_than_a_chunk_of_batches_at_once(configure: C
         assert abs(pace.chunk * pace.interval - every) < pace.interval
 
 
+def test_many_updates_a_batch_leave_few_batches_a_step_so_that_it_stays_short(configure: Configure) -> None:
+    config = configure(*LONG, "task.seq_len=40", "bptt.k1=4", "bptt.k2=8", "task.batch_size=80")  # only the end counts
+    each = configure("task=forecasting_sine_mix", *SMALL, "bptt.k1=1", "bptt.k2=8", "trainer.validate_every=null")
+    assert Pace.of(config, assemble(config)[0].batches("train")).chunk > 1
+    assert Pace.of(each, assemble(each)[0].batches("train")).chunk == 1
+
+
 def test_the_last_checkpoint_is_the_trained_model(configure: Configure, tmp_path: Path) -> None:
     module, _, notebook = trained(configure(*ADDING, "trainer.max_updates=20"), tmp_path)
     kept = checkpoint.load(checkpoint.path(tmp_path, notebook.run_id))
@@ -177,10 +184,21 @@ def test_a_diverged_run_ends_early_and_knows_its_update(configure: Configure) ->
     assert module.history.diverged is not None
     assert module.history.diverged == len(module.history) == notebook.tables["gradients.parquet"].num_rows < 200
     rows = module.history.rows()
-    limit = (config.trainer.divergence or 0) * rows[0, LOSS]
+    limit = (config.trainer.divergence or 0) * max(1.0, rows[0, LOSS])
     assert (rows[:-1, LOSS] <= limit).all()
     assert not rows[-1, LOSS] <= limit
     assert notebook.steps("grad_norm/total")[-1] == module.history.diverged
+
+
+def test_no_measure_of_a_diverged_run_is_of_an_update_it_does_not_have(configure: Configure) -> None:
+    wild = ["optimizer=sgd", "optimizer.lr=1e4", "model.activation=relu", "trainer.max_updates=200"]
+    module, _, notebook = trained(configure(*LONG, *wild, "probe=history", "probe.per_decade=3"))
+    measured = [taken.update for taken in module.probes.taken]
+    assert module.history.diverged is not None
+    assert measured[0] == 0
+    assert measured == sorted(measured)
+    assert measured[-1] < module.history.diverged
+    assert notebook.tables["flow.parquet"]["update"].to_pylist()[-1] == measured[-1]
 
 
 def test_early_stopping_waits_for_its_patience(configure: Configure) -> None:

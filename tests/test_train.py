@@ -1,5 +1,6 @@
 """A run from its configuration to its verdict, and the command line as a shell sees it."""
 
+import math
 import os
 import signal
 import subprocess
@@ -135,6 +136,12 @@ def test_an_exploding_run_is_a_finished_measurement(store: str, tmp_path: Path, 
     assert table.num_rows == run.data.metrics["run/updates"]
     charted = MlflowClient(uri).get_metric_history(run.info.run_id, "grad_norm/total")
     assert [point.step for point in charted] == table["update"].to_pylist()
+
+
+def test_a_run_whose_last_update_ruins_the_model_has_diverged_too(configure: Configure) -> None:
+    ruin = ["optimizer=sgd", "optimizer.lr=1e38", "trainer.max_updates=1", "slug=ruined"]
+    result = train(configure(*TINY, *ruin))
+    assert (result.diagnosis.outcome, result.updates, result.objective) == ("diverged", 1, math.inf)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
