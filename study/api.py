@@ -1,54 +1,94 @@
 """Tracked runs for notebooks and scripts: `from study import api`.
 
-A run is named by its id, the start of its id, or its name. The store is that of `MLFLOW_TRACKING_URI`, or the
-project's own.
+    runs = api.runs("tour", "tags.verdict = 'vanishing'")
+    api.history(runs.index[0])["grad_norm/total"].plot(logy=True)
+
+A run is named by its id, the start of its id, or its name. The store is an MLflow tracking URI; by default that of
+`MLFLOW_TRACKING_URI`, or `mlflow.db` in the current folder. Nothing heavy is imported before it is needed.
 """
 
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from study import store
 from study.errors import ConfigError
-from study.tracked import Logged, find, frame, search
+from study.store import address
 
 if TYPE_CHECKING:
-    from study.reproduce.compare import Comparison
+    from study.reproduce.again import Again
+    from study.tracked import Logged
 
 
-def runs(experiment: str) -> pd.DataFrame:
+def runs(experiment: str | None = None, where: str = "", store: str | None = None) -> pd.DataFrame:
     """Every run trained under a slug, oldest first: one row a run, by run id; sweeps and reproductions are left out.
 
+    Args:
+        experiment: the slug; None: of all experiments.
+        where: MLflow's search filter, such as `params.model.name = 'lstm' and tags.outcome = 'diverged'`.
+        store: see above.
+
     Returns:
-        `name`, `status`, and by key `params.*` (texts), `tags.*` (texts: `tags.verdict`), `metrics.*` (last values).
+        `name`, `status`, and by key `params.*` (numbers where all are), `tags.*` (such as `tags.verdict`: texts)
+        and `metrics.*` (last values).
+
+    Raises:
+        ConfigError: there is no such store, or it has no run of this experiment.
     """
-    found = [run for run in search(store.address(), slug=experiment) if "kind" not in run.tags]
-    return frame(found).drop(columns="logged")
+    from study.tracked import frame, search
+
+    uri = store or address()
+    found = [run for run in search(uri, where, experiment) if "kind" not in run.tags]
+    if not (found or where):
+        raise ConfigError(f"experiment = {experiment!r}: no run was trained under this slug in {uri}")
+    return frame(found).drop(columns="logged").apply(_numeric)
 
 
-def history(run: str) -> pd.DataFrame:
+def history(run: str, store: str | None = None) -> pd.DataFrame:
     """Loss, learning rate and every gradient norm of a run, one row an update."""
-    return _one(run).table("gradients.parquet").set_index("update")
+    return _one(run, store).table("gradients.parquet").set_index("update")
 
 
-def lag_profile(run: str) -> pd.DataFrame:
+def lag_profile(run: str, store: str | None = None) -> pd.DataFrame:
     """Gradient flow: log phi by lag, for every layer and all jointly, at every update it was measured after."""
-    return _one(run).table("flow.parquet")
+    return _one(run, store).table("flow.parquet")
 
 
-def reproduce(run: str, tolerance: float = 0.0) -> "Comparison":
-    """Make a run again and compare every recorded number; see `python -m study.reproduce`."""
+def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | None = None) -> "Again":
+    """Make a run again and compare every recorded number; see `python -m study.reproduce`.
+
+    Sets this process up as for training: from then on torch computes on one thread.
+
+    Args:
+        run: see above.
+        overrides: in Hydra's syntax; they make a variation, which is not compared.
+        tolerance: relative; 0: bit for bit.
+        store: see above.
+
+    Raises:
+        ConfigError: there is no such run, or its configuration cannot be used; the key is named.
+    """
+    from study.reproduce.restore import CONFIG, restore
+
+    logged = _one(run, store)
+    restored = restore(logged.read(CONFIG), logged.uri, overrides)
     from study.reproduce.again import again
-    from study.reproduce.restore import restore
 
-    logged = _one(run)
-    comparison = again(logged, restore(logged.read("definition/config.yaml"), logged.uri), (), tolerance).comparison
-    assert comparison is not None
-    return comparison
+    return again(logged, restored, tolerance)
 
 
-def _one(wanted: str) -> Logged:
-    found = find(store.address(), wanted)
+def _one(wanted: str, store: str | None) -> "Logged":
+    from study.tracked import find
+
+    found = find(store or address(), wanted)
     if len(found) > 1:
         raise ConfigError(f"run = {wanted!r}: these are {len(found)} runs, one is needed")
     return found[0]
+
+
+def _numeric(column: pd.Series) -> pd.Series:
+    """The numbers that all texts of a parameter are; `None` is a missing value."""
+    if not str(column.name).startswith("params."):
+        return column
+    given = column.mask(column == "None")
+    numbers = pd.to_numeric(given, errors="coerce")
+    return numbers if numbers.notna().any() and numbers.isna().equals(given.isna()) else column

@@ -13,16 +13,40 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from filelock import FileLock, Timeout
 
 from study.errors import ConfigError
 
 FOLDER = Path("outputs/checkpoints")
 """Where runs of the command line keep theirs."""
 
+KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "steps", "validations"}
+"""What is in a state: all that decides how the training goes on."""
+
 
 def path(folder: Path, run_id: str) -> Path:
     """The checkpoint of an MLflow run."""
     return folder / f"{run_id}.ckpt"
+
+
+def find(run_id: str) -> Path:
+    """The folder under `outputs/` that has the checkpoint of a run, of the command line's or of a sweep's."""
+    return next((file.parent for file in FOLDER.parent.rglob(path(Path(), run_id).name)), FOLDER)
+
+
+def is_held(file: Path) -> bool:
+    """Whether a process of this machine is training the run of this checkpoint."""
+    try:
+        with _lock(file).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock(file: Path) -> FileLock:
+    """Held while a run is trained; its holder's death, of whatever cause, opens it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(file.with_suffix(".lock"))
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -32,9 +56,12 @@ def load(file: Path) -> dict[str, Any]:
         ConfigError: the file is no checkpoint.
     """
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged file makes of torch, pickle and zip
         raise ConfigError(f"{file} is no checkpoint of a run: {error}") from error
+    if missing := KEYS - set(state if isinstance(state, dict) else ()):
+        raise ConfigError(f"{file} is no checkpoint of a run: it has no {', '.join(sorted(missing))}")
+    return state
 
 
 class Journal:
@@ -83,7 +110,8 @@ class Checkpoint(pl.Callback):
 
     def __init__(self, file: Path, seconds: float):
         self._file, self._seconds, self._kept = file, seconds, time.monotonic()
-        file.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(file)
+        self._lock.acquire()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: object) -> None:
         """Keep the state, if the last time is a while ago."""
@@ -93,6 +121,14 @@ class Checkpoint(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Keep the last state."""
         self._keep(pl_module)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Nobody trains this run any more."""
+        self._lock.release()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
+        """The same, for a run that was interrupted or failed."""
+        self._lock.release()
 
     def _keep(self, module: Any) -> None:
         part = self._file.with_suffix(".part")

@@ -26,14 +26,21 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("*.py", "*.yaml", "*.toml")
 """New files that are kept with the uncommitted changes; others may be data, or nobody's business."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+RESUMED = "resumed_after_"
+"""Start of the names of the folders with what was kept when a run was gone on with, the number of updates follows."""
+PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+"""What `git apply` needs of a patch, whatever the user has configured for reading."""
 LARGEST = 1_000_000
 """Characters of uncommitted changes that are kept."""
 
 
 def definition(config: Config, overrides: Sequence[str]) -> dict[str, str]:
-    """The files that define a run, by name: with them and its data set anyone can make it again."""
+    """The files that define a run, by name: with them and its data set anyone can make it again.
+
+    Where data and runs lie, and the sweep around it, are not in it: they are this machine's, and may hold passwords.
+    """
     return {
-        "config.yaml": OmegaConf.to_yaml(config.model_dump()),
+        "config.yaml": OmegaConf.to_yaml(config.model_dump(exclude={"data": True, "tracking": {"uri"}, "sweep": True})),
         "overrides.yaml": OmegaConf.to_yaml(list(overrides)),
         "environment.yaml": OmegaConf.to_yaml(environment()),
         "packages.txt": "\n".join(packages()) + "\n",
@@ -67,7 +74,7 @@ def changes(root: Path = ROOT) -> str:
         new = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *SOURCES)
         listed = ["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]
         _git(root, *listed, stdin=new, index=index)
-        patch = _git(root, "diff", "--binary", "HEAD", index=index)
+        patch = _git(root, "diff", *PLAIN, "--binary", "HEAD", index=index)
         if len(patch) <= LARGEST:
             return patch
         return f"{len(patch)} characters, too many to keep:\n" + _git(root, "diff", "--stat", "HEAD", index=index)
@@ -87,7 +94,8 @@ def environment() -> dict[str, str | int | bool]:
         "system": platform.platform(),
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "gpu": _gpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "flush_denormal": _flushes_denormals(),
@@ -145,6 +153,13 @@ def _processor() -> str:
         lines = []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor() or platform.machine())
+
+
+def _gpu() -> str:
+    """The GPU and the libraries that draw its bits."""
+    if not torch.cuda.is_available():
+        return "none"
+    return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
 
 
 def _flushes_denormals() -> bool:

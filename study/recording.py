@@ -4,7 +4,7 @@ import time
 
 import pytorch_lightning as pl
 
-from study import tracking
+from study import provenance, tracking
 from study.history import Envelope
 from study.module import RecurrentModule
 
@@ -47,6 +47,7 @@ class Recorder(pl.Callback):
 
     def _finish(self, module: RecurrentModule) -> None:
         self._write()
+        self._run.tag({"weights_final": provenance.weights(module.model)})
         self._run.log_table(module.history.table(), "gradients.parquet")
         for name, table in module.probes.tables():
             self._run.log_table(table, f"{name}.parquet")

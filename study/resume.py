@@ -8,7 +8,7 @@ from rich.console import Console
 
 from study import store
 from study.errors import ConfigError
-from study.reproduce.restore import restore
+from study.reproduce.restore import CONFIG, restore
 from study.tracked import find
 
 
@@ -28,18 +28,22 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
     run, *others = find(store, wanted)
     if others or run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: " + ("these are several runs" if others else "this run has finished"))
-    restored = restore(run.read("definition/config.yaml"), store)
+    restored = restore(run.read(CONFIG), store)
     from study import checkpoint, tasks
     from study.reproduce.differences import differences, table
     from study.seeding import set_up_process
     from study.train import train
 
-    config = restored.config
+    config, folder = restored.config, folder or checkpoint.find(run.run_id)
+    file = checkpoint.path(folder, run.run_id)
+    if checkpoint.is_held(file):
+        raise ConfigError(f"RUN = {wanted!r}: a process of this machine is still training it")
     set_up_process(config.trainer.accelerator)
     found = differences(run, restored, tasks.build(config.task, config.data, config.seed))
     if any(difference.differs for difference in found):
         Console().print(table(found))
-    return train(config, folder=folder or checkpoint.FOLDER, resume=run.run_id).summary(config)
+    print(f"Going on from {file}." if file.is_file() else f"There is no {file}: starting again.")
+    return train(config, folder=folder, resume=run.run_id).summary(config)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", help="run id, unique start of one, or name")
     address = store.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
-    parser.add_argument("--checkpoints", type=Path, help="folder of the checkpoints; default outputs/checkpoints")
+    parser.add_argument("--checkpoints", type=Path, help="folder of the checkpoint; default: looked for under outputs/")
     return parser
 
 

@@ -57,10 +57,11 @@ def train(
             run.log_data(config.task.name, task.source, splits)
         elif folder is not None and (file := checkpoint.path(folder, resume)).is_file():
             module.go_on_from(checkpoint.load(file))
+        if resume is not None:
             run.tag({"resumed_after": len(module.history)})
+            run.log_texts(provenance.definition(config, overrides), f"{provenance.RESUMED}{len(module.history)}")
         started = time.monotonic()
         fit(config, module, task, run, folder, callbacks)
-        run.tag({"weights_final": provenance.weights(module.model)})
         return conclude(config, module, task, run, time.monotonic() - started)
 
 

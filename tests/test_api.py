@@ -1,10 +1,13 @@
 """Tracked runs in a notebook."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 
 from study import api
+from study.command import CONF
 from study.errors import ConfigError
 from study.schema import Config
 from study.train import train
@@ -22,9 +25,23 @@ def run_id(configure: Configure, store: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_run_is_listed_with_its_parameters_verdict_and_measures(run_id: str) -> None:
     row = api.runs("notebook").loc[run_id]
-    assert row["params.model.hidden_size"] == "4"
+    assert row["params.model.hidden_size"] == 4
+    assert row["params.optimizer.lr"] > 0
+    assert row["params.model.name"] == "elman"
     assert row["tags.verdict"]
     assert row["metrics.rmse/test"] > 0
+
+
+def test_runs_are_filtered_and_taken_from_any_store_or_experiment(
+    run_id: str, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///nowhere.db")
+    assert api.runs("notebook", "params.model.name = 'gru'", store).empty
+    assert run_id in api.runs("notebook", "params.model.name = 'elman'", store).index
+    assert run_id in api.runs(store=store).index
+    assert len(api.history(run_id, store)) == 10
+    with pytest.raises(ConfigError, match="no run was trained under this slug"):
+        api.runs("notebok", store=store)
 
 
 def test_a_history_has_one_row_an_update(run_id: str) -> None:
@@ -41,8 +58,22 @@ def test_a_lag_profile_starts_at_the_loss(run_id: str) -> None:
 
 def test_a_reproduction_is_identical_and_not_listed(run_id: str) -> None:
     before = len(api.runs("notebook"))
-    assert api.reproduce(run_id).identical
+    made = api.reproduce(run_id)
+    assert made.identical
+    assert repr(made).startswith(f"The new run is {made.run_id}.\nidentical: ")
     assert len(api.runs("notebook")) == before
+
+
+def test_overrides_make_a_variation(run_id: str) -> None:
+    made = api.reproduce(run_id, "seed=9")
+    assert made.comparison is None
+    assert f"variation of {run_id}" in repr(made)
+
+
+def test_to_import_it_is_cheap() -> None:
+    program = "import sys; from study import api; print(sorted({'torch', 'mlflow', 'hydra'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=CONF.parent, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_several_runs_where_one_is_needed_are_refused(run_id: str, configure: Configure) -> None:

@@ -54,6 +54,9 @@ class Notebook(tracking.Run):
     def log_table(self, table: pa.Table, name: str) -> None:
         self.tables[name] = table
 
+    def tag(self, tags: Mapping[str, object]) -> None:
+        self.tags = dict(tags)
+
     def steps(self, key: str) -> list[int]:
         return [step for step, values in self.points if key in values]
 

@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import pytorch_lightning as pl
+import yaml
 
 from study.errors import ConfigError
 from study.reproduce.__main__ import main
-from study.reproduce.compare import HISTORY, METRICS, _same, numbers
+from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, numbers
+from study.reproduce.restore import CONFIG
 from study.schema import Config
 from study.tracked import Logged, find, search
 from study.train import train
@@ -55,8 +57,8 @@ def test_a_run_made_again_is_identical_in_every_value(
     run = logged(*overrides)
     assert again(run) == 0
     new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
-    recorded = numbers(run)
-    assert f"identical: {len(recorded) + 5:,} of {len(recorded) + 5:,} values" in capsys.readouterr().out
+    total = len(numbers(run)) + len(MARKS)
+    assert capsys.readouterr().out.splitlines()[-1] == f"identical: {total:,} of {total:,} values"
     assert new.tags["weights_final"] == run.tags["weights_final"]
     assert new.tags["comparison"].startswith("identical")
     assert latest(run).tags["reproduced_by"] == new.run_id
@@ -82,9 +84,21 @@ def test_one_bit_of_one_norm_is_found_and_named(
     frame.loc[9, "loss"] = np.nan
     frame.to_parquet(path)
     assert again(run) == 1
-    out = " ".join(capsys.readouterr().out.split())
-    total = len(numbers(run)) + 5
-    assert f"different: identical: {total - 2:,} of {total:,} values first: {HISTORY} {key} at update 7: " in out
+    *_, circumstances, first, last = capsys.readouterr().out.splitlines()
+    total = len(numbers(run)) + len(MARKS)
+    assert last == f"different: {total - 2:,} of {total:,} values are identical"
+    assert re.fullmatch(
+        rf"first difference: {HISTORY} {key} at update 7: [\d.]+ then, [\d.]+ here, distance .*e-0.", first
+    )
+    assert circumstances == "not as it was then: nothing that was recorded"
+
+
+def test_an_update_too_many_is_a_difference(logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]) -> None:
+    run = logged()
+    path = Path(run.folder, HISTORY)
+    pq.write_table(pq.read_table(path)[:-1], path)
+    assert again(run) == 1
+    assert f"first difference: {HISTORY} loss at update 20: nothing then, " in capsys.readouterr().out
 
 
 def test_a_tolerance_forgives_a_bit_and_only_then(logged: Callable[..., Logged]) -> None:
@@ -96,6 +110,13 @@ def test_a_tolerance_forgives_a_bit_and_only_then(logged: Callable[..., Logged])
     run.tag({"weights_final": "of another machine"})
     assert again(run, "--tolerance", "1e-5") == 0
     assert again(run) == 1
+
+
+@pytest.mark.parametrize("tolerance", ["-1", "nan", "1", "x"])
+def test_a_tolerance_that_is_none_is_refused(tolerance: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["x", f"--tolerance={tolerance}"])
+    assert "tolerance" in capsys.readouterr().err
 
 
 def test_values_are_the_same_by_their_bits() -> None:
@@ -132,6 +153,29 @@ def test_overrides_make_a_variation_that_is_tagged_and_not_compared(logged: Call
     assert new.params["model.hidden_size"] == "64"
     assert "comparison" not in new.tags
     assert latest(run).tags["varied_by"] == new.run_id
+
+
+def test_where_the_data_lie_is_no_variation(logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]) -> None:
+    assert again(logged(), "data.cache=elsewhere") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("identical")
+
+
+def test_what_defines_a_run_tells_nothing_of_the_machine_it_was_made_on(logged: Callable[..., Logged]) -> None:
+    definition = yaml.safe_load(logged("data.cache=/home/me").read(CONFIG))
+    assert not {"data", "sweep"} & set(definition)
+    assert set(definition["tracking"]) == {"points"}
+
+
+def test_what_was_written_by_others_is_shown_as_it_stands(
+    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = logged()
+    path = Path(run.folder, "definition", "environment.yaml")
+    path.write_text(re.sub("processor: .*", r'processor: "[/nothing][red]\\e[2J"', path.read_text()))
+    assert again(run) == 0
+    out = capsys.readouterr().out
+    assert "[/nothing][red]�[2J" in out
+    assert "\x1b[2J" not in out
 
 
 def test_a_run_made_with_two_threads_or_other_packages_is_reported_as_such(
@@ -205,5 +249,11 @@ def test_all_runs_of_a_slug_are_made_again_and_summed_up(
 ) -> None:
     first, second = logged("slug=several"), logged("slug=several", "seed=1")
     assert main(["several", "--store", first.uri]) == 0
-    total = len(numbers(first)) + len(numbers(second)) + 10
-    assert f"identical: 2 of 2 runs, {total:,} of {total:,} values" in capsys.readouterr().out
+    total = len(numbers(first)) + len(numbers(second)) + 2 * len(MARKS)
+    last = f"identical: 2 of 2 runs, {total:,} of {total:,} values are the same"
+    assert capsys.readouterr().out.splitlines()[-1] == last
+    Path(second.folder, "definition", "config.yaml").unlink()
+    assert main(["several", "--store", first.uri]) == 2
+    said = capsys.readouterr()
+    assert f"{second.run_id} cannot be made again" in said.err
+    assert said.out.splitlines()[-1].startswith("different: 1 of 2 runs, ")

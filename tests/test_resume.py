@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
-from study import checkpoint, tracking
+from study import checkpoint, provenance, tasks, tracking
 from study.bptt import TruncatedBPTT
 from study.command import CONF
 from study.errors import ConfigError
 from study.reproduce.compare import compare
+from study.reproduce.differences import differences
+from study.reproduce.restore import CONFIG, restore
 from study.resume import main
 from study.schema import Config
 from study.tracked import Logged, find, search
@@ -142,6 +145,50 @@ def test_a_resumed_run_makes_only_the_updates_that_are_missing(
     assert find(config.tracking.uri, run_id)[0].tags["resumed_after"] == str(kept)
 
 
+def test_what_was_otherwise_when_a_run_was_gone_on_with_is_kept_and_told(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(*COMMON)
+    run_id = killed(config, 35, tmp_path)
+    environment = provenance.environment()
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance, "environment", lambda: environment | {"threads": 2})
+        train(config, folder=tmp_path, resume=run_id)
+    run = find(config.tracking.uri, run_id)[0]
+    found = differences(run, restore(run.read(CONFIG), run.uri), tasks.build(config.task, config.data, config.seed))
+    differing = [difference for difference in found if difference.differs]
+    assert differing == [(f"threads, resumed after {run.tags['resumed_after']}", "2", "1")]
+
+
+def test_a_run_that_is_being_trained_is_left_alone(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configure(*COMMON)
+
+    class Impatient(pl.Callback):
+        """Somebody who would go on with the run that is under way."""
+
+        def on_train_batch_end(self, *_: object) -> None:
+            running = search(config.tracking.uri, f"tags.victim = '{tmp_path}'")[0]
+            self.codes = [main([running.run_id, "--store", running.uri, "--checkpoints", str(tmp_path)])]
+
+    impatient = Impatient()
+    train(config, tags={"victim": str(tmp_path)}, folder=tmp_path, callbacks=[impatient])
+    assert impatient.codes == [2]
+    assert "still training it" in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_found_wherever_a_run_or_a_sweep_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint.find("abc") == checkpoint.FOLDER
+    trial = Path("outputs/tour/3")
+    trial.mkdir(parents=True)
+    (trial / "abc.ckpt").touch()
+    assert checkpoint.find("abc") == trial
+
+
 def test_a_run_without_a_checkpoint_starts_anew_in_its_place(configure: Configure, tmp_path: Path) -> None:
     config = configure(*COMMON, "trainer.checkpoint=null")
     run_id = killed(config, 35, tmp_path)
@@ -157,6 +204,9 @@ def test_a_checkpoint_holds_nothing_to_execute(tmp_path: Path) -> None:
     torch.save({"call": print}, file)
     with pytest.raises(ConfigError, match="no checkpoint"):
         checkpoint.load(file)
+    torch.save({"model": {}}, file)
+    with pytest.raises(ConfigError, match="it has no carry, history"):
+        checkpoint.load(file)
     file.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ConfigError, match="no checkpoint"):
         checkpoint.load(file)
@@ -165,7 +215,7 @@ def test_a_checkpoint_holds_nothing_to_execute(tmp_path: Path) -> None:
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Module:
         def state(self) -> dict[str, int]:
-            return {"updates": 1}
+            return dict.fromkeys(checkpoint.KEYS, 1)
 
     file = tmp_path / "x.ckpt"
     keeper = checkpoint.Checkpoint(file, 0.0)
@@ -178,7 +228,7 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
     monkeypatch.setattr(torch, "save", full_disk)
     with pytest.raises(OSError):  # noqa: PT011
         keeper._keep(Module())
-    assert checkpoint.load(file) == {"updates": 1}
+    assert checkpoint.load(file) == Module().state()
 
 
 def test_the_command_line_goes_on_with_a_process_that_was_killed(

@@ -2,13 +2,18 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
 from study import store
 from study.errors import ConfigError
-from study.reproduce.restore import restore
-from study.tracked import find
+from study.reproduce.restore import CONFIG, Restored, restore
+from study.tracked import Logged, find
+
+if TYPE_CHECKING:
+    from study.reproduce.again import Again
 
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
 
@@ -24,24 +29,48 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _reproduce(given: argparse.Namespace) -> int:
-    console = Console()
     runs = find(given.store, given.run)
-    restored = [restore(run.read("definition/config.yaml"), given.store, given.overrides) for run in runs]
+    restored, refused = _restore(runs, given)
     from study.reproduce.again import again  # only now: nothing heavy is imported for a run that is refused
     from study.reproduce.differences import table
 
-    comparisons = []
-    for number, (run, configuration) in enumerate(zip(runs, restored, strict=True), 1):
-        console.rule(f"{number} of {len(runs)}: {run.name} {run.run_id}")
-        made = again(run, configuration, given.overrides, given.tolerance, lambda found: console.print(table(found)))
-        comparisons += [made.comparison] if made.comparison else []
-        console.print(f"{made.comparison or made.summary}\nThe new run is {made.run_id}.", highlight=False)
-    if len(comparisons) > 1:
-        same = sum(comparison.identical for comparison in comparisons)
-        values = [(comparison.same, comparison.values) for comparison in comparisons]
-        equal, total = map(sum, zip(*values, strict=True))
-        console.print(f"identical: {same} of {len(comparisons)} runs, {equal:,} of {total:,} values")
-    return SAME if all(comparison.identical for comparison in comparisons) else DIFFERENT
+    console, made = Console(), []
+    for number, (run, configuration) in enumerate(restored, 1):
+        console.rule(Text(f"{number} of {len(restored)}: {run.name} {run.run_id}"))
+        made += [again(run, configuration, given.tolerance, lambda found: console.print(table(found, len(runs) == 1)))]
+        console.print(Text(str(made[-1])), soft_wrap=True)
+    for run, error in refused:
+        print(f"{run.name} {run.run_id} cannot be made again: {error}", file=sys.stderr)
+    if len(runs) > 1:
+        console.print(_total(made, len(refused)), soft_wrap=True)
+    return UNUSABLE if refused else SAME if all(run.identical for run in made) else DIFFERENT
+
+
+def _restore(
+    runs: list[Logged], given: argparse.Namespace
+) -> tuple[list[tuple[Logged, Restored]], list[tuple[Logged, ConfigError]]]:
+    """The configurations of all runs before any of them is made; of several, also those that cannot be."""
+    restored, refused = [], []
+    for run in runs:
+        try:
+            restored.append((run, restore(run.read(CONFIG), given.store, given.overrides)))
+        except ConfigError as error:
+            refused.append((run, error))
+    if len(refused) == len(runs):
+        raise refused[0][1]
+    return restored, refused
+
+
+def _total(made: "list[Again]", refused: int) -> str:
+    """The last line, of many runs."""
+    compared = [run.comparison for run in made if run.comparison is not None]
+    same = sum(comparison.identical for comparison in compared)
+    equal, total = (sum(getattr(comparison, name) for comparison in compared) for name in ("same", "values"))
+    if not compared:
+        return f"{len(made)} variations: not compared"
+    runs = len(made) + refused
+    word = "identical" if same == runs else "different"
+    return f"{word}: {same} of {runs} runs, {equal:,} of {total:,} values are the same"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,10 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", help="run id, unique start of one, or name; of a sweep, or a slug: all runs of it")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides: makes a variation, which is not compared")
-    parser.add_argument("--tolerance", type=float, default=0.0, help="relative; default 0: bit for bit")
+    parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="relative; default 0: bit for bit")
     address = store.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     return parser
+
+
+def _tolerance(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no relative tolerance: 0 <= tolerance < 1")
+    return value
 
 
 if __name__ == "__main__":

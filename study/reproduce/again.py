@@ -1,6 +1,6 @@
 """One logged run made again: restored, told apart from here, trained, compared, linked both ways."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytorch_lightning as pl
@@ -14,53 +14,82 @@ from study.seeding import set_up_process
 from study.tracked import Logged, find
 from study.train import train
 
+RELATIONS = {
+    False: ("reproduces", "reproduced_by", "reproduction"),
+    True: ("varies", "varied_by", "variation"),
+}
+"""By whether a run is varied: its tag that names the original, the original's that names it, what it is called."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Again:
     """A run made again.
 
     Attributes:
         original: as it was logged.
         run_id: of the new run.
+        found: every circumstance, then and here.
         comparison: of the two; None for a variation, which is meant to differ.
+        summary: what came of the new run, in words.
     """
 
     original: Logged
     run_id: str
+    found: list[Difference]
     comparison: Comparison | None
     summary: str
+
+    @property
+    def identical(self) -> bool:
+        """Whether every recorded number came out the same; a variation promises nothing."""
+        return self.comparison is None or self.comparison.identical
+
+    def __repr__(self) -> str:
+        """In words: where the runs part and what else differs, if they do, and on the last line what it came to."""
+        if self.comparison is None:
+            return f"{self.summary}\nvariation of {self.original.run_id}: not compared"
+        others = [difference.what for difference in self.found if difference.differs]
+        blame = f"not as it was then: {', '.join(others) or 'nothing that was recorded'}\n"
+        return f"The new run is {self.run_id}.\n{'' if self.identical else blame}{self.comparison}"
 
 
 def again(
     logged: Logged,
     restored: Restored,
-    overrides: Sequence[str] = (),
     tolerance: float = 0.0,
     tell: Callable[[list[Difference]], None] = lambda found: None,
 ) -> Again:
-    """Make a run again.
+    """Make a run again, in the store it lies in: at once the same run and, by tags, a relative of the old one.
+
+    A run that was cut short is made as far as it came.
 
     Args:
         logged: the run.
-        restored: its configuration, with `overrides` applied.
-        overrides: not empty: a variation, not compared.
+        restored: its configuration; a variation is not compared.
         tolerance: see `compare`.
         tell: is given what differs, before the training starts.
     """
-    config, kind = restored.config, "variation" if overrides else "reproduction"
+    config, compared = restored.config, not restored.varied
     set_up_process(config.trainer.accelerator)
-    tell(differences(logged, restored, tasks.build(config.task, config.data, config.seed)))
-    relation, back = ("varies", "varied_by") if overrides else ("reproduces", "reproduced_by")
-    tags = {relation: logged.run_id, "kind": kind}
-    stop = [StopAt(last_update(logged))] if cut_short(logged) and not overrides else []
-    name, parent = f"{logged.name} ({kind})", logged.run_id
-    result = train(config, overrides, name=name, parent=parent, tags=tags, callbacks=stop)
-    logged.tag({back: " ".join([*logged.tags.get(back, "").split(), result.run_id])})
-    new = find(logged.uri, result.run_id)[0]
-    comparison = None if overrides else compare(logged, new, tolerance)
+    found = differences(logged, restored, tasks.build(config.task, config.data, config.seed))
+    tell(found)
+    relation, back, kind = RELATIONS[restored.varied]
+    result = train(
+        config,
+        restored.overrides,
+        name=f"{logged.name} ({kind})",
+        parent=logged.run_id,
+        tags={relation: logged.run_id, "kind": kind},
+        callbacks=[StopAt(last_update(logged))] if compared and cut_short(logged) else [],
+    )
+    old, new = (find(logged.uri, run_id)[0] for run_id in (logged.run_id, result.run_id))
+    old.tag({back: " ".join([*old.tags.get(back, "").split(), new.run_id])})
+    comparison = compare(logged, new, tolerance) if compared else None
     if comparison is not None:
         new.tag({"comparison": str(comparison)})
-    return Again(logged, result.run_id, comparison, result.summary(config))
+    if compared and cut_short(logged):
+        new.tag({"outcome": logged.tags.get("outcome", "killed")})  # its end is not one of training either
+    return Again(logged, new.run_id, found, comparison, result.summary(config))
 
 
 class StopAt(pl.Callback):

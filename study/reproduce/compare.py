@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,11 @@ from study.tracked import Logged
 
 HISTORY = "gradients.parquet"
 METRICS = "metrics"
-PLACE = ["source", "key", "update", "nth"]
-JUDGEMENT = ("outcome", "verdict")
-MARKS = ("data_digest", "weights_initial", "weights_final", *JUDGEMENT)
+SERIES = ["source", "key"]
+PLACE = [*SERIES, "update", "nth"]
+JUDGEMENT = ("outcome", "verdict", "clipping")
+FINAL = "weights_final"
+MARKS = ("data_digest", "weights_initial", FINAL, *JUDGEMENT)
 CLOCK = re.compile("seconds")
 """Metrics that measure time are never the same twice."""
 
@@ -24,18 +26,19 @@ class Deviation(NamedTuple):
     Attributes:
         key: the source and the name of the value in it.
         update: where it was recorded (the row, in a table that counts something else; 0: the whole run).
-        here: None where nothing was recorded.
+        then: None where nothing was recorded.
+        here: likewise.
     """
 
     key: str
     update: int
-    then: float | str
+    then: float | str | None
     here: float | str | None
 
     def __str__(self) -> str:
         """In words."""
-        here = "nothing" if self.here is None else repr(self.here)
-        told = f"{self.key} at update {self.update}: {self.then!r} then, {here} here"
+        then, here = ("nothing" if value is None else repr(value) for value in (self.then, self.here))
+        told = f"{self.key} at update {self.update}: {then} then, {here} here"
         if isinstance(self.then, float) and isinstance(self.here, float):
             return f"{told}, distance {abs(self.then - self.here):.3g}"
         return told
@@ -63,14 +66,21 @@ class Comparison:
         return self.values == self.same > 0
 
     def __str__(self) -> str:
-        """In words."""
-        word = f"equal within {self.tolerance:g}" if self.tolerance else "identical"
-        counts = f"{word}: {self.same:,} of {self.values:,} values"
-        return counts if self.first is None else f"different: {counts}\nfirst: {self.first}"
+        """In words: where they part, if they do, and on the last line what it came to."""
+        same = f"equal within {self.tolerance:g}" if self.tolerance else "identical"
+        counts = f"{self.same:,} of {self.values:,} values"
+        if self.identical:
+            return f"{same}: {counts}"
+        if self.first is None:
+            return f"different: {counts}; the run recorded nothing that could be compared"
+        return f"first difference: {self.first}\ndifferent: {counts} are {same}"
 
 
 def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> Comparison:
-    """Compare what `then` recorded with what `here` did; what only `here` has was not promised.
+    """Compare what `then` recorded with what `here` did.
+
+    A measure that only `here` has was not promised. More points of a measure that both have are deviations, unless
+    `then` was cut short: there the comparison ends where the records do.
 
     Args:
         then: the original.
@@ -78,37 +88,28 @@ def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> Comparison:
         tolerance: 0: bit for bit. Else |a - b| <= tolerance max(|a|, |b|) is the same, and the digests of weights,
             which have no distance, are left out.
     """
-    both = numbers(then).merge(numbers(here), "left", PLACE, suffixes=("_then", "_here"), indicator="found")
+    cut = cut_short(then)
+    both = _side_by_side(numbers(then), numbers(here), "left" if cut else "outer")
     found = (both["found"] == "both").to_numpy()
     wrong = both[~found | ~_same(both["value_then"].to_numpy(), both["value_here"].to_numpy(), tolerance)]
-    marks = [key for key in MARKS if key in then.tags and not (tolerance and key.startswith("weights"))]
-    marks = [key for key in marks if not (cut_short(then) and key in JUDGEMENT)]
+    marks = [key for key in _marks(then) if not (tolerance and key.startswith("weights"))]
     others = [key for key in marks if then.tags[key] != here.tags.get(key)]
-    first: Deviation | None = None
-    if len(wrong):
-        row = wrong.sort_values("update", kind="stable").iloc[0]
-        value = float(row["value_here"]) if row["found"] == "both" else None
-        first = Deviation(f"{row['source']} {row['key']}", int(row["update"]), float(row["value_then"]), value)
-    elif others:
+    first = _first(wrong)
+    if first is None and others:
         first = Deviation(f"tag {others[0]}", 0, then.tags[others[0]], here.tags.get(others[0]))
     values = len(both) + len(marks)
     return Comparison(values, values - len(wrong) - len(others), first, tolerance)
 
 
 def numbers(run: Logged) -> pd.DataFrame:
-    """Every number a run recorded: where (source, key, update, and the how-manieth there) and its value, float64.
-
-    The last points of a run that was stopped from outside are left out: the stop, not the training, made them.
-    """
-    names = [name for name in run.files() if name.endswith(".parquet")]
+    """Every number a run recorded: where (source, key, update, and the how-manieth there) and its value, float64."""
+    names = sorted(
+        (name for name in run.files() if name.endswith(".parquet")), key=lambda name: (name != HISTORY, name)
+    )
     points = pd.DataFrame(list(run.points()), columns=["key", "update", "value"]).assign(source=METRICS)
     points = points[[CLOCK.search(key) is None for key in points["key"]]]
-    if cut_short(run):
-        points = points[points["update"] < points["update"].max()]
-    parts = [_melted(name, run.table(name)) for name in sorted(names, key=lambda name: (name != HISTORY, name))] + [
-        points.astype({"update": int, "value": float})
-    ]
-    recorded = pd.concat(parts, ignore_index=True)
+    parts = [_melted(name, run.table(name)) for name in names]
+    recorded = pd.concat([*parts, points.astype({"update": int, "value": float})], ignore_index=True)
     return recorded.assign(nth=recorded.groupby(PLACE[:3]).cumcount())
 
 
@@ -117,6 +118,33 @@ def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
     updates = table.pop("update") if "update" in table else pd.Series(range(1, len(table) + 1))
     values = table.select_dtypes(["number", "bool"]).astype(float)
     return values.assign(update=updates.astype(int)).melt("update", var_name="key").assign(source=name)
+
+
+def _marks(then: Logged) -> list[str]:
+    """The tags to compare. A run that was cut short has no judgement, and weights only where a pruner ended it.
+
+    Anything else may come within an update, and what is made again ends after one.
+    """
+    ended = () if not cut_short(then) else JUDGEMENT if then.tags.get("outcome") == "pruned" else (FINAL, *JUDGEMENT)
+    return [key for key in MARKS if key in then.tags and key not in ended]
+
+
+def _side_by_side(then: pd.DataFrame, here: pd.DataFrame, how: Literal["left", "outer"]) -> pd.DataFrame:
+    """Both values of every place, of the measures that `then` has."""
+    promised = then[SERIES].drop_duplicates()
+    promised = promised.assign(order=range(len(promised)))
+    then, here = then.merge(promised), here.merge(promised)
+    return then.merge(here, how, [*PLACE, "order"], suffixes=("_then", "_here"), indicator="found")
+
+
+def _first(wrong: pd.DataFrame) -> Deviation | None:
+    """The first deviation of the first update that has one, the history's before others."""
+    if wrong.empty:
+        return None
+    row = wrong.sort_values(["update", "order", "nth"]).iloc[0]
+    then = float(row["value_then"]) if row["found"] != "right_only" else None
+    here = float(row["value_here"]) if row["found"] != "left_only" else None
+    return Deviation(f"{row['source']} {row['key']}", int(row["update"]), then, here)
 
 
 def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
@@ -130,10 +158,11 @@ def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def cut_short(run: Logged) -> bool:
-    """Whether a run was stopped from outside, by a person, an error or a sweep's pruner."""
+    """Whether a run was stopped from outside: by a person, an error, the death of its process, a sweep's pruner."""
     return run.status != "FINISHED" or run.tags.get("outcome") == "pruned"
 
 
 def last_update(run: Logged) -> int:
-    """How far a run came, as far as its records tell."""
-    return max((update for _, update, _ in run.points()), default=0)
+    """How far a run came, as far as its records tell: a chart may end before the history does."""
+    charted = max((update for _, update, _ in run.points()), default=0)
+    return max(charted, len(run.table(HISTORY, ["update"])) if HISTORY in run.files() else 0)

@@ -1,9 +1,11 @@
 """What differs here from then: told before a run is made again, so that a different result surprises nobody."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich.table import Table
+from rich.text import Text
 
 from study import provenance
 from study.errors import ConfigError
@@ -39,18 +41,28 @@ def differences(logged: Logged, restored: Restored, task: Task) -> list[Differen
         *(Difference(key, str(environment.get(key, UNKNOWN)), str(v)) for key, v in provenance.environment().items()),
         *_packages((_read(logged, "packages.txt") or b"").decode().splitlines()),
         Difference("data", logged.tags.get("data_digest", UNKNOWN), provenance.data(task)),
-        *(Difference(key, "no such key", str(value)) for key, value in restored.filled.items()),
+        *_resumed(logged),
+        *(Difference(key, "no such key", f"{value} (the default)") for key, value in restored.filled.items()),
     ]
 
 
-def table(found: list[Difference]) -> Table:
-    """For the terminal; what differs stands out."""
+def table(found: list[Difference], everything: bool = True) -> Table:
+    """For the terminal: what differs, standing out, and what does not, or how much of it there is."""
     shown = Table("", "then", "here", title="This run was made, and is made again", title_justify="left")
     for column in shown.columns:
         column.overflow = "fold"
     for difference in found:
-        shown.add_row(*difference, style="bold yellow" if difference.differs else "dim")
+        if difference.differs or everything:
+            shown.add_row(*map(_plain, difference), style="bold yellow" if difference.differs else "dim")
+    if not everything:
+        alike = sum(not difference.differs for difference in found)
+        shown.add_row(f"{alike} others", "", "not known to differ", style="dim")
     return shown
+
+
+def _plain(text: str) -> Text:
+    """What others wrote, as it stands: neither markup nor orders to the terminal."""
+    return Text("".join(letter if letter.isprintable() else "�" for letter in text))
 
 
 def _read(logged: Logged, name: str) -> bytes | None:
@@ -63,14 +75,26 @@ def _read(logged: Logged, name: str) -> bytes | None:
 
 def _changes(then: bytes | None, here: str) -> Difference:
     if then is None:
-        return Difference("uncommitted changes", UNKNOWN, _lines(here))
+        return Difference("uncommitted changes", UNKNOWN, _outline(here))
     kept = then.decode(errors="surrogateescape")
-    other = ", others" if kept != here and _lines(kept) == _lines(here) else ""
-    return Difference("uncommitted changes", _lines(kept), _lines(here) + other)
+    other = " (other ones)" if kept != here and _outline(kept) == _outline(here) else ""
+    return Difference("uncommitted changes", _outline(kept), _outline(here) + other)
 
 
-def _lines(patch: str) -> str:
-    return f"{len(patch.splitlines())} lines of patch" if patch else "none"
+def _outline(patch: str) -> str:
+    """The files that a patch changes, and its length."""
+    files = re.findall(r"^diff --git a/.* b/(.*)$", patch, re.M)
+    return f"{', '.join(files)}: {len(patch.splitlines())} lines of patch" if patch else "none"
+
+
+def _resumed(logged: Logged) -> Iterator[Difference]:
+    """What of the environment was otherwise when an interrupted run was gone on with than when it started."""
+    start, here = parse(_read(logged, "environment.yaml") or b"{}"), provenance.environment()
+    for folder in sorted({name.partition("/")[0] for name in logged.files() if name.startswith(provenance.RESUMED)}):
+        environment = parse(logged.read(f"{folder}/environment.yaml"))
+        for key, value in here.items():
+            if (then := environment.get(key)) != start.get(key):
+                yield Difference(f"{key}, {folder.replace('_', ' ')}", str(then), str(value))
 
 
 def _packages(then: list[str]) -> Iterator[Difference]:

@@ -17,8 +17,16 @@ from study.command import CONF, explain
 from study.errors import ConfigError, nearest
 from study.schema import Config, validate
 
+CONFIG = "definition/config.yaml"
+"""Where a run keeps it, among its artifacts."""
+
 LARGEST = 100_000
 """Bytes of a logged configuration; real ones have some 2,000."""
+
+HERE = ("data", "tracking.uri", "sweep", "trainer.progress_bar")
+"""Where things lie and what is shown, which decides no number: as here and now, whatever was logged."""
+PLACES = (*HERE, "task.path")
+"""What may be given without making the run another one; the digest of the data is compared in any case."""
 
 
 class Restored(NamedTuple):
@@ -27,37 +35,41 @@ class Restored(NamedTuple):
     Attributes:
         config: checked.
         filled: keys the schema gained since, with the values of `conf/` they were given.
+        overrides: given on top.
+        varied: whether they make it another run.
     """
 
     config: Config
     filled: dict[str, Any]
+    overrides: tuple[str, ...]
+    varied: bool
 
 
 def restore(text: bytes, store: str, overrides: Sequence[str] = ()) -> Restored:
     """The configuration of a logged run.
 
-    What a run is does not depend on the sweep it was part of, nor on the store: both are as here and now.
+    What a run is does not depend on the sweep it was part of, nor on where its data and the store lie: `HERE`.
 
     Args:
         text: of the run's `config.yaml`.
         store: where the new run goes.
-        overrides: in Hydra's syntax, to make a variation.
+        overrides: in Hydra's syntax; those of more than `PLACES` make a variation.
 
     Raises:
         ConfigError: naming the key that cannot be used.
     """
-    logged = parse(text)
-    logged.pop("sweep", None)
-    given = _given(overrides)
-    kept = {key: value for key, value in logged.items() if key not in given}  # whole groups are chosen anew
+    logged, given = parse(text), _given(overrides)
+    kept = {key: value for key, value in logged.items() if key not in (*HERE, *given)}  # whole groups chosen anew
     composed = _compose([*_options(kept), *overrides])
+    composed["tracking"]["uri"] = store
     filled = dict(_fill(kept, {key: value for key, value in composed.items() if key in Config.model_fields}))
-    for key in given:
-        _put(kept, key.split("."), composed)
-    kept["sweep"] = composed["sweep"]
-    _put(kept, ["tracking", "uri"], {"tracking": {"uri": store}})
-    told = {key: value for key, value in filled.items() if not _within(key, ("sweep", "tracking.uri", *given))}
-    return Restored(validate(kept), told)
+    filled |= _fill_measures(kept["probe"], _compose(["probe=full"])["probe"])
+    for path in (key.split(".") for key in (*HERE, *given)):
+        if len(path) == 1 or isinstance(kept.get(path[0], {}), dict):  # else it is for the schema to refuse
+            _put(kept, path, composed)
+    told = {key: value for key, value in filled.items() if not _within(key, (*HERE, *given))}
+    varied = any(not _within(key, PLACES) for key in given)
+    return Restored(validate(kept), told, tuple(overrides), varied)
 
 
 def parse(text: bytes) -> dict[str, Any]:
@@ -72,7 +84,7 @@ def parse(text: bytes) -> dict[str, Any]:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ConfigError("config.yaml: aliases are refused, a few lines of them can fill the memory")
         node = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also numbers and nesting without end
         raise ConfigError(f"config.yaml is not plain YAML: {error}") from error
     if not isinstance(node, dict):
         raise ConfigError("config.yaml: a mapping is needed")
@@ -104,6 +116,8 @@ def _given(overrides: Sequence[str]) -> list[str]:
     for override in parsed:
         if (root := override.key_or_group.partition(".")[0]) not in Config.model_fields:
             raise ConfigError(f"{override.input_line}: a run has no {root!r}{nearest(root, Config.model_fields)}")
+        if override.key_or_group in ("tracking", "tracking.uri"):
+            raise ConfigError(f"{override.input_line}: the new run goes where the old one lies; --store says where")
     return [override.key_or_group for override in parsed]
 
 
@@ -136,6 +150,13 @@ def _fill(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterato
             yield prefix + key, value
         elif isinstance(value, dict) and isinstance(old[key], dict):
             yield from _fill(old[key], value, f"{prefix}{key}.")
+
+
+def _fill_measures(old: Any, known: dict[str, Any]) -> dict[str, Any]:
+    """The same for measures that are off by default, so that only `conf/probe/full.yaml` has their keys."""
+    asked = [name for name, plan in old.items() if isinstance(plan, dict)] if isinstance(old, dict) else []
+    found = {name: dict(_fill(old[name], known[name], f"probe.{name}.")) for name in asked if name in known}
+    return {key: value for keys in found.values() for key, value in keys.items()}
 
 
 def _within(key: str, roots: Sequence[str]) -> bool:
