@@ -117,7 +117,7 @@ def _alone(uri: str) -> FileLock:
 
 @contextmanager
 def run(
-    config: Config, name: str, tags: Mapping[str, str], parent: str | None = None, resume: str | None = None
+    config: Config, name: str, tags: Mapping[str, Any], parent: str | None = None, resume: str | None = None
 ) -> Iterator[Run]:
     """An MLflow run around a block; its status says truly how the block ended: FINISHED, FAILED or KILLED.
 
@@ -130,7 +130,8 @@ def run(
     """
     experiment, client = prepare(config.tracking.uri, config.slug), _client(config.tracking.uri)
     marks = {MLFLOW_RUN_NAME: name, **_describing(config), **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
-    run_id = resume or client.create_run(experiment, tags={**marks, **tags}).info.run_id
+    texts = {key: str(value) for key, value in {**marks, **tags}.items()}  # a server takes nothing else
+    run_id = resume or client.create_run(experiment, tags=texts).info.run_id
     tracked = Run(client, run_id, _known(client, run_id) if resume else ())
     status = "FAILED"
     try:

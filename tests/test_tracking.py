@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
+from mlflow.entities import RunTag
 
 from study import tracking
 from study.errors import ConfigError
@@ -45,6 +46,19 @@ def test_a_run_that_ends_well_is_finished_and_says_what_it_was(configure: Config
     assert expected.items() <= run.data.tags.items()
     expected = {"model.hidden_size": "64", "clip.threshold": "1.0", "trainer.max_epochs": "None"}
     assert expected.items() <= run.data.params.items()
+
+
+def test_a_server_gets_its_tags_as_texts(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = MlflowClient.create_run
+
+    def over_the_wire(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Entity:
+        assert [RunTag(key, value).to_proto().value for key, value in tags.items()] == list(tags.values())
+        return create(client, experiment, tags=tags)
+
+    monkeypatch.setattr(MlflowClient, "create_run", over_the_wire)
+    config = configure("slug=wire")
+    with tracking.run(config, "a name", {"trial": 3}) as run:
+        assert stored(config, run.run_id).data.tags["trial"] == "3"
 
 
 def test_without_truncation_the_tags_say_full(configure: Configure) -> None:
