@@ -1,5 +1,6 @@
 """Lightning's Trainer around the module: the budget, the rhythm of validation, the callbacks."""
 
+import logging
 import math
 import signal
 import sys
@@ -24,6 +25,8 @@ from study.recording import Recorder
 from study.schema import Config
 from study.seeding import seeded
 from study.tasks import Batches, Task
+
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # hardware that is not there, advertisements
 
 CHUNK = 32
 """Updates a Lightning step, about: enough to share its cost of some 1 ms, few enough to see a divergence soon."""
