@@ -20,6 +20,9 @@ from study.errors import ConfigError
 FOLDER = Path("outputs/checkpoints")
 """Where runs of the command line keep theirs."""
 
+PATIENCE = 10
+"""Seconds to wait for another process that is leaving a run; then it is an error."""
+
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "steps", "validations"}
 """What is in a state: all that decides how the training goes on."""
 
@@ -111,7 +114,7 @@ class Checkpoint(pl.Callback):
     def __init__(self, file: Path, seconds: float):
         self._file, self._seconds, self._kept = file, seconds, time.monotonic()
         self._lock = _lock(file)
-        self._lock.acquire()
+        self._lock.acquire(timeout=PATIENCE)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: object) -> None:
         """Keep the state, if the last time is a while ago."""

@@ -36,7 +36,7 @@ def _reproduce(given: argparse.Namespace) -> int:
 
     console, made = Console(), []
     for number, (run, configuration) in enumerate(restored, 1):
-        console.rule(Text(f"{number} of {len(restored)}: {run.name} {run.run_id}"))
+        console.print(Text(f"\n{number} of {len(restored)}: {run.name} {run.run_id}", style="bold"), soft_wrap=True)
         made += [again(run, configuration, given.tolerance, lambda found: console.print(table(found, len(runs) == 1)))]
         console.print(Text(str(made[-1])), soft_wrap=True)
     for run, error in refused:
