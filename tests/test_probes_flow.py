@@ -170,3 +170,18 @@ def test_the_memory_of_an_lstm_is_its_cell_and_keeps_its_gradient_while_the_forg
     memory = gradient_flow(network, MSE, batch(70, 8, 3), 60, 8).memory
     assert memory.log_ratio(60) == pytest.approx(0, abs=0.1)
     assert memory.horizon == 60
+
+
+@pytest.mark.parametrize("rho", [1e-8, 1e-5, 1e5, 1e8])
+def test_steps_that_leave_the_range_of_float32_within_a_segment_keep_their_size_too(rho: float) -> None:
+    network, data = linear(rho * orthogonal(4)).float(), batch(31, 2, 3, torch.float32)
+    quiet = Batch(torch.zeros_like(data.inputs), data.targets)
+    flow = gradient_flow(network, MSE, quiet, 30, 2).joint
+    np.testing.assert_allclose([flow.log_ratio(k) for k in range(31)], np.arange(31) * math.log(rho), rtol=1e-5)
+
+
+def test_modules_that_did_not_train_do_not_train_after_a_probe_either() -> None:
+    network = build("gru", dropout=0.5).train()
+    network.dropout.eval()
+    gradient_flow(network, MSE, batch(20, 2, 3), 10, 2)
+    assert (network.training, network.core.training, network.dropout.training) == (True, True, False)

@@ -23,10 +23,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.models import Core, RecurrentModel
+from study.models import RecurrentModel
 from study.probes.flow import reachable, zero_state
 from study.probes.measured import Measured
-from study.probes.path import evaluating, flatten, step
+from study.probes.path import Segment, chain, evaluating, flatten
 from study.tasks.contract import Batch
 
 TRANSIENT = 20
@@ -62,7 +62,12 @@ class Lyapunov(Measured):
 
     @property
     def log_condition(self) -> float:
-        """The log of the condition number of the Jacobian product over `steps`, within the directions followed."""
+        """The log of the condition number of the Jacobian product over `steps`, within the directions followed.
+
+        From the accumulated logarithms of R: the product itself leaves the range of floats. NaN for one direction.
+        """
+        if len(self.exponents) < 2:
+            return math.nan
         with np.errstate(invalid="ignore"):
             return float((self.exponents[0] - self.exponents[-1]) * self.steps)
 
@@ -92,19 +97,19 @@ def lyapunov(model: RecurrentModel, batch: Batch, exponents: int | None, sequenc
     """
     steps = reachable(batch) + 1
     chosen = (batch.lengths >= steps).nonzero()[:sequences, 0].to(batch.inputs.device)
-    with evaluating(model), torch.no_grad():
-        encoded = model.encode(batch.inputs[:steps, chosen])
-        states = [flatten(zero_state(model, encoded))]
-        for inputs in encoded:
-            states.append(step(model.core, inputs, states[-1]))
+    with evaluating(model):
+        with torch.no_grad():
+            encoded = model.encode(batch.inputs[:steps, chosen])
+            start = flatten(zero_state(model, encoded))
+        path = chain(model.core, encoded, start, 1)
 
-    def transposed(t: int, directions: Tensor) -> Tensor:
-        return _transposed_product(model.core, encoded[t], states[t], directions)
+        def transposed(t: int, directions: Tensor) -> Tensor:
+            return _transposed_product(path[t], directions)
 
-    size = sum(part.shape[-1] for part in states[0])
-    rates, kept = exponents_by_qr(transposed, steps, len(chosen), size, min(exponents or size, size), encoded)
-    parts = len(states[0]) // model.core.num_layers
-    largest = max(float(h.abs().max()) for state in states for h in state[::parts])
+        size = sum(part.shape[-1] for part in start)
+        rates, kept = exponents_by_qr(transposed, steps, len(chosen), size, min(exponents or size, size), encoded)
+    parts = len(start) // model.core.num_layers
+    largest = max(float(h.detach().abs().max()) for segment in path for h in segment.nodes[-1][::parts])
     return Lyapunov(rates.cpu().numpy(), kept, largest)
 
 
@@ -136,13 +141,12 @@ def exponents_by_qr(
 
 
 def _transposed_product(
-    core: Core, inputs: Tensor, state: list[Tensor], directions: Float[Tensor, "samples size exponents"]
+    segment: Segment, directions: Float[Tensor, "samples size exponents"]
 ) -> Float[Tensor, "samples size exponents"]:
-    """J^T V of one step: every direction is a sample of its own, so one backward pass takes them all."""
-    samples, size, count = directions.shape
-    leaves = [part.repeat_interleave(count, 0).requires_grad_() for part in state]
-    with torch.enable_grad():
-        after = step(core, inputs.repeat_interleave(count, 0), leaves)
-    cotangents = directions.transpose(1, 2).reshape(samples * count, size).split([part.shape[-1] for part in state], -1)
-    gradients = torch.autograd.grad(after, leaves, cotangents, allow_unused=True, materialize_grads=True)
-    return torch.cat(gradients, -1).view(samples, count, size).transpose(1, 2)
+    """J^T V of a segment of one step: one backward pass takes all directions."""
+    widths = [part.shape[-1] for part in segment.entry]
+    cotangents = directions.permute(2, 0, 1)
+    several = len(cotangents) > 1  # one alone needs no batching, whose overhead is that of several
+    given = (cotangents if several else cotangents[0]).split(widths, -1)
+    gradients = torch.autograd.grad(segment.nodes[-1], segment.entry, given, is_grads_batched=several)
+    return torch.cat(gradients, -1).view(len(cotangents), *directions.shape[:2]).permute(1, 2, 0)

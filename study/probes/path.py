@@ -5,11 +5,14 @@ layer l is a tensor autograd can be asked about, along ALL paths: from c to h, u
 and on through time. (A fused call returns states that are not on the way its outputs came.)
 
 The graph is cut into segments of a few steps. Between two of them the gradient of every sequence is scaled to norm 1
-and its logarithm kept, so that 1e-300 and 1e300 are as exact as 1. Sequences of a batch do not mix: each has its scale.
+and its logarithm kept, so that 1e-300 and 1e300 are as exact as 1. A segment in which it leaves the range of its floats
+all the same is gone through again step by step. Sequences of a batch do not mix: each has its scale.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,20 +21,22 @@ from torch import Tensor, nn
 from study.models import Core, State
 
 SEGMENT = 10
-"""Steps between two scalings: float32 holds a gradient that grows 6,000 times at each of them."""
+"""Steps between two scalings: float32 holds a gradient that grows 6,000 times, or shrinks 1,000 times, at each."""
+FAINT = 1e-30
+"""A gradient of norm 1 that shrank to less within a segment may have lost parts: float32 ends at 1e-38."""
 
 
 class Segment:
     """A few steps of a core on one graph, cut off before the first.
 
     Attributes:
-        steps: how many.
+        inputs: what entered at every step.
         entry: the state before the first step, a leaf: one tensor a layer and part, lowest layer first.
         nodes: the states after every step, each in the order of `entry`.
     """
 
     def __init__(self, core: Core, inputs: Float[Tensor, "time batch features"], state: Sequence[Tensor]):
-        self.steps, self._parts = len(inputs), len(state) // core.num_layers
+        self._core, self.inputs = core, inputs
         self.entry = [part.detach().requires_grad_() for part in state]
         self.nodes: list[list[Tensor]] = []
         for entering in inputs:
@@ -40,7 +45,17 @@ class Segment:
     @property
     def outputs(self) -> list[Tensor]:
         """What leaves the core at every step: h of the top layer."""
-        return [states[-self._parts] for states in self.nodes]
+        parts = len(self.entry) // self._core.num_layers
+        return [states[-parts] for states in self.nodes]
+
+    @property
+    def steps(self) -> int:
+        """How many."""
+        return len(self.inputs)
+
+    def singly(self) -> "list[Segment]":
+        """The same steps, each a segment."""
+        return chain(self._core, self.inputs, self.entry, 1)
 
     def backward(
         self, exit: Sequence[Tensor], outputs: Float[Tensor, "time batch hidden"]
@@ -79,10 +94,29 @@ def flatten(state: State) -> list[Tensor]:
 
 def unroll(core: Core, inputs: Float[Tensor, "time batch features"], state: State) -> list[Segment]:
     """All steps of `inputs` as segments, from `state` on."""
+    return chain(core, inputs, flatten(state), SEGMENT)
+
+
+def chain(
+    core: Core, inputs: Float[Tensor, "time batch features"], state: Sequence[Tensor], steps: int
+) -> list[Segment]:
+    """All steps of `inputs` as segments of so many, each from the state the one before ends in."""
     segments: list[Segment] = []
-    for part in inputs.split(SEGMENT):
-        segments.append(Segment(core, part, segments[-1].nodes[-1] if segments else flatten(state)))
+    for part in inputs.split(steps):
+        segments.append(Segment(core, part, segments[-1].nodes[-1] if segments else state))
     return segments
+
+
+class Carried(NamedTuple):
+    """A gradient on its way back: with respect to a state, part by part, every sequence divided by its own scale.
+
+    Attributes:
+        parts: in the order of `Segment.entry`.
+        scale: the logarithm of what to multiply with.
+    """
+
+    parts: list[Tensor]
+    scale: Float[Tensor, " batch"]
 
 
 def backpropagate(
@@ -94,23 +128,46 @@ def backpropagate(
         segments: of `unroll`.
         outputs: the loss's own gradient with respect to what leaves the core at every step.
     """
-    carried = [torch.zeros_like(part) for part in segments[0].entry]
-    scale = outputs.new_full(outputs.shape[1:2], -torch.inf, dtype=torch.float64)
+    nothing = outputs.new_full(outputs.shape[1:2], -torch.inf, dtype=torch.float64)
+    carried = Carried([torch.zeros_like(part) for part in segments[0].entry], nothing)
+    return _back(segments, carried, outputs)[0]
+
+
+def _back(
+    segments: Sequence[Segment], carried: Carried, outputs: Float[Tensor, "time batch hidden"]
+) -> tuple[Float[Tensor, "time states batch"], Carried]:
+    """Through several segments, from what was carried into the last one's end to what leaves the first."""
     norms: list[Tensor] = []
-    later = outputs
-    for segment in reversed(segments):
-        later, own = later[: -segment.steps], later[-segment.steps :]
-        added = log_norm(own).amax(0)
-        common = torch.maximum(scale, added)
-        common = torch.where(common == -torch.inf, 0.0, common)
-        shrink = (scale - common).exp()[:, None]
-        weight = torch.where(added == -torch.inf, 0.0, (-common).exp())[:, None]
-        exit = [(part * shrink).to(part.dtype) for part in carried]
-        inside, entry = segment.backward(exit, (own * weight).to(own.dtype))
-        norms.append(log_norm(inside) + common)
-        carried, length = _normalised(entry)
-        scale = common + length
-    return torch.cat(norms[::-1])
+    for segment, own in zip(reversed(segments), reversed(outputs.split([s.steps for s in segments])), strict=True):
+        passed, after = _through(segment, carried, own)
+        if segment.steps > 1 and _out_of_range(passed, carried.scale, after.scale):
+            passed, after = _back(segment.singly(), carried, own)
+        norms.append(passed)
+        carried = after
+    return torch.cat(norms[::-1]), carried
+
+
+def _through(
+    segment: Segment, carried: Carried, own: Float[Tensor, "time batch hidden"]
+) -> tuple[Float[Tensor, "time states batch"], Carried]:
+    """Through one, after scaling what is carried and what the loss adds on the way to at most 1."""
+    added = log_norm(own).amax(0)
+    common = torch.maximum(carried.scale, added)
+    common = torch.where(common == -torch.inf, 0.0, common)
+    shrink = (carried.scale - common).exp()[:, None]
+    weight = torch.where(added == -torch.inf, 0.0, (-common).exp())[:, None]
+    exit = [(part * shrink).to(part.dtype) for part in carried.parts]
+    inside, entry = segment.backward(exit, (own * weight).to(own.dtype))
+    parts, length = _normalised(entry)
+    return log_norm(inside) + common, Carried(parts, common + length)
+
+
+def _out_of_range(
+    passed: Float[Tensor, "time states batch"], before: Float[Tensor, " batch"], after: Float[Tensor, " batch"]
+) -> bool:
+    """Whether a gradient that was there came out of a segment as nothing, nearly nothing, or nothing finite."""
+    faint = (before > -torch.inf) & (after < before + math.log(FAINT))
+    return bool((faint | ~(passed < torch.inf).all(0).all(0)).any())
 
 
 def log_norm(vectors: Float[Tensor, "*rest hidden"]) -> Float[Tensor, " *rest"]:
@@ -128,10 +185,11 @@ def _normalised(parts: list[Tensor]) -> tuple[list[Tensor], Float[Tensor, " batc
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Dropout off within the block, as it was after it; gradients on, which cuDNN's layers refuse without dropout."""
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             yield
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
