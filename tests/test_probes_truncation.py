@@ -7,14 +7,34 @@ import torch
 from study.bptt import TruncatedBPTT
 from study.clipping import NoClip
 from study.models import RecurrentModel
-from study.probes.truncation import truncation_bias
+from study.probes.flow import gradient_flow
+from study.probes.gradients import flat, gradient
+from study.probes.truncation import missing, truncation_bias
 from study.tasks.contract import Batch
 from study.verify import MSE, linear, orthogonal
 from tests.networks import batch, build
 
 
-def trainer(network: RecurrentModel) -> TruncatedBPTT:
-    return TruncatedBPTT(network, MSE, torch.optim.SGD(network.parameters(), 0.1), NoClip())
+def trainer(network: RecurrentModel, k1: int | None = None, k2: int | None = None) -> TruncatedBPTT:
+    return TruncatedBPTT(network, MSE, torch.optim.SGD(network.parameters(), 0.1), NoClip(), k1, k2)
+
+
+def ragged() -> Batch:
+    data = batch(12, 5, 3)
+    return Batch(data.inputs, data.targets, torch.arange(12)[:, None] < torch.tensor([12, 9, 12, 7, 4]))
+
+
+@pytest.mark.parametrize("data", [batch(12, 5, 3), ragged()], ids=["equal", "ragged"])
+@pytest.mark.parametrize(("k1", "k2"), [(None, None), (None, 1), (None, 5), (1, 4), (2, 5), (3, 50)])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_windows_side_by_side_give_the_gradient_that_training_adds_up_one_after_the_other(
+    name: str, layers: int, k1: int | None, k2: int | None, data: Batch
+) -> None:
+    network = build(name, layers)
+    trainer(network, k1, k2).backward(data)
+    slow = flat([p.grad for p in network.parameters() if p.grad is not None])
+    torch.testing.assert_close(gradient(network, MSE, data, k1, k2), slow, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
@@ -59,9 +79,57 @@ def closed_form(network: RecurrentModel, data: Batch, k2: int) -> torch.Tensor:
 
 
 def test_the_whole_batch_is_the_mean_of_its_parts_and_parts_spread() -> None:
-    network, data = build("gru"), batch(12, 5, 3)
-    data = Batch(data.inputs, data.targets, torch.arange(12)[:, None] < torch.tensor([12, 9, 12, 7, 4]))
+    network, data = build("gru"), ragged()
     split, whole = (truncation_bias(trainer(network), data, [2, 4], parts) for parts in (3, 1))
     np.testing.assert_allclose(split.error, whole.error)
     np.testing.assert_allclose(split.cosine, whole.cosine)
     assert split.columns()["error_spread"].min() > 0 == whole.columns()["error_spread"].max()
+
+
+def test_the_trainings_own_truncation_is_looked_at_too_with_its_distance_between_updates() -> None:
+    network, data = build("elman"), batch(12, 4, 3)
+    own = truncation_bias(trainer(network, 1, 4), data, [8, 2], 2)
+    blocks = truncation_bias(trainer(network), data, [2, 4, 8], 2)
+    assert own.k2 == blocks.k2 == [2, 4, 8]
+    assert (own.error < blocks.error).all()  # every loss reaches k2 - 1 steps back, in blocks half of that
+
+
+@pytest.mark.parametrize("k1", [None, 1])
+@pytest.mark.parametrize("data", [batch(12, 5, 3), ragged()], ids=["equal", "ragged"])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_the_bias_never_exceeds_the_bound_which_falls_to_zero_where_nothing_is_cut_off(
+    name: str, layers: int, data: Batch, k1: int | None
+) -> None:
+    found = truncation_bias(trainer(build(name, layers), k1), data, [1, 2, 4, 8, 12], 1)
+    assert (found.error <= found.bound * (1 + 1e-9) + 1e-12).all()
+    assert (np.diff(found.bound) < 0).all()
+    assert found.bound[-1] == 0
+
+
+def test_the_bound_of_a_linear_network_falls_as_the_closed_form_of_the_missing_lags() -> None:
+    rho, time = 0.8, 12
+    network, data = linear(rho * orthogonal(4)), batch(time, 3, 3)
+    level = Batch(data.inputs, network(data.inputs)[0].detach() - 1.0)  # the same slope at every step
+    found = truncation_bias(trainer(network), level, [1, 3, 5], 1)
+
+    def tail(k2: int) -> float:
+        return sum(rho**k for s in range(time) for k in range(s % k2 + 1, s + 1))
+
+    np.testing.assert_allclose(found.bound / found.bound[0], [tail(k2) / tail(1) for k2 in (1, 3, 5)])
+    flow = gradient_flow(network, MSE, level, time - 1, 3).joint
+    sent = 2 * float(network.head.weight.detach().norm())  # || d loss / d h ||: the error is 1 everywhere
+    assert missing(flow, level, None, 3) == pytest.approx(3 * sent * tail(3))
+    assert missing(flow, level, 1, 3) == pytest.approx(3 * sent * sum((time - k) * rho**k for k in range(3, time)))
+
+
+def test_the_constant_of_the_bound_is_no_larger_than_the_one_that_theory_knows() -> None:
+    network, data = linear(0.8 * orthogonal(4)), batch(12, 3, 3)
+    level = Batch(data.inputs, network(data.inputs)[0].detach() - 1.0)
+    found = truncation_bias(trainer(network), level, [1, 3, 5], 1)
+    hidden = torch.cat([torch.zeros(1, 3, 4).double(), network.core(data.inputs)[0]])[:-1].detach()
+    largest = float(torch.cat([hidden, data.inputs], -1).norm(dim=-1).max())  # d h_t / d (W, V) is (h_{t-1}, x_t)
+    flow = gradient_flow(network, MSE, level, 11, 3).joint
+    full = float(gradient(network, MSE, level).norm())
+    factor = found.bound[0] * full * level.steps / missing(flow, level, None, 1)
+    assert 0 < factor <= largest

@@ -12,6 +12,7 @@ Units: loss per unit of state; rates in nats a step.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,13 +191,7 @@ class _Windows:
 def _windows(model: RecurrentModel, batch: Batch, positions: list[int], lags: int) -> _Windows:
     """The last `lags` + 1 steps up to every position, and the states before them."""
     encoded = model.encode(batch.inputs)
-    state, at = zero_state(model, encoded), 0
-    entries = []
-    for position in positions:
-        if position - lags > at:
-            _, state = model.core(encoded[at : position - lags], state)
-        at = position - lags
-        entries.append(state)
+    entries = entering(model, encoded, [position - lags for position in positions])
     entry = tuple(torch.cat(parts, 1) for parts in zip(*entries, strict=True))
     stretches = torch.cat([encoded[p - lags : p + 1] for p in positions], 1)
     last = Batch(*(None if x is None else torch.cat([x[p : p + 1] for p in positions], 1) for x in batch))  # type: ignore[arg-type]
@@ -205,6 +200,19 @@ def _windows(model: RecurrentModel, batch: Batch, positions: list[int], lags: in
     real = last.mask[0]
     kept = Batch(last.inputs[:, real], last.targets[:, real])
     return _Windows(stretches[:, real], tuple(part[:, real] for part in entry), kept)
+
+
+@torch.no_grad()
+def entering(model: RecurrentModel, encoded: Float[Tensor, "time batch features"], steps: Sequence[int]) -> list[State]:
+    """The states before some steps, in order, in one pass; the zero state before step 0."""
+    state: State | None = None
+    states, at = [], 0
+    for step in steps:
+        if step > at:
+            _, state = model.core(encoded[at:step], state)
+        states.append(state or zero_state(model, encoded))
+        at = step
+    return states
 
 
 def zero_state(model: RecurrentModel, encoded: Float[Tensor, "time batch features"]) -> State:

@@ -55,12 +55,12 @@ def update_geometry(bptt: TruncatedBPTT, batch: Batch, parts: int) -> Geometry:
     """
     rehearsal, small = Rehearsal(bptt), batch.targets.shape[1] // parts
     batch = columns(batch, 0, small * parts) if small else batch
-    gradient, before = rehearsal.gradient(batch, None), rehearsal.parameters
+    gradient, before = rehearsal.gradient(batch), rehearsal.parameters
     pieces = [columns(batch, i * small, (i + 1) * small) for i in range(parts)] if small else []
-    smalls = [rehearsal.gradient(piece, None) for piece in pieces]
+    smalls = [rehearsal.gradient(piece) for piece in pieces]
     rehearsal.step(batch)
     step = rehearsal.parameters - before
-    turn = rehearsal.gradient(batch, None) - gradient
+    turn = rehearsal.gradient(batch) - gradient
     return Geometry(
         gradient_norm=float(gradient.norm()),
         weight_ratio=float(step.norm() / before.norm()),

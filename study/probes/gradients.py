@@ -1,16 +1,64 @@
-"""Gradients of a batch, taken on a copy of the model: the training's own parameters and gradients are not touched."""
+"""Gradients of a batch, beside the training: its own parameters and their gradients are not touched."""
 
 import copy
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.bptt import TruncatedBPTT
-from study.models import RecurrentModel
+from study.bptt import TruncatedBPTT, Window, windows
+from study.losses import Loss
+from study.models import RecurrentModel, State
+from study.probes.flow import entering
 from study.probes.path import evaluating
 from study.tasks.contract import Batch
+
+
+def gradient(
+    model: RecurrentModel, loss: Loss, batch: Batch, k1: int | None = None, k2: int | None = None
+) -> Float[Tensor, " parameters"]:
+    """The gradient of a whole batch's loss by BPTT(k2; k1), as `TruncatedBPTT.backward` gives it, end to end.
+
+    Windows do not depend on each other once the states they start from are known: all run side by side, as one batch.
+
+    Args:
+        model: differentiated without dropout.
+        loss: normalised over the whole batch.
+        batch: sequences from a zero state on.
+        k1: steps between windows; None: k2.
+        k2: steps the gradient flows back; None: all.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    with evaluating(model):
+        stretch = _side_by_side(model, batch, windows(batch.longest, k1, k2))
+        outputs, _ = model(stretch.steps.inputs, stretch.entry)
+        total = loss.total(outputs, stretch.steps.targets, stretch.steps.mask)
+        mean = total / loss.normaliser(batch.targets.shape[1], batch.steps)
+        return flat(torch.autograd.grad(mean, parameters, allow_unused=True, materialize_grads=True))
+
+
+class _Stretch(NamedTuple):
+    """Steps to go through, which of them count, and the states before the first."""
+
+    steps: Batch
+    entry: State
+
+
+@torch.no_grad()
+def _side_by_side(model: RecurrentModel, batch: Batch, plan: Sequence[Window]) -> _Stretch:
+    """All windows as sequences of one batch; those that are shorter than others end in steps that do not count."""
+    first, stop = (torch.tensor([w[i] for w in plan])[:, None] for i in (1, 2))
+    steps = torch.tensor([w.start for w in plan])[:, None] + torch.arange(max(w.stop - w.start for w in plan))
+    counts = ((steps >= first) & (steps < stop)).T.to(batch.inputs.device)
+    index = steps.clamp(max=batch.longest - 1).T.to(batch.inputs.device)
+    inputs, targets = (part[index].flatten(1, 2) for part in (batch.inputs, batch.targets))
+    wide = counts[..., None].expand(-1, -1, batch.targets.shape[1])
+    mask = wide if batch.mask is None else wide & batch.mask[index]
+    states = entering(model, model.encode(batch.inputs), [window.start for window in plan])
+    entry = tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
+    return _Stretch(Batch(inputs, targets, mask.flatten(1, 2)), entry)
 
 
 class Rehearsal:
@@ -23,32 +71,20 @@ class Rehearsal:
     def __init__(self, bptt: TruncatedBPTT):
         model, optimizer = copy.deepcopy((bptt.model, bptt.optimizer))  # together: one keeps referring to the other
         self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, bptt.clip, bptt.k1, bptt.k2, "sequence")
-        self._truncation = bptt.k1, bptt.k2
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
-
-    @property
-    def model(self) -> RecurrentModel:
-        """The copy."""
-        return self._trainer.model
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:
         """All trainable parameters of the copy, end to end."""
-        return flat(self._parameters)
+        return flat([p for p in self._trainer.model.parameters() if p.requires_grad])
 
-    def gradient(self, batch: Batch, k2: int | None) -> Float[Tensor, " parameters"]:
-        """The gradient of a whole batch by blocks of `k2` steps (None: full BPTT), from a zero state on, end to end."""
-        self._trainer.k1, self._trainer.k2 = None, k2
-        self._trainer.optimizer.zero_grad(set_to_none=True)
-        with evaluating(self.model):
-            self._trainer.backward(batch)
-        return flat([torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters])
+    def gradient(self, batch: Batch) -> Float[Tensor, " parameters"]:
+        """The gradient of a whole batch by full BPTT."""
+        return gradient(self._trainer.model, self._trainer.loss, batch)
 
     def step(self, batch: Batch) -> None:
         """Make one update on a whole batch, truncated and clipped as in training."""
-        self._trainer.k1, self._trainer.k2 = self._truncation
         self._trainer.optimizer.zero_grad(set_to_none=True)
-        with evaluating(self.model):
+        with evaluating(self._trainer.model):
             for _ in self._trainer.updates(batch):
                 pass
 

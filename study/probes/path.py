@@ -70,7 +70,9 @@ class Segment:
             The gradient with respect to every node, along all paths; and that with respect to the entry.
         """
         flat = [node for states in self.nodes for node in states]
-        ends, given = [*self.nodes[-1], *self.outputs], [*exit, *outputs]
+        ends, given = [*self.nodes[-1]], [*exit]
+        if outputs.any():  # each end costs
+            ends, given = [*ends, *self.outputs], [*given, *outputs]
         gradients = torch.autograd.grad(ends, [*flat, *self.entry], given, allow_unused=True, materialize_grads=True)
         inside = torch.stack(gradients[: len(flat)])
         return inside.view(self.steps, len(self.entry), *inside.shape[1:]), list(gradients[len(flat) :])
