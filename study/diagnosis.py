@@ -164,7 +164,8 @@ def _by_flow(flow: Flow | None, horizon: int) -> tuple[Verdict, str]:
     if flow is None:
         return "undecided", "the gradient flow was not measured"
     if flow.nonfinite:
-        return "undecided", f"the gradient flow is not finite at {flow.nonfinite} of {flow.lags + 1} lags"
+        lost = f"{len(flow.nonfinite)} of {flow.lags + 1} lags, the first {flow.nonfinite[0]} steps back"
+        return "undecided", f"the gradient flow is not finite at {lost}"
     lag, memory = min(horizon, flow.lags), flow.memory
     if np.isneginf(memory.log_phi[0]):
         return "undecided", "the loss has no gradient at all"

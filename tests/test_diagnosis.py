@@ -53,7 +53,7 @@ def test_thin_evidence_is_undecided() -> None:
     assert "too short" in diagnose(CALM, Evidence(20, falling(-0.5, lags=15))).sentence
     broken = falling(-0.5)
     broken.log_norms[3, 0, 0, 0] = math.nan
-    assert "not finite at 1 of 61 lags" in diagnose(CALM, Evidence(20, broken)).sentence
+    assert "not finite at 1 of 61 lags, the first 3 steps back" in diagnose(CALM, Evidence(20, broken)).sentence
 
 
 def test_a_gradient_of_exactly_zero_at_the_horizon_has_vanished() -> None:

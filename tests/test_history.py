@@ -10,7 +10,7 @@ from torch import nn
 
 from study.bptt import Update
 from study.clipping import Clipped
-from study.history import APPLIED, FIXED, LOSS, TOTAL, Envelope, History
+from study.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History
 
 NAMES = ["core.weight_hh_l0", "core.bias_hh_l0", "head.weight"]
 
@@ -105,7 +105,7 @@ def test_an_envelope_has_at_most_its_points_and_ends_at_the_last_update(updates:
 @pytest.mark.parametrize("place", [0, 9, 10, 123, 997, 999])
 @pytest.mark.parametrize(
     ("column", "key"),
-    [(LOSS, "loss/train_max"), (TOTAL, "grad_norm/total_max"), (APPLIED, "grad_norm/applied_max")]
+    [(LOSS, "loss/train_max"), (TOTAL, "grad_norm/total_max")]
     + [(len(FIXED) + i, f"grad_norm/{name}_max") for i, name in enumerate(NAMES)],
 )
 def test_no_spike_is_hidden(column: int, key: str, place: int) -> None:
@@ -124,7 +124,9 @@ def test_every_point_is_the_mean_and_the_maximum_of_the_updates_since_the_one_be
         assert point["grad_norm/total"] == pytest.approx(bucket[:, TOTAL].mean())
         assert point["grad_norm/total_max"] == bucket[:, TOTAL].max()
         assert point["clip/active"] == pytest.approx((bucket[:, APPLIED] < bucket[:, TOTAL]).mean())
-        assert point["clip/scale"] == pytest.approx((bucket[:, APPLIED] / bucket[:, TOTAL]).mean())
+        scale = bucket[:, APPLIED] / bucket[:, TOTAL]
+        assert point["clip/scale"] == pytest.approx(scale.mean())
+        assert point["optimizer/effective_lr"] == pytest.approx((bucket[:, RATE] * scale).mean())
         start = step
 
 
@@ -156,5 +158,5 @@ def test_the_charts_of_a_deep_network_stay_few_and_keep_every_recurrent_weight(l
     names = [name for name, _ in network.named_parameters()]
     columns = [*FIXED, *(f"grad_norm/{name}" for name in names)]
     ((_, point),) = Envelope(columns, 1, 10).add(np.ones((1, len(columns)), np.float32))
-    assert len(point) <= 18
+    assert len(point) <= 15
     assert all(f"grad_norm/{name}_max" in point for name in names if "weight_hh" in name)

@@ -137,10 +137,10 @@ def test_what_is_not_finite_is_counted_and_located() -> None:
     with torch.no_grad():
         network.core.get_parameter("weight")[0, 0] = math.nan
     flow = gradient_flow(network, MSE, data, 10, 2)
-    assert flow.nonfinite == 11
+    assert flow.nonfinite == list(range(11))
     broken = np.zeros((11, 1, 1, 2))
     broken[7, 0, 0, 1] = math.inf
-    assert Flow(broken).nonfinite == 1
+    assert Flow(broken).nonfinite == [7]
 
 
 def test_the_error_of_the_decay_is_that_of_the_mean_of_the_samples_slopes() -> None:

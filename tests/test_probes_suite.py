@@ -148,4 +148,4 @@ def test_scalars_are_told_once_and_tables_hold_every_update() -> None:
     for table in tables.values():
         assert table.column_names[0] == "update"
         assert set(table["update"].to_pylist()) == {0, 1}
-    assert len(tables["flow"]) == 2 * 4 * 9
+    assert len(tables["flow"]) == 2 * (2 + 2 * 3) * 9  # memory, joint; of both layers all, h, c

@@ -69,7 +69,7 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     assert "rmse" in result.summary(config)
 
 
-@pytest.mark.parametrize("probe", ["none", "end", "history"])
+@pytest.mark.parametrize("probe", ["none", "history", "full"])
 def test_the_charts_of_the_largest_sensible_run_stay_at_forty(configure: Configure, probe: str) -> None:
     data = ["task=language_bible_char", "task.batch_size=2000", "model=lstm", "model.num_layers=2"]
     budget = ["trainer.max_updates=4", "trainer.validate_every=2", "model.hidden_size=2"]

@@ -122,9 +122,9 @@ class Flow(Measured):
         return Profile(_together(self.log_norms[:, layer]))
 
     @property
-    def nonfinite(self) -> int:
-        """Lags at which some gradient is inf or NaN."""
-        return int((np.isnan(self.log_norms) | np.isposinf(self.log_norms)).any((1, 2, 3)).sum())
+    def nonfinite(self) -> list[int]:
+        """The lags at which some gradient is inf or NaN."""
+        return [int(lag) for lag in np.flatnonzero((~(self.log_norms < np.inf)).any((1, 2, 3)))]
 
     @property
     def lags(self) -> int:
@@ -137,15 +137,24 @@ class Flow(Measured):
         return {"flow/decay": memory.decay, "flow/half_life": memory.half_life, "flow/horizon": float(memory.horizon)}
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every lag of the memory, of all together, and of every layer."""
-        layers = {str(layer): self.layer(layer) for layer in range(self.log_norms.shape[1])}
-        profiles = {"memory": self.memory, "joint": self.joint} | layers
+        """See `Measured`; a row for every lag of the memory, of all together, of every layer and of its h and c."""
+        profiles = {"memory": self.memory, "joint": self.joint} | self._layers()
+        told = {name: [getattr(p, name) for p in profiles.values()] for name in ("decay", "decay_error", "horizon")}
         return {
             "of": np.repeat(list(profiles), self.lags + 1),
             "lag": np.tile(np.arange(self.lags + 1), len(profiles)),
             "log_phi": np.concatenate([profile.log_phi for profile in profiles.values()]),
             "mean_log_norm": np.concatenate([profile.log_norms.mean(1) for profile in profiles.values()]),
-        }
+        } | {name: np.repeat(values, self.lags + 1) for name, values in told.items()}
+
+    def _layers(self) -> dict[str, Profile]:
+        """Every layer by its number and, where its state has parts, each of them: `0`, `0.h`, `0.c`, ..."""
+        found = {}
+        for layer, parts in enumerate(self.log_norms.swapaxes(0, 1)):
+            found[str(layer)] = self.layer(layer)
+            if parts.shape[1] > 1:
+                found |= {f"{layer}.{name}": Profile(parts[:, i]) for i, name in enumerate("hc")}
+        return found
 
 
 def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int, samples: int) -> Flow:

@@ -10,9 +10,11 @@ g being the gradient of the frozen batch, d the step the optimizer makes of it (
                      two-batch-size estimator (McCandlish et al. 2018, arXiv 1812.06162, appendix A.1), the small
                      batches being parts of the large one; noisy, and below zero where noise is all there is
 
-Gradients are those of full BPTT; the step is truncated as in training.
+Gradients are those of full BPTT; the step is truncated as in training. The first two cost little more than the update
+they rehearse; the last two are optional.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +30,7 @@ from study.tasks.contract import Batch
 
 @dataclass(frozen=True)
 class Geometry(Measured):
-    """The measures above, and ||g|| beside them."""
+    """The measures above, and ||g|| beside them; smoothness and noise scale are NaN where they were not asked for."""
 
     gradient_norm: float
     weight_ratio: float
@@ -37,36 +39,38 @@ class Geometry(Measured):
     noise_scale: float
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; the others are ratios of what has charts of its own."""
-        return {"geometry/weight_ratio": self.weight_ratio, "geometry/noise_scale": self.noise_scale}
+        """See `Measured`; smoothness is for looking at beside ||g||, in the table."""
+        noise = {} if math.isnan(self.noise_scale) else {"geometry/noise_scale": self.noise_scale}
+        return {"geometry/weight_ratio": self.weight_ratio} | noise
 
     def columns(self) -> dict[str, Any]:
         """See `Measured`; one row."""
         return {key: [value] for key, value in vars(self).items()}
 
 
-def update_geometry(bptt: TruncatedBPTT, batch: Batch, parts: int) -> Geometry:
+def update_geometry(bptt: TruncatedBPTT, batch: Batch, parts: int | None) -> Geometry:
     """Rehearse one update.
 
     Args:
         bptt: what trains.
         batch: sequences from a zero state on.
-        parts: small batches, of equal size, for the noise scale; sequences left over are not used.
+        parts: small batches, of equal size, for the noise scale; sequences left over are not used. None: neither
+            smoothness nor noise scale.
     """
-    rehearsal, small = Rehearsal(bptt), batch.targets.shape[1] // parts
-    batch = columns(batch, 0, small * parts) if small else batch
+    small = batch.targets.shape[1] // parts if parts else 0
+    batch = columns(batch, 0, small * parts) if parts and small else batch
+    rehearsal = Rehearsal(bptt)
     gradient, before = rehearsal.gradient(batch), rehearsal.parameters
-    pieces = [columns(batch, i * small, (i + 1) * small) for i in range(parts)] if small else []
+    pieces = [columns(batch, i * small, (i + 1) * small) for i in range(parts or 0)] if small else []
     smalls = [rehearsal.gradient(piece) for piece in pieces]
     rehearsal.step(batch)
     step = rehearsal.parameters - before
-    turn = rehearsal.gradient(batch) - gradient
     return Geometry(
         gradient_norm=float(gradient.norm()),
         weight_ratio=float(step.norm() / before.norm()),
         effective_rate=float(step.norm() / gradient.norm()),
-        smoothness=float(turn.norm() / step.norm()),
-        noise_scale=noise_scale(gradient, torch.stack(smalls), small) if small else torch.nan,
+        smoothness=float((rehearsal.gradient(batch) - gradient).norm() / step.norm()) if parts else math.nan,
+        noise_scale=noise_scale(gradient, torch.stack(smalls), small) if smalls else math.nan,
     )
 
 

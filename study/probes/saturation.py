@@ -61,9 +61,11 @@ class Saturation(Measured):
         return np.nan if gated else self.of("tanh") if np.isnan(self.of("relu")) else self.of("relu")
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`."""
+        """See `Measured`; of the layers' time scales the longest."""
         kinds = [kind for kind in ("gate", "tanh", "relu") if not np.isnan(self.of(kind))]
-        return {f"saturation/{kind}": self.of(kind) for kind in kinds}
+        scales = [share.time_scale for share in self.shares if not np.isnan(share.time_scale)]
+        longest = {"saturation/time_scale": max(scales)} if scales else {}
+        return {f"saturation/{kind}": self.of(kind) for kind in kinds} | longest
 
     def columns(self) -> dict[str, Any]:
         """See `Measured`; a row for every layer and name."""

@@ -29,9 +29,9 @@ class Truncation(Strict):
 
 
 class Geometry(Strict):
-    """One more update, rehearsed; the noise scale from `parts` of the batch."""
+    """One more update, rehearsed; the noise scale from `parts` of the batch (null: only what costs little)."""
 
-    parts: Annotated[int, Field(ge=2)]
+    parts: Annotated[int, Field(ge=2)] | None
 
 
 class Probe(Strict):
