@@ -31,20 +31,24 @@ class Backpropagated(Measured):
 
     log_norms: Float[np.ndarray, "time layers parts sequences"]
 
+    @property
+    def mean(self) -> Float[np.ndarray, "time layers"]:
+        """The log of the mean norm over sequences, the parts of the state together."""
+        with np.errstate(invalid="ignore"):  # NaN and inf stay what they are
+            joint = 0.5 * np.logaddexp.reduce(2 * self.log_norms, axis=2)
+            return np.logaddexp.reduce(joint, axis=2) - np.log(joint.shape[2])
+
     def scalars(self) -> dict[str, float]:
         """See `Measured`; it is a profile."""
         return {}
 
     def columns(self) -> dict[str, Any]:
         """See `Measured`; a row for every step of every layer: the log of the mean norm over sequences."""
-        time, layers, _, sequences = self.log_norms.shape
-        joint = 0.5 * np.logaddexp.reduce(2 * self.log_norms, axis=2)
-        mean = np.logaddexp.reduce(joint, axis=2) - np.log(sequences)
-        step = np.arange(1, time + 1)
+        time, layers = self.mean.shape
         return {
             "layer": np.repeat(np.arange(layers), time),
-            "step": np.tile(step, layers),
-            "log_norm": mean.T.flatten(),
+            "step": np.tile(np.arange(1, time + 1), layers),
+            "log_norm": self.mean.T.flatten(),
         }
 
 

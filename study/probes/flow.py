@@ -55,7 +55,8 @@ class Profile:
 
     def log_ratio(self, lag: int) -> float:
         """log(phi_lag / phi_0): what is left of the gradient `lag` steps back."""
-        return float(self.log_phi[lag] - self.log_phi[0])
+        with np.errstate(invalid="ignore"):
+            return float(self.log_phi[lag] - self.log_phi[0])
 
     def log_ratio_error(self, lag: int) -> float:
         """Standard error of `log_ratio` over samples, by the delta method; NaN for one sample, or for none left."""
@@ -89,7 +90,8 @@ class Profile:
         lags = np.arange(min(FROM, last // 2), last + 1)
         fitted = self.log_norms[lags][:, ~np.isneginf(self.log_norms[lags]).any(0)]
         centred = lags - lags.mean()
-        return centred @ fitted / (centred @ centred)
+        with np.errstate(invalid="ignore"):
+            return centred @ fitted / (centred @ centred)
 
 
 @dataclass(frozen=True)
