@@ -1,6 +1,5 @@
 """The end of a run: final measures, gradient flow, verdict, all of it kept."""
 
-import math
 from dataclasses import dataclass
 
 from study import pictures, tracking
@@ -29,7 +28,6 @@ class Result:
         measures: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (naive, on the
             test split), and the gradient flow's scalars.
         primary: the measure that ranks runs of the task.
-        objective: the primary measure on validation; the worst value there is for a diverged run.
     """
 
     run_id: str
@@ -38,7 +36,6 @@ class Result:
     seconds: float
     measures: dict[str, float]
     primary: str
-    objective: float
 
     def summary(self, config: Config) -> str:
         """A few lines for the terminal: the verdict, the measures, and what to type next."""
@@ -67,11 +64,8 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     for name, figure in pictures.of(history.rows(), config.clip, module.probes.taken, config.task.horizon).items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
-    objective = measures[f"{task.primary}/val"]
-    if history.diverged:
-        objective = math.inf if task.direction == "minimize" else -math.inf
     measures |= final | module.probes.final
-    return Result(run.run_id, diagnosis, len(history), seconds, measures, task.primary, objective)
+    return Result(run.run_id, diagnosis, len(history), seconds, measures, task.primary)
 
 
 def judge(config: Config, module: RecurrentModule) -> Diagnosis:

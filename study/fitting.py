@@ -4,6 +4,7 @@ import logging
 import math
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # hardware tha
 
 CHUNK = 32
 """Updates a Lightning step, about: enough to share its cost of some 1 ms, few enough to see a divergence soon."""
+UNKNOWN = 10_000
+"""Updates that a budget in seconds is taken to be worth, by progress bars and charts."""
 
 
 class Pace(NamedTuple):
@@ -52,8 +55,33 @@ class Pace(NamedTuple):
         epoch = sum(count(batch, plan.k1, plan.k2, plan.update) for batch in batches.epoch(0))
         every = max(1, round((config.trainer.validate_every or epoch) * len(batches) / epoch))
         interval = math.ceil(every / max(1, CHUNK * len(batches) // epoch))
-        updates = config.trainer.max_updates or epoch * (config.trainer.max_epochs or 1)
+        updates = budget(config, batches) or (
+            epoch * config.trainer.max_epochs if config.trainer.max_epochs else UNKNOWN
+        )
         return cls(updates, math.ceil(every / interval), interval)
+
+
+def budget(config: Config, batches: Batches) -> int | None:
+    """The budget in updates; None where it is one in epochs or seconds.
+
+    Steps become updates by the share of an epoch that they are: so every epoch counts alike.
+    """
+    plan, bptt = config.trainer, config.bptt
+    if plan.max_steps is None:
+        return plan.max_updates
+    updates = sum(count(batch, bptt.k1, bptt.k2, bptt.update) for batch in batches.epoch(0))
+    return math.ceil(plan.max_steps * updates / sum(batch.steps for batch in batches.epoch(0)))
+
+
+class Clock(pl.Callback):
+    """Ends training when its time is up."""
+
+    def __init__(self, seconds: float):
+        self._end = time.monotonic() + seconds
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        """Look at the clock, once a Lightning step."""
+        trainer.should_stop |= time.monotonic() >= self._end
 
 
 def fit(
@@ -70,7 +98,8 @@ def fit(
     extra = [Recorder(run, Envelope(module.history.columns, pace.updates, config.tracking.points)), *callbacks]
     extra += [UpdateBar(pace.updates)] if plan.progress_bar else []
     extra += [EarlyStopping("loss/val", patience=plan.patience, check_finite=False)] if plan.patience else []
-    if folder is not None and plan.checkpoint is not None:
+    extra += [Clock(plan.max_seconds)] if plan.max_seconds else []
+    if folder is not None and plan.checkpoint is not None and not plan.max_seconds:  # what time is left is not kept
         extra += [Checkpoint(checkpoint.path(folder, run.run_id), plan.checkpoint)]
     trainer = pl.Trainer(
         accelerator=plan.accelerator,
@@ -78,7 +107,7 @@ def fit(
         plugins=[LightningEnvironment()],  # one process, also in a cluster's job: the cluster is the sweep's business
         logger=False,
         callbacks=extra,
-        max_steps=plan.max_updates or -1,
+        max_steps=module.max_updates or -1,
         max_epochs=plan.max_epochs or -1,
         val_check_interval=pace.interval,
         check_val_every_n_epoch=None,

@@ -74,7 +74,7 @@ class RecurrentModule(pl.LightningModule):
         self.automatic_optimization = False
         self.model, self.loss, self._clip, self.task = model, loss, clip, task
         self._optimizer, self._truncation = optimizer, bptt
-        self.history, self._max_updates, self.probes = history, max_updates, probes
+        self.history, self.max_updates, self.probes = history, max_updates, probes
         self.journal = Journal()
         self._kept: dict[str, Any] = {}
         self._carry: State | None = None
@@ -120,7 +120,7 @@ class RecurrentModule(pl.LightningModule):
                     if self.history.diverged:  # the model is no longer one to measure
                         return self._settle()
                     self.probes.measure(done, self._bptt)
-                if done == self._max_updates:
+                if done == self.max_updates:
                     return self._settle()
             self._carry = self._bptt.carry if self.trainer.train_dataloader.batches.carry else None
         self._settle()

@@ -4,15 +4,13 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -24,6 +22,7 @@ from mlflow.utils.mlflow_tags import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from study.alone import alone
 from study.errors import ConfigError, Pruned
 from study.schema import Config
 
@@ -98,11 +97,11 @@ def prepare(uri: str, slug: str) -> str:
         ConfigError: the store cannot be used, or the experiment lies in its bin.
     """
     try:
-        with _alone(uri):
+        with alone(uri):
             client = _client(uri)
             found = client.get_experiment_by_name(slug)
             if found is None:
-                return client.create_experiment(slug, tags=TRAINING)
+                return _create(client, slug)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
     if found.lifecycle_stage != "active":
@@ -110,9 +109,14 @@ def prepare(uri: str, slug: str) -> str:
     return found.experiment_id
 
 
-def _alone(uri: str) -> FileLock:
-    """A lock on a store for the processes of this machine: two that create the same tables at once both fail."""
-    return FileLock(Path(tempfile.gettempdir(), f"mlflow-{sha256(uri.encode()).hexdigest()[:16]}.lock"))
+def _create(client: MlflowClient, slug: str) -> str:
+    """The id of a new experiment, or of the one that another machine has just created."""
+    try:
+        return client.create_experiment(slug, tags=TRAINING)
+    except MlflowException:
+        if (found := client.get_experiment_by_name(slug)) is None:
+            raise
+        return found.experiment_id
 
 
 @contextmanager
@@ -124,12 +128,14 @@ def run(
     Args:
         config: what is trained.
         name: of a new run.
-        tags: of a new run, beside those that describe `config`.
+        tags: beside those that describe `config`; a run that is gone on with gets them too.
         parent: id of the run that a new one is nested under.
         resume: id of the run to go on with, instead of a new one.
     """
     experiment, client = prepare(config.tracking.uri, config.slug), _client(config.tracking.uri)
     marks = {MLFLOW_RUN_NAME: name, **_describing(config), **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
+    if resume:
+        Run(client, resume).tag(tags)
     texts = {key: str(value) for key, value in {**marks, **tags}.items()}  # a server takes nothing else
     run_id = resume or client.create_run(experiment, tags=texts).info.run_id
     tracked = Run(client, run_id, _known(client, run_id) if resume else ())
@@ -173,17 +179,38 @@ def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str
     return known
 
 
-def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int]) -> None:
-    """End a sweep's run with its counts as tags."""
+def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], best: str = "") -> None:
+    """End a sweep's run with its counts as tags, and the best of every arm as its description."""
     client = _client(uri)
-    client.log_batch(run_id, tags=[RunTag(key, str(value)) for key, value in counts.items()])
+    tracked = Run(client, run_id)
+    tracked.tag(counts)
+    tracked.describe(best)
     client.set_terminated(run_id, status)
 
 
-def end_lost(uri: str, slug: str, alive: Collection[int]) -> None:
-    """Say of a study's runs that their process is gone: KILLED; `alive` are the numbers of trials still running."""
-    client = _client(uri)
-    for lost in client.search_runs([prepare(uri, slug)], f"attributes.status = 'RUNNING' and tags.study = '{slug}'"):
+def is_there(uri: str, run_id: str) -> bool:
+    """Whether the store has a run, not in its bin."""
+    try:
+        return _client(uri).get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException:
+        return False
+
+
+def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> None:
+    """Say of a study's runs that their process is gone: KILLED.
+
+    Args:
+        uri: of the store.
+        slug: of the study.
+        running: gives the numbers of the trials that are under way. It is asked after the store, so that a run which
+            starts in between is not taken for lost.
+    """
+    client, experiment = _client(uri), prepare(uri, slug)
+    begun = client.search_runs(
+        [experiment], f"attributes.status = 'RUNNING' and tags.study = '{slug}'", max_results=5000
+    )
+    alive = running()
+    for lost in begun:
         if int(lost.data.tags["trial"]) not in alive:
             client.set_tag(lost.info.run_id, "outcome", "killed")
             client.set_terminated(lost.info.run_id, "KILLED")

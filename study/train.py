@@ -1,7 +1,7 @@
 """One tracked run, from a checked configuration to its verdict: `python -m study.train [overrides]`."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ def train(
     folder: Path | None = None,
     callbacks: "Sequence[pl.Callback]" = (),
     resume: str | None = None,
+    begun: Callable[[str], None] | None = None,
 ) -> "Result":
     """Train one network as `config` says and keep everything in MLflow.
 
@@ -42,6 +43,7 @@ def train(
         callbacks: more Lightning callbacks.
         resume: MLflow run id of an interrupted run of this `config`: it goes on from its checkpoint in `folder`, or
             from the start where it came to none.
+        begun: told the MLflow run id before anything is trained.
     """
     from study import checkpoint, provenance, tracking
     from study.conclusion import conclude
@@ -51,7 +53,9 @@ def train(
     name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
     splits = provenance.splits(task)
     marks = provenance.marks(splits, module.model)
-    with tracking.run(config, name, {**marks, **(tags or {})}, parent, resume) as run:
+    with tracking.run(config, name, {**({} if resume else marks), **(tags or {})}, parent, resume) as run:
+        if begun is not None:
+            begun(run.run_id)
         if resume is None:
             run.log_texts(provenance.definition(config, overrides), "definition")
             run.log_data(config.task.name, task.source, splits)
@@ -68,6 +72,7 @@ def train(
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """The data, and around a freshly drawn model all that trains it; this process set up for it."""
     from study import clipping, losses, models, tasks
+    from study.fitting import budget
     from study.history import History
     from study.module import RecurrentModule
     from study.probes.suite import Probes
@@ -79,9 +84,9 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     with seeded(config.seed, "init"):
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
     history = History([n for n, p in model.named_parameters() if p.requires_grad], config.trainer.divergence)
-    clip, budget = clipping.build(config.clip), config.trainer.max_updates
+    clip, updates = clipping.build(config.clip), budget(config, task.batches("train"))
     probes = Probes(config.probe, task.batches("train").epoch(0), config.task.horizon)
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, budget, probes)
+    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, updates, probes)
 
 
 @command

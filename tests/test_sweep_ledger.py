@@ -4,7 +4,8 @@ import math
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from optuna.trial import TrialState
 
 from study.schema import Config
 from study.sweep import owner
-from study.sweep.ledger import LOST, Ledger
+from study.sweep.ledger import Ledger
 from study.sweep.plan import Arm, Plan
+from study.sweep.standing import LOST
 from study.sweep.storage import open_study
 from study.sweep.vocabulary import Dimension
 
@@ -22,17 +24,18 @@ Open = Callable[..., Ledger]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Open:
+def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Open]:
     """A ledger of a plan of two arms, as every process would open it."""
-    config = configure()
+    config, opened_studies = configure(), ExitStack()
 
     def opened(seeds: tuple[int, ...] = (0, 1), trials: int = 0) -> Ledger:
-        arms = {name: Arm({"model": name}, name, {}, config) for name in ("elman", "lstm")}
+        arms = {name: Arm("", {"model": name}, name, {}, config) for name in ("elman", "lstm")}
         search = {"optimizer.lr": Dimension("optimizer.lr", 0.1, 1.0)} if trials else {}
-        study = open_study(f"sqlite:///{tmp_path}/optuna.db", "slug", "minimize")
+        study = opened_studies.enter_context(open_study(f"sqlite:///{tmp_path}/optuna.db", "slug", "minimize"))
         return Ledger(study, Plan([], arms, search, trials, list(seeds)))
 
-    return opened
+    with opened_studies:
+        yield opened
 
 
 def work(ledger: Ledger, value: float = 1.0) -> int:

@@ -11,13 +11,14 @@ from hydra.core.global_hydra import GlobalHydra
 from study.command import CONF
 from study.errors import ConfigError
 from study.schema.sweep import Sweep
-from study.sweep.plan import SEARCH_SEED, Composer, Plan, draw_up, exists
+from study.sweep.composer import Composer, exists
+from study.sweep.plan import SEARCH_SEED, Plan, draw_up
 from study.sweep.vocabulary import Dimension, grids, space
 
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {
-    "arms": [], "search": {}, "trials": 3, "seeds": [0], "sampler": "tpe", "pruner": None, "pathology": None,
-    "diverged": "worst", "changed": "refuse", "failures": None, "workers": None, "storage": "", "dry_run": False,
+    "arms": [], "search": {}, "trials": 3, "objective": {}, "seeds": [0], "sampler": "tpe", "pruner": None,
+    "pathology": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None, "storage": "", "dry_run": False,
 }  # fmt: skip
 """A sweep's section with nothing in it."""
 

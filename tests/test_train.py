@@ -64,7 +64,7 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     assert {"loss/train", "loss/val", "rmse/val", "rmse/test", "rmse/baseline", "grad_norm/total"} <= set(
         run.data.metrics
     )
-    assert result.objective == result.measures["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
+    assert result.measures["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
     assert list((tmp_path / "checkpoints").glob("*.ckpt"))
     assert "rmse" in result.summary(config)
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import get_context, parent_process
-from multiprocessing.context import SpawnProcess
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -25,32 +24,21 @@ class LocalLauncher(Launcher):
         self.job = (hydra_context, config, task_function)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run jobs to their ends; what they return stays with them.
-
-        Raises:
-            KeyboardInterrupt: when all have ended, if there was a Ctrl-C; each is passed on to every job.
-        """
-        spawn, interrupted = get_context("spawn"), False
+        """Run jobs to their ends; what they return stays with them."""
+        spawn = get_context("spawn")
         jobs = [
             spawn.Process(target=work, args=(number, list(overrides), *self.job))
             for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
         for job in jobs:
             job.start()
-        while any(job.is_alive() for job in jobs):
-            try:
-                for job in jobs:
-                    job.join()
-            except KeyboardInterrupt:
-                interrupted = True
-                _interrupt(jobs)
-        if interrupted:
-            raise KeyboardInterrupt
+        for job in jobs:
+            job.join()
         return []
 
 
 def work(number: int, overrides: list[str], context: HydraContext, config: DictConfig, task: TaskFunction) -> None:
-    """One job in its own process, in a process group of its own: it hears of a Ctrl-C from its parent alone."""
+    """One job in its own process, in a process group of its own: Ctrl-C is its parent's to pass on."""
     os.setpgrp()
     threading.Thread(target=_follow_parent, daemon=True).start()
     setup_globals()
@@ -62,13 +50,6 @@ def work(number: int, overrides: list[str], context: HydraContext, config: DictC
     HydraConfig.instance().set_config(composed)
     with suppress(KeyboardInterrupt):
         run_job(task, composed, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value  # noqa: B018 (raises)
-
-
-def _interrupt(jobs: list[SpawnProcess]) -> None:
-    for job in jobs:
-        with suppress(ProcessLookupError):
-            if job.pid is not None and job.is_alive():
-                os.kill(job.pid, signal.SIGINT)
 
 
 def _follow_parent() -> None:

@@ -1,10 +1,10 @@
 """`conf/trainer`, `conf/tracking`, `conf/data`: how runs are made and kept."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count, Strict
+from study.schema.base import Count, Positive, Strict
 
 
 class Data(Strict):
@@ -15,10 +15,18 @@ class Data(Strict):
 
 
 class Trainer(Strict):
-    """The budget and the pace; exactly one of `max_updates` and `max_epochs` is the budget."""
+    """The budget and the pace; exactly one of `BUDGETS` is the budget.
+
+    `max_steps` counts the steps of the sequences (characters, words, days) that losses were taken at: runs that differ
+    in batch size or truncation then see the same data, and make different numbers of updates.
+    """
+
+    BUDGETS: ClassVar[tuple[str, ...]] = ("max_updates", "max_steps", "max_epochs", "max_seconds")
 
     max_updates: Count | None
+    max_steps: Count | None
     max_epochs: Count | None
+    max_seconds: Positive | None
     validate_every: Count | None
     patience: Count | None
     divergence: Annotated[float, Field(gt=1)] | None
@@ -28,9 +36,18 @@ class Trainer(Strict):
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Trainer":
-        if (self.max_updates is None) == (self.max_epochs is None):
-            raise ValueError("the budget is either max_updates or max_epochs: give one, set the other to null")
+        if sum(getattr(self, key) is not None for key in self.BUDGETS) != 1:
+            raise ValueError(
+                "the budget is either max_updates, max_steps, max_epochs or max_seconds: set the others to null"
+            )
         return self
+
+    @property
+    def budget(self) -> str:
+        """The budget in words."""
+        return next(
+            f"{n:,} {key.removeprefix('max_')}" for key in self.BUDGETS if (n := getattr(self, key)) is not None
+        )
 
 
 class Tracking(Strict):

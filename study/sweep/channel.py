@@ -7,7 +7,7 @@ from study.conclusion import judge
 from study.errors import Pruned
 from study.module import RecurrentModule
 from study.schema import Config
-from study.sweep.worker import Stop
+from study.sweep.stop import Stop
 
 
 class Channel(pl.Callback):
@@ -27,12 +27,13 @@ class Channel(pl.Callback):
             raise SystemExit("the sweep was interrupted")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: RecurrentModule) -> None:
-        """Report the primary measure and ask whether to go on."""
-        value = float(trainer.callback_metrics[f"{pl_module.task.primary}/val"])
+        """Report the objective and ask whether to go on."""
+        measure = self._config.sweep.measure(pl_module.task.primary)
+        value = float(trainer.callback_metrics[measure])
         self._trial.report(value, len(pl_module.history))
         if self._searching and not pl_module.history.diverged:
             if self._trial.should_prune():
-                raise Pruned(f"{pl_module.task.primary} {value:.4g} after {len(pl_module.history)} updates")
+                raise Pruned(f"{measure} {value:.4g} after {len(pl_module.history)} updates")
             self._look_at_gradients(pl_module)
 
     def _look_at_gradients(self, module: RecurrentModule) -> None:

@@ -6,12 +6,12 @@ claims it, which is atomic. Two at once may put the same run down twice: the lat
 
 import math
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -21,43 +21,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from study.sweep import owner
 from study.sweep.plan import Cell, Plan
+from study.sweep.standing import Standing, State, cell_of, count, is_alive, stand
 
-State = Literal["open", "running", "completed", "diverged", "pruned", "failed"]
-MADE = ("completed", "diverged", "pruned")
+Order = Literal["stop", "stop at once"]
 
 GRACE = timedelta(seconds=60)
 """A trial whose owner died between claiming it and signing is given up after this."""
 AHEAD = 16
 """A process takes one of the first so many open runs, at random, so that those which start at once do not collide."""
-LOST = 3
-"""A run whose process dies this often is taken to kill it: it counts as failed."""
-
-
-class Standing(NamedTuple):
-    """How one cell of the plan stands.
-
-    Attributes:
-        cell: of the plan.
-        params: tuned values that are fixed for it: a confirmation's.
-        state: `open` if it is still to be made.
-        trial: the try that tells; None if it was never put down.
-    """
-
-    cell: Cell
-    params: dict[str, Any]
-    state: State
-    trial: FrozenTrial | None
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What was written down of it."""
-        return self.trial.user_attrs if self.trial else {}
-
-
-def cell_of(trial: FrozenTrial | Trial) -> Cell | None:
-    """The cell that a trial is a try of; None for surplus trials and those of nobody's plan."""
-    found = trial.user_attrs
-    return Cell(**found["cell"]) if "cell" in found and "surplus" not in found else None
 
 
 class Ledger:
@@ -66,33 +37,25 @@ class Ledger:
     Args:
         study: see `study.sweep.storage`.
         plan: other trials of the study are left alone.
+        launch: name of the command that this process works for: it may order its workers to stop.
     """
 
-    def __init__(self, study: optuna.Study, plan: Plan):
-        self.study, self.plan = study, plan
+    def __init__(self, study: optuna.Study, plan: Plan, launch: str = ""):
+        self.study, self.plan, self.launch = study, plan, launch
         self.storage: BaseStorage = study._storage
+
+    @property
+    def sign(self) -> int:
+        """1 where less is better, -1 where more is."""
+        return 1 if self.study.direction == StudyDirection.MINIMIZE else -1
 
     def standings(self) -> list[Standing]:
         """Every cell that is known by now: all but the confirmations of searches that still go on."""
-        tries: dict[str, list[FrozenTrial]] = defaultdict(list)
-        for trial in self.study.get_trials(deepcopy=False):
-            if (cell := cell_of(trial)) is not None and cell in self.plan:
-                tries[cell.key].append(trial)
-        found = [_stand(cell, {}, tries[cell.key]) for cell in self.plan.cells()]
-        for arm in self.plan.arms if self.plan.search else ():
-            winner = self._winner([standing for standing in found if standing.cell.arm == arm])
-            if winner is not None:
-                cells = self.plan.confirmation(arm, winner.number)
-                found += [_stand(cell, winner.params, tries[cell.key]) for cell in cells]
-        return found
+        return stand(self.plan, self.study.get_trials(deepcopy=False), self.sign)
 
     def counts(self) -> Counter[State]:
         """How many runs stand how; confirmations are open while the searches before them go on."""
-        standings = self.standings()
-        searching = {s.cell.arm for s in standings if s.cell.phase == "search" and s.state in ("open", "running")}
-        counts = Counter(standing.state for standing in standings)
-        counts["open"] += len(searching) * len(self.plan.seeds)
-        return counts
+        return count(self.plan, self.standings())
 
     def retry(self) -> None:
         """Put the failed runs down once more."""
@@ -124,24 +87,32 @@ class Ledger:
         if not self._set(waiting._trial_id, TrialState.RUNNING):
             return None
         trial = Trial(self.study, waiting._trial_id)
-        self.sign(trial)
+        self._sign(trial)
         if self._is_surplus(cell, trial.number):
             self.note(trial, {"surplus": True})
             self._set(trial._trial_id, TrialState.FAIL)
             return None
         return trial
 
-    def sign(self, trial: Trial) -> None:
+    def _sign(self, trial: Trial) -> None:
         """Say whose a trial is."""
         self.storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
-        self.note(trial, {"owner": owner.me()})
+        self.note(trial, {"owner": {**owner.me(), "launch": self.launch}})
+
+    def interrupted_run(self, trial: Trial) -> str | None:
+        """The MLflow run to go on with: of the last try of the same values, if nobody can be writing in it any more."""
+        cell, params = cell_of(trial), trial.params
+        tries = [t for t in self.study.get_trials(deepcopy=False) if t.number < trial.number and cell_of(t) == cell]
+        last = tries[-1].user_attrs if tries else {}
+        if "run_id" not in last or "error" in last or tries[-1].params != params:
+            return None
+        return last["run_id"] if "interrupted" in last or owner.is_dead(last["owner"]) else None
 
     def finish(self, trial: Trial, value: float | None, record: Mapping[str, Any]) -> None:
         """Write down what came of a run; NaN counts as the worst there is, None as nothing to learn from."""
-        worst = math.inf if self.study.direction == StudyDirection.MINIMIZE else -math.inf
         self.note(trial, record)
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        told = worst if value is not None and math.isnan(value) else value
+        told = self.sign * math.inf if value is not None and math.isnan(value) else value
         with suppress(UpdateFinishedTrialError, ValueError):  # given up by mistake: another try is under way
             self.study.tell(trial, told, state)
 
@@ -151,9 +122,9 @@ class Ledger:
         with suppress(UpdateFinishedTrialError, ValueError):
             self.study.tell(trial, state=TrialState.PRUNED)
 
-    def running(self) -> set[int]:
-        """Numbers of all trials of the study that are under way, the plan's or not."""
-        return {t.number for t in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+    def running(self) -> list[FrozenTrial]:
+        """All trials of the study that are under way, the plan's or not."""
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def fail(self, trial: Trial, record: Mapping[str, Any]) -> None:
         """End a run that raised (`error` in the record) or was interrupted (`interrupted`: it is made again)."""
@@ -169,19 +140,23 @@ class Ledger:
     def reap(self) -> None:
         """Give up running trials whose process is dead (this machine) or silent (another)."""
         silent = self.storage._get_stale_trial_ids(self.study._study_id)  # type: ignore[attr-defined]
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for trial in self.running():
             signed = trial.user_attrs.get("owner")
             unsigned = trial.datetime_start is not None and datetime.now() - trial.datetime_start > GRACE
             if trial._trial_id in silent or (owner.is_dead(signed) if signed else unsigned):
                 self._set(trial._trial_id, TrialState.FAIL)
 
-    def _winner(self, search: list[Standing]) -> FrozenTrial | None:
-        """The best trial of an arm's search once all of it is settled; None before, or if every trial failed."""
-        if any(standing.state in ("open", "running") for standing in search):
-            return None
-        sign = 1 if self.study.direction == StudyDirection.MINIMIZE else -1
-        complete = [t for _, _, _, t in search if t is not None and t.state == TrialState.COMPLETE]
-        return min(complete, key=lambda trial: sign * trial.values[0], default=None)
+    def order(self, order: Order) -> None:
+        """Have every worker of this launch leave, wherever it runs."""
+        self.study.set_user_attr(f"order {self.launch}", order)
+
+    def ordered(self) -> Order | None:
+        """What this launch was told."""
+        return self.storage.get_study_user_attrs(self.study._study_id).get(f"order {self.launch}")
+
+    def at_work(self) -> bool:
+        """Whether a worker of this launch has a run under way."""
+        return any(trial.user_attrs.get("owner", {}).get("launch") == self.launch for trial in self.running())
 
     def _set(self, trial_id: int, state: TrialState) -> bool:
         """Change a trial's state; False if another process was first."""
@@ -192,22 +167,4 @@ class Ledger:
     def _is_surplus(self, cell: Cell, number: int) -> bool:
         """Whether an earlier trial makes, or has made, the same run."""
         earlier = (t for t in self.study.get_trials(deepcopy=False) if t.number < number and cell_of(t) == cell)
-        return any(_is_alive(trial) for trial in earlier)
-
-
-def _is_alive(trial: FrozenTrial) -> bool:
-    """Whether a try counts: it waits, runs, or came to an end that is a result."""
-    return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") in MADE
-
-
-def _stand(cell: Cell, params: dict[str, Any], tries: list[FrozenTrial]) -> Standing:
-    """Judge a cell by its tries: the first that counts, else the last."""
-    trial = next(filter(_is_alive, tries), tries[-1] if tries else None)
-    if trial is None or trial.state == TrialState.WAITING:
-        return Standing(cell, params, "open", trial)
-    if trial.state == TrialState.RUNNING:
-        return Standing(cell, params, "running", trial)
-    if _is_alive(trial):
-        return Standing(cell, params, trial.user_attrs["outcome"], trial)
-    lost = sum("error" not in t.user_attrs and "interrupted" not in t.user_attrs for t in tries)
-    return Standing(cell, params, "failed" if "error" in trial.user_attrs or lost >= LOST else "open", trial)
+        return any(is_alive(trial) for trial in earlier)

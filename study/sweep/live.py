@@ -1,7 +1,7 @@
 """What a person sees of a sweep while it runs: one display on a terminal, plain lines elsewhere."""
 
 import sys
-import threading
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -12,65 +12,70 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from study.sweep.ledger import MADE, Ledger, Standing
+from study.sweep.ledger import Ledger
 from study.sweep.plan import Plan
+from study.sweep.standing import MADE, Standing, best
 
-PAUSE = 1.0
-"""Seconds between looks at the study."""
-LAST = 8
+LAST = 6
 """Finished runs shown."""
+ARMS = 12
+"""Arms shown."""
+WORDS = ("running", "completed", "diverged", "pruned", "failed")
 
 
 class Live:
-    """Watches a ledger from a thread of its own while the block lasts, whatever launcher does the work."""
+    """Shows a ledger at every `show` while the block lasts, whatever launcher does the work, on whatever machine."""
 
     def __init__(self, ledger: Ledger):
         self._ledger, self._console = ledger, Console(file=sys.stdout)
         self._told = {standing.trial.number for standing in over(ledger.standings()) if standing.trial}
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._screen = Screen(
+            console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+        )  # redirects nothing: a worker in this process does it for itself
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        if self._console.is_terminal:
+            self._screen.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+        self.show()
+        self._screen.stop()
 
-    def _watch(self) -> None:
-        if not self._console.is_terminal:
-            while not self._done.wait(PAUSE):
-                self._tell()
-            self._tell()
+    def show(self) -> None:
+        """Look at the ledger and tell what is new in it."""
+        standings, plan = self._ledger.standings(), self._ledger.plan
+        if self._console.is_terminal:
+            self._screen.update(render(standings, plan, self._ledger.sign), refresh=True)
             return
-        screen = Screen(
-            console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-        )  # redirects nothing: a worker in this process does it for itself
-        with screen:
-            while not self._done.wait(PAUSE):
-                screen.update(render(self._ledger.standings(), self._ledger.plan), refresh=True)
-
-    def _tell(self) -> None:
-        """A line for every run that has ended since the last time."""
-        for standing in over(self._ledger.standings()):
+        for standing in over(standings):
             if standing.trial and standing.trial.number not in self._told:
                 self._told.add(standing.trial.number)
-                number = f"[{len(self._told)}/{len(self._ledger.plan)}]"
-                self._console.print(number, line(standing, self._ledger.plan), markup=False, soft_wrap=True)
+                self.say(f"[{len(self._told)}/{len(plan)}] {line(standing, plan)}")
+
+    def say(self, words: str) -> None:
+        """A line that stays."""
+        self._console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-def render(standings: list[Standing], plan: Plan) -> RenderableType:
-    """The whole display: how many runs stand how, time left, the last that ended, those under way."""
+def render(standings: list[Standing], plan: Plan, sign: int) -> RenderableType:
+    """The whole display: how many runs stand how, time left, the best of each arm, the last ended, those under way."""
     ended, running = over(standings), [standing for standing in standings if standing.state == "running"]
     head = Table.grid(padding=(0, 2))
-    words = ("running", "completed", "diverged", "pruned", "failed")
-    counts = [f"{sum(s.state == word for s in standings)} {word}" for word in words]
+    counts = [f"{sum(s.state == word for s in standings)} {word}" for word in WORDS]
     bar = ProgressBar(total=len(plan), completed=len(ended), width=30)
     head.add_row(bar, f"{len(ended)}/{len(plan)} runs", *counts, left(standings, len(plan)))
-    rows = [Text(f"  {line(standing, plan)}", style="dim", no_wrap=True) for standing in ended[-LAST:]]
-    rows += [Text(f"> {title(s, plan)}  {_clock(s.trial)}", no_wrap=True) for s in running if s.trial]
+    rows = [Text(f"  {told}", no_wrap=True) for told in list(bests(standings, plan, sign))[:ARMS]]
+    rows += [Text(f"  {line(standing, plan)}", style="dim", no_wrap=True) for standing in ended[-LAST:]]
+    rows += [Text(f"> {going_on(s, s.trial, plan)}", no_wrap=True) for s in running if s.trial]
     return Group(head, *rows)
+
+
+def bests(standings: Iterable[Standing], plan: Plan, sign: int) -> list[str]:
+    """A line for every arm of a search with a result: its best trial so far."""
+    search = [standing for standing in standings if standing.cell.phase == "search"]
+    found = {arm: best((s for s in search if s.cell.arm == arm), sign) for arm in plan.arms}
+    return [f"best: {title(s, plan)}: {s.value:.4g}" for s in found.values() if s is not None]
 
 
 def over(standings: list[Standing]) -> list[Standing]:
@@ -98,6 +103,14 @@ def title(standing: Standing, plan: Plan) -> str:
     return " ".join([plan.names[cell.arm], which, *(f"{key}={value}" for key, value in values.items())])
 
 
+def going_on(standing: Standing, trial: FrozenTrial, plan: Plan) -> str:
+    """A run under way: for how long, its last value, after how many updates, on which machine."""
+    interim = trial.intermediate_values
+    value = f"{standing.value:.4g} after {max(interim)}" if interim else "no value yet"
+    clock = timedelta(seconds=round(_seconds(trial)))
+    return f"{title(standing, plan)}  {clock}  {value}  on {standing.record.get('owner', {}).get('host', '?')}"
+
+
 def line(standing: Standing, plan: Plan) -> str:
     """What came of a run."""
     found = standing.record
@@ -107,14 +120,10 @@ def line(standing: Standing, plan: Plan) -> str:
         return f"{title(standing, plan)}: pruned"
     return (
         f"{title(standing, plan)}: {standing.state}, {found['verdict']}, {found['measure']} {found['test']:.4g} "
-        f"in {found['seconds']:.0f} s"
+        f"in {found['seconds']:.0f} s on {found['owner']['host']}"
     )
 
 
 def _seconds(trial: FrozenTrial) -> float:
     start = trial.datetime_start or datetime.now()
     return ((trial.datetime_complete or datetime.now()) - start).total_seconds()
-
-
-def _clock(trial: FrozenTrial) -> str:
-    return str(timedelta(seconds=round(_seconds(trial))))

@@ -5,19 +5,16 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Literal
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from study import schema
-from study.command import explain
 from study.errors import ConfigError, nearest
-from study.schema import Config, validate
+from study.schema import Config
+from study.schema.run import Trainer
 from study.schema.sweep import Sweep
+from study.sweep.composer import Composer, exists
 from study.sweep.definition import define, digest
-from study.sweep.vocabulary import Dimension, Grid, dimension, grids, space, spelled
+from study.sweep.vocabulary import NAME, Dimension, Grid, dimension, grids, space, spelled
 
 Phase = Literal["grid", "search", "confirm"]
 
@@ -27,33 +24,7 @@ SEARCH_SEED = 1000
 FIXED = ("slug", "experiment", "sweep", "tracking", "data")
 """One for the whole sweep."""
 
-QUIET = ["trainer.progress_bar=false"]
-"""What a run is told in a sweep, whose own display stands in."""
-
-
-class Composer:
-    """Composes the configuration of one trial as Hydra would for these overrides alone."""
-
-    def __init__(self, loader: ConfigLoader, master: DictConfig):
-        self._loader, self._master = loader, master
-
-    def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The composed, not yet validated configuration, without Hydra's own node."""
-        try:
-            composed = self._loader.load_sweep_config(self._master, [*overrides, *QUIET])
-        except HydraException as error:
-            raise ConfigError(explain(error)) from error
-        with open_dict(composed):
-            del composed["hydra"]
-        return composed
-
-    def parse(self, arguments: Sequence[str]) -> list[Override]:
-        """Overrides as they were typed; `glob(*)` knows the options of its group."""
-        return OverridesParser.create(config_loader=self._loader).parse_overrides(list(arguments))
-
-    def groups(self) -> set[str]:
-        """Names of the config groups."""
-        return set(self._loader.list_groups(""))
+BUDGETS = tuple(f"trainer.{key}" for key in Trainer.BUDGETS)
 
 
 @dataclass(frozen=True)
@@ -61,12 +32,14 @@ class Arm:
     """One thing compared.
 
     Attributes:
+        title: its name, if the experiment gives one.
         values: what sets it apart, key -> value as on a command line.
         digest: of its definition: the same digest, the same arm, whatever its files are called.
         definition: its whole configuration but the seed, as far as it decides numbers.
         config: as checked.
     """
 
+    title: str
     values: Mapping[str, str]
     digest: str
     definition: Mapping[str, str]
@@ -74,11 +47,18 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """All its values."""
-        return " ".join(f"{key}={value}" for key, value in self.values.items())
+        """Its title, or all its values."""
+        return self.title or " ".join(self.overrides)
+
+    @property
+    def overrides(self) -> list[str]:
+        """Its values as on a command line."""
+        return [f"{key}={value}" for key, value in self.values.items()]
 
     def name(self, keys: Sequence[str]) -> str:
-        """Its values of some keys, for a screen: a group's option alone, a value with the last part of its key."""
+        """Its title or its values of some keys, for a screen: a group's option alone, a value with its key's end."""
+        if self.title:
+            return self.title
         parts = [(key.rpartition(".")[2], self.values[key], "." in key) for key in keys if key in self.values]
         named = [f"{last}={value}" if dotted else value for last, value, dotted in parts]
         return " ".join(named) or f"{self.config.model.name} {self.config.task.name}"
@@ -152,17 +132,17 @@ class Plan:
         return len(self.arms) * (len(self.seeds) + (self.trials if self.search else 0))
 
     def describe(self) -> str:
-        """The plan for a reader, as YAML."""
+        """The plan for a reader, as YAML; every arm with the budget of each of its runs."""
+        names = self.names
+        arms = {names[key]: {**arm.values, "budget": arm.config.trainer.budget} for key, arm in self.arms.items()}
         search = {key: asdict(dimension) for key, dimension in self.search.items()}
-        arms = [dict(arm.values) for arm in self.arms.values()]
-        return OmegaConf.to_yaml(
-            {"fixed": self.fixed, "arms": arms, "search": search, "trials": self.trials, "seeds": self.seeds}
-        )
+        tuned = {"search": search, "trials": self.trials} if search else {}
+        counted = {"seeds": self.seeds, "runs": len(self)}
+        return OmegaConf.to_yaml({"fixed": self.fixed, "arms": arms, **tuned, **counted})
 
     def overrides(self, cell: Cell) -> list[str]:
         """All overrides of a cell but the searched ones."""
-        arm = [f"{key}={value}" for key, value in self.arms[cell.arm].values.items()]
-        return [*self.fixed, *arm, f"seed={cell.seed}"]
+        return [*self.fixed, *self.arms[cell.arm].overrides, f"seed={cell.seed}"]
 
 
 def draw_up(sweep: Sweep, arguments: Sequence[str], composer: Composer) -> Plan:
@@ -189,16 +169,11 @@ def draw_up(sweep: Sweep, arguments: Sequence[str], composer: Composer) -> Plan:
         elif not key.startswith("sweep."):
             search.pop(key, None)
             fixed.append(override.input_line or "")
-    plan = Plan(fixed, _arms(tables, fixed, search, composer), search, sweep.trials, seeds)
+    _refuse_to_tune_budgets(search)
+    composer = composer.within(fixed)
+    plan = Plan(fixed, _arms(tables, search, composer), search, sweep.trials, seeds)
     _check_space(plan, composer)
     return plan
-
-
-def exists(config: DictConfig, key: str) -> bool:
-    """Whether a configuration has a key, be it null: `clip.threshold` exists only where something is clipped."""
-    parent, _, name = key.rpartition(".")
-    node = OmegaConf.select(config, parent) if parent else config
-    return isinstance(node, DictConfig) and name in node
 
 
 def _refuse_to_sweep(key: str, seeds_too: bool = False) -> None:
@@ -206,6 +181,12 @@ def _refuse_to_sweep(key: str, seeds_too: bool = False) -> None:
         raise ConfigError(f"{key}: is one for the whole sweep, it can be neither compared nor tuned")
     if key == "seed" and seeds_too:
         raise ConfigError("sweep.arms.seed: every arm gets the same seeds; list them under sweep.seeds")
+
+
+def _refuse_to_tune_budgets(search: Mapping[str, Dimension]) -> None:
+    for key in search:
+        if key in BUDGETS:
+            raise ConfigError(f"sweep.search.{key}: every trial of a search gets the same budget, it cannot be tuned")
 
 
 def _chosen(tables: list[Grid], key: str, values: list[str]) -> list[Grid]:
@@ -217,16 +198,24 @@ def _chosen(tables: list[Grid], key: str, values: list[str]) -> list[Grid]:
     return [grid for grid in kept if grid[key]]
 
 
-def _arms(tables: list[Grid], fixed: list[str], search: dict[str, Dimension], composer: Composer) -> dict[str, Arm]:
+def _arms(tables: list[Grid], search: dict[str, Dimension], composer: Composer) -> dict[str, Arm]:
     """Every cell of every grid, composed and checked, by digest."""
     arms: dict[str, Arm] = {}
     for grid in tables:
-        for chosen in product(*grid.values()):
-            values = dict(zip(grid, chosen, strict=True))
-            config = _check([f"{key}={value}" for key, value in values.items()], fixed, composer)
+        compared = {key: values for key, values in grid.items() if key != NAME}
+        for chosen in product(*compared.values()):
+            values = dict(zip(compared, chosen, strict=True))
+            config = composer.check([f"{key}={value}" for key, value in values.items()])
             definition = define(config, search)
-            arms.setdefault(digest(definition), Arm(values, digest(definition), definition, config))
+            arm = Arm(_title(grid, values), values, digest(definition), definition, config)
+            arms.setdefault(arm.digest, arm)
     return arms
+
+
+def _title(grid: Grid, values: Mapping[str, str]) -> str:
+    """The name of an arm whose grid has one; where the grid has several arms, with what sets them apart."""
+    apart = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items() if len(grid[key]) > 1]
+    return " ".join([*grid[NAME], *apart]) if NAME in grid else ""
 
 
 def _check_space(plan: Plan, composer: Composer) -> None:
@@ -236,23 +225,14 @@ def _check_space(plan: Plan, composer: Composer) -> None:
     valued = [d for key, d in plan.search.items() if key not in groups]
     unused = {d.key for d in valued}
     for arm in plan.arms.values():
-        own = [f"{key}={value}" for key, value in arm.values.items()]
         for options in product(*([f"{d.key}={choice}" for choice in d.choices] for d in chosen)):
-            _check([*own, *options], plan.fixed, composer)
-            composed = composer.compose([*plan.fixed, *own, *options])
-            for tuned in (d for d in valued if exists(composed, d.key)):
+            own = [*arm.overrides, *options]
+            composer.check(own)
+            for tuned in (d for d in valued if exists(composer.compose(own), d.key)):
                 unused.discard(tuned.key)
                 for corner in tuned.corners:
-                    _check([*own, *options, f"{tuned.key}={corner}"], plan.fixed, composer)
+                    composer.check([*own, f"{tuned.key}={corner}"])
     for key in unused:
         known = set(schema.keys())
         hint = "" if key in known else nearest(key, known)
         raise ConfigError(f"sweep.search.{key}: no arm has such a key{hint}")
-
-
-def _check(own: list[str], fixed: list[str], composer: Composer) -> Config:
-    """The validated configuration of some overrides; what is wrong with it is told with their names."""
-    try:
-        return validate(composer.compose([*fixed, *own]))
-    except ConfigError as error:
-        raise ConfigError(f"{error}\n(in the arm {' '.join(own)})" if own else str(error)) from error

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from study.sweep.ledger import MADE, Ledger
-from study.sweep.live import line
+from study.sweep.ledger import Ledger
+from study.sweep.live import bests, line
+from study.sweep.standing import MADE
 
 COLUMNS = ("run", "test", "naive", "verdict", "half-life", "outcome", "seconds")
 
@@ -16,19 +17,33 @@ COLUMNS = ("run", "test", "naive", "verdict", "half-life", "outcome", "seconds")
 def table(ledger: Ledger) -> Table:
     """One row an arm over its seeds (search trials are left out: they were chosen, not measured)."""
     drawn = Table(*COLUMNS, box=None, header_style="bold")
-    by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for standing in ledger.standings():
-        if standing.state in MADE and standing.cell.phase != "search":
-            by_arm[standing.cell.arm].append(standing.record)
+    by_arm = _counting(ledger)
     for arm, name in ledger.plan.names.items():
         if by_arm[arm]:
             drawn.add_row(name, *_row(by_arm[arm]))
     return drawn
 
 
+def best_of_arms(ledger: Ledger) -> str:
+    """What is best of every arm by now, as Markdown: of a search the trial that won, then each arm over its seeds."""
+    by_arm = _counting(ledger)
+    rows = [f"| {name} | {' | '.join(_row(by_arm[arm]))} |" for arm, name in ledger.plan.names.items() if by_arm[arm]]
+    head = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"] if rows else []
+    return "\n".join([*(f"- {told}" for told in bests(ledger.standings(), ledger.plan, ledger.sign)), "", *head, *rows])
+
+
 def failures(ledger: Ledger) -> list[str]:
     """Every failed run with its error."""
     return [line(standing, ledger.plan) for standing in ledger.standings() if standing.state == "failed"]
+
+
+def _counting(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+    """What was written down of the runs that count, by arm."""
+    by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for standing in ledger.standings():
+        if standing.state in MADE and standing.cell.phase != "search":
+            by_arm[standing.cell.arm].append(standing.record)
+    return by_arm
 
 
 def _row(runs: list[dict[str, Any]]) -> list[str]:

@@ -14,6 +14,9 @@ from study.errors import ConfigError
 Grid = dict[str, list[str]]
 """Key -> values to compare, as they stand on a command line."""
 
+NAME = "name"
+"""What a grid may hold beside keys of the configuration: what to call it."""
+
 SYNTAX = "see https://hydra.cc/docs/advanced/override_grammar/extended"
 SAMPLES = "interval(low, high), tag(log, interval(low, high)), int(...) of them, range(...) or choice(...)"
 

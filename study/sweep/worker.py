@@ -3,15 +3,12 @@
 import contextlib
 import math
 import os
-import signal
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -22,10 +19,12 @@ from optuna.storages._heartbeat import get_heartbeat_thread
 
 from study.errors import Pruned
 from study.schema import Sweeping, validate
+from study.sweep.composer import Composer, exists
 from study.sweep.ledger import Ledger
-from study.sweep.plan import Cell, Composer, Plan, exists
+from study.sweep.plan import Cell, Plan
 from study.sweep.pruning import build_pruner
 from study.sweep.sampler import ArmSampler
+from study.sweep.stop import Stop
 from study.sweep.storage import open_study
 
 if TYPE_CHECKING:
@@ -33,32 +32,6 @@ if TYPE_CHECKING:
 
 POLL = 1.0
 """Seconds between looks at the study while others still run, who may die and leave their run to this worker."""
-
-
-class Stop:
-    """Ctrl-C once: finish the update under way, then leave; twice: leave at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self, signum: int, frame: FrameType | None) -> None:
-        """Remember a signal; the second one interrupts."""
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM while in the block, where signals can be taken: in a main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @dataclass
@@ -72,6 +45,7 @@ class Worker:
         plan: what is to be run.
         parent: MLflow run id of the sweep.
         folder: of the sweep, for checkpoints and what workers print.
+        launch: name of the command it works for.
     """
 
     loader: ConfigLoader
@@ -80,21 +54,17 @@ class Worker:
     plan: Plan
     parent: str
     folder: Path
+    launch: str
 
     def __call__(self, _: DictConfig) -> None:
-        """Work until no run of the plan is left.
-
-        Raises:
-            KeyboardInterrupt: after a Ctrl-C, when the run under way has ended and waits to be made again.
-        """
-        stop = Stop()
-        with self._printing_to_a_file(), stop.listening():
-            study = open_study(self.common.sweep.storage, self.common.slug)
-            study.sampler = ArmSampler(self.common.sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
-            study.pruner = build_pruner(self.common.sweep.pruner)
-            self._work(Ledger(study, self.plan), stop)
-        if stop.asked:
-            raise KeyboardInterrupt
+        """Work until no run of the plan is left, or until told to stop: the run under way then is made again."""
+        stop, sweep = Stop(), self.common.sweep
+        with self._printing_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
+            study.sampler = ArmSampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
+            study.pruner = build_pruner(sweep.pruner)
+            ledger = Ledger(study, self.plan, self.launch)
+            with stop.listening(ledger):
+                self._work(ledger, stop)
 
     def _work(self, ledger: Ledger, stop: Stop) -> None:
         """Run after run; where none waits, stay while others run: they may die and leave theirs."""
@@ -114,21 +84,26 @@ class Worker:
         """One run from its claim to its record; whatever it raises is its own."""
         try:
             with beating(ledger.storage, trial):
-                result = self._train(trial, stop)
+                result = self._train(ledger, trial, stop)
         except (KeyboardInterrupt, SystemExit):
             ledger.fail(trial, {"interrupted": True})
-            if not stop.asked:
-                raise
+            stop.asked = True
         except Pruned:
             ledger.prune(trial)
         except Exception as error:
             traceback.print_exc()
             ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
         else:
-            counts = result.diagnosis.outcome != "diverged" or self.common.sweep.diverged == "worst"
-            ledger.finish(trial, result.objective if counts else None, record(result))
+            ledger.finish(trial, self._worth(result), record(result))
 
-    def _train(self, trial: optuna.Trial, stop: Stop) -> "Result":
+    def _worth(self, result: "Result") -> float | None:
+        """What the study is told of a run: the objective; for a diverged one the worst there is (NaN), or nothing."""
+        if result.diagnosis.outcome == "diverged":
+            return math.nan if self.common.sweep.diverged == "worst" else None
+        return result.measures[self.common.sweep.measure(result.primary)]
+
+    def _train(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> "Result":
+        from study import tracking
         from study.sweep.channel import Channel
         from study.train import train
 
@@ -137,14 +112,17 @@ class Worker:
         overrides = sample(self.plan, cell, trial, composer)
         config = validate(composer.compose(overrides))
         arm = self.plan.arms[cell.arm].label
+        former = ledger.interrupted_run(trial)
         return train(
             config,
             overrides,
             name=" ".join([self.plan.names[cell.arm], cell.phase, str(cell.number or cell.seed)]),
             parent=self.parent,
             tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
-            folder=self.folder / str(trial.number),
+            folder=self.folder / "checkpoints",
             callbacks=[Channel(trial, config, stop)],
+            resume=former if former and tracking.is_there(config.tracking.uri, former) else None,
+            begun=lambda run_id: ledger.note(trial, {"run_id": run_id}),
         )
 
     @contextlib.contextmanager
@@ -184,7 +162,6 @@ def record(result: "Result") -> dict[str, Any]:
     """What the sweep's own tables need of a run."""
     found = result.measures
     return {
-        "run_id": result.run_id,
         "outcome": result.diagnosis.outcome,
         "verdict": result.diagnosis.verdict,
         "measure": result.primary,

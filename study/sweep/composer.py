@@ -1,0 +1,65 @@
+"""Configurations of single runs, composed as Hydra would compose them for their overrides alone. No torch here."""
+
+from collections.abc import Sequence
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from study.command import explain
+from study.errors import ConfigError
+from study.schema import Config, validate
+
+QUIET = ["trainer.progress_bar=false"]
+"""What a run is told in a sweep, whose own display stands in."""
+
+
+class Composer:
+    """Composes the configuration of one run.
+
+    Args:
+        loader: of Hydra.
+        master: the composed configuration of the sweep.
+        fixed: overrides of every run, as typed.
+    """
+
+    def __init__(self, loader: ConfigLoader, master: DictConfig, fixed: Sequence[str] = ()):
+        self._loader, self._master, self._fixed = loader, master, fixed
+
+    def within(self, fixed: Sequence[str]) -> "Composer":
+        """The same with other fixed overrides."""
+        return Composer(self._loader, self._master, fixed)
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The composed, not yet validated configuration, without Hydra's own node."""
+        try:
+            composed = self._loader.load_sweep_config(self._master, [*self._fixed, *overrides, *QUIET])
+        except HydraException as error:
+            raise ConfigError(explain(error)) from error
+        with open_dict(composed):
+            del composed["hydra"]
+        return composed
+
+    def check(self, overrides: Sequence[str]) -> Config:
+        """The validated configuration; what is wrong with it is told with its overrides."""
+        try:
+            return validate(self.compose(overrides))
+        except ConfigError as error:
+            raise ConfigError(f"{error}\n(in the arm {' '.join(overrides)})" if overrides else str(error)) from error
+
+    def parse(self, arguments: Sequence[str]) -> list[Override]:
+        """Overrides as they were typed; `glob(*)` knows the options of its group."""
+        return OverridesParser.create(config_loader=self._loader).parse_overrides(list(arguments))
+
+    def groups(self) -> set[str]:
+        """Names of the config groups."""
+        return set(self._loader.list_groups(""))
+
+
+def exists(config: DictConfig, key: str) -> bool:
+    """Whether a configuration has a key, be it null: `clip.threshold` exists only where something is clipped."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    return isinstance(node, DictConfig) and name in node

@@ -1,0 +1,107 @@
+"""Workers launched, watched from here, told to stop by Ctrl-C. Whether the work is done the ledger says alone.
+
+What a launcher returns or raises says little: a killed worker fails a whole launch of joblib, and submitit waits for a
+killed task of Slurm until its next look, minutes later. So the launcher works in a thread, and nobody waits for it
+longer than there are runs to make.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from hydra.plugins.launcher import Launcher
+
+from study.sweep.ledger import Ledger
+from study.sweep.live import Live
+
+PAUSE = 1.0
+"""Seconds between looks at the ledger."""
+LINGER = 5.0
+"""Seconds that workers get to leave by themselves when nothing is left to do."""
+
+
+class Presses:
+    """Counts how often the command is asked to stop; the third time it does so at once, whatever its workers do."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Count a signal."""
+        self.count += 1
+        if self.count > 2:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count Ctrl-C and terminations while in the block."""
+        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def make_all(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int], failures: int | None) -> str:
+    """Launch workers until every run is made, or a launch makes none; return what went wrong in the last one.
+
+    Args:
+        launcher: of Hydra.
+        ledger: says which runs are open.
+        workers: how many for so many open runs.
+        failures: failed runs after which it is no use to go on; None: never.
+
+    Raises:
+        KeyboardInterrupt: when all workers have left after a Ctrl-C.
+    """
+    problem, made = "", -1
+    while (open_runs := ledger.counts()["open"]) and made != (made := _tries(ledger)):
+        if failures is not None and ledger.counts()["failed"] >= failures:
+            break
+        problem = _launch(launcher, ledger, workers(open_runs))
+    return problem
+
+
+def _tries(ledger: Ledger) -> int:
+    return len(ledger.study.get_trials(deepcopy=False))
+
+
+def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
+    """One launch; return what it raised, as a line."""
+    raised: list[str] = []
+
+    def launch() -> None:
+        try:
+            launcher.launch([[]] * workers, initial_job_idx=0)
+        except BaseException as error:
+            raised.append(f"{type(error).__name__}: {error}")
+
+    thread = threading.Thread(target=launch, daemon=True)
+    thread.start()
+    _watch(thread, ledger)
+    return "".join(raised)
+
+
+def _watch(thread: threading.Thread, ledger: Ledger) -> None:
+    """Show how the ledger fills until the workers have left, or have had the time to."""
+    presses, told, idle = Presses(), 0, 0.0
+    with presses.counted(), Live(ledger) as live:
+        while thread.is_alive() and idle < LINGER:
+            thread.join(PAUSE)
+            live.show()
+            if presses.count > told:
+                told = presses.count
+                ledger.order("stop" if told == 1 else "stop at once")
+                live.say("Stopping after the update under way; Ctrl-C again: at once." if told == 1 else "Stopping.")
+            at_work = ledger.at_work() if told else _is_anything_left(ledger)
+            idle = 0.0 if at_work else idle + PAUSE
+    if told:
+        raise KeyboardInterrupt
+
+
+def _is_anything_left(ledger: Ledger) -> bool:
+    counts = ledger.counts()
+    return bool(counts["open"] or counts["running"])
