@@ -10,6 +10,8 @@ from jaxtyping import install_import_hook
 
 install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
 
+from tests import engines
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -41,3 +43,26 @@ def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
             return validate(compose("train", [f"tracking.uri={store}", "trainer.progress_bar=false", *overrides]))
 
     return configured
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Makes a new database on a PostgreSQL server; gives its URL."""
+    with engines.postgres(tmp_path_factory.mktemp("postgres")) as create:
+        yield create
+
+
+@pytest.fixture(scope="session")
+def server(database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an MLflow server on PostgreSQL."""
+    with engines.mlflow_server(database("mlflow"), tmp_path_factory.mktemp("server")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which a Slurm cluster of this machine is found."""
+    if not engines.slurm_is_here():
+        engines.missing("Slurm: as root, apt-get install slurm-wlm munge")
+    with engines.slurm(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment

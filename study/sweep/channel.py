@@ -9,6 +9,9 @@ from study.module import RecurrentModule
 from study.schema import Config
 from study.sweep.stop import Stop
 
+PATHOLOGICAL = ("vanishing", "saturated", "exploding", "chaotic")
+"""Verdicts on a gradient that does not reach back over the horizon, or grows on its way; with a known cause or not."""
+
 
 class Channel(pl.Callback):
     """Reports every validation, ends a search trial that a pruner gives up, leaves when the worker is told to.
@@ -40,6 +43,6 @@ class Channel(pl.Callback):
         """End a trial whose last `pathology` verdicts were all bad; needs `probe.every` or `probe.per_decade`."""
         if self._config.sweep.pathology is not None:
             verdict = judge(self._config, module).verdict
-            self._sick = self._sick + 1 if verdict in ("vanishing", "exploding") else 0
+            self._sick = self._sick + 1 if verdict in PATHOLOGICAL else 0
             if self._sick >= self._config.sweep.pathology:
                 raise Pruned(f"gradients {verdict} at {self._sick} validations in a row")

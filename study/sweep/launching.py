@@ -5,6 +5,7 @@ killed task of Slurm until its next look, minutes later. So the launcher works i
 longer than there are runs to make.
 """
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from hydra.plugins.launcher import Launcher
+from optuna.trial import TrialState
 
 from study.sweep.ledger import Ledger
 from study.sweep.live import Live
@@ -20,6 +22,8 @@ PAUSE = 1.0
 """Seconds between looks at the ledger."""
 LINGER = 5.0
 """Seconds that workers get to leave by themselves when nothing is left to do."""
+STALLED = 60.0
+"""Seconds without a run under way, after there have been some, from which on all workers are taken for dead."""
 
 
 class Presses:
@@ -87,21 +91,27 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
 
 def _watch(thread: threading.Thread, ledger: Ledger) -> None:
     """Show how the ledger fills until the workers have left, or have had the time to."""
-    presses, told, idle = Presses(), 0, 0.0
+    presses, told, idle, patience = Presses(), 0, 0.0, math.inf
     with presses.counted(), Live(ledger) as live:
-        while thread.is_alive() and idle < LINGER:
+        while thread.is_alive() and idle < patience:
             thread.join(PAUSE)
             live.show()
             if presses.count > told:
                 told = presses.count
                 ledger.order("stop" if told == 1 else "stop at once")
                 live.say("Stopping after the update under way; Ctrl-C again: at once." if told == 1 else "Stopping.")
-            at_work = ledger.at_work() if told else _is_anything_left(ledger)
-            idle = 0.0 if at_work else idle + PAUSE
+            ledger.reap()
+            patience = _patience(ledger, told > 0)
+            idle = 0.0 if patience == math.inf else idle + PAUSE
     if told:
         raise KeyboardInterrupt
 
 
-def _is_anything_left(ledger: Ledger) -> bool:
-    counts = ledger.counts()
-    return bool(counts["open"] or counts["running"])
+def _patience(ledger: Ledger, told: bool) -> float:
+    """Seconds to wait on as things stand: for ever where runs are under way, or a queue has not let workers in yet."""
+    counts, mine = ledger.counts(), ledger.states()
+    if told:
+        return math.inf if TrialState.RUNNING in mine else LINGER
+    if counts["running"]:
+        return math.inf
+    return LINGER if not counts["open"] else STALLED if mine else math.inf

@@ -154,9 +154,10 @@ class Ledger:
         """What this launch was told."""
         return self.storage.get_study_user_attrs(self.study._study_id).get(f"order {self.launch}")
 
-    def at_work(self) -> bool:
-        """Whether a worker of this launch has a run under way."""
-        return any(trial.user_attrs.get("owner", {}).get("launch") == self.launch for trial in self.running())
+    def states(self) -> set[TrialState]:
+        """The states of the trials that workers of this launch have claimed."""
+        trials = self.study.get_trials(deepcopy=False)
+        return {trial.state for trial in trials if trial.user_attrs.get("owner", {}).get("launch") == self.launch}
 
     def _set(self, trial_id: int, state: TrialState) -> bool:
         """Change a trial's state; False if another process was first."""

@@ -84,12 +84,14 @@ def count_workers(asked: int | None, runs: int) -> int:
 def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
     from study import tracking
+    from study.alone import alone
     from study.sweep.summary import best_of_arms
 
     uri, status = common.tracking.uri, "FAILED"
-    known = ledger.study.user_attrs.get(PARENT)
-    parent = tracking.open_parent(uri, common.slug, ledger.plan.describe(), known)
-    ledger.study.set_user_attr(PARENT, parent)
+    with alone(common.sweep.storage):  # of two commands that start at once, one makes it, the other finds it
+        known = ledger.study.user_attrs.get(PARENT)
+        parent = tracking.open_parent(uri, common.slug, ledger.plan.describe(), known)
+        ledger.study.set_user_attr(PARENT, parent)
     try:
         yield parent
         status = "FAILED" if ledger.counts()["open"] else "FINISHED"

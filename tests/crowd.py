@@ -1,0 +1,104 @@
+"""The command of a sweep, real but for its training, which takes no time: `python -m tests.crowd --multirun ...`.
+
+`python -m tests.crowd cold FOLDER` starts four workers at once on a new SQLite storage, ten times.
+"""
+
+import multiprocessing
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from study import tracking
+from study.command import CONF
+from study.conclusion import Result
+from study.diagnosis import Diagnosis
+from study.schema import Config, Sweeping, check
+from study.sweep import ledger, worker
+from study.sweep.composer import Composer
+from study.sweep.ledger import Ledger
+from study.sweep.plan import draw_up
+from study.sweep.storage import open_study
+
+MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0}
+
+
+def train(
+    config: Config,
+    overrides: Sequence[str],
+    *,
+    name: str,
+    parent: str,
+    tags: Mapping[str, Any],
+    resume: str | None,
+    begun: Callable[[str], None],
+    **_: object,
+) -> Result:
+    """Stands for `study.train.train`: a tracked run without a network."""
+    with tracking.run(config, name, tags, parent, resume) as run:
+        begun(run.run_id)
+        time.sleep(random.uniform(0, 0.05))
+        run.tag({"outcome": "completed"})
+    diagnosis = Diagnosis("completed", "healthy", "", "none", "")
+    return Result(run.run_id, diagnosis, 0, 0.0, MEASURES, "rmse")
+
+
+class Quick(worker.Worker):
+    """A worker that trains nothing."""
+
+    def __call__(self, config: DictConfig) -> None:
+        import study.train
+
+        study.train.train = train  # type: ignore[assignment]
+        ledger.GRACE = timedelta(seconds=2)  # a kill between claiming and signing shall not cost a minute
+        super().__call__(config)
+
+
+def cold(folder: Path) -> None:
+    """Ten times four processes that open a new storage at the same moment, and make eight runs."""
+    overrides = ["slug=cold", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        master = compose("train", overrides, return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+    tracking.prepare(f"sqlite:///{folder}/mlflow.db", "cold")
+    for number in range(10):
+        master.sweep.storage = f"sqlite:///{folder}/{number}.db"
+        common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
+        plan = draw_up(common.sweep, ["seed=range(8)"], Composer(loader, master))
+        one = Quick(loader, master, common, plan, "", folder, "")
+        start = multiprocessing.get_context("fork")
+        at_once = start.Barrier(4)
+        workers = [start.Process(target=_enter, args=(at_once, one)) for _ in range(4)]
+        for process in workers:
+            process.start()
+        for process in workers:
+            process.join()
+        assert [process.exitcode for process in workers] == [0] * 4
+        with open_study(common.sweep.storage, "cold") as study:
+            assert Ledger(study, plan).counts() == {"completed": 8, "open": 0}
+            print(f"round {number}: {len(study.trials)} trials")
+
+
+def _enter(at_once: Any, one: Quick) -> None:
+    at_once.wait()
+    with open_study(one.common.sweep.storage, "cold", "minimize"):
+        one(OmegaConf.create())
+
+
+if __name__ == "__main__":
+    from tests import crowd  # under its own name, by which workers find it
+
+    if sys.argv[1] == "cold":
+        crowd.cold(Path(sys.argv[2]))
+    else:
+        from study.train import main
+
+        worker.Worker = crowd.Quick  # type: ignore[misc]
+        main()

@@ -1,0 +1,154 @@
+"""Sweeps on real engines: databases that many share, launchers of other machines, processes killed at random."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from study.sweep.storage import open_study
+from study.tracked import Logged, search
+from tests import engines
+from tests.engines import wait_for
+
+Database = Callable[[str], str]
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ("trainer.max_updates=3", "probe=none", "model.hidden_size=4", "task.batch_size=512")
+
+
+def command(module: str, storage: str, store: str, *arguments: str) -> list[str]:
+    where = [f"sweep.storage={storage}", f"tracking.uri={store}", "slug=tried"]
+    return [sys.executable, "-m", module, "--multirun", *where, *arguments]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Type a command in a folder of the test; wait for its end."""
+
+    def typed(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(tmp_path, **env), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return typed
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    if not (folder / ".data").exists():
+        (folder / ".data").symlink_to(ROOT / ".data")
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+
+
+@contextmanager
+def looking_at(storage: str) -> Iterator[Study]:
+    """The study, once the command has created it."""
+    with open_study(storage, "tried", "minimize") as study:
+        yield study
+
+
+def made(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def cells(trials: list[FrozenTrial]) -> Counter[str]:
+    return Counter(str(trial.user_attrs["cell"]) for trial in trials)
+
+
+def children(store: str) -> list[Logged]:
+    return [run for run in search(store, slug="tried") if "kind" not in run.tags]
+
+
+def kill_a_worker(study: Study, but: int = 0) -> int:
+    """SIGKILL to a process that works on a trial; return the trial's number."""
+    while True:
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            owner = trial.user_attrs.get("owner")
+            if owner is not None and owner["pid"] != but:
+                os.kill(owner["pid"], signal.SIGKILL)
+                return trial.number
+        time.sleep(0.01)
+
+
+def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_every_run_is_made_exactly_once(
+    database: Database, server: str, tmp_path: Path
+):
+    storage = database("crowd")
+    typed = command("tests.crowd", storage, server, "seed=range(200)", "sweep.workers=2")
+    both = [subprocess.Popen(typed, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL) for _ in "ab"]
+    with looking_at(storage) as study:
+        wait_for(lambda: len(made(study)) >= random.randint(10, 60))
+        kill_a_worker(study)
+        wait_for(lambda: len(made(study)) >= random.randint(80, 120))
+        both[0].kill()
+        assert [command.wait(180) for command in both] == [-signal.SIGKILL, 0]
+        assert len(made(study)) == 200
+        assert set(cells(made(study)).values()) == {1}
+        assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
+    runs = search(server, slug="tried")
+    assert {run.status for run in runs} <= {"FINISHED", "KILLED"}
+    assert len([run for run in runs if run.tags.get("kind") == "sweep"]) == 1
+    finished = [run for run in runs if run.status == "FINISHED" and "kind" not in run.tags]
+    assert Counter(run.tags["seed"] for run in finished) == {str(seed): 1 for seed in range(200)}
+
+
+def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(run, tmp_path: Path):
+    done = run([sys.executable, "-m", "tests.crowd", "cold", str(tmp_path)])
+    assert done.stdout.count("round") == 10
+
+
+def assert_groups_were_composed(storage: str, store: str) -> None:
+    """Two trials, each of the architecture that it was put down for, and each in MLflow."""
+    with looking_at(storage) as study:
+        trials = {trial.user_attrs["model"]: trial for trial in made(study)}
+    logged = {run.params["model.name"]: run for run in children(store)}
+    assert set(trials) == set(logged) == {"elman", "lstm"}
+    assert "model.forget_bias" in logged["lstm"].params
+    assert "model.forget_bias" not in logged["elman"].params
+    for model, trial in trials.items():
+        tags = logged[model].tags
+        assert trial.user_attrs["run_id"] == logged[model].run_id
+        found = (tags["study"], tags["trial"], tags["arm"], tags["phase"])
+        assert found == ("tried", str(trial.number), f"model={model}", "grid")
+
+
+def test_joblib_composes_config_groups_in_its_trials(run, tmp_path: Path):
+    storage, store = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
+    run(command("study.train", storage, store, *TINY, "hydra/launcher=joblib", "model=elman,lstm"))
+    assert_groups_were_composed(storage, store)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_ray_composes_config_groups_in_its_trials(run, tmp_path: Path):
+    if find_spec("ray") is None:
+        engines.missing("Ray: .venv/bin/pip install ray hydra-ray-launcher")
+    storage, store = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
+    run(command("study.train", storage, store, *TINY, "hydra/launcher=ray_here", "model=elman,lstm"))
+    assert_groups_were_composed(storage, store)
+
+
+def test_a_sweep_on_slurm_survives_a_killed_task(run, cluster, database: Database, server: str, tmp_path: Path):
+    storage = database("slurm")
+    workers = ["hydra/launcher=slurm", "hydra.launcher.partition=tests", "hydra.launcher.mem_gb=null"]
+    typed = command("study.train", storage, server, *TINY, *workers, "sweep.workers=2", "model=elman,lstm")
+    env = environment(tmp_path, **cluster)
+    with subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as sweep:
+        with looking_at(storage) as study:
+            killed = kill_a_worker(study, but=sweep.pid)
+            said, _ = sweep.communicate()
+            assert study.trials[killed].state == TrialState.FAIL
+            assert "submitit" not in (study.trials[killed].user_attrs.get("error") or "")
+    assert sweep.returncode == 0, said
+    assert_groups_were_composed(storage, server)
+    assert {run.status for run in search(server, slug="tried")} == {"FINISHED"}
