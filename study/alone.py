@@ -10,18 +10,16 @@ from filelock import FileLock
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
-KEY = 0x5EED
-"""Of the advisory lock: any number that others in the same database do not use."""
-
 
 @contextmanager
-def alone(url: str) -> Iterator[None]:
-    """Keep other processes that ask for the same database out: on all machines for PostgreSQL, else on this one."""
+def alone(url: str, what: str = "tables") -> Iterator[None]:
+    """Keep others out that want to do the same to a database: on all machines for PostgreSQL, else on this one."""
     if url.startswith("postgresql"):
+        key = int.from_bytes(sha256(what.encode()).digest()[:4])  # the same however the machine spells the address
         with closing(create_engine(make_url(url), poolclass=NullPool).connect()) as connection:
-            connection.execute(text("select pg_advisory_lock(:key)"), {"key": KEY})  # until the connection closes
+            connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})  # until the connection closes
             yield
     else:
-        name = f"study-{sha256(url.encode()).hexdigest()[:16]}.lock"
-        with FileLock(Path(tempfile.gettempdir(), name)):
+        name = sha256(f"{what} of {url}".encode()).hexdigest()[:16]
+        with FileLock(Path(tempfile.gettempdir(), f"study-{name}.lock")):
             yield

@@ -8,9 +8,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from jaxtyping import install_import_hook
 
-install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
-
 from tests import engines
+
+install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -70,12 +70,12 @@ def children(store: str) -> list[Logged]:
     return [run for run in search(store, slug="tried") if "kind" not in run.tags]
 
 
-def kill_a_worker(study: Study, but: int = 0) -> int:
+def kill_a_worker(study: Study) -> int:
     """SIGKILL to a process that works on a trial; return the trial's number."""
     while True:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             owner = trial.user_attrs.get("owner")
-            if owner is not None and owner["pid"] != but:
+            if owner is not None:
                 os.kill(owner["pid"], signal.SIGKILL)
                 return trial.number
         time.sleep(0.01)
@@ -143,12 +143,13 @@ def test_a_sweep_on_slurm_survives_a_killed_task(run, cluster, database: Databas
     workers = ["hydra/launcher=slurm", "hydra.launcher.partition=tests", "hydra.launcher.mem_gb=null"]
     typed = command("study.train", storage, server, *TINY, *workers, "sweep.workers=2", "model=elman,lstm")
     env = environment(tmp_path, **cluster)
-    with subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as sweep:
-        with looking_at(storage) as study:
-            killed = kill_a_worker(study, but=sweep.pid)
-            said, _ = sweep.communicate()
-            assert study.trials[killed].state == TrialState.FAIL
-            assert "submitit" not in (study.trials[killed].user_attrs.get("error") or "")
-    assert sweep.returncode == 0, said
+    with (
+        subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as sweep,
+        looking_at(storage) as study,
+    ):
+        killed = kill_a_worker(study)
+        said, _ = sweep.communicate()
+        assert sweep.returncode == 0, said
+        assert study.trials[killed].state == TrialState.FAIL
     assert_groups_were_composed(storage, server)
     assert {run.status for run in search(server, slug="tried")} == {"FINISHED"}

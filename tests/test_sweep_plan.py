@@ -18,7 +18,8 @@ from study.sweep.vocabulary import Dimension, grids, space
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {
     "arms": [], "search": {}, "trials": 3, "objective": {}, "seeds": [0], "sampler": "tpe", "pruner": None,
-    "pathology": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None, "storage": "", "dry_run": False,
+    "pathology": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
+    "storage": "", "dry_run": False,
 }  # fmt: skip
 """A sweep's section with nothing in it."""
 

@@ -88,7 +88,7 @@ def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
     from study.sweep.summary import best_of_arms
 
     uri, status = common.tracking.uri, "FAILED"
-    with alone(common.sweep.storage):  # of two commands that start at once, one makes it, the other finds it
+    with alone(common.sweep.storage, "parent"):  # of two commands that start at once, one makes it, the other finds it
         known = ledger.study.user_attrs.get(PARENT)
         parent = tracking.open_parent(uri, common.slug, ledger.plan.describe(), known)
         ledger.study.set_user_attr(PARENT, parent)
