@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -116,11 +116,13 @@ def daemon(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[No
         try:
             yield
         finally:
-            family = [process, *psutil.Process(process.pid).children(recursive=True)] if process.poll() is None else []
-            for member in family:
-                member.terminate()
-            psutil.wait_procs([member for member in family if isinstance(member, psutil.Process)], timeout=10)
-            process.wait(20)
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.terminate()
+            process.wait(30)
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.terminate()
+            psutil.wait_procs(children, timeout=10)
 
 
 def ports(number: int) -> list[int]:

@@ -22,6 +22,7 @@ from tests import engines
 from tests.engines import wait_for
 
 Database = Callable[[str], str]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ("trainer.max_updates=3", "probe=none", "model.hidden_size=4", "task.batch_size=512")
 
@@ -32,7 +33,7 @@ def command(module: str, storage: str, store: str, *arguments: str) -> list[str]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run(tmp_path: Path) -> Run:
     """Type a command in a folder of the test; wait for its end."""
 
     def typed(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
@@ -83,7 +84,7 @@ def kill_a_worker(study: Study) -> int:
 
 def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_every_run_is_made_exactly_once(
     database: Database, server: str, tmp_path: Path
-):
+) -> None:
     storage = database("crowd")
     typed = command("tests.crowd", storage, server, "seed=range(200)", "sweep.workers=2")
     both = [subprocess.Popen(typed, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL) for _ in "ab"]
@@ -103,7 +104,7 @@ def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_eve
     assert Counter(run.tags["seed"] for run in finished) == {str(seed): 1 for seed in range(200)}
 
 
-def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(run, tmp_path: Path):
+def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(run: Run, tmp_path: Path) -> None:
     done = run([sys.executable, "-m", "tests.crowd", "cold", str(tmp_path)])
     assert done.stdout.count("round") == 10
 
@@ -123,14 +124,14 @@ def assert_groups_were_composed(storage: str, store: str) -> None:
         assert found == ("tried", str(trial.number), f"model={model}", "grid")
 
 
-def test_joblib_composes_config_groups_in_its_trials(run, tmp_path: Path):
+def test_joblib_composes_config_groups_in_its_trials(run: Run, tmp_path: Path) -> None:
     storage, store = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
     run(command("study.train", storage, store, *TINY, "hydra/launcher=joblib", "model=elman,lstm"))
     assert_groups_were_composed(storage, store)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_ray_composes_config_groups_in_its_trials(run, tmp_path: Path):
+def test_ray_composes_config_groups_in_its_trials(run: Run, tmp_path: Path) -> None:
     if find_spec("ray") is None:
         engines.missing("Ray: .venv/bin/pip install ray hydra-ray-launcher")
     storage, store = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
@@ -138,7 +139,9 @@ def test_ray_composes_config_groups_in_its_trials(run, tmp_path: Path):
     assert_groups_were_composed(storage, store)
 
 
-def test_a_sweep_on_slurm_survives_a_killed_task(run, cluster, database: Database, server: str, tmp_path: Path):
+def test_a_sweep_on_slurm_survives_a_killed_task(
+    cluster: dict[str, str], database: Database, server: str, tmp_path: Path
+) -> None:
     storage = database("slurm")
     workers = ["hydra/launcher=slurm", "hydra.launcher.partition=tests", "hydra.launcher.mem_gb=null"]
     typed = command("study.train", storage, server, *TINY, *workers, "sweep.workers=2", "model=elman,lstm")
