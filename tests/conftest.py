@@ -46,9 +46,9 @@ def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+def database() -> Iterator[Callable[[str], str]]:
     """Makes a new database on a PostgreSQL server; gives its URL."""
-    with engines.postgres(tmp_path_factory.mktemp("postgres")) as create:
+    with engines.postgres() as create:
         yield create
 
 

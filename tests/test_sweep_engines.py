@@ -8,7 +8,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,34 +23,32 @@ from tests import engines
 from tests.engines import wait_for
 
 Database = Callable[[str], str]
-Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ("trainer.max_updates=3", "probe=none", "model.hidden_size=4", "task.batch_size=512")
 
 
-def command(module: str, storage: str, store: str, *arguments: str) -> list[str]:
-    where = [f"sweep.storage={storage}", f"tracking.uri={store}", "slug=tried"]
-    return [sys.executable, "-m", module, "--multirun", *where, *arguments]
+def command(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, "--multirun", "slug=tried", *arguments]
+
+
+def environment(folder: Path, storage: str, store: str, **more: str) -> dict[str, str]:
+    """Where a command of the test finds the study, the runs, the data and the code."""
+    if not (folder / ".data").exists():
+        (folder / ".data").symlink_to(ROOT / ".data")
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OPTUNA_STORAGE": storage, "MLFLOW_TRACKING_URI": store, **more}
+
+
+def type_sweep(folder: Path, storage: str, store: str, *arguments: str) -> None:
+    """Type a sweep of real, tiny trainings; wait for its end."""
+    typed, env = command("study.train", *TINY, *arguments), environment(folder, storage, store)
+    done = subprocess.run(typed, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """Type a command in a folder of the test; wait for its end."""
-
-    def typed(command: list[str], **env: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment(tmp_path, **env), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    return typed
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    if not (folder / ".data").exists():
-        (folder / ".data").symlink_to(ROOT / ".data")
-    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
+def here(tmp_path: Path) -> tuple[str, str]:
+    """SQLite for both."""
+    return f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @contextmanager
@@ -63,6 +62,16 @@ def made(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
+@contextmanager
+def killed_at_last(process: subprocess.Popen) -> Iterator[subprocess.Popen]:
+    """A command that does not outlive its test."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def cells(trials: list[FrozenTrial]) -> Counter[str]:
     return Counter(str(trial.user_attrs["cell"]) for trial in trials)
 
@@ -73,27 +82,31 @@ def children(store: str) -> list[Logged]:
 
 def kill_a_worker(study: Study) -> int:
     """SIGKILL to a process that works on a trial; return the trial's number."""
-    while True:
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             owner = trial.user_attrs.get("owner")
             if owner is not None:
                 os.kill(owner["pid"], signal.SIGKILL)
                 return trial.number
         time.sleep(0.01)
+    raise AssertionError("no worker to kill")
 
 
 def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_every_run_is_made_exactly_once(
     database: Database, server: str, tmp_path: Path
 ) -> None:
     storage = database("crowd")
-    typed = command("tests.crowd", storage, server, "seed=range(200)", "sweep.workers=2")
-    both = [subprocess.Popen(typed, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL) for _ in "ab"]
-    with looking_at(storage) as study:
-        wait_for(lambda: len(made(study)) >= random.randint(10, 60))
+    typed, env = command("tests.crowd", "seed=range(200)", "sweep.workers=2"), environment(tmp_path, storage, server)
+    with ExitStack() as stack:
+        start = partial(subprocess.Popen, typed, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
+        victim, other = (stack.enter_context(killed_at_last(start())) for _ in range(2))
+        study = stack.enter_context(looking_at(storage))
+        wait_for(lambda: other.poll() is not None or len(made(study)) >= random.randint(10, 60))
         kill_a_worker(study)
-        wait_for(lambda: len(made(study)) >= random.randint(80, 120))
-        both[0].kill()
-        assert [command.wait(180) for command in both] == [-signal.SIGKILL, 0]
+        wait_for(lambda: other.poll() is not None or len(made(study)) >= random.randint(80, 120))
+        victim.kill()
+        assert other.wait(180) == 0
         assert len(made(study)) == 200
         assert set(cells(made(study)).values()) == {1}
         assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
@@ -104,8 +117,10 @@ def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_eve
     assert Counter(run.tags["seed"] for run in finished) == {str(seed): 1 for seed in range(200)}
 
 
-def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(run: Run, tmp_path: Path) -> None:
-    done = run([sys.executable, "-m", "tests.crowd", "cold", str(tmp_path)])
+def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(tmp_path: Path) -> None:
+    typed = [sys.executable, "-m", "tests.crowd", "cold", str(tmp_path)]
+    done = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("round") == 10
 
 
@@ -124,30 +139,27 @@ def assert_groups_were_composed(storage: str, store: str) -> None:
         assert found == ("tried", str(trial.number), f"model={model}", "grid")
 
 
-def test_joblib_composes_config_groups_in_its_trials(run: Run, tmp_path: Path) -> None:
-    storage, store = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
-    run(command("study.train", storage, store, *TINY, "hydra/launcher=joblib", "model=elman,lstm"))
-    assert_groups_were_composed(storage, store)
+def test_joblib_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
+    type_sweep(tmp_path, *here, "hydra/launcher=joblib", "model=elman,lstm")
+    assert_groups_were_composed(*here)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_ray_composes_config_groups_in_its_trials(run: Run, tmp_path: Path) -> None:
+def test_ray_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
     if find_spec("ray") is None:
-        engines.missing("Ray: .venv/bin/pip install ray hydra-ray-launcher")
-    storage, store = f"sqlite:///{tmp_path}/optuna.db", f"sqlite:///{tmp_path}/mlflow.db"
-    run(command("study.train", storage, store, *TINY, "hydra/launcher=ray_here", "model=elman,lstm"))
-    assert_groups_were_composed(storage, store)
+        engines.missing('Ray: .venv/bin/pip install -e ".[ray]"')
+    type_sweep(tmp_path, *here, "hydra/launcher=ray", "model=elman,lstm")
+    assert_groups_were_composed(*here)
 
 
 def test_a_sweep_on_slurm_survives_a_killed_task(
     cluster: dict[str, str], database: Database, server: str, tmp_path: Path
 ) -> None:
     storage = database("slurm")
-    workers = ["hydra/launcher=slurm", "hydra.launcher.partition=tests", "hydra.launcher.mem_gb=null"]
-    typed = command("study.train", storage, server, *TINY, *workers, "sweep.workers=2", "model=elman,lstm")
-    env = environment(tmp_path, **cluster)
+    typed = command("study.train", *TINY, "hydra/launcher=slurm", "sweep.workers=2", "model=elman,lstm")
+    env = environment(tmp_path, storage, server, **cluster)
     with (
-        subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as sweep,
+        subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process,
+        killed_at_last(process) as sweep,
         looking_at(storage) as study,
     ):
         killed = kill_a_worker(study)

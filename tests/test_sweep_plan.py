@@ -17,7 +17,7 @@ from study.sweep.vocabulary import Dimension, grids, space
 
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {
-    "arms": [], "search": {}, "trials": 3, "objective": {}, "seeds": [0], "sampler": "tpe", "pruner": None,
+    "arms": [], "search": {}, "trials": 3, "objective": None, "seeds": [0], "sampler": "tpe", "pruner": None,
     "pathology": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
     "storage": "", "dry_run": False,
 }  # fmt: skip

@@ -1,8 +1,9 @@
 """`conf/sweep`: many runs of one question."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from study.schema.base import Count, Strict
 
@@ -14,15 +15,15 @@ class Sweep(Strict):
     grid has as `name` names its arms.
     `search` is key -> `interval(low, high)`, `tag(log, interval(low, high))`, `range(...)` or `choice(...)`; a key is
     tuned in the trials that have it: `clip.threshold` where something is clipped.
-    `objective` is measure -> minimize or maximize, the measure one of validation (`nats/val`, `loss/val`); empty: the
-    measure that ranks runs of the task.
+    `objective` is a direction and a measure of validation, such as `minimize nats/val`; null: the measure that ranks
+    runs of the task.
     `pruner` is one of Optuna's by name, with its own arguments; see `study.sweep.pruning`.
     """
 
     arms: list[dict[str, Any]]
     search: dict[str, Any]
     trials: Count
-    objective: dict[str, Literal["minimize", "maximize"]]
+    objective: str | list[str] | None
     seeds: Annotated[list[int], Field(min_length=1)]
     sampler: Literal["tpe", "random"]
     pruner: dict[str, Any] | None
@@ -34,18 +35,24 @@ class Sweep(Strict):
     storage: str
     dry_run: bool
 
-    @model_validator(mode="after")
-    def _one_objective(self) -> "Sweep":
-        if len(self.objective) > 1:
+    @field_validator("objective")
+    @classmethod
+    def _one_objective(cls, given: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(given, list):
             raise ValueError(
-                f"objective = {', '.join(self.objective)}: give one. The seeds confirm the one winner of every arm's "
-                "search, and of several objectives there is a front of winners; run one search an objective, under "
-                "slugs of their own"
+                "give one objective: the seeds confirm the one winner of every arm's search, and several objectives "
+                "have a front of winners; make one sweep an objective, under slugs of their own"
             )
-        if any(not key.endswith("/val") for key in self.objective):
-            raise ValueError(f"objective = {', '.join(self.objective)}: must be a measure of validation, like nats/val")
-        return self
+        if given is not None and not re.fullmatch(r"(minimize|maximize) \w+/val", given):
+            raise ValueError("must be a direction and a measure of validation, like 'minimize nats/val'")
+        return given
+
+    @property
+    def tuned_for(self) -> tuple[str, str] | None:
+        """Direction and measure of the objective; None: as the task says."""
+        direction, _, measure = str(self.objective or "").partition(" ")
+        return (direction, measure) if measure else None
 
     def measure(self, primary: str) -> str:
         """The measure that is tuned for, on a task whose runs are ranked by `primary`."""
-        return next(iter(self.objective), f"{primary}/val")
+        return self.tuned_for[1] if self.tuned_for else f"{primary}/val"

@@ -21,8 +21,8 @@ SURFACE = {"slug": True, "seed": True, "data": True, "tracking": True, "sweep": 
 def define(config: Config, search: Mapping[str, Dimension]) -> dict[str, str]:
     """Everything that decides an arm's numbers but the seed: dotted key -> value."""
     tuned = {f"sweep.search.{key}": str(dimension) for key, dimension in search.items()}
-    if search:
-        tuned |= {f"sweep.objective.{measure}": direction for measure, direction in config.sweep.objective.items()}
+    if search and config.sweep.objective is not None:
+        tuned["sweep.objective"] = str(config.sweep.objective)
     return dict(_flatten(config.model_dump(exclude=SURFACE))) | tuned
 
 

@@ -17,10 +17,11 @@ def find_direction(sweep: Sweep, plan: Plan) -> Direction:
         ConfigError: if they do not agree, or a task has no such measure.
     """
     by_name = {arm.config.task.name: arm.config for arm in plan.arms.values()}
-    for measure, direction in sweep.objective.items():
+    if sweep.tuned_for is not None:
+        direction, measure = sweep.tuned_for
         for config in by_name.values():
             _refuse_unknown(measure, config)
-        return direction
+        return "minimize" if direction == "minimize" else "maximize"
     builders: dict[str, Any] = {name: tasks.TASKS[name] for name in by_name}
     found = {name: getattr(builder, "func", builder).direction for name, builder in builders.items()}
     if plan.search and len(set(found.values())) > 1:

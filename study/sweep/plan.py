@@ -1,7 +1,7 @@
 """The plan of a sweep: its arms and cells, every arm composed and checked before anything runs. No torch here."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
@@ -135,7 +135,7 @@ class Plan:
         """The plan for a reader, as YAML; every arm with the budget of each of its runs."""
         names = self.names
         arms = {names[key]: {**arm.values, "budget": arm.config.trainer.budget} for key, arm in self.arms.items()}
-        search = {key: asdict(dimension) for key, dimension in self.search.items()}
+        search = {key: dimension.words for key, dimension in self.search.items()}
         tuned = {"search": search, "trials": self.trials} if search else {}
         counted = {"seeds": self.seeds, "runs": len(self)}
         return OmegaConf.to_yaml({"fixed": self.fixed, "arms": arms, **tuned, **counted})

@@ -41,6 +41,12 @@ class Dimension:
         return repr(trial.suggest_float(self.key, self.low, self.high, step=self.step or None, log=self.log))
 
     @property
+    def words(self) -> str:
+        """Itself for a reader."""
+        how = [*(["log"] if self.log else []), *([f"in steps of {self.step}"] if self.step else [])]
+        return ", ".join(self.choices or (f"{self.low} to {self.high}", *how))
+
+    @property
     def corners(self) -> tuple[str, ...]:
         """Values to check before anything runs: both ends, or every choice."""
         return self.choices or (repr(self.low), repr(self.high))
