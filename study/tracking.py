@@ -134,9 +134,9 @@ def run(
     """
     experiment, client = prepare(config.tracking.uri, config.slug), _client(config.tracking.uri)
     marks = {MLFLOW_RUN_NAME: name, **_describing(config), **({MLFLOW_PARENT_RUN_ID: parent} if parent else {})}
+    texts = {key: str(value) for key, value in {**marks, **tags}.items()}  # a server takes nothing else
     if resume:
         Run(client, resume).tag(tags)
-    texts = {key: str(value) for key, value in {**marks, **tags}.items()}  # a server takes nothing else
     run_id = resume or client.create_run(experiment, tags=texts).info.run_id
     tracked = Run(client, run_id, _known(client, run_id) if resume else ())
     status = "FAILED"

@@ -79,7 +79,7 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
 
     def launch() -> None:
         try:
-            launcher.launch([[]] * workers, initial_job_idx=0)
+            launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # for folders
         except BaseException as error:
             raised.append(f"{type(error).__name__}: {error}")
 
