@@ -4,16 +4,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from pydantic import ValidationError
 
 from study.command import CONF
 from study.errors import ConfigError
 from study.schema.sweep import Sweep
 from study.sweep.composer import Composer, exists
+from study.sweep.objective import find_direction
 from study.sweep.plan import SEARCH_SEED, Plan, draw_up
 from study.sweep.vocabulary import Dimension, grids, space
+from study.sweep.worker import sample
 
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {
@@ -170,3 +175,61 @@ def test_what_every_arm_shares_is_no_arm(draw, key):
 def test_arms_are_named_by_what_tells_them_apart(draw):
     arms = [{"task": "forecasting_stocks", "model": ["elman", "gru"], "optimizer.lr": [0.1, 0.2]}]
     assert list(draw(arms=arms).names.values()) == ["elman lr=0.1", "elman lr=0.2", "gru lr=0.1", "gru lr=0.2"]
+
+
+def test_a_grid_with_a_name_gives_it_to_its_arms(draw):
+    arms: list[dict[str, Any]] = [
+        {"name": "plain", "clip": "none"},
+        {"name": "clipped", "clip": "norm", "clip.threshold": [0.1, 1]},
+    ]
+    plan = draw(arms=arms)
+    assert labels(plan) == list(plan.names.values()) == ["plain", "clipped threshold=0.1", "clipped threshold=1"]
+    assert {*plan.arms} == {*draw(arms=[{k: v for k, v in grid.items() if k != "name"} for grid in arms]).arms}
+
+
+def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer):
+    search = {"clip": "choice(none,norm)", "clip.threshold": "interval(0.1,1)", "optimizer.lr": "interval(0.1,1)"}
+    plan, study = draw(search=search), optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    seen = set()
+    for cell in [next(plan.cells())] * 12:
+        trial = study.ask()
+        overrides = sample(plan, cell, trial, composer)
+        clipped = trial.params["clip"] == "norm"
+        assert ("clip.threshold" in trial.params) == clipped == any("clip.threshold=" in o for o in overrides)
+        assert exists(composer.compose(overrides), "clip.threshold") == clipped
+        assert "optimizer.lr" in trial.params
+        seen.add(clipped)
+    assert seen == {True, False}
+
+
+def test_every_trial_of_a_search_has_the_same_budget(draw):
+    with pytest.raises(ConfigError, match=r"sweep\.search\.trainer\.max_updates: every trial"):
+        draw(search={"trainer.max_updates": "range(10,100)"})
+    with pytest.raises(ConfigError, match=r"sweep\.search\.trainer\.max_updates: every trial"):
+        draw("trainer.max_updates=interval(10,100)")
+
+
+def test_a_plan_tells_the_budget_of_every_arm_and_how_many_runs_there_are(draw):
+    arms = [{"model": ["elman", "lstm"]}, {"model": "gru", "trainer.max_updates": "null", "trainer.max_steps": 5000}]
+    told = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1))"}).describe())
+    assert [arm.budget for arm in told.arms.values()] == ["1,000 updates", "1,000 updates", "5,000 steps"]
+    assert told.search == {"optimizer.lr": "0.1 to 1, log"}
+    assert told.runs == 3 * (3 + 1)
+
+
+def test_an_objective_is_a_direction_and_a_measure_of_the_task_and_there_is_one(draw):
+    plan = draw(search={"optimizer.lr": "interval(0.1,1)"})
+
+    def found(objective: Any) -> str:
+        return find_direction(Sweep(**(PLAIN | {"objective": objective})), plan)
+
+    assert found(None) == "minimize"  # RMSE
+    assert found("maximize skill/val") == "maximize"
+    with pytest.raises(ConfigError, match=r"'rsme/val': task=forecasting_stocks .* did you mean 'rmse/val'"):
+        found("minimize rsme/val")
+    for wrong, words in (
+        ("skill/val", "a direction and a measure"),
+        (["minimize rmse/val", "minimize loss/val"], "one"),
+    ):
+        with pytest.raises(ValidationError, match=words):
+            found(wrong)
