@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -102,28 +102,35 @@ def test_two_commands_at_once_on_new_stores_share_the_runs(type_sweep, folder):
     assert {status for _, status in runs(folder)} == {"FINISHED"}
 
 
-@pytest.fixture
-def long_sweep(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep whose two runs are under way."""
-    arguments = command("seed=0,1", "trainer.max_updates=1000000", "trainer.validate_every=1000000", "sweep.workers=2")
-    with subprocess.Popen(arguments, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True) as sweep:
-        begun = ("elman forecasting_stocks grid 0", "RUNNING")
-        wait_for(lambda: (folder / "mlflow.db").exists() and begun in runs(folder))
-        yield sweep
-
-
 def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, f"still waiting after {seconds:.0f} s"
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
-def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_makes_them(long_sweep, folder):
-    wait_for(lambda: trials(folder).count("RUNNING") == 2)
-    long_sweep.send_signal(signal.SIGINT)
-    said, _ = long_sweep.communicate()
-    assert long_sweep.returncode == 130
+def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(type_sweep, folder):
+    long = [
+        "seed=0,1",
+        "trainer.max_updates=2000",
+        "trainer.validate_every=2000",
+        "trainer.checkpoint=0",
+        "sweep.workers=2",
+    ]
+    with subprocess.Popen(
+        command(*long), cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True
+    ) as sweep:
+        wait_for(lambda: len(list(folder.glob("outputs/tried/checkpoints/*.ckpt"))) == 2)
+        sweep.send_signal(signal.SIGINT)
+        said, _ = sweep.communicate()
+    assert sweep.returncode == 130
     assert "2 of 2 runs are still to be made" in said
     assert {status for _, status in runs(folder)} == {"KILLED"}
     assert set(trials(folder)) == {"FAIL"}
+
+    assert type_sweep(*long).returncode == 0
+    assert [status for _, status in runs(folder)] == ["FINISHED"] * 3  # the same two, and the sweep's
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        kept = [int(n) for (n,) in store.execute("select value from tags where key='resumed_after'")]
+    assert len(kept) == 2
+    assert all(0 < n < 2000 for n in kept)

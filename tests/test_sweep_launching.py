@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
 from study.schema import Config
@@ -32,11 +33,14 @@ def book(tmp_path: Path, configure: Callable[..., Config], monkeypatch: pytest.M
         yield Ledger(study, plan, "this")
 
 
-class Launched:
+class Launched(Launcher):
     """A launcher whose jobs are one function."""
 
     def __init__(self, job: Callable[[], None]):
         self.job, self.times = job, 0
+
+    def setup(self, **_: Any) -> None:
+        """Nothing to keep."""
 
     def launch(self, job_overrides: Any, initial_job_idx: int) -> list[Any]:
         self.times += 1

@@ -202,6 +202,12 @@ def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer
     assert seen == {True, False}
 
 
+def test_winners_are_confirmed_on_fresh_seeds(draw):
+    with pytest.raises(ConfigError, match=r"sweep\.seeds: 1000"):
+        draw(search={"optimizer.lr": "interval(0.1,1)"}, seeds=[0, SEARCH_SEED])
+    assert draw(seeds=[0, SEARCH_SEED]).seeds == [0, SEARCH_SEED]
+
+
 def test_every_trial_of_a_search_has_the_same_budget(draw):
     with pytest.raises(ConfigError, match=r"sweep\.search\.trainer\.max_updates: every trial"):
         draw(search={"trainer.max_updates": "range(10,100)"})

@@ -18,6 +18,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "asha": {"min_resource": 1, "reduction_factor": 2},
     "hyperband": {"min_resource": 1, "max_resource": 9, "reduction_factor": 2},
     "wilcoxon": {"p_threshold": 0.1, "n_startup_steps": 2},
+    "threshold": {"upper": 50.0},
 }
 
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Self
 
 from optuna.trial import FrozenTrial
 from rich.console import Console, Group, RenderableType
@@ -33,7 +32,7 @@ class Live:
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )  # redirects nothing: a worker in this process does it for itself
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Live":
         if self._console.is_terminal:
             self._screen.start()
         return self

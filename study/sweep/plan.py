@@ -170,6 +170,8 @@ def draw_up(sweep: Sweep, arguments: Sequence[str], composer: Composer) -> Plan:
             search.pop(key, None)
             fixed.append(override.input_line or "")
     _refuse_to_tune_budgets(search)
+    if search and SEARCH_SEED in seeds:
+        raise ConfigError(f"sweep.seeds: {SEARCH_SEED} is the seed of search trials; the winners need fresh ones")
     composer = composer.within(fixed)
     plan = Plan(fixed, _arms(tables, search, composer), search, sweep.trials, seeds)
     _check_space(plan, composer)

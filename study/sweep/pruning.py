@@ -17,6 +17,7 @@ PRUNERS: dict[str, type[BasePruner]] = {
     "asha": pruners.SuccessiveHalvingPruner,  # asynchronous successive halving (Li et al. 2018)
     "hyperband": pruners.HyperbandPruner,
     "wilcoxon": pruners.WilcoxonPruner,
+    "threshold": pruners.ThresholdPruner,
 }
 
 
