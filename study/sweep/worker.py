@@ -150,8 +150,10 @@ def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> l
 
     Groups are chosen first: they decide which keys exist.
     """
-    overrides, groups = plan.overrides(cell), composer.groups()
-    dimensions = plan.search.values() if cell.phase != "grid" else ()
+    overrides = plan.overrides(cell)
+    if cell.phase == "grid":
+        return overrides
+    groups, dimensions = composer.groups(), plan.search.values()
     overrides += [f"{d.key}={d.suggest(trial)}" for d in dimensions if d.key in groups]
     composed = composer.compose(overrides)
     valued = [d for d in dimensions if d.key not in groups and exists(composed, d.key)]
