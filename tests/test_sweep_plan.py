@@ -202,6 +202,12 @@ def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer
     assert seen == {True, False}
 
 
+def test_what_is_typed_of_the_sweep_itself_reaches_every_run(composer):
+    master = composer._master
+    master.sweep.pathology = 3
+    assert composer.compose(["model=gru"]).sweep.pathology == 3
+
+
 def test_winners_are_confirmed_on_fresh_seeds(draw):
     with pytest.raises(ConfigError, match=r"sweep\.seeds: 1000"):
         draw(search={"optimizer.lr": "interval(0.1,1)"}, seeds=[0, SEARCH_SEED])
@@ -217,9 +223,9 @@ def test_every_trial_of_a_search_has_the_same_budget(draw):
 
 def test_a_plan_tells_the_budget_of_every_arm_and_how_many_runs_there_are(draw):
     arms = [{"model": ["elman", "lstm"]}, {"model": "gru", "trainer.max_updates": "null", "trainer.max_steps": 5000}]
-    told = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1))"}).describe())
+    told = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1.0))"}).describe())
     assert [arm.budget for arm in told.arms.values()] == ["1,000 updates", "1,000 updates", "5,000 steps"]
-    assert told.search == {"optimizer.lr": "0.1 to 1, log"}
+    assert told.search == {"optimizer.lr": "0.1 to 1.0, log"}
     assert told.runs == 3 * (3 + 1)
 
 

@@ -40,6 +40,7 @@ class Composer:
             raise ConfigError(explain(error)) from error
         with open_dict(composed):
             del composed["hydra"]
+            composed["sweep"] = self._master["sweep"]  # as typed: it is one for all runs
         return composed
 
     def check(self, overrides: Sequence[str]) -> Config:

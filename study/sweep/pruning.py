@@ -29,7 +29,7 @@ class ArmPruner(BasePruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial should end."""
-        return self._pruner.prune(ArmStudy(study, trial.user_attrs["cell"]["arm"]), trial)
+        return bool(self._pruner.prune(ArmStudy(study, trial.user_attrs["cell"]["arm"]), trial))
 
 
 def build_pruner(options: Mapping[str, Any] | None) -> BasePruner:

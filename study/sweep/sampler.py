@@ -8,6 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 
@@ -21,6 +22,17 @@ class ArmStudy(optuna.Study):
     def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
         """The search trials of the arm."""
         return self._get_trials(deepcopy, states)
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """The best search trial of the arm.
+
+        Raises:
+            ValueError: no trial is complete.
+        """
+        sign = 1 if self.direction == StudyDirection.MINIMIZE else -1
+        complete = self._get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return min(complete, key=lambda trial: sign * trial.values[0])
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
