@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,13 @@ def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], 
     tracked.tag(counts)
     tracked.describe(best)
     client.set_terminated(run_id, status)
+
+
+def supersede(uri: str, run_ids: Iterable[str]) -> None:
+    """Say of confirmations that a longer search has found a better winner: reports leave them out."""
+    for run_id in run_ids:
+        if is_there(uri, run_id):
+            Run(_client(uri), run_id).tag({"phase": "superseded"})
 
 
 def is_there(uri: str, run_id: str) -> bool:

@@ -38,12 +38,12 @@ def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Open]:
         yield opened
 
 
-def work(ledger: Ledger, value: float = 1.0) -> int:
+def work(ledger: Ledger, value: float = 1.0, offset: float = 0.0) -> int:
     """Make every run that waits; return how many."""
     made = 0
     while trial := ledger.claim():
         if ledger.plan.search:
-            value = trial.suggest_float("optimizer.lr", 0.1, 1.0)
+            value = trial.suggest_float("optimizer.lr", 0.1, 1.0) - offset
         ledger.finish(trial, value, RECORD)
         made += 1
     return made
@@ -141,6 +141,21 @@ def test_the_winner_of_every_arm_is_confirmed_on_every_seed_when_its_search_is_o
         mine = [s for s in book.standings() if s.cell.arm == arm]
         best = min(s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "search")
         assert [s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "confirm"] == [best, best]
+
+
+def test_a_longer_search_that_finds_a_better_winner_supersedes_the_confirmations_of_the_old_one(ledger):
+    book = ledger(trials=2)
+    for _ in range(2 * (2 + 2)):
+        trial = book.claim()
+        trial.suggest_float("optimizer.lr", 0.1, 1.0)
+        book.note(trial, {"run_id": f"run {trial.number}"})
+        book.finish(trial, 0.5, RECORD)
+    confirmed = [t.user_attrs["run_id"] for t in book.study.trials if t.user_attrs["phase"] == "confirm"]
+    assert len(confirmed) == 4
+    assert book.superseded() == []
+    longer = ledger(trials=3)
+    assert work(longer, offset=1.0) == 2 * (1 + 2)
+    assert sorted(longer.superseded()) == sorted(confirmed)
 
 
 def test_an_arm_whose_whole_search_failed_has_nothing_to_confirm(ledger):

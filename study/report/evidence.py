@@ -166,8 +166,11 @@ def _ranking(group: pd.DataFrame) -> str:
 
 
 def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:
-    """The newest run of every arm and seed that came to an end; tuning trials and repetitions of a run do not count."""
-    ended = runs["outcome"].isin(ENDED) & (runs["phase"] != "search") & (reproduces == "")
+    """The newest run of every arm and seed that came to an end.
+
+    Tuning trials, confirmations of a winner that a longer search replaced, and repetitions of a run do not count.
+    """
+    ended = runs["outcome"].isin(ENDED) & runs["phase"].isin(["grid", "confirm"]) & (reproduces == "")
     newest = ~runs[ended].duplicated(["task", "arm", "seed"], keep="last")
     return ended & newest.reindex(runs.index, fill_value=False)
 

@@ -108,6 +108,17 @@ class Ledger:
             return None
         return last["run_id"] if "interrupted" in last or owner.is_dead(last["owner"]) else None
 
+    def superseded(self) -> list[str]:
+        """MLflow runs that confirm a winner which a longer search has replaced: they are no longer what counts."""
+        confirmed = [standing.cell for standing in self.standings() if standing.cell.phase == "confirm"]
+        winner = {cell.arm: cell.number for cell in confirmed}
+        old = []
+        for trial in self.study.get_trials(deepcopy=False):
+            cell = cell_of(trial)
+            if cell and cell.phase == "confirm" and cell.number != winner.get(cell.arm, cell.number):
+                old.append(trial.user_attrs.get("run_id"))
+        return [run_id for run_id in old if run_id is not None]
+
     def finish(self, trial: Trial, value: float | None, record: Mapping[str, Any]) -> None:
         """Write down what came of a run; NaN counts as the worst there is, None as nothing to learn from."""
         self.note(trial, record)

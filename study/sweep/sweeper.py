@@ -101,6 +101,7 @@ def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
         raise
     finally:
         tracking.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
+        tracking.supersede(uri, ledger.superseded())
         tracking.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
 
 

@@ -116,7 +116,7 @@ class Worker:
         return train(
             config,
             overrides,
-            name=" ".join([self.plan.names[cell.arm], cell.phase, str(cell.number or cell.seed)]),
+            name=f"{self.plan.names[cell.arm]} {cell.phase} {cell.number if cell.phase == 'search' else cell.seed}",
             parent=self.parent,
             tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
             folder=self.folder / "checkpoints",
