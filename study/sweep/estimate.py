@@ -16,12 +16,12 @@ from study.train import assemble
 
 TRIAL = 0.5
 """Seconds that an arm's updates are tried for."""
-FIXED = 350_000
-"""Bytes of a run whatever its length: definition, pictures, tags, parameters; measured, within a third."""
-POINT = 300
-"""Bytes of a charted value in the store, with its indices; measured on SQLite."""
-CHARTS = 25
-"""Charted keys of a usual run."""
+FIXED = 170_000
+"""Bytes of a run whatever its length: definition, pictures; measured on `bible_search`, as the two below."""
+POINT = 320
+"""Bytes of a charted value in the store, on SQLite, its indices and all the rest of the run's rows included."""
+CHARTS = 18
+"""Charted keys of a run with a value at every point."""
 
 
 class Cost(NamedTuple):
