@@ -1,6 +1,7 @@
 """The shared book of a sweep: every run exactly once, whoever dies."""
 
 import math
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -181,3 +182,15 @@ def test_processes_that_open_a_new_storage_at_once_all_succeed_and_share_the_wor
         thread.join()
     assert sum(made) == 10
     assert books[0].counts() == {"completed": 10, "open": 0}
+
+
+def test_a_run_of_another_machine_is_given_up_once_it_gives_no_sign_of_life(ledger, tmp_path):
+    book = ledger(seeds=(0,))
+    trial = book.claim()
+    book.note(trial, {"owner": {**owner.me(), "host": "elsewhere"}})
+    book.reap()
+    assert book.counts()["running"] == 1
+    with sqlite3.connect(tmp_path / "optuna.db") as storage:
+        storage.execute("update trial_heartbeats set heartbeat = datetime('now', '-1 hour')")
+    book.reap()
+    assert book.counts() == {"open": 2}

@@ -56,6 +56,9 @@ class Worker:
     folder: Path
     launch: str
 
+    def __post_init__(self) -> None:
+        self.composer = Composer(self.loader, self.master)
+
     def __call__(self, _: DictConfig) -> None:
         """Work until no run of the plan is left, or until told to stop: the run under way then is made again."""
         stop, sweep = Stop(), self.common.sweep
@@ -107,10 +110,9 @@ class Worker:
         from study.sweep.channel import Channel
         from study.train import train
 
-        composer = Composer(self.loader, self.master)
         cell = Cell(**trial.user_attrs["cell"])
-        overrides = sample(self.plan, cell, trial, composer)
-        config = validate(composer.compose(overrides))
+        overrides = sample(self.plan, cell, trial, self.composer)
+        config = validate(self.composer.compose(overrides))
         arm = self.plan.arms[cell.arm].label
         former = ledger.interrupted_run(trial)
         return train(
