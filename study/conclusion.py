@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from study import pictures, tracking
 from study.diagnosis import Diagnosis, Evidence, Training, diagnose
 from study.evaluation import Evaluation
+from study.footprint import kept_for_backward
 from study.history import APPLIED, TOTAL
 from study.module import RecurrentModule
 from study.probes.flow import Flow
@@ -56,9 +57,8 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
         history.diverged = history.diverged or len(history)
     diagnosis = judge(config, module)
     baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
-    speed = {"run/seconds": seconds, "run/updates": len(history)}
-    test = {key: value for key, value in measures.items() if key.endswith("/test")}
-    final = test | baseline | speed
+    cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(config, module, task)}
+    final = measures | baseline | cost
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
     for name, figure in pictures.of(history.rows(), config.clip, module.probes.taken, config.task.horizon).items():
@@ -66,6 +66,12 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     measures |= final | module.probes.final
     return Result(run.run_id, diagnosis, len(history), seconds, measures, task.primary)
+
+
+def _memory(config: Config, module: RecurrentModule, task: Task) -> float:
+    """Megabytes kept for the backward pass of an update on the first training batch."""
+    batch = next(iter(task.batches("train").epoch(0)))
+    return kept_for_backward(module.model, module.loss, batch, config.bptt.k1, config.bptt.k2) / 1e6
 
 
 def judge(config: Config, module: RecurrentModule) -> Diagnosis:

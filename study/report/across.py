@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from study.report.drawing import INK, Marks, Picture, colour, legend_below, panels, render, styled
+from study.report.drawing import INK, Marks, Picture, colour, legend_below, look, marker, panels, render, styled
 from study.report.evidence import Comparison
 from study.report.histories import gathered, read_table
 
 SERIES = 12
 """Arms in one panel; the best ones, if there are more."""
-MARKERS = "os^D"
 
 
 def decay_against_exponent(comparison: Comparison) -> Picture | None:
@@ -24,10 +23,10 @@ def decay_against_exponent(comparison: Comparison) -> Picture | None:
         for place, arm in enumerate(_shown(comparison, set(measured["arm"]))):
             mine = measured[measured["arm"] == arm]
             for run, decay, exponent in zip(mine.index, mine["decay"], mine["lyapunov"], strict=True):
-                drawn = axes.plot(exponent, decay, MARKERS[place // 6], ms=5, color=colour(place), label=arm)
+                drawn = axes.plot(exponent, decay, marker(place), ms=5, color=colour(place), label=arm)
                 marks(str(run), drawn)
         axes.set(xlabel="largest Lyapunov exponent (nats a step)", ylabel="decay of the flow (nats a step)")
-        legend_below(figure, axes, 2)
+        legend_below(figure, axes)
     return Picture(
         f"{comparison.task}-decay-against-exponent",
         "Decay predicted and measured",
@@ -50,16 +49,18 @@ def truncation_bias(comparison: Comparison) -> Picture | None:
     with styled():
         for axes, key, label in zip(grid, ("error", "cosine"), ("relative error", "cosine"), strict=True):
             for place, arm in enumerate(_shown(comparison, set(last["arm"]))):
-                for run, mine in last[last["arm"] == arm].groupby("run_id"):
-                    drawn = axes.plot(mine["k2"], mine[key], "o-", ms=3, lw=1, label=arm, color=colour(place))
-                    marks(str(run), drawn)
+                mine = last[last["arm"] == arm]
+                for run, line in mine.groupby("run_id"):
+                    marks(str(run), axes.plot(line["k2"], line[key], lw=0.8, alpha=0.4, color=colour(place)))
+                axes.plot(mine.groupby("k2")[key].mean(), lw=1.6, label=arm, **look(place))
             axes.set(xscale="log", xlabel="truncation length k2 (steps)", title=f"{label} of the truncated gradient")
         legend_below(figure, grid[0])
     return Picture(
         f"{comparison.task}-truncation-bias",
         "Truncation bias",
         "The gradient of one frozen batch truncated after k2 steps, against that of full backpropagation, at the end "
-        f"of training, {last['run_id'].nunique()} runs, one line each. Error 0 and cosine 1: nothing is lost.",
+        f"of training: {last['run_id'].nunique()} runs, one thin line each, and the mean of every arm, without an "
+        "interval. Error 0 and cosine 1: nothing is lost.",
         render(figure),
         last,
     )

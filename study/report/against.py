@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,25 +17,36 @@ SERIES = 12
 """Lines in one panel; the first ones, if there are more."""
 
 
-@dataclass(frozen=True)
-class Varied:
-    """A parameter that a study may vary, and the number to look at beside the measure.
+class Beside(NamedTuple):
+    """A number to look at under the measure.
+
+    Attributes:
+        label: on its axis.
+        number: of the runs at one place.
+        share: lies between 0 and 1.
+    """
+
+    label: str
+    number: Callable[[pd.DataFrame], Interval]
+    share: bool = False
+
+
+class Varied(NamedTuple):
+    """A parameter that a study may vary.
 
     Attributes:
         key: of the configuration.
         label: on the axis.
         missing: what a run without it is called.
         implied: keys that go with it and do not make arms different by themselves.
-        beside: label of the second number.
-        number: that number, of the runs at one place.
+        beside: what to look at beside the measure.
     """
 
     key: str
     label: str
     missing: str
     implied: tuple[str, ...]
-    beside: str
-    number: Callable[[pd.DataFrame], Interval]
+    beside: tuple[Beside, ...]
 
 
 def share_diverged(runs: pd.DataFrame) -> Interval:
@@ -48,9 +59,9 @@ def milliseconds(runs: pd.DataFrame) -> Interval:
     return mean_interval((1000 * runs["seconds"] / runs["updates"]).dropna().to_numpy(float))
 
 
-def gradient_scale(runs: pd.DataFrame) -> Interval:
-    """The median gradient norm of a run before clipping."""
-    return mean_interval(runs["norm_median"].dropna().to_numpy(float))
+def mean_of(column: str) -> Callable[[pd.DataFrame], Interval]:
+    """The mean of a column of the results over runs."""
+    return lambda runs: mean_interval(runs[column].dropna().to_numpy(float))
 
 
 def share_solved(runs: pd.DataFrame) -> Interval:
@@ -67,13 +78,18 @@ SOLVED: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
 """When a synthetic task counts as solved: less than 1% wrong (Pascanu et al. 2013), a squared error below 0.05 (knowing
 nothing: 1/6), a tenth of the naive guess's nats."""
 
-_LENGTH = ("sequence length (steps)", "?", ("task.horizon",), "share of runs that solve it", share_solved)
+TIME = Beside("milliseconds\nan update", milliseconds)
+MEMORY = Beside("megabytes kept\nfor an update", mean_of("megabytes"))
+DIVERGED = Beside("share of runs\ndiverged", share_diverged, share=True)
+SCALE = Beside("median gradient\nnorm", mean_of("norm_median"))
+CLIPPED = Beside("share of updates\nclipped", mean_of("clipped"), share=True)
+SUCCESS = Beside("share of runs\nthat solve it", share_solved, share=True)
 VARIED = (
-    Varied("bptt.k2", "truncation length k2 (steps)", "full", ("bptt.k1",), "milliseconds an update", milliseconds),
-    Varied("clip.threshold", "clipping threshold", "no clip", ("clip.name",), "share of runs diverged", share_diverged),
-    Varied("loss.name", "loss", "?", ("loss.over_time",), "median gradient norm before clipping", gradient_scale),
-    Varied("task.seq_len", *_LENGTH),
-    Varied("task.delay", *_LENGTH),
+    Varied("bptt.k2", "truncation length k2 (steps)", "full", ("bptt.k1",), (TIME, MEMORY)),
+    Varied("clip.threshold", "clipping threshold", "no clip", ("clip.name",), (DIVERGED,)),
+    Varied("loss.name", "loss", "?", ("loss.over_time",), (SCALE, CLIPPED)),
+    Varied("task.seq_len", "sequence length (steps)", "?", ("task.horizon",), (SUCCESS,)),
+    Varied("task.delay", "silence (steps)", "?", ("task.horizon",), (SUCCESS,)),
 )
 
 
@@ -86,18 +102,19 @@ def against(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pictu
         varied: what to look at.
     """
     solves = SOLVED.get(comparison.task)
-    if f"params.{varied.key}" not in comparison.runs or (varied.number is share_solved and solves is None):
+    if f"params.{varied.key}" not in comparison.runs or (SUCCESS in varied.beside and solves is None):
         return None
     data = _laid_out(comparison, runs, varied).assign(solved=solves(runs) if solves else None)
     data = data[data.groupby("series")["place"].transform("nunique") > 1]
     if data.empty:
         return None
+    below = " and ".join(beside.label.replace("\n", " ") for beside in varied.beside)
     return Picture(
         f"{comparison.task}-against-{varied.key.replace('.', '-')}",
-        f"{comparison.measure} and {varied.beside}, against {varied.label}",
-        f"Above: {comparison.measure} on test of every run that completed (dots) and their mean. Below: "
-        f"{varied.beside}. {len(data)} runs; bars are 95% intervals over seeds (of shares: Wilson; of means: Student's "
-        "t, bootstrap from 20 seeds on), none where there is one seed. Values of the parameter are spaced evenly.",
+        f"{comparison.measure} against {varied.label}",
+        f"Top: {comparison.measure} on test of every run that completed (dots) and their mean. Below: {below}. "
+        f"{len(data)} runs; bars are 95% intervals over seeds (of shares: Wilson; of means: Student's t, bootstrap "
+        "from 20 seeds on), none where there is one seed. Values of the parameter are spaced evenly.",
         _drawn(comparison, data, varied),
         data.reset_index().drop(columns=["arm", "counts", "error"]),
     )
@@ -124,33 +141,36 @@ def _order(place: str) -> tuple[float, str]:
 
 
 def _drawn(comparison: Comparison, data: pd.DataFrame, varied: Varied) -> str:
-    places = sorted(data["place"].unique(), key=_order)
-    figure, (above, below) = panels(2, 1, height=2.6, sharey=False)
-    marks = Marks()
+    places, series = sorted(data["place"].unique(), key=_order), list(dict.fromkeys(data["series"]))[:SERIES]
+    figure, grid = panels(1 + len(varied.beside), 1, height=2.0, sharey=False)
+    top, marks = grid[0], Marks()
     with styled():
-        names = list(dict.fromkeys(data["series"]))[:SERIES]
-        for number, name in enumerate(names):
+        for number, name in enumerate(series):
+            shift = 0.05 * (number - (len(series) - 1) / 2)
             mine = data[data["series"] == name]
-            across = {place: places.index(place) + 0.05 * (number - (len(names) - 1) / 2) for place in places}
-            for run, place, value in zip(mine.index, mine["place"], mine["value"], strict=True):
-                marks(str(run), above.plot(across[place], value, "o", ms=4, alpha=0.5, color=colour(number)))
-            cells = {across[str(place)]: cell for place, cell in mine.groupby("place")}
-            _line(above, {x: mean_interval(cell["value"].dropna()) for x, cell in cells.items()}, number, name)
-            _line(below, {x: varied.number(cell) for x, cell in cells.items()}, number, name)
+            mine = mine.assign(x=mine["place"].map(places.index) + shift)
+            for run, x, value in zip(mine.index, mine["x"], mine["value"], strict=True):
+                marks(str(run), top.plot(x, value, "o", ms=4, alpha=0.5, color=colour(number)))
+            _line(top, mine, lambda cell: comparison.interval(cell["value"]), number, name)
+            for axes, beside in zip(grid[1:], varied.beside, strict=True):
+                _line(axes, mine, beside.number, number, name)
         if not math.isnan(comparison.baseline):
-            above.axhline(comparison.baseline, color=INK, lw=1, ls=(0, (1, 1)), label="naive guess")
-        for axes, label in ((above, f"{comparison.measure} on test"), (below, varied.beside)):
+            top.axhline(comparison.baseline, color=INK, lw=1, ls=(0, (1, 1)), label="naive guess")
+        for axes, label in zip(grid, (f"{comparison.measure} on test", *(b.label for b in varied.beside)), strict=True):
             axes.set(ylabel=label, xticks=range(len(places)), xticklabels=places)
-        if varied.number in (share_diverged, share_solved):
-            below.set_ylim(-0.05, 1.05)
-        below.set_xlabel(varied.label)
-        legend_below(figure, above)
+        for axes in (axes for axes, beside in zip(grid[1:], varied.beside, strict=True) if beside.share):
+            axes.set_ylim(-0.05, 1.05)
+        grid[-1].set_xlabel(varied.label)
+        legend_below(figure, top)
     return render(figure)
 
 
-def _line(axes: Axes, points: dict[float, Interval], number: int, label: str) -> None:
+def _line(
+    axes: Axes, runs: pd.DataFrame, number: Callable[[pd.DataFrame], Interval], place: int, label: str
+) -> None:  # fmt: skip
     """Means with their intervals, from left to right."""
-    places = sorted(points)
-    means = np.array([points[x].mean for x in places])
-    bars = np.array([[points[x].mean - points[x].low, points[x].high - points[x].mean] for x in places]).T
-    axes.errorbar(places, means, np.nan_to_num(np.maximum(bars, 0)), lw=1.2, capsize=3, label=label, **look(number))
+    points = {float(str(x)): number(cell) for x, cell in runs.groupby("x")}
+    means = np.array([point.mean for point in points.values()])
+    known = [point if point.seeds > 1 else Interval(point.mean, point.mean, point.mean, 1) for point in points.values()]
+    bars = np.array([[point.mean - point.low, point.high - point.mean] for point in known]).T
+    axes.errorbar([*points], means, np.nan_to_num(np.maximum(bars, 0)), lw=1.2, capsize=3, label=label, **look(place))

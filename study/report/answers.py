@@ -68,7 +68,7 @@ def paired_gap(comparison: Comparison, arm: str, other: str) -> Interval:
 
 def _answer(comparison: Comparison, arm: str, histories: Mapping[str, Norms]) -> Answer:
     mine, best = comparison.arm(arm), comparison.arms[0]
-    measure, diverged = mean_interval(mine["value"].dropna().to_numpy()), int(mine["value"].isna().sum())
+    measure, diverged = comparison.interval(mine["value"]), int(mine["value"].isna().sum())
     gap = None if arm == best else paired_gap(comparison, arm, best)
     sentences = (
         _diverging(diverged, len(mine)),
@@ -146,7 +146,7 @@ def told(interval: Interval, absolute: bool = False) -> str:
     if absolute and mean < 0:
         mean, low, high = -mean, -high, -low
     if math.isnan(low):
-        return f"{mean:.4g}"
+        return f"{mean:#.4g}"
     digits = _digits(mean, high - low)
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 

@@ -38,7 +38,7 @@ def _part(key: str, configuration: Configuration) -> list[str]:
     value = configuration[key]
     if last == "name":
         return [f"no {group}" if value == "none" else f"{group} {value}" if group == "clip" else value]
-    return [f"{last}={value}"]
+    return [f"no {last}" if value == "None" else f"{last}={value}"]
 
 
 def _plain(configuration: Configuration) -> str:

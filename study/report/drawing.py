@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import StringIO
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -24,6 +25,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Of Okabe & Ito (2008), told apart by the colour-blind, on dark as on light."""
 BEFORE, AFTER = COLOURS[0], COLOURS[1]
 DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D")
 WIDTH, ROW = 9.0, 2.5
 """Inches: of every picture, and the height of one row of panels."""
 STYLE: Any = {
@@ -60,7 +62,7 @@ class Picture:
 
 def panels(count: int, columns: int = 3, height: float = ROW, sharey: bool = True) -> tuple[Figure, list[Axes]]:
     """A figure of `count` panels, row by row, with one ordinate if `sharey`."""
-    columns = min(columns, count)
+    columns = 2 if count == 4 else min(columns, count)
     rows = -(-count // columns)
     with styled():
         figure = Figure(figsize=(WIDTH, height * rows + 0.6), layout="constrained")
@@ -82,14 +84,21 @@ def inline(svg: str, title: str) -> str:
     """SVG as part of a page: no header, no ids but those referred to, the page's ink, marks that know their run."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
+    body = re.sub(r'(?<= d=")[^"]*', _shortened, body)
     body = re.sub(r'id="run:(\w+):\d+"', r'class="run" data-run="\1"', body)
     body = re.sub(
         r' id="(?:figure|axes|patch|line2d|text|legend|matplotlib|xtick|ytick|PathCollection|FillBetween)[\w.]*"',
         "",
         body,
     )
-    body = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{title}"', body, count=1)
+    named = rf'style="width:\1" role="img" aria-label="{title}"'
+    body = re.sub(r'width="([\d.]+pt)" height="[\d.]+pt"', named, body, count=1)
     return body.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
+
+
+def _shortened(path: re.Match[str]) -> str:
+    """A path to a twentieth of a point, in fewer characters: a page holds some hundred thousand of its numbers."""
+    return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), " ".join(path[0].split()))
 
 
 class Marks:
@@ -110,20 +119,31 @@ def colour(index: int) -> str:
     return COLOURS[index % len(COLOURS)]
 
 
+def marker(index: int) -> str:
+    """Its mark: no two of the first 12 share both."""
+    return MARKERS[index % len(MARKERS)]
+
+
 def look(index: int) -> dict[str, Any]:
     """Colour and dash of the `index`-th arm: no two of the first 12 share both."""
     return {"color": colour(index), "ls": DASHES[(index // len(COLOURS) + index) % len(DASHES)]}
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 3) -> None:
-    """One legend for all panels, under them."""
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """One legend for all panels, under them, in as many columns as its longest line leaves room for."""
     handles, labels = axes.get_legend_handles_labels()
     first = dict(reversed(list(zip(labels, handles, strict=True))))
     ordered = {label: first[label] for label in dict.fromkeys(labels)}
+    columns = max(1, int(13 * figure.get_figwidth() / (8 + max(map(len, ordered), default=0))))
     with styled():
         figure.legend(
             ordered.values(), ordered.keys(), loc="outside lower left", ncols=columns, labelcolor=INK, handlelength=3
         )
+
+
+def entitle(axes: Axes, title: str, columns: int = 3) -> None:
+    """A title over one of `columns` panels side by side, in as many lines as it needs."""
+    axes.set_title(fill(title, 120 // columns))
 
 
 def decades(axes: Axes, low: float, high: float) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.errors import ConfigError
 from study.report.arms import name_arms
+from study.report.statistics import Interval, mean_interval
 from study.tracked import Logged, frame, search
 
 MEASURES = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
@@ -19,6 +20,7 @@ SURFACE = ("slug", "seed", "data.", "tracking.", "trainer.progress_bar", "traine
 NUMBERS = {
     "updates": "metrics.run/updates",
     "seconds": "metrics.run/seconds",
+    "megabytes": "metrics.run/memory_mb",
     "decay": "metrics.flow/decay",
     "horizon": "metrics.flow/horizon",
     "lyapunov": "metrics.lyapunov/largest",
@@ -52,6 +54,10 @@ class Comparison:
     def baseline(self) -> float:
         """The measure of the naive guess on the test split; NaN where it was not kept."""
         return float(self.runs["baseline"].mean())
+
+    def interval(self, values: pd.Series) -> Interval:
+        """The mean of the measure over runs that have one, within what the measure can be."""
+        return mean_interval(values.dropna().to_numpy(float)).within(0.0, 1.0 if self.maximize else math.inf)
 
     def arm(self, name: str) -> pd.DataFrame:
         """The runs of one arm."""
@@ -139,10 +145,10 @@ def _outcomes(rows: pd.DataFrame) -> pd.Series:
 
 def _digests(rows: pd.DataFrame) -> pd.Series:
     """Everything that decides a run's numbers but its seed."""
-    return pd.util.hash_pandas_object(_deciding(rows).astype(str), index=False).astype(str)
+    return pd.util.hash_pandas_object(deciding(rows).astype(str), index=False).astype(str)
 
 
-def _deciding(rows: pd.DataFrame) -> pd.DataFrame:
+def deciding(rows: pd.DataFrame) -> pd.DataFrame:
     """Parameters, by their own key, that decide a run's numbers, but its seed."""
     parameters = {key: key.removeprefix("params.") for key in map(str, rows) if key.startswith("params.")}
     deciding = {column: key for column, key in parameters.items() if not key.startswith(SURFACE)}
@@ -194,7 +200,7 @@ def rank(named: pd.DataFrame, maximize: bool) -> list[str]:
 def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
     """The parameters of every arm by its digest."""
     first = group.drop_duplicates("arm")
-    values = zip(first["arm"], _deciding(first).to_dict("records"), strict=True)
+    values = zip(first["arm"], deciding(first).to_dict("records"), strict=True)
     return {str(arm): {str(k): str(v) for k, v in row.items() if pd.notna(v)} for arm, row in values}
 
 

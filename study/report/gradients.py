@@ -6,9 +6,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from study.diagnosis import EXPLODED, VANISHED
-from study.report.drawing import AFTER, BEFORE, INK, Marks, Picture, decades, legend_below, look, panels, render, styled
+from study.report.drawing import (
+    AFTER,
+    BEFORE,
+    INK,
+    Marks,
+    Picture,
+    decades,
+    entitle,
+    legend_below,
+    look,
+    panels,
+    render,
+    styled,
+)
 from study.report.evidence import Comparison
 from study.report.histories import Norms, flows, gathered
 
@@ -31,10 +45,11 @@ def norm_histories(comparison: Comparison, histories: dict[str, Norms]) -> Pictu
         for axes, arm in zip(grid, shown, strict=True):
             mine = comparison.arm(arm)
             _norm_panel(axes, mine, {run: histories[run] for run in mine.index if run in histories}, marks)
-            axes.set(title=arm, xlabel="update")
+            entitle(axes, arm)
+            axes.set_xlabel("update")
         decades(grid[0], *_norm_range(comparison, histories))
         grid[0].set_ylabel("gradient norm")
-        legend_below(figure, max(grid, key=lambda axes: len(set(axes.get_legend_handles_labels()[1]))), 4)
+        legend_below(figure, max(grid, key=lambda axes: len(set(axes.get_legend_handles_labels()[1]))))
     runs = sum(run in histories for arm in shown for run in comparison.arm(arm).index)
     return Picture(
         f"{comparison.task}-gradient-norms",
@@ -42,7 +57,7 @@ def norm_histories(comparison: Comparison, histories: dict[str, Norms]) -> Pictu
         f"2-norm of the whole gradient at every update, {_runs(runs)}, a panel an arm{_left_out(shown, arms)}. Lines: "
         "median over buckets of updates, one line a run; shaded: from the smallest to the largest norm of any update, "
         "so no spike is hidden (runs that diverged may leave the panel at the top). Orange: as the optimizer got it, "
-        "where a clip policy is set. Crosses at the top: updates whose norm was not finite.",
+        "where clipping acted. Crosses at the top: updates whose norm was not finite.",
         render(figure),
         _norm_data(comparison, histories),
     )
@@ -100,9 +115,9 @@ def flow_heat(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
     with styled():
         for axes, arm in zip(grid, shown, strict=True):
             image = _heat_panel(axes, data[data["arm"] == arm], _horizon(comparison))
-            axes.set_title(arm)
-        figure.supxlabel("update", fontsize=9, color=INK)
-        figure.supylabel("lag (steps back)", fontsize=9, color=INK)
+            entitle(axes, arm)
+            axes.set_xlabel("update")
+        grid[0].set_ylabel("lag (steps back)")
         figure.colorbar(image, ax=grid, label="log10 of the share of lag 0", shrink=0.8, pad=0.01)
     return Picture(
         f"{comparison.task}-flow-over-training",
@@ -122,13 +137,13 @@ def flow_data(comparison: Comparison) -> pd.DataFrame:
 
 def _norm_panel(axes: Axes, mine: pd.DataFrame, histories: dict[str, Norms], marks: Marks) -> None:
     """One arm."""
-    clipped = mine["params.clip.name"].iloc[0] != "none" if "params.clip.name" in mine else True
     for run, history in histories.items():
         axes.fill_between(history.updates, history.before[0], history.before[2], color=BEFORE, alpha=0.2, lw=0)
         marks(run, axes.plot(history.updates, history.before[1], color=BEFORE, lw=1, label="before clipping"))
-        if clipped:
-            axes.fill_between(history.updates, history.after[0], history.after[2], color=AFTER, alpha=0.2, lw=0)
-            marks(run, axes.plot(history.updates, history.after[1], color=AFTER, lw=1, ls="--", label="as applied"))
+        if (acted := _acted(history)).any():
+            low, middle, high = np.where(acted, history.after, np.nan)
+            axes.fill_between(history.updates, low, high, where=acted, color=AFTER, alpha=0.2, lw=0)
+            marks(run, axes.plot(history.updates, middle, color=AFTER, lw=1, ls="--", label="as applied"))
         if len(history.lost):
             crosses = axes.plot(
                 history.lost, np.full(len(history.lost), 0.97), "x", color=INK, ms=5, clip_on=False,
@@ -138,6 +153,12 @@ def _norm_panel(axes: Axes, mine: pd.DataFrame, histories: dict[str, Norms], mar
     threshold = pd.to_numeric(mine["params.clip.threshold"].iloc[0]) if "params.clip.threshold" in mine else np.nan
     if np.isfinite(threshold):
         axes.axhline(threshold, color=INK, lw=1, ls=(0, (1, 1)), label="threshold")
+
+
+def _acted(history: Norms) -> np.ndarray:
+    """The buckets in which clipping changed something, and their neighbours, so that no bucket stands alone."""
+    changed = np.pad((history.after < history.before).any(0), 1)
+    return changed[:-2] | changed[1:-1] | changed[2:]
 
 
 def _norm_range(comparison: Comparison, histories: dict[str, Norms]) -> tuple[float, float]:
@@ -151,10 +172,12 @@ def _norm_range(comparison: Comparison, histories: dict[str, Norms]) -> tuple[fl
 
 def _heat_panel(axes: Axes, data: pd.DataFrame, horizon: int | None) -> AxesImage:
     """One arm; columns are probe times."""
-    table = data.pivot_table(index="lag", columns="update", values="log_share", aggfunc="mean") / np.log(10)
+    drawn = data.assign(share=np.clip(data["log_share"] / np.log(10), FLOOR, CEILING))
+    table = drawn.pivot_table(index="lag", columns="update", values="share", aggfunc="mean")
     image = axes.imshow(
         table, origin="lower", aspect="auto", cmap="cividis", vmin=-6, vmax=2, interpolation="nearest"
     )  # fmt: skip
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     step = -(-len(table.columns) // 6)
     axes.set_xticks(range(0, len(table.columns), step), [str(u) for u in table.columns[::step]])
     axes.grid(visible=False)

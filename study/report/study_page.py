@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.report import across, gradients
+from study.report import across, gradients, planned, search_page
 from study.report.against import VARIED, against
 from study.report.answers import Answer, answer, told
 from study.report.drawing import Picture
 from study.report.evidence import ENDED, Comparison, Evidence, gather
 from study.report.histories import Norms, norms
 from study.report.page import Cell, Head, Page, Row, Section, Table
+from study.report.trials import searches
 
 HEADS = (
     Head("arm", "what sets it apart from the others; the best first"),
@@ -36,6 +37,8 @@ EXPLAINED = (
     "guess has no memory."
 )
 SEEN = ["clipped", "norm_median", "norm_peak"]
+NBSP = "\u00a0"
+"""Keeps an interval on one line."""
 ONE_SEED = "One seed an arm: there are no intervals, and the order of the arms may be chance."
 
 
@@ -72,10 +75,16 @@ def results(evidence: Evidence, histories: Mapping[str, Norms]) -> pd.DataFrame:
 def _page(
     evidence: Evidence, histories: Mapping[str, Norms], answers: Mapping[str, list[Answer]], ui: str
 ) -> Page:  # fmt: skip
-    table = results(evidence, histories)
+    table, plan = results(evidence, histories), planned.read(evidence.parent)
     sections = [_task(c, histories, answers[c.task], table) for c in evidence.comparisons]
-    told = {str(run): (_name(row), row["logged"].experiment) for run, row in evidence.runs.iterrows()}
-    return Page(evidence.slug, _lead(evidence), list(_notes(evidence)), [*sections, _runs(evidence)], told, ui)
+    found = list(searches(evidence.runs, plan.search))
+    sections += [section for search in found for section in search_page.sections(search)]
+    trials = {run: name for search in found for run, name in search_page.names(search).items()}
+    told = {
+        str(run): (trials.get(str(run), _name(row)), row["logged"].experiment) for run, row in evidence.runs.iterrows()
+    }
+    notes = [*_notes(evidence), *filter(None, [planned.missing(plan, evidence.runs)])]
+    return Page(evidence.slug, _lead(evidence), notes, [*sections, _runs(evidence)], told, ui)
 
 
 def _name(row: pd.Series) -> str:
@@ -96,7 +105,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     """What is missing."""
     if evidence.parent is not None and evidence.parent.status == "RUNNING":
         yield "The sweep is still going on: this page tells what has ended so far."
-    lost = evidence.runs[~evidence.runs["outcome"].isin([*ENDED, "running"])]
+    lost = evidence.runs[~evidence.runs["outcome"].isin([*ENDED, "running", "pruned"])]
     if len(lost):
         yield f"{len(lost)} runs did not come to an end ({', '.join(sorted(set(lost['outcome'])))}); see Runs."
     for comparison in evidence.comparisons:
@@ -142,8 +151,8 @@ def _row(found: Answer) -> list[str]:
     gap, several = found.gap, found.runs > 1
     return [
         found.arm,
-        told(found.measure),
-        told(gap) if gap is not None and gap.seeds > 1 else "-",
+        told(found.measure).replace(" ", NBSP),
+        told(gap).replace(" ", NBSP) if gap is not None and gap.seeds > 1 else "-",
         f"{found.beaten:.0%}" if several and not math.isnan(found.beaten) else "-",
         f"{found.diverged} of {found.runs}" if found.diverged else "0",
         ", ".join(f"{count} {verdict}" if several else verdict for verdict, count in found.verdicts.items()) or "-",
@@ -174,10 +183,10 @@ def _runs(evidence: Evidence) -> Section:
             ],
             quiet=not row["counts"],
         )
-        for run, row in evidence.runs.iterrows()
+        for run, row in evidence.runs[evidence.runs["phase"] != "search"].iterrows()
     ]
     return Section(
         "Runs",
-        ["Those in italics do not count: tuning trials, repetitions, runs that did not end."],
+        ["Those in italics do not count: repetitions, and runs that did not end. Trials of a search stand above."],
         [Table(heads, rows)],
     )
