@@ -1,6 +1,14 @@
-"""Where tracked runs lie, for commands that take no configuration; to know it does not cost an import of MLflow."""
+"""Where tracked runs lie, and where they are browsed; to know it does not cost an import of MLflow."""
 
 import os
+
+UI = "http://127.0.0.1:5000"
+"""Where `make ui` answers."""
+
+
+def ui(uri: str) -> str:
+    """Where the runs of a store are browsed: at the server they lie on, or where `make ui` answers."""
+    return uri if uri.startswith("http") else UI
 
 
 def address() -> str:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,9 +46,9 @@ class Logged:
     params: Mapping[str, str]
     measures: Mapping[str, float]
 
-    def points(self) -> Iterator[tuple[str, int, float]]:
-        """Every (key, update, value) of every metric, in the order they were logged."""
-        for key in self.measures:
+    def points(self, keys: Iterable[str] | None = None) -> Iterator[tuple[str, int, float]]:
+        """Every (key, update, value) of some metrics, else of every one, in the order they were logged."""
+        for key in self.measures if keys is None else keys:
             for metric in MlflowClient(self.uri).get_metric_history(self.run_id, key):
                 yield key, metric.step, metric.value
 

@@ -8,8 +8,6 @@ from study import store
 from study.errors import ConfigError
 
 UNUSABLE = 2
-UI = "http://127.0.0.1:5000"
-"""Where `make ui` answers."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     from study.report import run_page, study_page
 
     folder = given.folder or Path("outputs", given.slug, f"run-{given.run}" if given.run else "report")
-    ui = given.ui or (given.store if given.store.startswith("http") else UI)
+    ui = given.ui or store.ui(given.store)
     try:
         if given.run:
             path = run_page.write(given.run, given.store, ui, folder)
@@ -39,7 +37,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", help="id, start of an id, or name: the page of this run alone")
     address = store.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
-    parser.add_argument("--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {UI}")
+    parser.add_argument(
+        "--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {store.UI}"
+    )
     parser.add_argument("--folder", type=Path, help="to write into; default within outputs/SLUG")
     return parser
 

@@ -46,13 +46,13 @@ def norms(run: Logged) -> Norms | None:
         return None
     raw = {kind: found[key].to_numpy(float) for kind, key in NORMS.items()}
     finite = np.isfinite(raw["before"])
-    starts = np.linspace(0, len(found), min(BUCKETS, len(found)), endpoint=False).astype(int)
+    updates = found["update"].to_numpy()
     kept = raw["before"][finite] if finite.any() else np.full(1, np.nan)
     return Norms(
-        updates=found["update"].to_numpy()[np.append(starts[1:], len(found)) - 1],
-        before=_envelope(raw["before"], starts),
-        after=_envelope(raw["after"], starts),
-        lost=found["update"].to_numpy()[~finite],
+        updates=bucketed(updates, raw["before"])[0],
+        before=bucketed(updates, raw["before"])[1],
+        after=bucketed(updates, raw["after"])[1],
+        lost=updates[~finite],
         active=float((raw["after"] < raw["before"])[finite].mean()) if finite.any() else np.nan,
         median=float(np.median(kept)),
         peak=float(kept.max()),
@@ -88,9 +88,13 @@ def read_table(run: Logged, name: str, columns: Sequence[str] | None = None) -> 
         return None
 
 
-def _envelope(values: Float[np.ndarray, " updates"], starts: Int[np.ndarray, " buckets"]) -> np.ndarray:
-    """Smallest, median and largest finite positive value of every bucket."""
+def bucketed(
+    updates: Int[np.ndarray, " updates"], values: Float[np.ndarray, " updates"]
+) -> tuple[Int[np.ndarray, " buckets"], Float[np.ndarray, "three buckets"]]:
+    """The last update of every bucket, and its smallest, median and largest finite positive value."""
+    starts = np.linspace(0, len(values), min(BUCKETS, len(values)), endpoint=False).astype(int)
     drawn = pd.Series(np.where(np.isfinite(values) & (values > 0), values, np.nan))
     bucket = np.searchsorted(starts, np.arange(len(values)), side="right")
     by_bucket = drawn.groupby(bucket)
-    return np.stack([by_bucket.min(), by_bucket.median(), by_bucket.max()])
+    envelope = np.stack([by_bucket.min(), by_bucket.median(), by_bucket.max()])
+    return updates[np.append(starts[1:], len(values)) - 1], envelope

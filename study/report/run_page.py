@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from study.errors import ConfigError
-from study.report import across, gradients
+from study.report import across, gradients, training
 from study.report.evidence import single
 from study.report.histories import norms
 from study.report.page import Block, Cell, Head, Page, Row, Section, Table
@@ -36,15 +36,17 @@ def _page(run: Logged, ui: str) -> Page:
     history, row = norms(run), comparison.runs.iloc[0]
     flow = gradients.flow_data(comparison)
     drawn = (
+        training.loss_history(run),
         gradients.norm_histories(comparison, {} if history is None else {run.run_id: history}),
         gradients.flow_over_lag(comparison, flow),
         gradients.flow_heat(comparison, flow),
+        training.spectra(run),
         across.truncation_bias(comparison),
     )
     told = str(row["note"] or row["error"] or "This run has not come to an end.").replace("**", "")
     sections = [
         Section("Verdict", [told]),
-        Section("Gradients", pictures=[picture for picture in drawn if picture is not None]),
+        Section("Training and gradients", pictures=[picture for picture in drawn if picture is not None]),
         Section("Numbers", tables=[_numbers(run)]),
         Section("This run", blocks=_definition(run)),
     ]

@@ -69,7 +69,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
             )
             workers = partial(count_workers, common.sweep.workers)
             problem = make_all(launcher, ledger, workers, common.sweep.failures)
-        _tell(common, ledger, problem)
+        _tell(common, ledger, folder / "report", problem)
 
 
 def count_workers(asked: int | None, runs: int) -> int:
@@ -115,8 +115,10 @@ def _tell_how_to_continue(ledger: "Ledger") -> None:
     print(f"Interrupted: {counts['open']} of {counts.total()} runs are still to be made. This makes them:\n  {command}")
 
 
-def _tell(common: Sweeping, ledger: "Ledger", problem: str) -> None:
-    """The table, what failed, where the results are; exit code 1 if anything is missing."""
+def _tell(common: Sweeping, ledger: "Ledger", folder: Path, problem: str) -> None:
+    """The table, what failed, where the results are, a report; exit code 1 if anything is missing."""
+    from study import store
+    from study.report import study_page
     from study.sweep.summary import failures, table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -126,9 +128,10 @@ def _tell(common: Sweeping, ledger: "Ledger", problem: str) -> None:
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]
     for told in lines:
         console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
+    page = study_page.write(common.slug, common.tracking.uri, store.ui(common.tracking.uri), folder)
     console.print(
-        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them, "
-        f"`make report EXPERIMENT={common.slug}` for one page.",
+        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them; "
+        f"what they say is on one page: {page}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
     if lines:
