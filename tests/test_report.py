@@ -111,7 +111,7 @@ def test_seeds_pair_runs_so_that_what_they_share_cancels() -> None:
 
 def test_no_difference_is_claimed_where_the_interval_holds_zero() -> None:
     sentence = answer(compared({"a": [1.0, 2.0, 3.0], "b": [2.0, 1.5, 3.5]}), {})[1].sentence
-    assert "No difference to a shown at 3 seeds." in sentence
+    assert "No difference to the best shown at 3 seeds." in sentence
 
 
 def test_one_seed_claims_no_more_than_that_it_is_one() -> None:

@@ -1,7 +1,8 @@
 """`python -m study.bench.report`: how long it takes to read back and summarise many runs with full histories.
 
-Runs are synthetic, written by the project's own tracking: every parameter, some thirty metrics, one row an update. The
-points of the MLflow charts are left out: a report never reads them.
+Runs are synthetic, written by the project's own tracking: every parameter, some thirty metrics, one row an update, the
+flow at several updates. The points of the MLflow charts are left out: a report never reads them. With `--folder` the
+runs stay there and are found again, so that the reports can be timed by themselves and looked at.
 """
 
 import argparse
@@ -17,42 +18,47 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from study import tracking
+from study import store, tracking
 from study.command import CONF
 from study.report.study_page import write
 from study.schema import Config, validate
+from study.tracked import search
 
-SLUG, MODELS, SEEDS = "bench", ("elman", "lstm", "gru"), 5
+MODELS, SEEDS = ("elman", "lstm", "gru"), 5
 LAGS = 60
+PROBED = (0, 1, 10, 100, 1000)
 
 
 def main() -> None:
-    """Write runs in three steps up to `--runs`, report after each, print the times."""
+    """Write studies of a quarter, a half and all of `--runs`, report each, print the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--updates", type=int, default=2000, help="of every run")
+    parser.add_argument("--folder", type=Path, help="to keep runs and pages in, and to find them again")
     options = parser.parse_args()
     table = Table("runs", "wall s", "processor s", "page MB", title=f"Report of runs of {options.updates} updates")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).resolve()
+        folder.mkdir(exist_ok=True)
         os.chdir(folder)
-        made = 0
         for runs in (options.runs // 4, options.runs // 2, options.runs):
+            slug = f"bench-{runs}"
+            made = len(search(_store(folder), slug=slug)) if (folder / "mlflow.db").is_file() else 0
             for number in range(made, runs):
-                _track(number, options.updates)
-            made = runs
-            table.add_row(str(runs), *_report(Path(folder)))
+                _track(slug, number, options.updates)
+            table.add_row(str(runs), *_report(slug, folder))
     Console().print(table)
 
 
-def _report(folder: Path) -> tuple[str, str, str]:
+def _report(slug: str, folder: Path) -> tuple[str, str, str]:
     """Wall and processor seconds of a report, and the size of its page."""
     wall, processor = time.perf_counter(), time.process_time()
-    page = write(SLUG, _store(folder), "http://127.0.0.1:5000", folder / "report")
+    page = write(slug, _store(folder), store.UI, folder / slug)
     took = time.perf_counter() - wall, time.process_time() - processor
     return f"{took[0]:.1f}", f"{took[1]:.1f}", f"{page.stat().st_size / 1e6:.1f}"
 
 
-def _track(number: int, updates: int) -> None:
+def _track(slug: str, number: int, updates: int) -> None:
     """One run as training would have left it."""
     draw = np.random.default_rng(number)
     norms = draw.lognormal(-1, 0.5, updates).astype(np.float32)
@@ -62,8 +68,7 @@ def _track(number: int, updates: int) -> None:
         "grad_norm/applied": np.minimum(norms, 0.5),
     }
     parameters = {f"grad_norm/parameter_{i}": norms * 0.3 for i in range(8)}
-    lags = np.arange(LAGS + 1)
-    flow = pd.DataFrame({"update": updates, "of": "memory", "lag": lags, "log_phi": -0.2 * lags + draw.normal(0, 0.1)})
+    flow = pd.concat([_flow(update, draw) for update in (*PROBED, updates)])
     numbers = {f"grad_norm/parameter_{i}_max": 1.0 for i in range(25)} | {"flow/decay": -0.2, "flow/horizon": 23.0}
     numbers |= {
         "rmse/test": draw.normal(0.5, 0.02),
@@ -71,20 +76,27 @@ def _track(number: int, updates: int) -> None:
         "run/updates": float(updates),
         "run/seconds": 9.0,
     }
-    with tracking.run(_config(number), f"run {number}", {"phase": "grid"}) as run:
+    with tracking.run(_config(slug, number), f"run {number}", {"phase": "grid"}) as run:
         run.log_points([(updates, numbers)])
         run.log_table(pa.table(history | parameters), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(flow), "flow.parquet")
         run.tag({"outcome": "completed", "verdict": "healthy"})
 
 
-def _config(number: int) -> Config:
+def _flow(update: int, draw: np.random.Generator) -> pd.DataFrame:
+    """What the probe measures at one update."""
+    lags = np.arange(LAGS + 1)
+    log_phi = -draw.uniform(0.1, 0.3) * lags + draw.normal(0, 0.1, LAGS + 1)
+    return pd.DataFrame({"update": update, "of": "memory", "lag": lags, "log_phi": log_phi})
+
+
+def _config(slug: str, number: int) -> Config:
     """Arms of `SEEDS` seeds: three models, ever larger."""
     arm, seed = divmod(number, SEEDS)
     size, model = divmod(arm, len(MODELS))
     arms = [f"model={MODELS[model]}", f"model.hidden_size={8 + size}", f"seed={seed}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", [f"slug={SLUG}", f"tracking.uri={_store(Path.cwd())}", "clip=norm", *arms]))
+        return validate(compose("train", [f"slug={slug}", f"tracking.uri={_store(Path.cwd())}", "clip=norm", *arms]))
 
 
 def _store(folder: Path) -> str:

@@ -108,14 +108,15 @@ def against(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pictu
     data = data[data.groupby("series")["place"].transform("nunique") > 1]
     if data.empty:
         return None
-    below = " and ".join(beside.label.replace("\n", " ") for beside in varied.beside)
+    beside = [beside for beside in varied.beside if beside.number(data).seeds]
+    below = " and ".join(found.label.replace("\n", " ") for found in beside)
     return Picture(
         f"{comparison.task}-against-{varied.key.replace('.', '-')}",
         f"{comparison.measure} against {varied.label}",
         f"Top: {comparison.measure} on test of every run that completed (dots) and their mean. Below: {below}. "
         f"{len(data)} runs; bars are 95% intervals over seeds (of shares: Wilson; of means: Student's t, bootstrap "
         "from 20 seeds on), none where there is one seed. Values of the parameter are spaced evenly.",
-        _drawn(comparison, data, varied),
+        _drawn(comparison, data, varied.label, beside),
         data.reset_index().drop(columns=["arm", "counts", "error"]),
     )
 
@@ -140,9 +141,9 @@ def _order(place: str) -> tuple[float, str]:
         return math.inf, place
 
 
-def _drawn(comparison: Comparison, data: pd.DataFrame, varied: Varied) -> str:
+def _drawn(comparison: Comparison, data: pd.DataFrame, label: str, below: list[Beside]) -> str:
     places, series = sorted(data["place"].unique(), key=_order), list(dict.fromkeys(data["series"]))[:SERIES]
-    figure, grid = panels(1 + len(varied.beside), 1, height=2.0, sharey=False)
+    figure, grid = panels(1 + len(below), 1, height=2.0, sharey=False)
     top, marks = grid[0], Marks()
     with styled():
         for number, name in enumerate(series):
@@ -152,15 +153,15 @@ def _drawn(comparison: Comparison, data: pd.DataFrame, varied: Varied) -> str:
             for run, x, value in zip(mine.index, mine["x"], mine["value"], strict=True):
                 marks(str(run), top.plot(x, value, "o", ms=4, alpha=0.5, color=colour(number)))
             _line(top, mine, lambda cell: comparison.interval(cell["value"]), number, name)
-            for axes, beside in zip(grid[1:], varied.beside, strict=True):
+            for axes, beside in zip(grid[1:], below, strict=True):
                 _line(axes, mine, beside.number, number, name)
         if not math.isnan(comparison.baseline):
             top.axhline(comparison.baseline, color=INK, lw=1, ls=(0, (1, 1)), label="naive guess")
-        for axes, label in zip(grid, (f"{comparison.measure} on test", *(b.label for b in varied.beside)), strict=True):
-            axes.set(ylabel=label, xticks=range(len(places)), xticklabels=places)
-        for axes in (axes for axes, beside in zip(grid[1:], varied.beside, strict=True) if beside.share):
+        for axes, ordinate in zip(grid, (f"{comparison.measure} on test", *(b.label for b in below)), strict=True):
+            axes.set(ylabel=ordinate, xticks=range(len(places)), xticklabels=places)
+        for axes in (axes for axes, beside in zip(grid[1:], below, strict=True) if beside.share):
             axes.set_ylim(-0.05, 1.05)
-        grid[-1].set_xlabel(varied.label)
+        grid[-1].set_xlabel(label)
         legend_below(figure, top)
     return render(figure)
 

@@ -72,7 +72,7 @@ def _answer(comparison: Comparison, arm: str, histories: Mapping[str, Norms]) ->
     gap = None if arm == best else paired_gap(comparison, arm, best)
     sentences = (
         _diverging(diverged, len(mine)),
-        _ranking(comparison, measure, gap, best),
+        _ranking(comparison, measure, gap),
         _learning(comparison, measure),
     )
     clips = [histories[str(run)].active for run in mine.index if str(run) in histories]
@@ -111,18 +111,17 @@ def _diverging(diverged: int, runs: int) -> str:
     return f"{diverged} of {runs} runs diverged; what follows is of the others."
 
 
-def _ranking(comparison: Comparison, measure: Interval, gap: Interval | None, best: str) -> str:
-    """Against the best arm."""
+def _ranking(comparison: Comparison, measure: Interval, gap: Interval | None) -> str:
+    """Against the best arm; the numbers stand beside it in the table."""
     if not measure.seeds or len(comparison.arms) == 1:
         return ""
     if gap is None:
         return "Best mean of all arms." if measure.seeds > 1 else "Best on its one seed."
     if gap.seeds < 2:
-        return "" if measure.seeds < 2 else f"Too few seeds in common with {best} to tell a difference."
+        return "" if measure.seeds < 2 else "Too few seeds in common with the best to tell a difference."
     if not gap.excludes(0.0):
-        return f"No difference to {best} shown at {gap.seeds} seeds."
-    word = "worse" if gap.mean > 0 else "better"
-    return f"{word.capitalize()} than {best} by {told(gap, absolute=True)} at {gap.seeds} seeds."
+        return f"No difference to the best shown at {gap.seeds} seeds."
+    return f"{'Worse' if gap.mean > 0 else 'Better'} than the best at {gap.seeds} seeds."
 
 
 def _learning(comparison: Comparison, measure: Interval) -> str:
@@ -138,13 +137,11 @@ def _learning(comparison: Comparison, measure: Interval) -> str:
     return f"{'Beats' if better else 'Worse than'} the naive guess."
 
 
-def told(interval: Interval, absolute: bool = False) -> str:
+def told(interval: Interval) -> str:
     """A mean with its interval, as many digits as its width can bear."""
     if not interval.seeds:
         return "-"
     mean, low, high = interval[:3]
-    if absolute and mean < 0:
-        mean, low, high = -mean, -high, -low
     if math.isnan(low):
         return f"{mean:#.4g}"
     digits = _digits(mean, high - low)
