@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from study.errors import ConfigError
 from study.report import drawing
@@ -28,11 +29,45 @@ def compared(values: dict[str, list[float]], maximize: bool = False, baseline: f
     return Comparison("task", "family", "rmse", maximize, runs, rank(runs, maximize))
 
 
+def coverage(sweeps: np.ndarray, mean: float) -> float:
+    """How often the interval of a simulated sweep, one a row, holds the mean it was drawn with."""
+    return float(np.mean([not mean_interval(values).excludes(mean) for values in sweeps]))
+
+
 @pytest.mark.parametrize("seeds", [3, 5, 10, 30])
-def test_the_interval_covers_the_mean_in_about_95_of_100_simulated_sweeps(seeds: int) -> None:
-    draw = np.random.default_rng(seeds)
-    held = [not mean_interval(draw.normal(1.0, 2.0, seeds)).excludes(1.0) for _ in range(400)]
-    assert 0.92 <= np.mean(held) <= 0.98
+def test_the_interval_covers_the_mean_in_95_of_100_simulated_sweeps(seeds: int) -> None:
+    draws = np.random.default_rng(seeds).normal(1.0, 2.0, (2000, seeds))
+    assert coverage(draws, 1.0) == pytest.approx(0.95, abs=0.015)
+
+
+def test_what_skew_tails_and_failing_seeds_cost_the_interval_is_what_it_says() -> None:
+    draw, sweeps = np.random.default_rng(0), (2000, 5)
+    clusters = draw.choice([0.5, 1.0], sweeps, p=[0.3, 0.7]) + draw.normal(0, 0.01, sweeps)
+    assert coverage(draw.lognormal(0, 0.5, sweeps), math.exp(0.125)) == pytest.approx(0.92, abs=0.02)
+    assert coverage(draw.standard_t(3, sweeps), 0.0) == pytest.approx(0.96, abs=0.02)
+    assert coverage(clusters, 0.85) == pytest.approx(0.83, abs=0.03)
+
+
+def test_the_paired_difference_covers_the_true_one_in_95_of_100_simulated_sweeps() -> None:
+    draw, held = np.random.default_rng(1), []
+    for _ in range(400):
+        seed = draw.normal(0, 5, 5)  # what arms share
+        comparison = compared({"a": list(seed + draw.normal(0, 1, 5)), "b": list(seed + draw.normal(3, 1, 5))})
+        held.append(not paired_gap(comparison, "b", "a").excludes(3.0))
+    assert np.mean(held) == pytest.approx(0.95, abs=0.035)
+
+
+def test_wilson_s_interval_covers_95_of_100_shares_on_average() -> None:
+    intervals = [share_interval(hits, 5) for hits in range(6)]
+    shares = np.linspace(0.05, 0.95, 91)
+    weights = stats.binom.pmf(np.arange(6)[:, None], 5, shares)
+    held = np.array([[not interval.excludes(float(share)) for share in shares] for interval in intervals])
+    assert (weights * held).sum(0).mean() == pytest.approx(0.95, abs=0.01)
+
+
+def test_an_interval_holds_nothing_that_cannot_be() -> None:
+    assert mean_interval([0.9, 1.0]).within(0.0, 1.0).high == 1.0
+    assert math.isnan(mean_interval([0.9]).within(0.0, 1.0).high)
 
 
 def test_the_interval_of_few_seeds_is_student_s_by_its_formula() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +34,21 @@ def slug(configure: Callable[..., object], store: str, request: pytest.FixtureRe
     return slug
 
 
-def _track(config: object, parent: str, phase: str, rmse: float, diverged: bool) -> None:
+def _track(
+    config: object, parent: str, phase: str, rmse: float, diverged: bool, tags: Mapping[str, str] | None = None
+) -> None:  # fmt: skip
     """A run as training would have left it."""
     norms = np.geomspace(1.0, 0.1, 40).astype(np.float32)
     if diverged:
         norms[-1] = np.inf
-    columns = {"update": np.arange(1, 41), "grad_norm/total": norms, "grad_norm/applied": np.minimum(norms, 0.5)}
+    columns = {
+        "update": np.arange(1, 41),
+        "loss": norms,
+        "grad_norm/total": norms,
+        "grad_norm/applied": np.minimum(norms, 0.5),
+    }
     lags = {"update": 40, "of": "memory", "lag": np.arange(20), "log_phi": -0.2 * np.arange(20)}
-    with tracking.run(config, "a <run>", {"phase": phase}, parent) as run:  # type: ignore[arg-type]
+    with tracking.run(config, "a <run>", {"phase": phase, **(tags or {})}, parent) as run:  # type: ignore[arg-type]
         run.log_points([(40, {"rmse/test": rmse, "rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
         run.log_table(pa.table(columns), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(pd.DataFrame(lags)), "flow.parquet")
@@ -77,6 +84,17 @@ def test_runs_that_did_not_end_are_told_with_their_cause(slug: str, store: str, 
     assert "RuntimeError: no such thing" in page
 
 
+def test_a_sweep_that_still_runs_has_a_page_that_says_what_is_missing(
+    store: str, configure: Callable[..., object], tmp_path: Path
+) -> None:  # fmt: skip
+    plan = "arms: [{model: elman}, {model: lstm}]\nseeds: [0, 1]\ntrials: 10\nsearch: {}\n"
+    parent = tracking.open_parent(store, "under-way", plan)
+    _track(configure("slug=under-way", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
+    page = study_page.write("under-way", store, UI, tmp_path / "report").read_text()
+    assert "The sweep is still going on" in page
+    assert "3 planned runs have no result yet (model=elman: 1 of 2 seeds; model=lstm: 2 of 2 seeds)." in page
+
+
 def test_a_run_made_twice_counts_once_and_the_newest(
     slug: str, store: str, configure: Callable[..., object]
 ) -> None:  # fmt: skip
@@ -110,4 +128,6 @@ def test_the_report_is_kept_with_the_sweep_and_a_run_s_page_with_the_run(
     assert "report/report.html" in set(sweep.files())
     one = next(run for run in runs if run.tags.get("phase") == "grid")
     run_page.write(one.run_id, store, UI, tmp_path / "run")
-    assert b"study.reproduce" in one.read("report/run.html")
+    page = one.read("report/run.html")
+    assert b"study.reproduce" in page
+    assert all(f'id="{picture}"'.encode() in page for picture in ("loss", "forecasting_stocks-gradient-norms"))

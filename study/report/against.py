@@ -114,8 +114,8 @@ def against(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pictu
         f"{comparison.task}-against-{varied.key.replace('.', '-')}",
         f"{comparison.measure} against {varied.label}",
         f"Top: {comparison.measure} on test of every run that completed (dots) and their mean. Below: {below}. "
-        f"{len(data)} runs; bars are 95% intervals over seeds (of shares: Wilson; of means: Student's t, bootstrap "
-        "from 20 seeds on), none where there is one seed. Values of the parameter are spaced evenly.",
+        f"{len(data)} runs; bars are 95% intervals over seeds (of shares: Wilson; of means: Student's t), "
+        "none where there is one seed. Values of the parameter are spaced evenly.",
         _drawn(comparison, data, varied.label, beside),
         data.reset_index().drop(columns=["arm", "counts", "error"]),
     )

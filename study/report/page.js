@@ -1,6 +1,5 @@
-// Marks of a run tell its name, and open it in MLflow: at the address configured, or, shown within MLflow, right there.
+// Marks of a run tell its name, and open it in MLflow at the address configured.
 const tip = document.getElementById("tip"), REACH = 6;
-const address = () => location.protocol.startsWith("http") ? location.origin : document.body.dataset.runsAt;
 const at = (x, y) => document.elementFromPoint(x, y)?.closest("[data-run]");
 function near(x, y) {
   for (let r = 0; r <= REACH; r += 2)
@@ -21,5 +20,7 @@ document.addEventListener("click", event => {
   const mark = near(event.clientX, event.clientY);
   if (!mark || (event.target.closest("a") && !event.target.closest("[data-run]"))) return;
   event.preventDefault();
-  window.open(`${address()}/#/experiments/${runs[mark.dataset.run]?.[1]}/runs/${mark.dataset.run}`, "_blank");
+  const run = mark.dataset.run, address = `${document.body.dataset.runsAt}/#/experiments/${runs[run]?.[1]}/runs/${run}`;
+  if (!window.open(address, "_blank"))  // MLflow's artifact view lets a page open nothing
+    tip.textContent = `Not from within MLflow: open the page's file, or ${address}`;
 });

@@ -11,11 +11,6 @@ from scipy import stats
 Values = Sequence[float] | Float[np.ndarray, " values"]
 
 LEVEL = 0.95
-ENOUGH = 20
-"""Values from which the bootstrap covers what it promises. Of fewer its intervals are too narrow (95% ones held the
-mean in 75% of simulated sweeps of 3 seeds, 82% of 5, 90% of 10): Student's t is used there, which did not fall short
-on normal, skewed (lognormal) or heavy-tailed (t with 3 degrees of freedom) values."""
-RESAMPLES = 2000
 
 
 class Interval(NamedTuple):
@@ -36,18 +31,24 @@ class Interval(NamedTuple):
 
 
 def mean_interval(values: Values) -> Interval:
-    """Mean and 95% interval over seeds: BCa bootstrap (Efron 1987) from `ENOUGH` values on, Student's t below."""
+    """Mean and 95% interval over seeds by Student's t.
+
+    Not by the bootstrap: of the few seeds that studies have, its intervals are too narrow. In some hundred simulated
+    sweeps (of t: 20,000) with normal scatter, 95% ones held the mean this often:
+
+        seeds                         3     5    10
+        percentile bootstrap        72%   87%   93%
+        BCa (Efron 1987)            76%   82%   89%
+        Student's t                 95%   95%   95%
+
+    Heavy tails (t with 3 degrees of freedom) leave it at 96%; skew costs (lognormal, sigma 0.5: 92% from 3 to 20
+    seeds), and so do seeds of which some fail outright (two clusters, 30 to 70: 63% at 3, 83% at 5, 96% at 10).
+    """
     sample = np.asarray(values, dtype=float)
     if len(sample) < 2:
         return Interval(float(sample.mean()) if len(sample) else math.nan, math.nan, math.nan, len(sample))
     mean, spread = float(sample.mean()), float(stats.sem(sample))
-    if spread == 0:
-        return Interval(mean, mean, mean, len(sample))
-    if len(sample) < ENOUGH:
-        low, high = stats.t.interval(LEVEL, len(sample) - 1, mean, spread)
-    else:
-        found = stats.bootstrap((sample,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, rng=0)
-        low, high = found.confidence_interval
+    low, high = stats.t.interval(LEVEL, len(sample) - 1, mean, spread) if spread else (mean, mean)
     return Interval(mean, float(low), float(high), len(sample))
 
 

@@ -31,9 +31,9 @@ HEADS = (
     Head("in words"),
 )
 EXPLAINED = (
-    "Intervals: Student's t below 20 seeds, BCa bootstrap from 20 on (bootstrap intervals of few values are too "
-    "narrow); each is for its own row: with many arms some will exclude the truth. The best arm was chosen by the "
-    "same runs, which flatters it. Diverged runs are left out of means and lose every comparison. The naive "
+    "Intervals: 95% by Student's t (bootstrap intervals of few seeds are too narrow), themselves too narrow where some "
+    "seeds fail outright; each is for its own row: with many arms some will exclude the truth. The best arm was chosen "
+    "by the same runs, which flatters it. Diverged runs are left out of means and lose every comparison. The naive "
     "guess has no memory."
 )
 SEEN = ["clipped", "norm_median", "norm_peak"]
