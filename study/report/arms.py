@@ -25,8 +25,8 @@ def name_arms(configurations: Mapping[str, Configuration]) -> dict[str, str]:
 
 def _candidates(configurations: Mapping[str, Configuration]) -> list[str]:
     """Keys with more than one value, names of groups first, each in the order of the configuration."""
-    keys = {key: {c.get(key) for c in configurations.values()} for c in configurations.values() for key in c}
-    differing = [key for key, values in keys.items() if len(values) > 1]
+    keys = dict.fromkeys(key for configuration in configurations.values() for key in configuration)
+    differing = [key for key in keys if len({c.get(key) for c in configurations.values()}) > 1]
     return sorted(differing, key=lambda key: not key.endswith(".name"))
 
 

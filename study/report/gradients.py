@@ -72,9 +72,10 @@ def flow_over_lag(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
     """
     if data.empty:
         return None
-    arms = [arm for arm in comparison.arms if arm in set(data["arm"])]
+    arms = _arms(comparison, data)
     shown, moments = arms[:OVERLAID], _moments(data)
-    titles = [t for t in ("early", "midway", "end") if t in set(moments["moment"])]
+    found = set(moments["moment"])
+    titles = [t for t in ("early", "midway", "end") if t in found]
     figure, grid = panels(len(titles), height=3.4)
     horizon, marks = _horizon(comparison), Marks()
     with styled():
@@ -107,9 +108,9 @@ def flow_heat(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
     """Flow as a map, lag by update, a panel an arm: where in training gradients begin or cease to reach back."""
     times = data.groupby("run_id")["update"].nunique() if len(data) else pd.Series(dtype=int)
     data = data[data["run_id"].isin(times.index[times > 2])] if len(data) else data
-    arms = [arm for arm in comparison.arms if len(data) and arm in set(data["arm"])]
-    if not arms:
+    if data.empty:
         return None
+    arms = _arms(comparison, data)
     shown = arms[:PANELS]
     figure, grid = panels(len(shown))
     with styled():
@@ -128,6 +129,12 @@ def flow_heat(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
         render(figure),
         data,
     )
+
+
+def _arms(comparison: Comparison, data: pd.DataFrame) -> list[str]:
+    """The arms that there are data of, the best first."""
+    found = set(data["arm"])
+    return [arm for arm in comparison.arms if arm in found]
 
 
 def flow_data(comparison: Comparison) -> pd.DataFrame:

@@ -47,10 +47,11 @@ def norms(run: Logged) -> Norms | None:
     raw = {kind: found[key].to_numpy(float) for kind, key in NORMS.items()}
     finite = np.isfinite(raw["before"])
     updates = found["update"].to_numpy()
+    buckets, before = bucketed(updates, raw["before"])
     kept = raw["before"][finite] if finite.any() else np.full(1, np.nan)
     return Norms(
-        updates=bucketed(updates, raw["before"])[0],
-        before=bucketed(updates, raw["before"])[1],
+        updates=buckets,
+        before=before,
         after=bucketed(updates, raw["after"])[1],
         lost=updates[~finite],
         active=float((raw["after"] < raw["before"])[finite].mean()) if finite.any() else np.nan,
