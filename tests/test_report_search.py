@@ -128,14 +128,14 @@ def test_a_search_over_nothing_that_varies_has_a_page_too(tmp_path: Path) -> Non
 
 
 def test_what_a_plan_asks_for_and_no_run_has_given_is_named() -> None:
-    planned = Planned(["model=elman", "model=lstm"], [0, 1], 3, {"optimizer.lr": {}})
+    planned = Planned({"model=elman": "elman", "model=lstm": "lstm"}, [0, 1], 3, {"optimizer.lr": {}})
     rows = [trial("model=elman", 0.1, 0.1), trial("model=elman", 0.2, 0.1, "running")]
     told = missing(planned, evidence(*rows))
     assert told == (
-        "9 planned runs have no result yet (model=elman: 2 of 3 trials; model=elman: 2 of 2 seeds; "
-        "model=lstm: 3 of 3 trials; model=lstm: 2 of 2 seeds)."
+        "9 planned runs have no result yet (elman: 2 of 3 trials; elman: 2 of 2 seeds; lstm: 3 of 3 trials; "
+        "lstm: 2 of 2 seeds)."
     )
-    assert missing(Planned(["model=elman"], [], 1, {"optimizer.lr": {}}), evidence(rows[0])) == ""
+    assert missing(Planned({"model=elman": "elman"}, [], 1, {"optimizer.lr": {}}), evidence(rows[0])) == ""
 
 
 def test_without_a_plan_nothing_is_said_to_be_missing() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from study.errors import ConfigError
+from study.report.arms import name_arms
 from study.report.evidence import ENDED
 from study.tracked import Logged
 
@@ -20,13 +21,13 @@ class Planned:
     """The plan of the newest command of a sweep.
 
     Attributes:
-        arms: what sets each apart, as its runs are tagged.
+        arms: what sets each apart as its runs are tagged -> the least of it that does.
         seeds: of every arm.
         trials: of every arm's search.
         search: the tuned keys, with `low`, `high`, `log` or `choices`; empty for a grid.
     """
 
-    arms: list[str] = field(default_factory=list)
+    arms: Mapping[str, str] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     trials: int = 0
     search: Mapping[str, Any] = field(default_factory=dict)
@@ -36,8 +37,8 @@ def read(parent: Logged | None) -> Planned:
     """The plan that a sweep's run keeps; an empty one where there is none that can be read."""
     try:
         plan = yaml.safe_load(parent.read("plan.yaml")) if parent else {}
-        arms = [" ".join(f"{key}={value}" for key, value in arm.items()) for arm in plan["arms"]]
-        return Planned(arms, list(plan["seeds"]), int(plan["trials"]), dict(plan["search"]))
+        arms = {" ".join(f"{key}={value}" for key, value in arm.items()): arm for arm in plan["arms"]}
+        return Planned(name_arms(arms), list(plan["seeds"]), int(plan["trials"]), dict(plan["search"]))
     except (ConfigError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
         return Planned()
 
@@ -52,9 +53,7 @@ def missing(planned: Planned, runs: pd.DataFrame) -> str:
     found = list(_lacking(planned, runs[runs["outcome"].isin([*ENDED, "pruned"])]))
     if not found:
         return ""
-    told = "; ".join(
-        f"{arm or 'the one arm'}: {lacking} of {wanted} {what}" for arm, what, lacking, wanted in found[:NAMED]
-    )
+    told = "; ".join(f"{arm}: {lacking} of {wanted} {what}" for arm, what, lacking, wanted in found[:NAMED])
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
     return f"{sum(lacking for _, _, lacking, _ in found)} planned runs have no result yet ({told}{more})."
 
@@ -62,8 +61,8 @@ def missing(planned: Planned, runs: pd.DataFrame) -> str:
 def _lacking(planned: Planned, ended: pd.DataFrame) -> Iterator[tuple[str, str, int, int]]:
     """Arm, what of it, how many of them are missing, of how many."""
     phase = "confirm" if planned.search else "grid"
-    for arm in planned.arms:
-        mine = ended[ended["label"] == arm]
+    for label, arm in planned.arms.items():
+        mine = ended[ended["label"] == label]
         trials = int((mine["phase"] == "search").sum())
         if planned.search and trials < planned.trials:
             yield arm, "trials", planned.trials - trials, planned.trials
