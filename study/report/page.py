@@ -93,6 +93,7 @@ class Page:
         figures.mkdir(parents=True, exist_ok=True)
         for picture in (picture for section in self.sections for picture in section.pictures):
             svg = picture.svg.replace(INK, "#000000").replace(PAPER, "#ffffff")
+            svg = svg.replace("<svg ", '<svg style="background: #ffffff" ', 1)  # legible wherever the file is shown
             (figures / f"{picture.name}.svg").write_text(svg)
             picture.data.to_csv(figures / f"{picture.name}.csv", index=False, float_format="%.6g")
         path = folder / f"{name}.html"
