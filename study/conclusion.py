@@ -1,5 +1,6 @@
 """The end of a run: final measures, gradient flow, verdict, all of it kept."""
 
+import math
 from dataclasses import dataclass
 
 from study import pictures, tracking
