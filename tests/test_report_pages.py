@@ -87,12 +87,14 @@ def test_runs_that_did_not_end_are_told_with_their_cause(slug: str, store: str, 
 def test_a_sweep_that_still_runs_has_a_page_that_says_what_is_missing(
     store: str, configure: Callable[..., object], tmp_path: Path
 ) -> None:  # fmt: skip
-    plan = "arms: [{model: elman}, {model: lstm}]\nseeds: [0, 1]\ntrials: 10\nsearch: {}\n"
+    plan = (
+        "arms:\n  elman: {model: elman, budget: 10 updates}\n  lstm: {model: lstm, budget: 10 updates}\nseeds: [0, 1]\n"
+    )
     parent = tracking.open_parent(store, "under-way", plan)
     _track(configure("slug=under-way", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
     page = study_page.write("under-way", store, UI, tmp_path / "report").read_text()
     assert "The sweep is still going on" in page
-    assert "3 planned runs have no result yet (model=elman: 1 of 2 seeds; model=lstm: 2 of 2 seeds)." in page
+    assert "3 planned runs have no result yet (elman: 1 of 2 seeds; lstm: 2 of 2 seeds)." in page
 
 
 def test_a_run_made_twice_counts_once_and_the_newest(

@@ -3,6 +3,7 @@
 import itertools
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -17,6 +18,7 @@ from study.report.planned import Planned, missing, read
 from study.report.trials import Search, searches
 
 DRAWS = np.random.default_rng(0).random((60, 3))
+MAES = (0.2, 0.4, 0.3)
 VALUES = np.sin(3 * DRAWS[:, 0]) + 2 * DRAWS[:, 1] * DRAWS[:, 2]
 
 
@@ -40,7 +42,7 @@ def search() -> Search:
     rows = [trial("model=elman", 10.0**-i, 0.1 * i + 0.1) for i in range(12)]
     rows += [trial("model=elman", 2.0, 0.05, "pruned"), trial("model=elman", 9.0, math.nan, "diverged")]
     rows += [trial("model=lstm", 10.0**-i, 0.2 * i + 0.2) for i in range(3)]
-    return next(searches(evidence(*rows), {"optimizer.lr": {"log": True}}))
+    return next(searches(evidence(*rows), {"optimizer.lr": "1e-11 to 9.0, log"}))
 
 
 def test_what_keys_explain_alone_is_what_optuna_s_fanova_says_of_the_same_forest() -> None:
@@ -107,11 +109,19 @@ def test_diverged_trials_come_last_and_pruned_ones_with_their_last_validation(se
 def test_of_a_tuned_group_the_choice_is_an_axis_and_not_what_goes_with_it() -> None:
     rows = [trial("task=t", 0.1 * i, i, **{"params.model.name": m}) for i, m in enumerate(("elman", "lstm", "gru"), 1)]
     rows[1]["params.model.forget_bias"] = "1.0"
-    found = next(searches(evidence(*rows), {"model": {}, "optimizer.lr": {}}))
+    found = next(searches(evidence(*rows), {"model": "elman, lstm, gru", "optimizer.lr": "0.1 to 0.3"}))
     assert {axis.key: axis.choices for axis in found.axes} == {
         "model.name": ("elman", "gru", "lstm"),
         "optimizer.lr": (),
     }
+
+
+def test_a_search_for_another_measure_is_told_by_that_measure() -> None:
+    rows = [trial("model=elman", 10.0**-i, 0.1) for i in range(3)]
+    rows = [row | {"logged": SimpleNamespace(measures={"mae/val": v})} for row, v in zip(rows, MAES, strict=True)]
+    found = next(searches(evidence(*rows), {}, "maximize mae/val"))
+    assert (found.measure, found.maximize, found.trials["value"].max()) == ("mae", True, 0.4)
+    assert found.ranks("elman").tolist() == [1.0, 0.0, 0.5]
 
 
 def test_every_trial_is_named_with_what_ended_it(search: Search, tmp_path: Path) -> None:
@@ -128,14 +138,14 @@ def test_a_search_over_nothing_that_varies_has_a_page_too(tmp_path: Path) -> Non
 
 
 def test_what_a_plan_asks_for_and_no_run_has_given_is_named() -> None:
-    planned = Planned({"model=elman": "elman", "model=lstm": "lstm"}, [0, 1], 3, {"optimizer.lr": {}})
+    planned = Planned({"elman": {"model=elman"}, "lstm": {"model=lstm"}}, [0, 1], 3, {"optimizer.lr": "0 to 1"})
     rows = [trial("model=elman", 0.1, 0.1), trial("model=elman", 0.2, 0.1, "running")]
     told = missing(planned, evidence(*rows))
     assert told == (
         "9 planned runs have no result yet (elman: 2 of 3 trials; elman: 2 of 2 seeds; lstm: 3 of 3 trials; "
         "lstm: 2 of 2 seeds)."
     )
-    assert missing(Planned({"model=elman": "elman"}, [], 1, {"optimizer.lr": {}}), evidence(rows[0])) == ""
+    assert missing(Planned({"elman": {"model=elman"}}, [], 1, {"optimizer.lr": "0 to 1"}), evidence(rows[0])) == ""
 
 
 def test_without_a_plan_nothing_is_said_to_be_missing() -> None:

@@ -1,6 +1,5 @@
 """A run from its configuration to its verdict, and the command line as a shell sees it."""
 
-import math
 import os
 import signal
 import subprocess
@@ -141,7 +140,7 @@ def test_an_exploding_run_is_a_finished_measurement(store: str, tmp_path: Path, 
 def test_a_run_whose_last_update_ruins_the_model_has_diverged_too(configure: Configure) -> None:
     ruin = ["optimizer=sgd", "optimizer.lr=1e38", "trainer.max_updates=1", "slug=ruined"]
     result = train(configure(*TINY, *ruin))
-    assert (result.diagnosis.outcome, result.updates, result.objective) == ("diverged", 1, math.inf)
+    assert (result.diagnosis.outcome, result.updates) == ("diverged", 1)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

@@ -8,7 +8,6 @@ import pandas as pd
 import yaml
 
 from study.errors import ConfigError
-from study.report.arms import name_arms
 from study.report.evidence import ENDED
 from study.tracked import Logged
 
@@ -21,26 +20,34 @@ class Planned:
     """The plan of the newest command of a sweep.
 
     Attributes:
-        arms: what sets each apart as its runs are tagged -> the least of it that does.
+        arms: name -> what its runs may be tagged with: that name if it is a title, else all that sets it apart.
         seeds: of every arm.
         trials: of every arm's search.
-        search: the tuned keys, with `low`, `high`, `log` or `choices`; empty for a grid.
+        search: the tuned keys and how each was sampled, in words; empty for a grid.
+        objective: of the search, such as `minimize nats/val`; empty: the measure that ranks runs of the task.
     """
 
-    arms: Mapping[str, str] = field(default_factory=dict)
+    arms: Mapping[str, set[str]] = field(default_factory=dict)
     seeds: list[int] = field(default_factory=list)
     trials: int = 0
-    search: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, str] = field(default_factory=dict)
+    objective: str = ""
 
 
 def read(parent: Logged | None) -> Planned:
     """The plan that a sweep's run keeps; an empty one where there is none that can be read."""
     try:
         plan = yaml.safe_load(parent.read("plan.yaml")) if parent else {}
-        arms = {" ".join(f"{key}={value}" for key, value in arm.items()): arm for arm in plan["arms"]}
-        return Planned(name_arms(arms), list(plan["seeds"]), int(plan["trials"]), dict(plan["search"]))
+        arms = {str(name): {str(name), _label(arm)} for name, arm in plan["arms"].items()}
+        search = {str(key): str(words) for key, words in plan.get("search", {}).items()}
+        objective = str(plan.get("objective") or "")
+        return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective)
     except (ConfigError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
         return Planned()
+
+
+def _label(arm: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in arm.items() if key != "budget")
 
 
 def missing(planned: Planned, runs: pd.DataFrame) -> str:
@@ -61,8 +68,8 @@ def missing(planned: Planned, runs: pd.DataFrame) -> str:
 def _lacking(planned: Planned, ended: pd.DataFrame) -> Iterator[tuple[str, str, int, int]]:
     """Arm, what of it, how many of them are missing, of how many."""
     phase = "confirm" if planned.search else "grid"
-    for label, arm in planned.arms.items():
-        mine = ended[ended["label"] == label]
+    for arm, labels in planned.arms.items():
+        mine = ended[ended["label"].isin(labels)]
         trials = int((mine["phase"] == "search").sum())
         if planned.search and trials < planned.trials:
             yield arm, "trials", planned.trials - trials, planned.trials

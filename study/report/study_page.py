@@ -77,7 +77,7 @@ def _page(
 ) -> Page:  # fmt: skip
     table, plan = results(evidence, histories), planned.read(evidence.parent)
     sections = [_task(c, histories, answers[c.task], table) for c in evidence.comparisons]
-    found = list(searches(evidence.runs, plan.search))
+    found = list(searches(evidence.runs, plan.search, plan.objective))
     sections += [section for search in found for section in search_page.sections(search)]
     trials = {run: name for search in found for run, name in search_page.names(search).items()}
     told = {

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,12 +106,13 @@ class Search:
         return (places - 1) / max(1, len(places) - 1)
 
 
-def searches(runs: pd.DataFrame, planned: Mapping[str, Any]) -> Iterator[Search]:
+def searches(runs: pd.DataFrame, planned: Mapping[str, str], objective: str = "") -> Iterator[Search]:
     """One a task that has search trials.
 
     Args:
         runs: of `study.report.evidence.Evidence`.
-        planned: the search space as its plan says, by key; empty where there is no plan.
+        planned: how each tuned key was sampled, as the plan says; empty where there is no plan.
+        objective: such as `minimize nats/val`; empty: the measure that ranks runs of the task.
     """
     for task, group in runs[runs["phase"] == "search"].groupby("task"):
         parameters = deciding(group)
@@ -121,18 +121,19 @@ def searches(runs: pd.DataFrame, planned: Mapping[str, Any]) -> Iterator[Search]
         kept = {str(label): {str(k): str(v) for k, v in row.dropna().items()} for label, row in fixed.iterrows()}
         names = name_arms(kept)
         tuned = parameters[[key for key in varying if _is_tuned(key, planned)]]
-        yield _search(str(task), group.assign(arm=group["label"].map(names)), tuned, planned)
+        yield _search(str(task), group.assign(arm=group["label"].map(names)), tuned, planned, objective)
 
 
-def _search(task: str, group: pd.DataFrame, values: pd.DataFrame, planned: Mapping[str, Any]) -> Search:
-    axes = [_axis(key, values[key], planned.get(key, {})) for key in map(str, values)]
+def _search(
+    task: str, group: pd.DataFrame, values: pd.DataFrame, planned: Mapping[str, str], objective: str
+) -> Search:  # fmt: skip
+    measure, maximize, worth = _aim(group, objective)
+    axes = [_axis(key, values[key], planned.get(key)) for key in map(str, values)]
     numbers = {a.key: values[a.key] if a.choices else pd.to_numeric(values[a.key]) for a in axes}
-    measure = str(group["measure"].iloc[0])
-    maximize = MEASURES[measure] == "maximize"
     trials = pd.DataFrame(
         {
             "arm": group["arm"],
-            "value": group["validation"].where(group["outcome"].isin(("completed", "pruned"))),
+            "value": worth.where(group["outcome"].isin(("completed", "pruned"))),
             "outcome": group["outcome"],
             "cause": group["error"].where(group["error"] != "", group["note"]),
             **numbers,
@@ -142,21 +143,31 @@ def _search(task: str, group: pd.DataFrame, values: pd.DataFrame, planned: Mappi
     return Search(task, measure, maximize, axes, trials, [str(arm) for arm in best.index])
 
 
+def _aim(group: pd.DataFrame, objective: str) -> tuple[str, bool, pd.Series]:
+    """The measure that was searched by, whether more of it is better, and that of every trial."""
+    if not objective:
+        measure = str(group["measure"].iloc[0])
+        return measure, MEASURES[measure] == "maximize", group["validation"]
+    direction, _, key = objective.partition(" ")
+    worth = pd.Series([run.measures.get(key, math.nan) for run in group["logged"]], group.index)
+    return key.removesuffix("/val"), direction == "maximize", worth
+
+
 def _varying(parameters: pd.DataFrame, labels: pd.Series) -> list[str]:
     """Keys that differ between trials of one arm."""
     counts = parameters.groupby(labels).nunique()
     return [str(key) for key in counts if (counts[key] > 1).any()]
 
 
-def _is_tuned(key: str, planned: Mapping[str, Any]) -> bool:
+def _is_tuned(key: str, planned: Mapping[str, str]) -> bool:
     """Whether a key that varies was tuned itself; of a tuned group only the choice is, not all that goes with it."""
     return not planned or key in planned or key.removesuffix(".name") in planned
 
 
-def _axis(key: str, values: pd.Series, planned: Mapping[str, Any]) -> Axis:
+def _axis(key: str, values: pd.Series, sampled: str | None) -> Axis:
     numbers = pd.to_numeric(values, errors="coerce")
     if numbers.isna().any() and not numbers[values.notna()].notna().all():
         return Axis(key, choices=tuple(sorted(values.dropna().unique())))
     low, high = float(numbers.min()), float(numbers.max())
-    log = planned.get("log", low > 0 and high > WIDE * low)
-    return Axis(key, low=low, high=high, log=bool(log) and low > 0)
+    log = high > WIDE * low if sampled is None else "log" in sampled.split(", ")
+    return Axis(key, low=low, high=high, log=log and low > 0)

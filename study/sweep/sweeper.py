@@ -90,7 +90,8 @@ def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
     uri, status = common.tracking.uri, "FAILED"
     with alone(common.sweep.storage, "parent"):  # of two commands that start at once, one makes it, the other finds it
         known = ledger.study.user_attrs.get(PARENT)
-        parent = tracking.open_parent(uri, common.slug, ledger.plan.describe(), known)
+        plan = f"objective: {common.sweep.objective or 'null'}\n{ledger.plan.describe()}"
+        parent = tracking.open_parent(uri, common.slug, plan, known)
         ledger.study.set_user_attr(PARENT, parent)
     try:
         yield parent
