@@ -94,6 +94,13 @@ def test_a_wrong_arm_is_refused_with_exit_code_2_and_nothing_is_logged(type_swee
     assert not list(folder.glob("*.db"))
 
 
+def test_a_launcher_that_is_not_installed_is_refused_before_anything_is_logged(type_sweep, folder):
+    ended = type_sweep("hydra.launcher._target_=hydra_plugins.nowhere.Launcher")
+    assert ended.returncode == 2
+    assert "hydra/launcher = 'local': hydra_plugins.nowhere.Launcher cannot be used" in ended.stderr
+    assert not list(folder.glob("*.db"))
+
+
 def test_two_commands_at_once_on_new_stores_share_the_runs(type_sweep, folder):
     with ThreadPoolExecutor() as pool:
         ended = list(pool.map(lambda _: type_sweep("model=elman,gru", "seed=0,1", "sweep.workers=1"), range(2)))

@@ -140,14 +140,14 @@ def assert_groups_were_composed(storage: str, store: str) -> None:
 
 
 def test_joblib_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
-    type_sweep(tmp_path, *here, "hydra/launcher=joblib", "model=elman,lstm")
+    type_sweep(tmp_path, *here, "hydra/launcher=joblib_pool", "model=elman,lstm")
     assert_groups_were_composed(*here)
 
 
 def test_ray_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
     if find_spec("ray") is None:
         engines.missing('Ray: .venv/bin/pip install -e ".[ray]"')
-    type_sweep(tmp_path, *here, "hydra/launcher=ray", "model=elman,lstm")
+    type_sweep(tmp_path, *here, "hydra/launcher=ray_tasks", "model=elman,lstm")
     assert_groups_were_composed(*here)
 
 
@@ -155,7 +155,7 @@ def test_a_sweep_on_slurm_survives_a_killed_task(
     cluster: dict[str, str], database: Database, server: str, tmp_path: Path
 ) -> None:
     storage = database("slurm")
-    typed = command("study.train", *TINY, "hydra/launcher=slurm", "sweep.workers=2", "model=elman,lstm")
+    typed = command("study.train", *TINY, "hydra/launcher=slurm_array", "sweep.workers=2", "model=elman,lstm")
     env = environment(tmp_path, storage, server, **cluster)
     with (
         subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process,

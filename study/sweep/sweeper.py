@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -35,6 +36,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     """
     common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
     plan = draw_up(common.sweep, arguments, Composer(context.config_loader, master))
+    _refuse_missing(master)
     from study.sweep.objective import find_direction
     from study.sweep.pruning import build_pruner
 
@@ -70,6 +72,17 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
             workers = partial(count_workers, common.sweep.workers)
             problem = make_all(launcher, ledger, workers, common.sweep.failures)
         _tell(common, ledger, folder / "report", problem)
+
+
+def _refuse_missing(master: DictConfig) -> None:
+    """Stop where the package of a launcher is not installed."""
+    launcher = master.hydra.launcher._target_
+    try:
+        get_class(launcher)
+    except Exception as error:  # whatever Hydra makes of an import that fails
+        chosen = master.hydra.runtime.choices["hydra/launcher"]
+        told = f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); README.md says what to install"
+        raise ConfigError(told) from error
 
 
 def count_workers(asked: int | None, runs: int) -> int:
