@@ -59,7 +59,8 @@ def test_the_display_tells_counts_the_best_of_each_arm_and_of_runs_under_way_the
     for step, value in ((10, 0.9), (20, 0.7)):
         trial.report(value, step)
     page = shown(book)
-    assert "3/8 runs  1 running  2 completed  0 diverged  0 pruned  1 failed" in page
+    assert "3/8 runs" in page
+    assert "1 running  2 completed  0 diverged  0 pruned  1 failed" in page
     assert "left" in page
     best = next(line for line in page.splitlines() if "best:" in line)
     assert "best: elman trial" in best

@@ -63,8 +63,9 @@ def render(standings: list[Standing], plan: Plan, sign: int) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     counts = [f"{sum(s.state == word for s in standings)} {word}" for word in WORDS]
     bar = ProgressBar(total=len(plan), completed=len(ended), width=30)
-    head.add_row(bar, f"{len(ended)}/{len(plan)} runs", *counts, left(standings, len(plan)))
-    rows = [Text(f"  {told}", no_wrap=True) for told in list(bests(standings, plan, sign))[:ARMS]]
+    head.add_row(bar, f"{len(ended)}/{len(plan)} runs", left(standings, len(plan)))
+    rows = [Text("  ".join(counts))]
+    rows += [Text(f"  {told}", no_wrap=True) for told in list(bests(standings, plan, sign))[:ARMS]]
     rows += [Text(f"  {line(standing, plan)}", style="dim", no_wrap=True) for standing in ended[-LAST:]]
     rows += [Text(f"> {going_on(s, s.trial, plan)}", no_wrap=True) for s in running if s.trial]
     return Group(head, *rows)
