@@ -14,7 +14,7 @@ from study.clipping import Clip, Clipped, NoClip
 from study.models import Inputs, RecurrentModel, State, detach
 from study.schema import learning, model
 from study.tasks.contract import Batch
-from tests.linear import Linear, orthogonal
+from study.verify.networks import Linear, orthogonal
 
 TIME, WIDTH, FEATURES = 11, 3, 4
 PLANS = [(1, 1), (3, 3), (4, 4), (1, 4), (2, 5), (3, 4), (2, 10), (5, 11), (11, 11), (4, 30), (None, 4), (None, None)]

@@ -11,7 +11,7 @@ from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.lyapunov import lyapunov
 from study.probes.saturation import saturation
-from study.verify import MSE, linear, orthogonal
+from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
 
 CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from study.models import Core, RecurrentModel, State
+from study.models import Core, State
 from study.probes.flow import Flow, Profile, gradient_flow, reachable
 from study.probes.path import step
 from study.tasks.contract import Batch
-from study.verify import MSE, linear, orthogonal
+from study.verify import twins
+from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
 
 
@@ -53,44 +54,9 @@ def test_gradients_beyond_the_range_of_floats_keep_their_size(rho: float, dtype:
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
 def test_the_flow_is_the_full_jacobian_of_the_loss_in_the_state_of_every_layer_and_step(name: str, layers: int) -> None:
-    network, data, lags = build(name, layers), batch(13, 2, 3), 12
-    flow = gradient_flow(network, MSE, data, lags, 2)
-    nudges = torch.zeros(13, layers, len(zero(network.core, data)), 2, 5, dtype=torch.float64)
-    jacobian = torch.func.jacrev(lambda nudges: slow_loss(name, network, data, nudges))(nudges)
-    own = torch.stack([jacobian[sample, ..., sample, :] for sample in range(2)], -2)
-    np.testing.assert_allclose(flow.log_norms, own.norm(dim=-1).log().flip(0).detach().numpy(), rtol=1e-9, atol=1e-9)
-
-
-def slow_loss(name: str, network: RecurrentModel, data: Batch, nudges: torch.Tensor) -> torch.Tensor:
-    """The last step's loss of every sequence; to the state (step, layer, part) a nudge is added as it is made."""
-    states = [list(torch.zeros_like(layer)) for layer in nudges[0]]
-    weights = dict(network.core.named_parameters())
-    for t, inputs in enumerate(data.inputs):
-        outputs = inputs
-        for layer, state in enumerate(states):
-            w, u, b, d = (weights[f"{kind}_l{layer}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-            states[layer] = CELLS[name](outputs @ w.T + b, state[0] @ u.T + d, state, nudges[t, layer])
-            outputs = states[layer][0]
-    return MSE.per_step(network.decode(outputs[None]), data.targets[-1:])[0]
-
-
-def elman(x: torch.Tensor, h: torch.Tensor, state: list[torch.Tensor], nudge: torch.Tensor) -> list[torch.Tensor]:
-    return [torch.tanh(x + h) + nudge[0]]
-
-
-def lstm(x: torch.Tensor, h: torch.Tensor, state: list[torch.Tensor], nudge: torch.Tensor) -> list[torch.Tensor]:
-    i, f, g, o = (x + h).chunk(4, -1)
-    c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh() + nudge[1]
-    return [o.sigmoid() * c.tanh() + nudge[0], c]
-
-
-def gru(x: torch.Tensor, h: torch.Tensor, state: list[torch.Tensor], nudge: torch.Tensor) -> list[torch.Tensor]:
-    (xr, xz, xn), (hr, hz, hn) = x.chunk(3, -1), h.chunk(3, -1)
-    z = (xz + hz).sigmoid()
-    return [(1 - z) * torch.tanh(xn + (xr + hr).sigmoid() * hn) + z * state[0] + nudge[0]]
-
-
-CELLS = {"elman": elman, "lstm": lstm, "gru": gru}
+    network, data = build(name, layers), batch(13, 2, 3)
+    flow = gradient_flow(network, MSE, data, 12, 2)
+    np.testing.assert_allclose(flow.log_norms, twins.slow_flow(name, network, data), rtol=1e-9, atol=1e-9)
 
 
 def zero(core: Core, data: Batch) -> State:

@@ -14,24 +14,17 @@ from study.probes.gradients import flat
 from study.probes.saturation import saturation
 from study.probes.weights import recurrent_weights
 from study.tasks.contract import Batch
-from study.verify import MSE, linear, orthogonal
+from study.verify import twins
+from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
 
 
+@pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-def test_the_gradient_by_time_is_what_autograd_sends_to_the_outputs_of_a_single_layer(name: str) -> None:
-    network, data = build(name), batch(30, 3, 3)
-    nudges = torch.zeros(30, 3, 5, dtype=torch.float64, requires_grad=True)
-    hidden, state = [], None
-    for t in range(30):
-        _, state = network.core(data.inputs[t : t + 1], state)
-        state = (state[0] + nudges[t], *state[1:])
-        hidden.append(state[0][0])
-    outputs = network.decode(torch.stack(hidden))
-    (MSE.total(outputs, data.targets, None) / 90).backward()
-    found = backpropagated(network, MSE, data).log_norms[:, 0, 0]
-    assert nudges.grad is not None
-    np.testing.assert_allclose(found, nudges.grad.norm(dim=-1).log(), rtol=1e-9, atol=1e-9)
+def test_the_gradient_by_time_is_what_autograd_sends_to_the_states_of_every_layer(name: str, layers: int) -> None:
+    network, data = build(name, layers), batch(30, 3, 3)
+    found = backpropagated(network, MSE, data).log_norms
+    np.testing.assert_allclose(found, twins.slow_by_time(name, network, data), rtol=1e-9, atol=1e-9)
 
 
 def test_no_gradient_comes_back_from_padding() -> None:

@@ -13,7 +13,7 @@ from study.probes.flow import Flow
 from study.probes.schedule import NEVER, Schedule
 from study.probes.suite import MEASURES, Probes
 from study.schema import probe as schema
-from study.verify import MSE
+from study.verify.networks import MSE
 from tests.networks import batch, build
 
 NONE: dict[str, Any] = {

@@ -11,7 +11,7 @@ from study.probes.flow import gradient_flow
 from study.probes.gradients import flat, gradient
 from study.probes.truncation import missing, truncation_bias
 from study.tasks.contract import Batch
-from study.verify import MSE, linear, orthogonal
+from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
 
 

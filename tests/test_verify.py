@@ -2,11 +2,12 @@
 
 import pytest
 
-from study import verify
+from study.verify import __main__ as verify
+from study.verify.check import Check, Truth
 
 
 @pytest.mark.parametrize("truth", verify.TRUTHS)
-def test_every_measure_meets_its_truth(truth: verify.Truth) -> None:
+def test_every_measure_meets_its_truth(truth: Truth) -> None:
     checks = list(truth())
     assert checks
     for check in checks:
@@ -16,7 +17,7 @@ def test_every_measure_meets_its_truth(truth: verify.Truth) -> None:
 def test_an_error_beyond_the_tolerance_or_nan_is_shown_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = [verify.Check("a", "b", 1.0, 1.1, 0.01), verify.Check("a", "b", 1.0, float("nan"), 0.01)]
+    wrong = [Check("a", "b", 1.0, 1.1, 0.01), Check("a", "b", 1.0, float("nan"), 0.01)]
     assert not any(check.holds for check in wrong)
     monkeypatch.setattr(verify, "TRUTHS", [lambda: iter(wrong)])
     with pytest.raises(SystemExit) as stop:

@@ -1,0 +1,1 @@
+"""Gradient measures beside truths: closed forms, textbooks, slow twins. `python -m study.verify` prints them."""

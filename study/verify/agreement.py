@@ -1,0 +1,41 @@
+"""Measures that share no code and must agree; and verdicts that must turn where theory says."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from study.diagnosis import EXPLODED, VANISHED, Evidence, Training, diagnose
+from study.models import RecurrentModel
+from study.probes.flow import gradient_flow
+from study.probes.lyapunov import lyapunov
+from study.verify.check import Check
+from study.verify.networks import MSE, RECURRENT, data, linear, orthogonal, random_network
+
+HORIZON = 20
+CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
+
+
+def prediction() -> Iterator[Check]:
+    """Two measures that share no code but the step: the largest exponent and the slope of the flow."""
+    for name in RECURRENT:
+        for gain in (0.5, 1.0, 1.5, 2.0, 3.0):
+            network, batch = random_network(name, gain), data(160, 6)
+            exponent = float(lyapunov(network, batch, 1, 6).exponents[0])
+            decay = gradient_flow(network, MSE, batch, 120, 30).memory.decay
+            yield Check("decay rate, by exponent", f"{name}, gain {gain:g}", exponent, decay, 0.02)
+
+
+def boundaries() -> Iterator[Check]:
+    """The rho at which the verdict on W = rho Q turns: the threshold's root of the order of the horizon."""
+    for below, above, threshold in (("vanishing", "healthy", VANISHED), ("healthy", "exploding", EXPLODED)):
+        low, high = 0.5, 1.5
+        while high - low > 1e-7:
+            middle = (low + high) / 2
+            reached = verdict(linear(middle * orthogonal(4))) in (above, "exploding")
+            low, high = (low, middle) if reached else (middle, high)
+        yield Check(f"rho from {below} to {above}", f"linear, horizon {HORIZON}", threshold ** (1 / HORIZON), low, 1e-6)
+
+
+def verdict(network: RecurrentModel) -> str:
+    """Of the flow alone."""
+    return diagnose(CALM, Evidence(HORIZON, gradient_flow(network, MSE, data(HORIZON + 2, 2), HORIZON, 2))).verdict

@@ -1,0 +1,81 @@
+"""Networks and data whose gradients are known, or can be worked out slowly: float64, the same at every call."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from study import losses, models
+from study.models import Core, Inputs, RecurrentModel, State, Units
+from study.schema import learning
+from study.schema import model as schema
+from study.tasks.contract import Batch
+
+FEATURES = 3
+MSE = losses.build(learning.MSE(name="mse", over_time="mean"))
+COMMON = {"hidden_size": 48, "num_layers": 1, "dropout": 0.0, "recurrent_init": "uniform", "gain": 1.0}
+RECURRENT: dict[str, schema.Recurrent] = {
+    "elman": schema.Elman.model_validate(COMMON | {"name": "elman", "activation": "tanh"}),
+    "lstm": schema.LSTM.model_validate(COMMON | {"name": "lstm", "forget_bias": 1.0}),
+    "gru": schema.GRU.model_validate(COMMON | {"name": "gru"}),
+}
+"""One of every architecture."""
+
+
+class Linear(Core):
+    """h_t = W h_{t-1} + V x_t: d h_t / d h_{t-1} = W at every step, whatever the inputs."""
+
+    def __init__(self, weight: Tensor, features: int):
+        super().__init__()
+        self.hidden_size, self.num_layers = len(weight), 1
+        self.weight = nn.Parameter(weight.clone())
+        self.inputs = nn.Linear(features, len(weight), bias=False)
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See `Core`."""
+        hidden = inputs.new_zeros(inputs.shape[1], self.hidden_size) if state is None else state[0][0]
+        outputs = []
+        for entering in inputs:
+            (hidden,) = self.step(0, entering, (hidden,))
+            outputs.append(hidden)
+        return torch.stack(outputs), (hidden[None],)
+
+    def step(self, layer: int, inputs: Tensor, state: State) -> State:
+        """See `Core`."""
+        return (state[0] @ self.weight.T + self.inputs(inputs),)
+
+    def units(self, layer: int, inputs: Tensor, state: State) -> Units:
+        """See `Core`; nothing saturates."""
+        return Units()
+
+
+def linear(weight: Tensor) -> RecurrentModel:
+    """A linear network."""
+    return RecurrentModel(Inputs(FEATURES, tokens=False), Linear(weight, FEATURES), 1).double()
+
+
+def orthogonal(size: int) -> Tensor:
+    """A fixed orthogonal matrix."""
+    return torch.linalg.qr(normal(size, size, seed=0)).Q
+
+
+def random_network(name: str, gain: float, hidden_size: int = 48, layers: int = 1) -> RecurrentModel:
+    """W_hh ~ N(0, gain^2 / hidden)."""
+    config = RECURRENT[name].model_copy(update={"hidden_size": hidden_size, "num_layers": layers})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = models.build(config, Inputs(FEATURES, tokens=False), 1).double()
+    for layer in range(layers):
+        weight = network.core.get_parameter(f"weight_hh_l{layer}")
+        weight.data = normal(*weight.shape, seed=3 + layer) * gain / math.sqrt(hidden_size)
+    return network
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    """Fixed draws."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def data(time: int, width: int) -> Batch:
+    """Inputs and targets ~ N(0, 1)."""
+    return Batch(normal(time, width, FEATURES, seed=1), normal(time, width, 1, seed=2))
