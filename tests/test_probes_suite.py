@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,12 +46,14 @@ def everything(bptt: TruncatedBPTT) -> dict[str, Any]:
     parameters = {name: (p.detach().clone(), p.grad) for name, p in bptt.model.named_parameters()}
     modes = [module.training for module in bptt.model.modules()]
     optimizer = copy.deepcopy(bptt.optimizer.state_dict())
-    return {"parameters": parameters, "modes": modes, "optimizer": optimizer, "random": torch.get_rng_state()}
+    drawn = {"random": torch.get_rng_state(), "numpy": np.random.get_state(legacy=False)["state"]["pos"]}
+    return {"parameters": parameters, "modes": modes, "optimizer": optimizer} | drawn
 
 
 def train(bptt: TruncatedBPTT, probes: Probes | None) -> dict[str, Any]:
     """A few batches, the state carried from each to the next, probes taken after every update."""
     torch.manual_seed(5)
+    np.random.seed(5)
     carry: State | None = None
     done = 0
     for _ in range(3):
