@@ -115,12 +115,15 @@ class TruncatedBPTT:
     def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State | None]:
         """Outputs of a whole window, and the state at `boundary`, where the next window starts."""
         if boundary == window.start:
-            return self.model(batch.inputs[window.start : window.stop], state)[0], state
-        outputs, kept = self.model(batch.inputs[window.start : boundary], state)
+            return self._read(batch.between(window.start, window.stop), state)[0], state
+        outputs, kept = self._read(batch.between(window.start, boundary), state)
         if boundary == window.stop:
             return outputs, kept
-        rest, _ = self.model(batch.inputs[boundary : window.stop], kept)
+        rest, _ = self._read(batch.between(boundary, window.stop), kept)
         return torch.cat([outputs, rest]), kept
+
+    def _read(self, part: Batch, state: State | None) -> tuple[Tensor, State]:
+        return self.model(part.inputs, state, part.mask)
 
     def _descend(self, total: Tensor, over: Batch) -> Float[Tensor, ""]:
         """Backpropagate `total`, normalised by the real steps of `over`; return that loss."""

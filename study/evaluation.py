@@ -26,7 +26,7 @@ class Evaluation:
     def add(self, batches: Iterable[Batch]) -> None:
         """Count more batches."""
         for batch in batches:
-            outputs, state = self._model(batch.inputs, self._state)
+            outputs, state = self._model(batch.inputs, self._state, batch.mask)
             self._state = state if self._carries else None
             self._count(outputs.cpu(), _on_cpu(batch))
 

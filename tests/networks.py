@@ -22,6 +22,7 @@ def build(name: str, layers: int = 1, **changes: Any) -> RecurrentModel:
     """A float64 model of 3 features and 5 hidden units, unless `changes` say otherwise."""
     extra: dict[str, dict[str, Any]] = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}
     values = {"name": name, "hidden_size": 5, "num_layers": layers, "dropout": 0.0, "recurrent_init": "uniform"}
+    values["bidirectional"] = False
     config = TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.5, **extra[name], **changes})
     with torch.random.fork_rng():
         torch.manual_seed(0)

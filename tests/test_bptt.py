@@ -29,6 +29,7 @@ def _double_precision(_plain_torch: None) -> None:
 
 def build(name: str, layers: int = 2) -> RecurrentModel:
     values = {"name": name, "hidden_size": 5, "num_layers": layers, "dropout": 0.0, "recurrent_init": "orthogonal"}
+    values["bidirectional"] = False
     extra: dict[str, dict[str, Any]] = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}
     config = TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.2, **extra[name]})
     return models.build(config, Inputs(FEATURES, tokens=False), 2)

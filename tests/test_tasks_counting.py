@@ -15,8 +15,14 @@ from study.tasks import Batch
 def network() -> RecurrentModel:
     torch.manual_seed(0)
     config = GRU(
-        name="gru", hidden_size=5, num_layers=1, dropout=0.0, recurrent_init="orthogonal", gain=1.0
-    )  # fmt: skip
+        name="gru",
+        hidden_size=5,
+        num_layers=1,
+        bidirectional=False,
+        dropout=0.0,
+        recurrent_init="orthogonal",
+        gain=1.0,
+    )
     return build(config, Inputs(2, tokens=False), 1).double()
 
 

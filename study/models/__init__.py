@@ -14,5 +14,6 @@ __all__ = ["CORES", "Core", "Inputs", "RecurrentModel", "State", "Units", "build
 def build(config: schema.Recurrent, inputs: Inputs, outputs: int) -> RecurrentModel:
     """The model a config names, its parameters drawn from torch's global generator."""
     features = config.hidden_size if inputs.tokens else inputs.size
-    core = CORES[config.name](config, features)  # type: ignore[attr-defined]
-    return RecurrentModel(inputs, core, outputs, config.dropout)
+    kind = CORES[config.name]  # type: ignore[attr-defined]
+    cores = [kind(config, features) for _ in range(1 + config.bidirectional)]
+    return RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:])

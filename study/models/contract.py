@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
@@ -92,13 +93,21 @@ class RecurrentModel(nn.Module):
 
     Tokens are embedded in `core.hidden_size` dimensions; features enter the core as they are. Dropout acts on what
     enters the core and on what leaves it, never on the recurrence (Zaremba et al. 2014).
+
+    Args:
+        inputs: what enters.
+        core: reads from the first step on.
+        outputs: a step.
+        dropout: share.
+        reverse: a second core, which reads every sequence from its last step back, in all layers by itself (as in
+            Peters et al. 2018, ELMo); the head sees what leaves both. None: the past is all there is.
     """
 
-    def __init__(self, inputs: Inputs, core: Core, outputs: int, dropout: float = 0.0):
+    def __init__(self, inputs: Inputs, core: Core, outputs: int, dropout: float = 0.0, reverse: Core | None = None):
         super().__init__()
         self.encoder = Embedding(inputs.size, core.hidden_size) if inputs.tokens else nn.Identity()
-        self.core = core
-        self.head = nn.Linear(core.hidden_size, outputs)
+        self.core, self.reverse = core, reverse
+        self.head = nn.Linear(core.hidden_size + (reverse.hidden_size if reverse else 0), outputs)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def encode(
@@ -107,15 +116,45 @@ class RecurrentModel(nn.Module):
         """What enters the core."""
         return self.dropout(self.encoder(inputs))
 
-    def decode(self, hidden: Float[Tensor, "time batch hidden"]) -> Float[Tensor, "time batch outputs"]:
-        """What the head makes of what leaves the core."""
-        return self.head(self.dropout(hidden))
+    def ahead(
+        self, encoded: Float[Tensor, "time batch encoded"], mask: Bool[Tensor, "time batch"] | None
+    ) -> Float[Tensor, "time batch hidden"] | None:
+        """What the reverse core makes of every step and those after it; None where there is no such core.
+
+        Args:
+            encoded: what enters it, whole sequences: it starts from zero at the last step that counts.
+            mask: see `study.tasks.contract.Batch`.
+        """
+        if self.reverse is None:
+            return None
+        turned, _ = self.reverse(turn(encoded, mask))
+        return turn(turned, mask)
+
+    def decode(
+        self, hidden: Float[Tensor, "time batch hidden"], ahead: Float[Tensor, "time batch hidden"] | None = None
+    ) -> Float[Tensor, "time batch outputs"]:
+        """What the head makes of what leaves the core, and the reverse core."""
+        return self.head(self.dropout(hidden if ahead is None else torch.cat([hidden, ahead], -1)))
 
     def forward(
         self,
         inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"],
         state: State | None = None,
+        mask: Bool[Tensor, "time batch"] | None = None,
     ) -> tuple[Float[Tensor, "time batch outputs"], State]:
-        """Outputs at every step, and the state after the last."""
-        hidden, state = self.core(self.encode(inputs), state)
-        return self.decode(hidden), state
+        """Outputs at every step, and the core's state after the last; only a reverse core asks for the mask."""
+        encoded = self.encode(inputs)
+        hidden, state = self.core(encoded, state)
+        return self.decode(hidden, self.ahead(encoded, mask)), state
+
+
+def turn(
+    sequences: Float[Tensor, "time batch features"], mask: Bool[Tensor, "time batch"] | None
+) -> Float[Tensor, "time batch features"]:
+    """Every sequence from its last step that counts to its first; padding stays where it is. Twice is not at all."""
+    if mask is None:
+        return sequences.flip(0)
+    steps = torch.arange(len(mask), device=mask.device)[:, None]
+    last = (mask * steps).amax(0)
+    places = torch.where(steps <= last, last - steps, steps)
+    return sequences.gather(0, places[..., None].expand_as(sequences))

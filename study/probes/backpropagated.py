@@ -58,8 +58,9 @@ def backpropagated(model: RecurrentModel, loss: Loss, batch: Batch) -> Backpropa
         with torch.no_grad():
             encoded = model.encode(batch.inputs)
             hidden, _ = model.core(encoded)
+            ahead = model.ahead(encoded, batch.mask)
         hidden.requires_grad_()
-        total = loss.total(model.decode(hidden), batch.targets, batch.mask)
+        total = loss.total(model.decode(hidden, ahead), batch.targets, batch.mask)
         (own,) = torch.autograd.grad(total / loss.normaliser(batch.targets.shape[1], batch.steps), hidden)
         log_norms = backpropagate(unroll(model.core, encoded, zero_state(model, encoded)), own)
     shape = len(encoded), model.core.num_layers, -1, encoded.shape[1]

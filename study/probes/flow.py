@@ -6,7 +6,8 @@ the loss taken at ONE position s, x^l being the state (h) or (h, c) of layer l; 
 sequence. The derivative counts every path, as BPTT does: from c to the h of the same step, up the layers, and along
 time; so at lag 0 every layer has one. By the chain rule it is a product of k Jacobians, so it shrinks or grows
 exponentially with the lag (Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013, eq. 5). A
-loss summed over later steps would hide the lag: that is why s is one position.
+loss summed over later steps would hide the lag: that is why s is one position. Of a bidirectional model this is the
+core that reads from the first step on; the other does not read its states.
 
 Units: loss per unit of state; rates in nats a step.
 """
@@ -196,6 +197,7 @@ class _Windows:
     encoded: Float[Tensor, "time samples features"]
     entry: State
     last: Batch
+    ahead: Float[Tensor, "one samples hidden"] | None
 
 
 @torch.no_grad()
@@ -206,11 +208,14 @@ def _windows(model: RecurrentModel, batch: Batch, positions: list[int], lags: in
     entry = tuple(torch.cat(parts, 1) for parts in zip(*entries, strict=True))
     stretches = torch.cat([encoded[p - lags : p + 1] for p in positions], 1)
     last = Batch(*(None if x is None else torch.cat([x[p : p + 1] for p in positions], 1) for x in batch))  # type: ignore[arg-type]
+    whole = model.ahead(encoded, batch.mask)
+    ahead = None if whole is None else torch.cat([whole[p : p + 1] for p in positions], 1)
     if last.mask is None:
-        return _Windows(stretches, entry, last)
+        return _Windows(stretches, entry, last, ahead)
     real = last.mask[0]
     kept = Batch(last.inputs[:, real], last.targets[:, real])
-    return _Windows(stretches[:, real], tuple(part[:, real] for part in entry), kept)
+    ahead = None if ahead is None else ahead[:, real]
+    return _Windows(stretches[:, real], tuple(part[:, real] for part in entry), kept, ahead)
 
 
 @torch.no_grad()
@@ -235,7 +240,7 @@ def _log_norms(model: RecurrentModel, loss: Loss, windows: _Windows) -> Float[Te
     """One forward and one backward pass over all samples: samples do not mix, so the sum of their losses does."""
     segments = unroll(model.core, windows.encoded, windows.entry)
     hidden = segments[-1].outputs[-1].detach()[None].requires_grad_()
-    total = loss.total(model.decode(hidden), windows.last.targets, None)
+    total = loss.total(model.decode(hidden, windows.ahead), windows.last.targets, None)
     (own,) = torch.autograd.grad(total, hidden)
     earlier = own.new_zeros(len(windows.encoded) - 1, *own.shape[1:])
     return backpropagate(segments, torch.cat([earlier, own])).flip(0)

@@ -47,6 +47,23 @@ class Config(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _steps_ahead_may_be_read(self) -> "Config":
+        if not self.model.bidirectional:
+            return self
+        if self.task.family != "labelling":
+            raise ValueError(
+                f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
+                "be; it fits sequence labelling alone"
+            )
+        cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2, "probe.truncation": self.probe.truncation}
+        if keys := [key for key, value in cut.items() if value is not None]:
+            raise ValueError(
+                f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
+                "last step, so a window cut from its sequence has no state to start from"
+            )
+        return self
+
 
 class Sweeping(Strict):
     """What is one for all runs of a sweep."""

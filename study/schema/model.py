@@ -11,11 +11,13 @@ class Recurrent(Strict):
     """What every architecture states.
 
     `recurrent_init` draws W_hh: `orthogonal` (each gate's block, times `gain`), or `uniform` in
-    +-gain / sqrt(hidden_size), torch's own start.
+    +-gain / sqrt(hidden_size), torch's own start. `bidirectional`: a second network of the same kind and size reads
+    from the last step to the first, and the outputs see both (Schuster & Paliwal 1997).
     """
 
     hidden_size: Count
     num_layers: Count
+    bidirectional: bool
     dropout: Share
     recurrent_init: Literal["orthogonal", "uniform"]
     gain: Positive

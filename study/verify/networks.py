@@ -1,6 +1,7 @@
 """Networks and data whose gradients are known, or can be worked out slowly: float64, the same at every call."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from study.tasks.contract import Batch
 
 FEATURES = 3
 MSE = losses.build(learning.MSE(name="mse", over_time="mean"))
-COMMON = {"hidden_size": 48, "num_layers": 1, "dropout": 0.0, "recurrent_init": "uniform", "gain": 1.0}
+COMMON: dict[str, Any] = {"hidden_size": 48, "num_layers": 1, "bidirectional": False, "dropout": 0.0}
+COMMON |= {"recurrent_init": "uniform", "gain": 1.0}
 RECURRENT: dict[str, schema.Recurrent] = {
     "elman": schema.Elman.model_validate(COMMON | {"name": "elman", "activation": "tanh"}),
     "lstm": schema.LSTM.model_validate(COMMON | {"name": "lstm", "forget_bias": 1.0}),
