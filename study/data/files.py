@@ -1,6 +1,5 @@
 """Files of text: found, decoded and refused in one place, so that every task says the same about a bad file."""
 
-from functools import lru_cache
 from pathlib import Path
 
 from study.errors import ConfigError
@@ -21,7 +20,6 @@ def located(key: str, path: str) -> Path:
     return file
 
 
-@lru_cache(maxsize=8)
 def read_text(path: Path) -> str:
     """The text of a file: UTF-8, lines ending in LF, not empty.
 

@@ -94,16 +94,16 @@ class Whole(Batches):
 class Stream(Batches):
     """A text as `batch_size` contiguous columns read side by side: the state carried means what it says.
 
-    Tokens are kept as they come (one byte a character), and widened a batch at a time. Fewer than `batch_size` of
-    them, at the end, make no whole row and are left out.
+    Tokens are kept as they come (one byte a character), once, and widened a batch at a time. Fewer than `batch_size`
+    of them, at the end, make no whole row and are left out.
     """
 
     carry = True
 
     def __init__(self, tokens: UInt8[Tensor, " tokens"] | Int[Tensor, " tokens"], seq_len: int, batch_size: int):
         rows = (len(tokens) - 1) // batch_size
-        self._columns = tokens[: rows * batch_size].view(batch_size, rows).T.contiguous()
-        self._following = tokens[1 : rows * batch_size + 1].view(batch_size, rows).T.contiguous()
+        self._columns = tokens[: rows * batch_size].view(batch_size, rows).T
+        self._following = tokens[1 : rows * batch_size + 1].view(batch_size, rows).T
         self._seq_len = seq_len
 
     def __len__(self) -> int:
@@ -116,8 +116,8 @@ class Stream(Batches):
 
     def batch(self, key: int) -> Batch:
         """`seq_len` tokens of every column from row `key`, and the token that follows each."""
-        rows = slice(key, key + self._seq_len)
-        return Batch(self._columns[rows].long(), self._following[rows].long())
+        rows, shape = slice(key, key + self._seq_len), torch.contiguous_format
+        return Batch(self._columns[rows].long(memory_format=shape), self._following[rows].long(memory_format=shape))
 
     def tensors(self) -> Iterator[Tensor]:
         """What is read and what follows."""

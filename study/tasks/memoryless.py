@@ -1,8 +1,13 @@
 """The classifier without memory: how often each class followed each token in training."""
 
+from collections.abc import Iterable
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+BLOCK = 1 << 22
+"""Steps counted at a time, so that a text is not held in eight bytes a character; and most pairs so counted."""
 
 
 class Memoryless:
@@ -12,15 +17,34 @@ class Memoryless:
     Only pairs that occur are kept: a table of all would not fit for words.
     """
 
-    def __init__(self, tokens: Int[Tensor, " steps"], classes: Int[Tensor, " steps"], sizes: tuple[int, int]):
-        pairs, counts = (tokens * sizes[1] + classes).unique(return_counts=True)
+    def __init__(
+        self,
+        tokens: UInt8[Tensor, " steps"] | Int[Tensor, " steps"],
+        classes: UInt8[Tensor, " steps"] | Int[Tensor, " steps"],
+        sizes: tuple[int, int],
+    ):
+        blocks = zip(tokens.split(BLOCK), classes.split(BLOCK), strict=True)
+        numbered = (token.long() * sizes[1] + label.long() for token, label in blocks)
+        pairs, counts = _count(numbered, sizes[0] * sizes[1])
         places = torch.stack([pairs // sizes[1], pairs % sizes[1]])
         self._counts = torch.sparse_coo_tensor(places, counts.float(), sizes, is_coalesced=True, check_invariants=False)
-        self._seen = torch.bincount(tokens, minlength=sizes[0]).float()
-        self._shares = (torch.bincount(classes, minlength=sizes[1]) + 1) / (len(classes) + sizes[1])
+        self._seen = torch.zeros(sizes[0]).index_add_(0, places[0], counts.float())
+        shown = torch.zeros(sizes[1], dtype=torch.int64).index_add_(0, places[1], counts)
+        self._shares = (shown + 1) / (len(classes) + sizes[1])
 
     def __call__(self, tokens: Int[Tensor, "time batch"]) -> Float[Tensor, "time batch classes"]:
         """Probabilities of the classes at every step."""
         different, places = tokens.unique(return_inverse=True)
         counts = self._counts.index_select(0, different).to_dense()
         return ((counts + self._shares) / (self._seen[different, None] + 1))[places]
+
+
+def _count(
+    blocks: Iterable[Int[Tensor, " steps"]], size: int
+) -> tuple[Int[Tensor, " different"], Int[Tensor, " different"]]:
+    """Every different number below `size` in all blocks, in order, and how often it comes."""
+    if size > BLOCK:
+        return torch.cat(list(blocks)).unique(return_counts=True)
+    counts = sum((block.bincount(minlength=size) for block in blocks), torch.zeros(size, dtype=torch.int64))
+    numbers = counts.nonzero()[:, 0]
+    return numbers, counts[numbers]

@@ -19,7 +19,7 @@ from study.schema.task.language import Language as Config
 from study.tasks.batches import Stream
 from study.tasks.contract import Batch, Batches, Split, Task
 from study.tasks.measures import LanguageMeasures
-from study.tasks.memoryless import Memoryless
+from study.tasks.memoryless import BLOCK, Memoryless
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 
@@ -51,7 +51,7 @@ class Language(Task):
         self._tokens, size = _number(dict(zip(("train", "val", "test"), parts, strict=True)), config.min_count)
         self.inputs, self.targets = Inputs(size, tokens=True), size
         self._check_lengths()
-        train = self._tokens["train"].long()
+        train = self._tokens["train"]
         self._memoryless = Memoryless(train[:-1], train[1:], (size, size))
 
     def _check_lengths(self) -> None:
@@ -98,10 +98,16 @@ def _by_shares(codes: np.ndarray, config: SplitByShares) -> list[np.ndarray]:
 def _number(parts: dict[str, np.ndarray], min_count: int) -> tuple[dict[str, Tensor], int]:
     """Tokens in as few bytes as they need, and how many different ones there are, the unknown one included."""
     highest = max(int(part.max(initial=0)) for part in parts.values())
-    counts = np.bincount(parts["train"], minlength=highest + 1)
+    counts = np.sum([np.bincount(block, minlength=highest + 1) for block in _blocks(parts["train"])], axis=0)
     counts[0] = 0
     known = np.flatnonzero(counts >= min_count)
     size = len(known) + 1
     table = np.zeros(highest + 1, dtype=np.uint8 if size <= 256 else np.int32)
     table[known] = np.arange(1, size)
-    return {split: torch.from_numpy(table[part]) for split, part in parts.items()}, size
+    tokens = {split: np.concatenate([table[block] for block in _blocks(part)]) for split, part in parts.items()}
+    return {split: torch.from_numpy(part) for split, part in tokens.items()}, size
+
+
+def _blocks(codes: np.ndarray) -> list[np.ndarray]:
+    """Stretches short enough for the wide copies NumPy indexes with."""
+    return np.split(codes, range(BLOCK, len(codes), BLOCK))
