@@ -117,7 +117,8 @@ class Stream(Batches):
     def batch(self, key: int) -> Batch:
         """`seq_len` tokens of every column from row `key`, and the token that follows each."""
         rows, shape = slice(key, key + self._seq_len), torch.contiguous_format
-        return Batch(self._columns[rows].long(memory_format=shape), self._following[rows].long(memory_format=shape))
+        inputs, targets = (t[rows].to(torch.int64, memory_format=shape) for t in (self._columns, self._following))
+        return Batch(inputs, targets)
 
     def tensors(self) -> Iterator[Tensor]:
         """What is read and what follows."""
