@@ -60,10 +60,15 @@ def half_life(decay: pd.Series) -> pd.Series:
 
 
 def paired_gap(comparison: Comparison, arm: str, other: str) -> Interval:
-    """How much worse `arm` is than `other` on the seeds that both completed."""
+    """How much worse `arm` is than `other` on the seeds that both completed.
+
+    The best arm is chosen by the same runs: of many arms that are alike, most would be found worse than it. So the
+    interval is 95% for all pairs of arms together, whichever pair is looked at.
+    """
     values = [comparison.arm(name).set_index("seed")["value"] for name in (arm, other)]
     mine, theirs = pd.concat(values, axis=1, join="inner").dropna().to_numpy().T
-    return mean_interval(theirs - mine if comparison.maximize else mine - theirs)
+    pairs = math.comb(len(comparison.arms), 2)
+    return mean_interval(theirs - mine if comparison.maximize else mine - theirs, among=pairs)
 
 
 def _answer(comparison: Comparison, arm: str, histories: Mapping[str, Norms]) -> Answer:

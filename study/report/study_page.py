@@ -19,7 +19,7 @@ from study.report.trials import searches
 HEADS = (
     Head("arm", "what sets it apart from the others; the best first"),
     Head("{measure} on test", "mean over seeds, with its 95% interval"),
-    Head("behind the best", "mean difference to the best arm, paired by seed, with its 95% interval; above 0 is worse"),
+    Head("behind the best", "mean difference to the best arm, paired by seed, with its interval; above 0 is worse"),
     Head("loses to the best", "probability that a run of the best arm beats one of this arm (Mann-Whitney)"),
     Head("diverged", "runs that left the finite numbers"),
     Head("gradients", "verdicts on the runs, by how much of the gradient is left at the horizon of the task"),
@@ -32,9 +32,9 @@ HEADS = (
 )
 EXPLAINED = (
     "Intervals: 95% by Student's t (bootstrap intervals of few seeds are too narrow), themselves too narrow where some "
-    "seeds fail outright; each is for its own row: with many arms some will exclude the truth. The best arm was chosen "
-    "by the same runs, which flatters it. Diverged runs are left out of means and lose every comparison. The naive "
-    "guess has no memory."
+    "seeds fail outright. That of a measure is for its own row, and the best arm's flatters it: it was chosen by the "
+    "same runs. Those of differences hold for all pairs of arms together (Bonferroni), so that this choice does no "
+    "harm. Diverged runs are left out of means and lose every comparison. The naive guess has no memory."
 )
 SEEN = ["clipped", "norm_median", "norm_peak"]
 NBSP = "\u00a0"
