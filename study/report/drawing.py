@@ -93,6 +93,8 @@ def inline(svg: str, title: str) -> str:
     )
     named = rf'style="width:\1" role="img" aria-label="{title}"'
     body = re.sub(r'width="([\d.]+pt)" height="[\d.]+pt"', named, body, count=1)
+    for place, name in ((COLOURS[0], "blue"), (COLOURS[5], "sky")):  # lighter on a dark page
+        body = body.replace(place, f"var(--{name})")
     return body.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
 
 

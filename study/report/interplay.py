@@ -90,7 +90,7 @@ def _lines(panel: Axes, search: Search, arm: str, shade: str, marks: Marks) -> N
     axes, mine, ranks = search.axes_of(arm), search.of(arm), search.ranks(arm)
     heights = np.stack([*(axis.unit(mine[axis.key]) for axis in axes), 1 - ranks], axis=1)
     for trial in np.argsort(-ranks, kind="stable"):
-        strength = 0.12 + 0.88 * (1 - ranks[trial]) ** 3
+        strength = 0.2 + 0.8 * (1 - ranks[trial]) ** 3
         marks(str(mine.index[trial]), panel.plot(heights[trial], color=shade, lw=0.8 + strength, alpha=strength))
     panel.vlines(range(len(axes) + 1), 0, 1, color=INK, lw=1)
     last = f"place by {search.measure}\nworst to best"
