@@ -59,7 +59,7 @@ def norm_histories(comparison: Comparison, histories: dict[str, Norms]) -> Pictu
         "so no spike is hidden (runs that diverged may leave the panel at the top). Orange: as the optimizer got it, "
         "where clipping acted. Crosses at the top: updates whose norm was not finite.",
         render(figure),
-        _norm_data(comparison, histories),
+        _norm_data(comparison, {run: h for run, h in histories.items() if comparison.runs.at[run, "arm"] in shown}),
     )
 
 
@@ -73,7 +73,8 @@ def flow_over_lag(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
     if data.empty:
         return None
     arms = _arms(comparison, data)
-    shown, moments = arms[:OVERLAID], _moments(data)
+    shown = arms[:OVERLAID]
+    moments = _moments(data[data["arm"].isin(shown)])
     found = set(moments["moment"])
     titles = [t for t in ("early", "midway", "end") if t in found]
     figure, grid = panels(len(titles), height=3.4)
@@ -91,7 +92,7 @@ def flow_over_lag(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
                 axes.axvline(horizon, color=INK, lw=1, ls=(0, (1, 1)), label=f"horizon of the task: {horizon} steps")
         grid[0].set(ylabel="share of the gradient at lag 0", ylim=_limits(moments))
         legend_below(figure, grid[-1])
-    runs = moments.loc[moments["arm"].isin(shown), "run_id"].nunique()
+    runs = moments["run_id"].nunique()
     return Picture(
         f"{comparison.task}-flow-over-lag",
         "Gradient flow: how far back one step's loss reaches",
@@ -112,6 +113,7 @@ def flow_heat(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
         return None
     arms = _arms(comparison, data)
     shown = arms[:PANELS]
+    data = data[data["arm"].isin(shown)]
     figure, grid = panels(len(shown))
     with styled():
         for axes, arm in zip(grid, shown, strict=True):
@@ -245,6 +247,5 @@ def _norm_data(comparison: Comparison, histories: dict[str, Norms]) -> pd.DataFr
         .assign(**{f"before_{name}": h.before[i] for i, name in enumerate(names)})
         .assign(**{f"after_{name}": h.after[i] for i, name in enumerate(names)})
         for run, h in histories.items()
-        if run in comparison.runs.index
     ]
     return pd.concat(parts, ignore_index=True)
