@@ -1,6 +1,8 @@
 """Any logged run again, bit for bit."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import pytorch_lightning as pl
 import yaml
+from mlflow import MlflowClient
 
-from study.errors import ConfigError
+from study.errors import ConfigError, Pruned
+from study.module import RecurrentModule
 from study.reproduce.__main__ import main
 from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, numbers
 from study.reproduce.restore import CONFIG
@@ -142,6 +146,55 @@ def test_an_interrupted_run_is_identical_as_far_as_it_came(configure: Configure,
     assert run.status == "KILLED"
     assert 0 < len(run.table(HISTORY)) < 20
     assert again(run) == 0
+
+
+class Pruner(pl.Callback):
+    """Ends a run at its second validation, as a sweep's pruner does."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: RecurrentModule) -> None:
+        if len(pl_module.history) > 10:
+            raise Pruned("poor")
+
+
+def test_a_pruned_run_is_identical_up_to_its_end_weights_included(
+    configure: Configure, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configure(*SMALL, "trainer.max_updates=40", "probe.every=5")
+    with pytest.raises(Pruned):
+        train(config, name="pruned", callbacks=[Pruner()])
+    run = find(store, "pruned")[0]
+    assert (run.status, run.tags["outcome"]) == ("FINISHED", "pruned")
+    assert again(run) == 0
+    total = len(numbers(run)) + len({"data_digest", "weights_initial", "weights_final"})
+    assert capsys.readouterr().out.splitlines()[-1] == f"identical: {total:,} of {total:,} values"
+    new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
+    assert new.tags["outcome"] == "pruned"
+    run.tag({"weights_final": "others"})
+    assert again(run) == 1
+
+
+def test_of_a_run_whose_process_died_all_is_compared_that_was_written(configure: Configure, store: str) -> None:
+    config = configure(*SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, name="died", callbacks=[Interrupt()])
+    run = find(store, "died")[0]
+    for file in Path(run.folder).glob("*.parquet"):
+        file.unlink()
+    MlflowClient(store).update_run(run.run_id, "RUNNING")
+    assert set(numbers(run)["source"]) == {METRICS}
+    assert again(run) == 0
+
+
+def test_the_runs_of_a_sweep_are_the_same_alone(
+    tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("OPTUNA_STORAGE", f"sqlite:///{tmp_path}/optuna.db")
+    tuned = ["sweep.trials=1", "optimizer.lr=interval(0.01,0.1)", "hydra/launcher=basic"]
+    command = [sys.executable, "-m", "study.train", "--multirun", "slug=swept", *SMALL, *tuned]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    assert main(["sweep swept", "--store", store]) == 0
+    assert "identical: 2 of 2 runs, " in capsys.readouterr().out
 
 
 def test_overrides_make_a_variation_that_is_tagged_and_not_compared(logged: Callable[..., Logged]) -> None:
