@@ -185,6 +185,16 @@ def test_of_a_run_whose_process_died_all_is_compared_that_was_written(configure:
     assert again(run) == 0
 
 
+def test_a_run_that_the_clock_ended_is_made_with_the_updates_it_had_time_for(logged: Callable[..., Logged]) -> None:
+    run = logged("trainer.max_updates=null", "trainer.max_seconds=0.3", "probe.every=10")
+    made = len(run.table(HISTORY))
+    assert again(run) == 0
+    new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
+    assert len(new.table(HISTORY)) == made
+    assert new.tags["outcome"] == "completed"
+    assert again(new) == 0
+
+
 def test_the_runs_of_a_sweep_are_the_same_alone(
     tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from study.module import RecurrentModule
 from study.reproduce.compare import Comparison, compare, cut_short, last_update
 from study.reproduce.differences import Difference, differences
 from study.reproduce.restore import Restored
+from study.schema import Config
 from study.seeding import set_up_process
 from study.tracked import Logged, find
 from study.train import train
@@ -19,6 +20,9 @@ RELATIONS = {
     True: ("varies", "varied_by", "variation"),
 }
 """By whether a run is varied: its tag that names the original, the original's that names it, what it is called."""
+
+ENDLESS = 1e9
+"""Seconds: no run lasts so long."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +65,7 @@ def again(
 ) -> Again:
     """Make a run again, in the store it lies in: at once the same run and, by tags, a relative of the old one.
 
-    A run that was cut short is made as far as it came.
+    A run that was cut short, or ended by the clock, is made as far as it came.
 
     Args:
         logged: the run.
@@ -69,7 +73,8 @@ def again(
         tolerance: see `compare`.
         tell: is given what differs, before the training starts.
     """
-    config, compared = restored.config, not restored.varied
+    compared = not restored.varied
+    config, ends = _as_far(logged, restored) if compared else (restored.config, [])
     set_up_process(config.trainer.accelerator)
     found = differences(logged, restored, tasks.build(config.task, config.data, config.seed))
     tell(found)
@@ -80,7 +85,7 @@ def again(
         name=f"{logged.name} ({kind})",
         parent=logged.run_id,
         tags={relation: logged.run_id, "kind": kind},
-        callbacks=[StopAt(last_update(logged))] if compared and cut_short(logged) else [],
+        callbacks=ends,
     )
     old, new = (find(logged.uri, run_id)[0] for run_id in (logged.run_id, result.run_id))
     old.tag({back: " ".join([*old.tags.get(back, "").split(), new.run_id])})
@@ -90,6 +95,15 @@ def again(
     if compared and cut_short(logged):
         new.tag({"outcome": logged.tags.get("outcome", "killed")})  # its end is not one of training either
     return Again(logged, new.run_id, found, comparison, result.summary(config))
+
+
+def _as_far(logged: Logged, restored: Restored) -> tuple[Config, list[pl.Callback]]:
+    """The configuration, and what ends the run where something else than a number of updates ended the old one."""
+    config, clocked = restored.config, restored.config.trainer.max_seconds is not None
+    if clocked:
+        endless = config.trainer.model_copy(update={"max_seconds": ENDLESS})
+        config = config.model_copy(update={"trainer": endless})
+    return config, [StopAt(last_update(logged))] if clocked or cut_short(logged) else []
 
 
 class StopAt(pl.Callback):
