@@ -128,9 +128,9 @@ def test_keys_gained_since_are_filled_from_the_options_of_the_run_and_told(confi
 
 def test_keys_of_a_measure_that_is_off_by_default_are_filled_where_it_was_on(configure: Configure) -> None:
     node = configure("probe=full").model_dump()
-    parts = node["probe"]["geometry"].pop("parts")
+    parts = node["probe"]["truncation"].pop("parts")
     restored = restore(yaml.safe_dump(node).encode(), STORE)
-    assert restored.filled == {"probe.geometry.parts": parts}
+    assert restored.filled == {"probe.truncation.parts": parts}
     assert restored.config.probe == configure("probe=full").probe
 
 
