@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,20 +36,22 @@ class Run:
     """One MLflow run being written.
 
     Args:
-        known: (key, update) of points that are there already: a resumed run makes them again, and they are left out.
+        known: (key, update) of points that are there already. None is written twice: a resumed run makes them again,
+            and the end of a run may be validated twice.
 
     Attributes:
         run_id: of MLflow.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, known: Container[tuple[str, int]] = ()):
-        self._client, self.run_id, self._known = client, run_id, known
+    def __init__(self, client: MlflowClient, run_id: str, known: Collection[tuple[str, int]] = ()):
+        self._client, self.run_id, self._known = client, run_id, set(known)
 
     def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log values by key for several updates, in as few calls as can be."""
         now = int(time.time() * 1000)
         new = ((key, value, step) for step, values in points for key, value in values.items())
         metrics = [Metric(key, value, now, step) for key, value, step in new if (key, step) not in self._known]
+        self._known |= {(metric.key, metric.step) for metric in metrics}
         for first in range(0, len(metrics), BATCH):
             self._client.log_batch(self.run_id, metrics=metrics[first : first + BATCH])
 

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import yaml
 from mlflow import MlflowClient
 
+from study import provenance, tracking
 from study.errors import ConfigError, Pruned
 from study.module import RecurrentModule
 from study.reproduce.__main__ import main
@@ -20,7 +21,7 @@ from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, numbers
 from study.reproduce.restore import CONFIG
 from study.schema import Config
 from study.tracked import Logged, find, search
-from study.train import train
+from study.train import assemble, train
 
 Configure = Callable[..., Config]
 SMALL = ("model.hidden_size=4", "trainer.max_updates=20", "trainer.validate_every=10", "task.batch_size=512")
@@ -183,6 +184,18 @@ def test_of_a_run_whose_process_died_all_is_compared_that_was_written(configure:
     MlflowClient(store).update_run(run.run_id, "RUNNING")
     assert set(numbers(run)["source"]) == {METRICS}
     assert again(run) == 0
+
+
+def test_of_a_run_that_died_at_once_the_start_is_compared(
+    configure: Configure, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configure(*SMALL)
+    task, module = assemble(config)
+    with tracking.run(config, "at once", provenance.marks(provenance.splits(task), module.model)) as run:
+        run.log_texts(provenance.definition(config, ()), "definition")
+    MlflowClient(store).update_run(run.run_id, "RUNNING")
+    assert again(find(store, "at once")[0]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "identical: 2 of 2 values"
 
 
 def test_a_run_that_the_clock_ended_is_made_with_the_updates_it_had_time_for(logged: Callable[..., Logged]) -> None:

@@ -107,7 +107,7 @@ def numbers(run: Logged) -> pd.DataFrame:
         (name for name in run.files() if name.endswith(".parquet")), key=lambda name: (name != HISTORY, name)
     )
     points = pd.DataFrame(list(run.points()), columns=["key", "update", "value"]).assign(source=METRICS)
-    points = points[[CLOCK.search(key) is None for key in points["key"]]]
+    points = points[points["key"].map(lambda key: CLOCK.search(key) is None).astype(bool)]
     parts = [_melted(name, run.table(name)) for name in names]
     recorded = pd.concat([*parts, points.astype({"update": int, "value": float})], ignore_index=True)
     return recorded.assign(nth=recorded.groupby(PLACE[:3]).cumcount())
