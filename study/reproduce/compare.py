@@ -114,10 +114,21 @@ def numbers(run: Logged) -> pd.DataFrame:
 
 
 def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """A table with one row a number; rows are numbered where no column says the update."""
+    """A table with one row a number; rows are numbered where no column says the update.
+
+    What labels a row (of which layer it is) is part of its key: rows with labels of which `then` knew nothing, which
+    newer code may add, are other measures.
+    """
     updates = table.pop("update") if "update" in table else pd.Series(range(1, len(table) + 1))
     values = table.select_dtypes(["number", "bool"]).astype(float)
-    return values.assign(update=updates.astype(int)).melt("update", var_name="key").assign(source=name)
+    labels = [f" of {' '.join(map(str, row))}" if row else "" for row in _labels(table)]
+    long = values.assign(update=updates.astype(int), label=labels).melt(["update", "label"], var_name="key")
+    return long.assign(key=long["key"] + long["label"], source=name).drop(columns="label")
+
+
+def _labels(table: pd.DataFrame) -> list[tuple[object, ...]]:
+    texts = table.select_dtypes(exclude=["number", "bool"])
+    return list(texts.itertuples(index=False, name=None)) or [()] * len(table)
 
 
 def _marks(then: Logged) -> list[str]:
