@@ -67,6 +67,12 @@ def test_gates_held_open_are_saturated_and_keep_the_state_for_their_time_scale()
     assert math.isnan(found.blocking)
 
 
+def test_a_gate_that_is_exactly_one_keeps_the_state_for_ever() -> None:
+    network = build("gru")
+    network.core.get_parameter("bias_ih_l0").data[5:10] = 1000.0
+    assert saturation(network, batch(8, 3, 3)).scalars()["saturation/time_scale"] == math.inf
+
+
 def test_a_tanh_network_driven_hard_is_saturated_and_a_relu_network_pushed_down_is_dead() -> None:
     network = build("elman")
     network.core.get_parameter("bias_ih_l0").data[:] = torch.tensor([9.0, 9.0, -9.0, 0.0, 0.0])

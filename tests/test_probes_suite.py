@@ -1,6 +1,7 @@
 """Probes on a schedule: when they are due, what they keep, and that training never notices."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -152,3 +153,17 @@ def test_scalars_are_told_once_and_tables_hold_every_update() -> None:
         assert table.column_names[0] == "update"
         assert set(table["update"].to_pylist()) == {0, 1}
     assert len(tables["flow"]) == 2 * (2 + 2 * 3) * 9  # memory, joint; of both layers all, h, c
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30, 0.0])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_a_network_that_broke_can_be_measured_by_every_probe_all_the_same(name: str, value: float) -> None:
+    bptt = trainer(name)
+    for parameter in bptt.model.parameters():
+        parameter.data.fill_(value)
+    probes = Probes(plan(every=1, **ALL), [batch(12, 4, 3)], 4)
+    probes.measure(0, bptt)
+    assert set(dict(probes.tables())) == set(MEASURES)
+    assert len(list(probes.points())) == 1
+    if not math.isfinite(value):
+        assert probes.last(Flow).nonfinite == list(range(9))

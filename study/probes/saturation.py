@@ -99,5 +99,5 @@ def _shares(layer: int, units: Units, real: Tensor) -> Iterator[Share]:
         for name, values in group.items():
             x = values[real]
             flat = {"gate": (x < LOW) | (x > HIGH), "tanh": x.abs() > HIGH, "relu": (x <= 0).all(0)}[kind]
-            scale = -1 / float(x.mean().double().log()) if name == units.keep else np.nan
+            scale = float(1 / x.double().mean().log().abs()) if name == units.keep else np.nan  # inf for a gate of 1
             yield Share(layer, name, kind, float(flat.double().mean()), scale)
