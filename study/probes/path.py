@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from study.models import Core, State
 
-SEGMENT = 10
-"""Steps between two scalings: float32 holds a gradient that grows 6,000 times, or shrinks 1,000 times, at each."""
+SEGMENT = 20
+"""Steps between two scalings: float32 holds a gradient that grows 80 times, or shrinks 30 times, at each."""
 FAINT = 1e-30
 """A gradient of norm 1 that shrank to less within a segment may have lost parts: float32 ends at 1e-38."""
 
@@ -141,8 +141,9 @@ def _back(
     """Through several segments, from what was carried into the last one's end to what leaves the first."""
     norms: list[Tensor] = []
     for segment, own in zip(reversed(segments), reversed(outputs.split([s.steps for s in segments])), strict=True):
-        passed, after = _through(segment, carried, own)
-        if segment.steps > 1 and _out_of_range(passed, carried.scale, after.scale):
+        added = log_norm(own).amax(0)
+        passed, after = _through(segment, carried, own, added)
+        if segment.steps > 1 and _out_of_range(passed, torch.maximum(carried.scale, added), after.scale):
             passed, after = _back(segment.singly(), carried, own)
         norms.append(passed)
         carried = after
@@ -150,10 +151,9 @@ def _back(
 
 
 def _through(
-    segment: Segment, carried: Carried, own: Float[Tensor, "time batch hidden"]
+    segment: Segment, carried: Carried, own: Float[Tensor, "time batch hidden"], added: Float[Tensor, " batch"]
 ) -> tuple[Float[Tensor, "time states batch"], Carried]:
-    """Through one, after scaling what is carried and what the loss adds on the way to at most 1."""
-    added = log_norm(own).amax(0)
+    """Through one, after scaling what is carried and what the loss adds on the way, `added` at most, to at most 1."""
     common = torch.maximum(carried.scale, added)
     common = torch.where(common == -torch.inf, 0.0, common)
     shrink = (carried.scale - common).exp()[:, None]
