@@ -152,7 +152,8 @@ def gradient_by_time(profiles: Series[Backpropagated]) -> Figure:
 
 def truncation_bias(biases: Series[Truncation]) -> Figure:
     """The relative error of truncated gradients by k2, one line a probe time; beside the last one its bound."""
-    figure, axes = _blank("truncation bias: relative error of the gradient", "truncation length k2 (steps)", "error")
+    title = "truncation bias of the gradient (near 0 until the past matters: it says nothing there)"
+    figure, axes = _blank(title, "truncation length k2 (steps)", "relative error")
     _lines(axes, [(update, np.array(bias.k2), bias.error) for update, bias in biases])
     last = biases[-1][1]
     axes.plot(last.k2, last.bound, color="tab:red", ls="--", lw=1, label="bound on the last")
