@@ -104,7 +104,7 @@ def prepare(uri: str, slug: str) -> str:
             found = client.get_experiment_by_name(slug)
             if found is None:
                 return _create(client, slug)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
