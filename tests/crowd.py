@@ -112,6 +112,6 @@ if __name__ == "__main__":
         from study.report import study_page
         from study.train import main
 
-        study_page.write = lambda *_: Path("no report of no networks")  # type: ignore[assignment]
+        study_page.write = lambda *_: Path("no report of no networks")
         worker.Worker = crowd.Quick  # type: ignore[misc]
         main()
