@@ -8,6 +8,7 @@ longer than there are runs to make.
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -92,26 +93,32 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
 def _watch(thread: threading.Thread, ledger: Ledger) -> None:
     """Show how the ledger fills until the workers have left, or have had the time to."""
     presses, told, idle, patience = Presses(), 0, 0.0, math.inf
+    before = len(ledger.claimed())
     with presses.counted(), Live(ledger) as live:
-        while thread.is_alive() and idle < patience:
-            thread.join(PAUSE)
+        while idle < patience and _goes_on(thread, ledger):
+            time.sleep(PAUSE)
             live.show()
             if presses.count > told:
                 told = presses.count
                 ledger.order("stop" if told == 1 else "stop at once")
                 live.say("Stopping after the update under way; Ctrl-C again: at once." if told == 1 else "Stopping.")
-            ledger.reap()
-            patience = _patience(ledger, told > 0)
+            patience = _patience(ledger, told > 0, len(ledger.claimed()) > before)
             idle = 0.0 if patience == math.inf else idle + PAUSE
     if told:
         raise KeyboardInterrupt
 
 
-def _patience(ledger: Ledger, told: bool) -> float:
+def _goes_on(thread: threading.Thread, ledger: Ledger) -> bool:
+    """Whether workers are left, or a run whose worker has died is still to be given up."""
+    ledger.reap()
+    return thread.is_alive() or TrialState.RUNNING in ledger.claimed().values()
+
+
+def _patience(ledger: Ledger, told: bool, begun: bool) -> float:
     """Seconds to wait on as things stand: for ever where runs are under way, or a queue has not let workers in yet."""
-    counts, mine = ledger.counts(), ledger.states()
     if told:
-        return math.inf if TrialState.RUNNING in mine else LINGER
+        return math.inf if TrialState.RUNNING in ledger.claimed().values() else LINGER
+    counts = ledger.counts()
     if counts["running"]:
         return math.inf
-    return LINGER if not counts["open"] else STALLED if mine else math.inf
+    return LINGER if not counts["open"] else STALLED if begun else math.inf

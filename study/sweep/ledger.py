@@ -165,10 +165,10 @@ class Ledger:
         """What this launch was told."""
         return self.storage.get_study_user_attrs(self.study._study_id).get(f"order {self.launch}")
 
-    def states(self) -> set[TrialState]:
-        """The states of the trials that workers of this launch have claimed."""
+    def claimed(self) -> dict[int, TrialState]:
+        """Number and state of the trials that workers of this launch have claimed."""
         trials = self.study.get_trials(deepcopy=False)
-        return {trial.state for trial in trials if trial.user_attrs.get("owner", {}).get("launch") == self.launch}
+        return {t.number: t.state for t in trials if t.user_attrs.get("owner", {}).get("launch") == self.launch}
 
     def _set(self, trial_id: int, state: TrialState) -> bool:
         """Change a trial's state; False if another process was first."""
