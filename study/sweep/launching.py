@@ -84,17 +84,17 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
         except BaseException as error:
             raised.append(f"{type(error).__name__}: {error}")
 
-    thread = threading.Thread(target=launch, daemon=True)
-    thread.start()
-    _watch(thread, ledger)
+    live, thread = Live(ledger), threading.Thread(target=launch, daemon=True)
+    thread.start()  # a worker in this process prints into a file from now on: the display has its own way out
+    _watch(thread, ledger, live)
     return "".join(raised)
 
 
-def _watch(thread: threading.Thread, ledger: Ledger) -> None:
+def _watch(thread: threading.Thread, ledger: Ledger, live: Live) -> None:
     """Show how the ledger fills until the workers have left, or have had the time to."""
     presses, told, idle, patience = Presses(), 0, 0.0, math.inf
     before = len(ledger.claimed())
-    with presses.counted(), Live(ledger) as live:
+    with presses.counted(), live:
         while idle < patience and _goes_on(thread, ledger):
             time.sleep(PAUSE)
             live.show()
