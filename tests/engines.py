@@ -150,7 +150,7 @@ def succeeds(command: list[str], env: dict[str, str]) -> bool:
     return subprocess.run(command, env=env, capture_output=True, check=False).returncode == 0
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Wait until a condition holds; fail if it takes longer than is sane."""
     until = time.monotonic() + seconds
     while not condition():

@@ -106,7 +106,7 @@ def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_eve
         kill_a_worker(study)
         wait_for(lambda: other.poll() is not None or len(made(study)) >= random.randint(80, 120))
         victim.kill()
-        assert other.wait(180) == 0
+        assert other.wait(400) == 0
         assert len(made(study)) == 200
         assert set(cells(made(study)).values()) == {1}
         assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
