@@ -50,7 +50,9 @@ class Live:
         for standing in over(standings):
             if standing.trial and standing.trial.number not in self._told:
                 self._told.add(standing.trial.number)
-                self.say(f"[{len(self._told)}/{len(plan)}] {line(standing, plan)}")
+                remaining = left(standings, len(plan))
+                told = f"[{len(self._told)}/{len(plan)}] {line(standing, plan)}"
+                self.say(f"{told}; {remaining}" if remaining else told)
 
     def say(self, words: str) -> None:
         """A line that stays."""
