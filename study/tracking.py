@@ -60,10 +60,14 @@ class Run:
         self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
 
     def log_data(self, name: str, source: str, splits: Mapping[str, tuple[str, int]]) -> None:
-        """Name the data set as the run's inputs: one a split, with the digest and the size of what was really used."""
+        """Name the data set as the run's inputs: one a split, with the digest and the size of what was really used.
+
+        Read back by `mlflow.data.get_source`.
+        """
+        kind, origin = ("http", {"url": source}) if source.startswith("https:") else ("local", {"uri": source})
         inputs = [
             DatasetInput(
-                Dataset(name, digest, "files", json.dumps({"uri": source}), profile=json.dumps({"size": size})),
+                Dataset(name, digest, kind, json.dumps(origin), profile=json.dumps({"size": size})),
                 [InputTag(MLFLOW_DATASET_CONTEXT, split)],
             )
             for split, (digest, size) in splits.items()

@@ -26,6 +26,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "language_bible_char": partial(Language, bible.read),
     "language_bible_word": partial(Language, bible.read),
     "language_tinyshakespeare_char": partial(Language, tinyshakespeare.read),
+    "language_tinyshakespeare_word": partial(Language, tinyshakespeare.read),
     "language_text": partial(Language, text.read),
     "language_copying": Copying,
     "labelling_porttinari_pos": partial(Labelling, porttinari.read),

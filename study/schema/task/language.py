@@ -23,16 +23,27 @@ class Language(Task):
     min_count: Count
 
 
-class LanguageBible(Language, SplitByShares):
+class Published(Language, SplitByShares):
+    """A text whose two levels are two tasks."""
+
+    @model_validator(mode="after")
+    def _level_is_in_the_name(self) -> "Published":
+        task, _, level = self.name.rpartition("_")  # type: ignore[attr-defined]
+        if self.level != level:
+            raise ValueError(f"level={self.level}: choose task={task}_{self.level}, whose other values fit it too")
+        return self
+
+
+class LanguageBible(Published):
     """The King James Bible."""
 
     name: Literal["language_bible_char", "language_bible_word"]
 
 
-class LanguageTinyShakespeare(Language, SplitByShares):
+class LanguageTinyShakespeare(Published):
     """Forty thousand lines of Shakespeare's plays."""
 
-    name: Literal["language_tinyshakespeare_char"]
+    name: Literal["language_tinyshakespeare_char", "language_tinyshakespeare_word"]
 
 
 class LanguageText(Language, Own):

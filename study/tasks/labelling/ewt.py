@@ -1,5 +1,7 @@
 """English Web Treebank of Universal Dependencies (Silveira et al. 2014), 16,622 sentences: parts of speech."""
 
+from functools import lru_cache
+
 from study.data import Download, fetched
 from study.schema.run import Data
 from study.schema.task.labelling import LabellingEWT as Config
@@ -17,9 +19,10 @@ FILES = tuple(
         ("en_ewt-ud-test.conllu", "e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd"),
     )
 )
+read_once = lru_cache(read_conllu)
 
 
 def read(config: Config, data: Data) -> Corpora:
     """The published splits."""
-    train, validation, test = (read_conllu(fetched(data, file)) for file in FILES)
+    train, validation, test = (read_once(fetched(data, file)) for file in FILES)
     return Corpora((train, validation, test), ROOT)

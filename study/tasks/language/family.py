@@ -3,6 +3,7 @@
 A data set is a function that reads its text (`Reader`); everything else is here.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,6 +34,11 @@ class Texts(NamedTuple):
 
 Reader = Callable[[Any, Data], Texts]
 """Reads a data set as its config, a `study.schema.task.language.Language`, says."""
+
+
+def apart(text: str) -> str:
+    """Prose whose punctuation marks are words of their own."""
+    return re.sub(r"([^\w\s])", r" \1 ", text)
 
 
 class Language(Task):

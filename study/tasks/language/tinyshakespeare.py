@@ -3,7 +3,7 @@
 from study.data import Download, fetched, read_text
 from study.schema.run import Data
 from study.schema.task.language import LanguageTinyShakespeare as Config
-from study.tasks.language.family import Texts
+from study.tasks.language.family import Texts, apart
 
 FILE = Download(
     "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
@@ -13,5 +13,6 @@ FILE = Download(
 
 
 def read(config: Config, data: Data) -> Texts:
-    """The whole text."""
-    return Texts((read_text(fetched(data, FILE)),), FILE.url)
+    """The whole text; at the word level punctuation stands apart."""
+    text = read_text(fetched(data, FILE))
+    return Texts((text if config.level == "char" else apart(text),), FILE.url)
