@@ -42,8 +42,10 @@ class Result:
     def summary(self, config: Config) -> str:
         """A few lines for the terminal: the verdict, the measures, and what to type next."""
         test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.measures.items() if k.endswith("/test"))
+        naive = self.measures[f"{self.primary}/baseline"]
         return (
-            f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}\n"
+            f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}  "
+            f"(without memory: {self.primary} {naive:.4g})\n"
             f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n{self.diagnosis.clipping_sentence}\n"
             f"Run {self.run_id} is in MLflow experiment {config.slug!r} ({config.tracking.uri}): "
             "type `make ui` to see it."

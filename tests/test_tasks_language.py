@@ -113,6 +113,20 @@ def test_texts_that_are_too_short_are_refused(
         own(tmp_path, *texts, **changes)
 
 
+@pytest.mark.parametrize(("level", "other"), [("char", "word"), ("word", "char")])
+def test_a_published_text_has_a_task_for_each_level(level: str, other: str) -> None:
+    values = SHAPE | {"validation": 0.1, "test": 0.1, "level": other, "name": f"language_bible_{level}"}
+    with pytest.raises(ValueError, match=f"task=language_bible_{other}"):
+        LanguageBible(**values)
+
+
+def test_a_stream_holds_its_text_once(tmp_path: Path) -> None:
+    task = own(tmp_path, "abcde" * 2000)
+    kept = {t.untyped_storage().data_ptr() for t in task.batches("train").tensors()}
+    assert len(kept) == 1
+    assert kept == {t.untyped_storage().data_ptr() for t in task.batches("train").tensors()}
+
+
 def test_two_files_are_neither_one_nor_three(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give both, or neither"):
         own(tmp_path, "abc", "abc")

@@ -65,7 +65,7 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     )
     assert result.measures["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
     assert list((tmp_path / "checkpoints").glob("*.ckpt"))
-    assert "rmse" in result.summary(config)
+    assert f"without memory: rmse {result.measures['rmse/baseline']:.4g}" in result.summary(config)
 
 
 @pytest.mark.parametrize("probe", ["none", "history", "full"])
