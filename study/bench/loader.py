@@ -24,7 +24,12 @@ from study.schema import Config, validate
 from study.tasks import Batch, Batches
 
 OWN = {
-    "forecasting_csv": ("bokeh_sampledata/_data/lincoln_weather.csv", "task.date=DATE", "task.targets=[TMAX]"),
+    "forecasting_csv": (
+        "bokeh_sampledata/_data/lincoln_weather.csv",
+        "task.date=DATE",
+        "task.targets=[TMAX]",
+        "task.missing=forward",
+    ),
     "language_text": ("bible/data/kjv.jsonl",),
     "labelling_conll": ("dante/data/porttinari/annotated.conllu",),
 }

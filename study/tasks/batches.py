@@ -116,9 +116,8 @@ class Stream(Batches):
 
     def batch(self, key: int) -> Batch:
         """`seq_len` tokens of every column from row `key`, and the token that follows each."""
-        rows, shape = slice(key, key + self._seq_len), torch.contiguous_format
-        inputs, targets = (t[rows].to(torch.int64, memory_format=shape) for t in (self._columns, self._following))
-        return Batch(inputs, targets)
+        rows = slice(key, key + self._seq_len)
+        return Batch(_wide(self._columns[rows]), _wide(self._following[rows]))
 
     def tensors(self) -> Iterator[Tensor]:
         """What is read and what follows."""
@@ -128,6 +127,10 @@ class Stream(Batches):
     def size(self) -> int:
         """Tokens."""
         return self._columns.numel()
+
+
+def _wide(tokens: Shaped[Tensor, "time batch"]) -> Int[Tensor, "time batch"]:
+    return tokens.to(torch.int64, memory_format=torch.contiguous_format)
 
 
 class Sentences(NamedTuple):
@@ -149,6 +152,7 @@ class Buckets(Batches):
         self._lengths, self._batch_size, self._seed = sentences.lengths, batch_size, seed
         self._firsts = sentences.lengths.cumsum(0) - sentences.lengths
         self._tokens, self._labels = _padded(sentences.tokens), _padded(sentences.labels)
+        self._steps = torch.arange(int(sentences.lengths.max()))[:, None]
 
     def __len__(self) -> int:
         """All sentences, `batch_size` at a time."""
@@ -166,10 +170,11 @@ class Buckets(Batches):
     def batch(self, key: Int[Tensor, " batch"]) -> Batch:
         """The sentences numbered `key`."""
         lengths = self._lengths[key]
-        steps = torch.arange(int(lengths.max()))[:, None]
+        steps = self._steps[: int(lengths.max())]
         mask = steps < lengths
-        places = torch.where(mask, self._firsts[key] + steps, -1)
-        return Batch(self._tokens[places], self._labels[places], mask)
+        places = torch.where(mask, self._firsts[key] + steps, len(self._labels) - 1).flatten()
+        tokens, labels = self._tokens.index_select(0, places), self._labels.index_select(0, places)
+        return Batch(tokens.view(*mask.shape, *tokens.shape[1:]), labels.view(mask.shape), mask)
 
     def tensors(self) -> Iterator[Tensor]:
         """All sentences end to end, and how long each is."""
