@@ -12,9 +12,16 @@ import torch
 from study import tasks
 from study.errors import ConfigError
 from study.schema.run import Data
-from study.schema.task.forecasting import ForecastingAdding, ForecastingCSV, ForecastingSineMix, ForecastingStocks
+from study.schema.task.forecasting import (
+    ForecastingAdding,
+    ForecastingCSV,
+    ForecastingETTh1,
+    ForecastingSineMix,
+    ForecastingStocks,
+)
 from study.tasks import Split, Task
-from study.tasks.forecasting import stocks
+from study.tasks.forecasting import etth1, stocks
+from tests import samples
 
 DATA = Data(carriers=".data/carriers", cache=".data/cache")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -162,12 +169,20 @@ def test_multivariate_stocks_enter_and_are_predicted_together_on_common_days() -
     assert len(batch.inputs) == len(next(alone.batches("val").epoch(0)).inputs)
 
 
-def test_the_published_months_of_etth1_are_twelve_four_and_four() -> None:
-    from study.tasks.forecasting import etth1
-
-    frame = pd.DataFrame({"OT": np.arange(17420.0)}, index=pd.RangeIndex(17420)).iloc[: 20 * etth1.MONTH]
-    ends = frame.index[12 * etth1.MONTH], frame.index[16 * etth1.MONTH]
-    assert (ends, len(frame)) == ((8640, 11520), 14400)
+@pytest.mark.parametrize("ahead", [[1], [1, 24, 168]])
+def test_etth1_has_its_published_months_all_channels_and_a_target_a_horizon(
+    ahead: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = samples.put(tmp_path / etth1.FILE.name, samples.table(14600))
+    monkeypatch.setattr(etth1, "FILE", etth1.FILE._replace(sha256=digest))
+    values: dict[str, Any] = {"seq_len": 10, "batch_size": 8, "horizon": 5, "season": 24, "ahead": ahead}
+    config = ForecastingETTh1(**values, targets=["OT", "HUFL"], name="forecasting_etth1")
+    data = Data(carriers=".data/carriers", cache=str(tmp_path))
+    task, frames = tasks.build(config, data, 0), etth1.read(config, data).series["ETTh1"]
+    hours, last = pd.read_csv(tmp_path / etth1.FILE.name, parse_dates=["date"])["date"], max(ahead)
+    for split, first, stop in (("train", 0, 8640), ("val", 8640, 11520), ("test", 11520, 14400)):
+        assert list(frames[split].index) == list(hours[first : stop - last])  # type: ignore[index]
+    assert (task.inputs.size, task.targets) == (7, 2 * len(ahead))
 
 
 def test_a_sine_mix_without_noise_obeys_its_recurrence() -> None:
