@@ -16,12 +16,14 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from mlflow import MlflowClient
+from mlflow.data import get_source
 from mlflow.entities import Run
 
 from study.command import CONF
 from study.history import FIXED
 from study.schema import Config
 from study.sweep.plan import Composer, draw_up
+from study.tasks.forecasting.adding import Adding
 from study.train import train
 
 Configure = Callable[..., Config]
@@ -65,6 +67,7 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     )
     assert result.measures["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
     assert list((tmp_path / "checkpoints").glob("*.ckpt"))
+    assert [get_source(used.dataset).to_dict() for used in run.inputs.dataset_inputs] == [{"uri": Adding.source}] * 3
     assert f"without memory: rmse {result.measures['rmse/baseline']:.4g}" in result.summary(config)
 
 
