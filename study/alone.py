@@ -1,5 +1,6 @@
 """One process at a time: two that create the tables of a new database at once trip over each other."""
 
+import getpass
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +21,12 @@ def alone(url: str, what: str = "tables") -> Iterator[None]:
             connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})  # until the connection closes
             yield
     else:
-        name = sha256(f"{what} of {url}".encode()).hexdigest()[:16]
-        with FileLock(Path(tempfile.gettempdir(), f"study-{name}.lock")):
+        with FileLock(_file(url, what)):
             yield
+
+
+def _file(url: str, what: str) -> Path:
+    """What is locked: one file a database, however its path is spelled, and a user, whose it is."""
+    place = Path(url.removeprefix("sqlite:///")).resolve() if url.startswith("sqlite:///") else url
+    name = sha256(f"{what} of {place} by {getpass.getuser()}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"study-{name}.lock")
