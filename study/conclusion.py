@@ -77,9 +77,9 @@ def _memory(config: Config, module: RecurrentModule, task: Task) -> float:
     return kept_for_backward(module.model, module.loss, batch, config.bptt.k1, config.bptt.k2) / 1e6
 
 
-def judge(config: Config, module: RecurrentModule) -> Diagnosis:
-    """What the history up to now and the last measures say."""
-    rows, clip, last = module.history.rows(), not isinstance(config.clip, NoClip), module.probes.last
+def judge(config: Config, module: RecurrentModule, since: int = 0) -> Diagnosis:
+    """What the history up to now, of the updates after `since`, and the last measures say."""
+    rows, clip, last = module.history.rows(since), not isinstance(config.clip, NoClip), module.probes.last
     training = Training(rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, clip)
     return diagnose(training, Evidence(config.task.horizon, last(Flow), last(Lyapunov), last(Saturation)))
 

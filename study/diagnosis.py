@@ -14,8 +14,9 @@ dead) are `saturated`; nearby states that part at least twofold within the horiz
 bounded, are `chaotic` (`study.probes.lyapunov`): its gradients grow with the lag, and it cannot be trained to tell
 such states apart.
 
-Before all that come the facts of the training itself: it left the finite numbers, or its gradient norm leapt to 100
-times its level: exploding, whatever the flow is in the end.
+Before all that come the facts of the training itself: a gradient norm that leapt to 100 times its level, or left the
+finite numbers, has exploded, whatever the flow is in the end. A run that diverged otherwise (its steps were too large,
+say) is judged by the last flow that was measured before.
 """
 
 import math
@@ -109,17 +110,19 @@ def diagnose(training: Training, evidence: Evidence) -> Diagnosis:
         or _chaotic(evidence.lyapunov, evidence.horizon)
         or _because(*_by_flow(evidence.flow, evidence.horizon), evidence.saturation)
     )
+    if training.diverged is not None:
+        sentence = f"the run diverged at update {training.diverged}; {sentence}"
     return Diagnosis(outcome, verdict, sentence, *_clipping(training))
 
 
 def _exploded_in_training(training: Training) -> tuple[Verdict, str] | None:
-    """Exploding where the run diverged, or its gradient norm rose above `SPIKE` times its level."""
-    ratios = spikes(training.norms)
-    peak = f"; {_peak(training.norms, ratios)}" if ratios.any() else ""
-    if training.diverged is not None:
-        return "exploding", f"the run diverged at update {training.diverged}{peak}"
+    """Exploding where the gradient norm rose above `SPIKE` times its level, or left the finite numbers."""
+    ratios, lost = spikes(training.norms), ~np.isfinite(training.norms)
     if (ratios > SPIKE).any():
-        return "exploding", f"in {(ratios > SPIKE).sum()} of {len(ratios)} updates the gradient norm leapt{peak}"
+        leaps = f"in {(ratios > SPIKE).sum()} of {len(ratios)} updates the gradient norm leapt"
+        return "exploding", f"{leaps}; {_peak(training.norms, ratios)}"
+    if lost.any():
+        return "exploding", f"at update {int(lost.argmax()) + 1} the gradient norm left the finite numbers"
     return None
 
 

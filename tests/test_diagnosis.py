@@ -68,8 +68,18 @@ def test_a_run_that_left_the_finite_numbers_has_exploded_whatever_its_flow() -> 
     norms = np.array([0.1, 0.2, 40.0, math.nan])
     diagnosis = diagnose(Training(norms, norms, 4, clip=False), Evidence(20, falling(-0.5)))
     assert (diagnosis.outcome, diagnosis.verdict) == ("diverged", "exploding")
-    assert "update 4" in diagnosis.sentence
+    assert "diverged at update 4" in diagnosis.sentence
     assert "at update 3" in diagnosis.sentence
+    at_once = diagnose(Training(norms[3:], norms[3:], 1, clip=False), Evidence(20, None))
+    assert (at_once.outcome, at_once.verdict) == ("diverged", "exploding")
+
+
+def test_a_run_that_diverged_under_a_calm_gradient_is_judged_by_its_flow_before() -> None:
+    norms = np.full(30, 0.5)
+    for flow, verdict in ((None, "undecided"), (falling(-0.5), "vanishing"), (falling(0.5), "exploding")):
+        diagnosis = diagnose(Training(norms, norms, 30, clip=False), Evidence(20, flow))
+        assert (diagnosis.outcome, diagnosis.verdict) == ("diverged", verdict)
+        assert diagnosis.sentence.startswith("the run diverged at update 30; ")
 
 
 def test_a_leap_of_the_norm_is_exploding_and_a_steady_fall_is_not() -> None:

@@ -82,7 +82,7 @@ def measures(value: float) -> dict[str, Measured]:
     bias = np.full(3, value)
     return {
         "flow": Flow(np.full((31, 1, 1, 4), value)),
-        "lyapunov": Lyapunov(np.full((4, 3), value), 20, 1.0),
+        "lyapunov": Lyapunov(np.full((4, 3), value), 20, True),
         "backpropagated": Backpropagated(np.full((30, 2, 1, 4), value)),
         "truncation": Truncation([1, 5, 20], bias, bias, 2 * bias, bias[:, None], bias[:, None]),
     }
@@ -107,7 +107,7 @@ def test_every_measure_has_its_picture_also_of_a_broken_run(updates: list[int], 
 
 
 def test_the_slope_that_the_largest_exponent_predicts_is_drawn_beside_the_last_flow() -> None:
-    spectrum = Lyapunov(np.full((4, 1), -0.1), 20, 1.0)
+    spectrum = Lyapunov(np.full((4, 1), -0.1), 20, True)
     axes = pictures.flow_over_lag([(5, flow(-0.1))], [(5, spectrum)], 20).axes[0]
     measured, predicted = axes.get_lines()[:2]
     np.testing.assert_allclose(np.asarray(predicted.get_ydata(), float), np.asarray(measured.get_ydata(), float)[15:])

@@ -61,6 +61,19 @@ def test_every_loss_fits_some_task_and_is_refused_by_the_others_in_words(loss: s
             assert f"loss={loss} does not fit task={task}: it needs" in refusal(f"task={task}", f"loss={loss}")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "horizon"),
+    [
+        ("task=language_copying task.delay=100 task.longest=7", 107),
+        ("task=labelling_temporal_order task.seq_len=100", 80),
+        ("task=forecasting_adding task.seq_len=400", 200),
+        ("task=forecasting_adding task.seq_len=400 task.horizon=9", 9),
+    ],
+)
+def test_the_horizon_of_a_task_that_has_a_known_one_follows_its_lengths(overrides: str, horizon: int) -> None:
+    assert checked(*overrides.split()).task.horizon == horizon
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_brings_a_loss_that_fits(task: str) -> None:
     config = checked(f"task={task}")
@@ -95,6 +108,8 @@ REFUSED = {
     "slug=a/b": "slug = 'a/b': String should match pattern",
     "slug=": "slug = '': String should match pattern",
     "task.tickers=[AAPL,TSLA]": "task.tickers.1 = 'TSLA': should be 'AAPL', 'FB', 'GOOG', 'IBM' or 'MSFT'",
+    "task=labelling_parity task.horizon=null": "task.horizon = None: should be a valid integer",
+    "task=forecasting_adding task.seq_len=long": "task.seq_len = 'long': should be a valid integer",
     "task.validation=0.6 task.test=0.5": "validation and test leave nothing to train on",
     "trainer.max_epochs=2": "trainer: the budget is either max_updates, max_steps, max_epochs or max_seconds",
     "trainer.max_updates=null": "trainer: the budget is either max_updates, max_steps, max_epochs or max_seconds",

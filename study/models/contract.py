@@ -47,10 +47,13 @@ class Core(nn.Module, ABC):
     Attributes:
         hidden_size: features of one output step.
         num_layers: stacked layers, the first dimension of every part of the state.
+        bounded: whether h stays within -1 and 1 whatever comes in: then nearby states that part are chaos, else they
+            may only be growing.
     """
 
     hidden_size: int
     num_layers: int
+    bounded: bool
 
     @abstractmethod
     def forward(

@@ -19,6 +19,7 @@ class Elman(nn.RNN, Core):
             nonlinearity=config.activation,
             dropout=config.dropout if config.num_layers > 1 else 0.0,
         )
+        self.bounded = config.activation == "tanh"
         initialise_recurrent(self, config)
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]

@@ -12,6 +12,8 @@ from study.schema import model as schema
 class GRU(nn.GRU, Core):
     """torch's fused layer: the reset gate acts on W_hn h + b_hn."""
 
+    bounded = True
+
     def __init__(self, config: schema.GRU, features: int):
         dropout = config.dropout if config.num_layers > 1 else 0.0
         super().__init__(features, config.hidden_size, config.num_layers, dropout=dropout)

@@ -16,6 +16,8 @@ from study.schema import model as schema
 class LSTM(nn.LSTM, Core):
     """torch's fused layer, gates in the order input, forget, cell, output."""
 
+    bounded = True
+
     def __init__(self, config: schema.LSTM, features: int):
         dropout = config.dropout if config.num_layers > 1 else 0.0
         super().__init__(features, config.hidden_size, config.num_layers, dropout=dropout)

@@ -40,12 +40,12 @@ class Lyapunov(Measured):
     Attributes:
         rates: the mean of log |R_ii| over time, largest first.
         steps: how many were averaged.
-        largest_state: max |h| on the way; tanh, LSTM and GRU networks stay within 1.
+        bounded: whether the core keeps its states within bounds.
     """
 
     rates: Float[np.ndarray, "samples exponents"]
     steps: int
-    largest_state: float
+    bounded: bool
 
     @property
     def exponents(self) -> Float[np.ndarray, " exponents"]:
@@ -70,11 +70,6 @@ class Lyapunov(Measured):
             return math.nan
         with np.errstate(invalid="ignore"):
             return float((self.exponents[0] - self.exponents[-1]) * self.steps)
-
-    @property
-    def bounded(self) -> bool:
-        """Whether the states stayed where a saturating network keeps them."""
-        return self.largest_state <= 1.0
 
     def scalars(self) -> dict[str, float]:
         """See `Measured`."""
@@ -108,9 +103,7 @@ def lyapunov(model: RecurrentModel, batch: Batch, exponents: int | None, sequenc
 
         size = sum(part.shape[-1] for part in start)
         rates, kept = exponents_by_qr(transposed, steps, len(chosen), size, min(exponents or size, size), encoded)
-    parts = len(start) // model.core.num_layers
-    largest = max(float(h.detach().abs().max()) for segment in path for h in segment.nodes[-1][::parts])
-    return Lyapunov(rates.cpu().numpy(), kept, largest)
+    return Lyapunov(rates.cpu().numpy(), kept, model.core.bounded)
 
 
 def exponents_by_qr(

@@ -76,6 +76,8 @@ class Probes:
 
     def __init__(self, plan: schema.Probe, batches: Iterable[Batch], horizon: int):
         self._plans = {name: getattr(plan, name) for name in MEASURES if getattr(plan, name) not in (None, False)}
+        if plan.flow:  # the verdict asks at the horizon, however far back that is
+            self._plans["flow"] = plan.flow.model_copy(update={"max_lag": max(plan.flow.max_lag, horizon)})
         self._schedule, self._batches, self.horizon = Schedule(plan.every, plan.per_decade), batches, horizon
         self._batch: Batch | None = None
         self.due = self._schedule.first() if self._plans else NEVER

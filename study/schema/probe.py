@@ -8,7 +8,7 @@ from study.schema.base import Count, Strict
 
 
 class Flow(Strict):
-    """Gradient flow by lag, up to `max_lag`, over at least `samples` positions of sequences."""
+    """Gradient flow by lag, up to `max_lag` or the task's horizon, over at least `samples` positions of sequences."""
 
     max_lag: Annotated[int, Field(ge=2)]
     samples: Count

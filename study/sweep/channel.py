@@ -22,7 +22,7 @@ class Channel(pl.Callback):
     def __init__(self, trial: optuna.Trial, config: Config, stop: Stop):
         self._trial, self._config, self._stop = trial, config, stop
         self._searching = trial.user_attrs["cell"]["phase"] == "search"
-        self._sick = 0
+        self._sick = self._looked = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Stop between updates as if the process were ending: the run is KILLED, its history kept."""
@@ -40,9 +40,13 @@ class Channel(pl.Callback):
             self._look_at_gradients(pl_module)
 
     def _look_at_gradients(self, module: RecurrentModule) -> None:
-        """End a trial whose last `pathology` verdicts were all bad; needs `probe.every` or `probe.per_decade`."""
-        if self._config.sweep.pathology is not None:
-            verdict = judge(self._config, module).verdict
-            self._sick = self._sick + 1 if verdict in PATHOLOGICAL else 0
+        """End a trial whose last `pathology` verdicts were all bad; needs `probe.every` or `probe.per_decade`.
+
+        Each verdict is on what is new since the last one: one leap, or one measure, counts once.
+        """
+        measured = module.probes.taken[-1].update if module.probes.taken else 0
+        if self._config.sweep.pathology is not None and measured > self._looked:
+            verdict = judge(self._config, module, self._looked).verdict
+            self._sick, self._looked = self._sick + 1 if verdict in PATHOLOGICAL else 0, len(module.history)
             if self._sick >= self._config.sweep.pathology:
-                raise Pruned(f"gradients {verdict} at {self._sick} validations in a row")
+                raise Pruned(f"gradients {verdict} in {self._sick} verdicts in a row")

@@ -27,6 +27,8 @@ RECURRENT: dict[str, schema.Recurrent] = {
 class Linear(Core):
     """h_t = W h_{t-1} + V x_t: d h_t / d h_{t-1} = W at every step, whatever the inputs."""
 
+    bounded = False
+
     def __init__(self, weight: Tensor, features: int):
         super().__init__()
         self.hidden_size, self.num_layers = len(weight), 1

@@ -1,6 +1,8 @@
 """What every task states."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -51,7 +53,23 @@ class Own(SplitByShares):
 
 
 class Drawn(Task):
-    """Synthetic sequences: `sequences` new ones every epoch, `held_out` for validation and as many for test."""
+    """Synthetic sequences: `sequences` new ones every epoch, `held_out` for validation and as many for test.
+
+    How far back they need the past is known exactly: without a `horizon` (null) it is `reach`.
+    """
 
     sequences: Count
     held_out: Count
+
+    @classmethod
+    def reach(cls, given: Mapping[str, Any]) -> int | None:
+        """The lag in steps at which a task of the `given` values needs the past; None: it must be stated."""
+        return None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _horizon_is_known(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("horizon", 0) is None:
+            with suppress(KeyError, TypeError):  # of values that are refused anyway
+                return {**given, "horizon": cls.reach(given)}
+        return given

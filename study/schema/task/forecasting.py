@@ -1,6 +1,7 @@
 """`conf/task/forecasting_*`: at every step, predict what is `ahead`."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -80,3 +81,8 @@ class ForecastingAdding(Drawn):
     family: ClassVar = "forecasting"
     name: Literal["forecasting_adding"]
     seq_len: Steps
+
+    @classmethod
+    def reach(cls, given: Mapping[str, Any]) -> int:
+        """From the last step to the nearest first number, T/2 steps."""
+        return given["seq_len"] // 2

@@ -1,6 +1,7 @@
 """`conf/task/labelling_*`: at every step, name its class."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -65,6 +66,11 @@ class LabellingTemporalOrder(Drawn):
     name: Literal["labelling_temporal_order"]
     markers: Literal[2, 3]
     seq_len: Annotated[int, Field(ge=10)]
+
+    @classmethod
+    def reach(cls, given: Mapping[str, Any]) -> int:
+        """From the last step to the nearest first marker, 8T/10 steps."""
+        return given["seq_len"] * 8 // 10
 
 
 class LabellingParity(Drawn):

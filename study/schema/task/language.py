@@ -1,6 +1,7 @@
 """`conf/task/language_*`: at every step, predict the next token."""
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -65,6 +66,11 @@ class LanguageCopying(Drawn):
     shortest: Count
     longest: Count
     delay: Count
+
+    @classmethod
+    def reach(cls, given: Mapping[str, Any]) -> int:
+        """From a symbol that is asked for to where it came, m + T steps; of several m the longest."""
+        return given["longest"] + given["delay"]
 
     @model_validator(mode="after")
     def _lengths_are_in_order(self) -> "LanguageCopying":
