@@ -93,8 +93,11 @@ def best(standings: Iterable[Standing], sign: int) -> Standing | None:
 
 
 def is_alive(trial: FrozenTrial) -> bool:
-    """Whether a try counts: it waits, runs, or came to an end that is a result."""
-    return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") in MADE
+    """Whether a try counts: it waits, runs, or came to an end that is a result (a divergence may be told as FAIL).
+
+    One whose process died after its record was written, but before the study was told, is made again.
+    """
+    return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") == "diverged"
 
 
 def _stand(cell: Cell, params: dict[str, Any], tries: list[FrozenTrial]) -> Standing:
