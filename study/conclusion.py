@@ -56,6 +56,7 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: tracking.
     """Measure what came of the training, judge it, and keep everything in `run`."""
     history = module.history
     measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
+    del measures["loss/test"]  # what is reported can be compared across losses
     if not math.isfinite(measures["loss/val"]):  # the last update itself may have ruined the model
         history.diverged = history.diverged or len(history)
     diagnosis = judge(config, module)

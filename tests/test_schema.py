@@ -45,7 +45,11 @@ def refusal(*overrides: str) -> str:
 
 
 @pytest.mark.parametrize(("group", "option"), [pair for pair in OPTIONS if pair[0] != "loss"])
-def test_every_option_of_every_group_composes_and_is_accepted(group: str, option: str) -> None:
+def test_every_option_of_every_group_composes_and_is_accepted(
+    group: str, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDY_DATABASE", "me@db/optuna")  # what sweep=shared and tracking=server ask for
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://here:5000")
     config = getattr(checked(f"{group}={option}"), group)
     assert getattr(config, "name", option) == option
 

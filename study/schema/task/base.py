@@ -1,7 +1,6 @@
 """What every task states."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -69,7 +68,9 @@ class Drawn(Task):
     @model_validator(mode="before")
     @classmethod
     def _horizon_is_known(cls, given: Any) -> Any:
-        if isinstance(given, Mapping) and given.get("horizon", 0) is None:
-            with suppress(KeyError, TypeError):  # of values that are refused anyway
-                return {**given, "horizon": cls.reach(given)}
-        return given
+        if not isinstance(given, Mapping) or given.get("horizon", 0) is not None:
+            return given
+        try:
+            return {**given, "horizon": cls.reach(given)}
+        except (KeyError, TypeError):  # it is not the horizon's fault: a key it follows from is refused
+            return {**given, "horizon": 1}
