@@ -91,3 +91,17 @@ def test_the_best_of_each_arm_is_told_as_markdown_search_apart_from_what_counts(
     assert told.count("- best: ") == 2
     assert told.count("| rmse 0.25 |") == 2
     assert "| elman |" in told
+
+
+def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(book, capsys):
+    diverged = {**RECORD, "outcome": "diverged", "verdict": "exploding", "test": 1e9}
+    while trial := book.claim():
+        book.finish(trial, trial.suggest_float("optimizer.lr", 0.1, 1.0), RECORD if trial.number else diverged)
+    told = best_of_arms(book)
+    assert "1e+09" not in told
+    alone = Plan([], {"elman": book.plan.arms["elman"]}, {}, 0, [1])
+    with live.Live(other := Ledger(book.study, alone)) as screen:
+        other.finish(other.claim(), 9.0, diverged)
+        screen.show()
+    assert "1e+09" not in capsys.readouterr().out
+    assert "| - | 1 | exploding | - | diverged |" in best_of_arms(other)

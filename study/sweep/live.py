@@ -120,10 +120,9 @@ def line(standing: Standing, plan: Plan) -> str:
         return f"{title(standing, plan)}: failed: {found.get('error', 'its process died again and again')}"
     if standing.state == "pruned":
         return f"{title(standing, plan)}: pruned"
-    return (
-        f"{title(standing, plan)}: {standing.state}, {found['verdict']}, {found['measure']} {found['test']:.4g} "
-        f"in {found['seconds']:.0f} s on {found['owner']['host']}"
-    )
+    test = "" if standing.state == "diverged" else f", {found['measure']} {found['test']:.4g}"
+    told = f"{standing.state}, {found['verdict']}{test} in {found['seconds']:.0f} s on {found['owner']['host']}"
+    return f"{title(standing, plan)}: {told}"
 
 
 def _seconds(trial: FrozenTrial) -> float:

@@ -47,13 +47,15 @@ def _counting(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
 
 
 def _row(runs: list[dict[str, Any]]) -> list[str]:
-    test, several = [run["test"] for run in runs], len(runs) > 1
-    spread = f" ± {statistics.stdev(test):.2g}" if several else ""
+    """Means are over the runs that came to an end: what is left of a diverged network is nothing to measure."""
+    ended = [run for run in runs if run["outcome"] != "diverged"]
+    test = [run["test"] for run in ended]
+    spread = f" ± {statistics.stdev(test):.2g}" if len(test) > 1 else ""
     return [
-        f"{runs[0]['measure']} {statistics.fmean(test):.4g}{spread}",
+        f"{runs[0]['measure']} {statistics.fmean(test):.4g}{spread}" if test else "-",
         f"{statistics.fmean(run['baseline'] for run in runs):.4g}",
         _count(run["verdict"] for run in runs),
-        f"{statistics.fmean(run['half_life'] for run in runs):.1f}",
+        f"{statistics.fmean(run['half_life'] for run in ended):.1f}" if ended else "-",
         _count(run["outcome"] for run in runs),
         f"{statistics.fmean(run['seconds'] for run in runs):.0f}",
     ]
