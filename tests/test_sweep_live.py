@@ -101,7 +101,9 @@ def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(book, capsys):
     assert "1e+09" not in told
     alone = Plan([], {"elman": book.plan.arms["elman"]}, {}, 0, [1])
     with live.Live(other := Ledger(book.study, alone)) as screen:
-        other.finish(other.claim(), 9.0, diverged)
+        trial = other.claim()
+        assert trial is not None
+        other.finish(trial, 9.0, diverged)
         screen.show()
     assert "1e+09" not in capsys.readouterr().out
     assert "| - | 1 | exploding | - | diverged |" in best_of_arms(other)
