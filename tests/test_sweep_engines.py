@@ -27,8 +27,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ("trainer.max_updates=3", "probe=none", "model.hidden_size=4", "task.batch_size=512")
 
 
-def command(module: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", module, "--multirun", "slug=tried", *arguments]
+SLUG = "tried"
+
+
+def command(module: str, *arguments: str, slug: str = SLUG) -> list[str]:
+    return [sys.executable, "-m", module, "--multirun", f"slug={slug}", *arguments]
 
 
 def environment(folder: Path, storage: str, store: str, **more: str) -> dict[str, str]:
@@ -52,9 +55,9 @@ def here(tmp_path: Path) -> tuple[str, str]:
 
 
 @contextmanager
-def looking_at(storage: str) -> Iterator[Study]:
+def looking_at(storage: str, slug: str = SLUG) -> Iterator[Study]:
     """The study, once the command has created it."""
-    with open_study(storage, "tried", "minimize") as study:
+    with open_study(storage, slug, "minimize") as study:
         yield study
 
 
@@ -76,9 +79,9 @@ def cells(trials: list[FrozenTrial]) -> Counter[str]:
     return Counter(str(trial.user_attrs["cell"]) for trial in trials)
 
 
-def finished(store: str) -> list[Logged]:
+def finished(store: str, slug: str = SLUG) -> list[Logged]:
     """Runs but the sweep's own; where a kill came before a run was linked to its trial, a KILLED one stays."""
-    runs = search(store, slug="tried")
+    runs = search(store, slug=slug)
     assert {run.status for run in runs} <= {"FINISHED", "KILLED"}
     return [run for run in runs if run.status == "FINISHED" and "kind" not in run.tags]
 
@@ -124,11 +127,12 @@ def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(t
     assert done.stdout.count("round") == 10
 
 
-def assert_groups_were_composed(storage: str, store: str) -> None:
+def assert_groups_were_composed(storage: str, store: str, slug: str = SLUG) -> None:
     """Two trials, each of the architecture that it was put down for, and each in MLflow."""
-    with looking_at(storage) as study:
+    with looking_at(storage, slug) as study:
         trials = {trial.user_attrs["model"]: trial for trial in made(study)}
-    logged = {run.params["model.name"]: run for run in finished(store)}
+    assert len(finished(store, slug)) == 2
+    logged = {run.params["model.name"]: run for run in finished(store, slug)}
     assert set(trials) == set(logged) == {"elman", "lstm"}
     assert "model.forget_bias" in logged["lstm"].params
     assert "model.forget_bias" not in logged["elman"].params
@@ -136,7 +140,7 @@ def assert_groups_were_composed(storage: str, store: str) -> None:
         tags = logged[model].tags
         assert trial.user_attrs["run_id"] == logged[model].run_id
         found = (tags["study"], tags["trial"], tags["arm"], tags["phase"])
-        assert found == ("tried", str(trial.number), f"model={model}", "grid")
+        assert found == (slug, str(trial.number), f"model={model}", "grid")
 
 
 def test_joblib_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
@@ -154,17 +158,17 @@ def test_ray_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_pat
 def test_a_sweep_on_slurm_survives_a_killed_task(
     cluster: dict[str, str], database: Database, server: str, tmp_path: Path
 ) -> None:
-    storage = database("slurm")
-    typed = command("study.train", *TINY, "hydra/launcher=slurm_array", "sweep.workers=2", "model=elman,lstm")
+    storage, slug = database("slurm"), "slurm"  # beside the crowd's runs on the same server
+    engine = ("hydra/launcher=slurm_array", "sweep.workers=2")
+    typed = command("study.train", *TINY, *engine, "model=elman,lstm", slug=slug)
     env = environment(tmp_path, storage, server, **cluster)
     with (
         subprocess.Popen(typed, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) as process,
         killed_at_last(process) as sweep,
-        looking_at(storage) as study,
+        looking_at(storage, slug) as study,
     ):
         killed = kill_a_worker(study)
         said, _ = sweep.communicate()
         assert sweep.returncode == 0, said
         assert study.trials[killed].state == TrialState.FAIL
-    assert_groups_were_composed(storage, server)
-    assert len(finished(server)) == 2
+    assert_groups_were_composed(storage, server, slug)

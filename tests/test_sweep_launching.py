@@ -70,7 +70,7 @@ def test_a_launcher_that_waits_for_ever_for_a_dead_task_holds_nobody_up(book: Le
 def test_workers_that_died_are_followed_by_others_until_all_is_made(book: Ledger) -> None:
     def job() -> None:
         work(book, 1)
-        if (trial := book.claim()) is not None:
+        if launcher.times < LOST and (trial := book.claim()) is not None:  # so often the same run may be the victim
             book.note(trial, {"owner": {**owner.me(), "born": 0.0, "launch": "this"}})  # killed
         raise RuntimeError("a worker was killed")
 
