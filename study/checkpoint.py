@@ -23,7 +23,7 @@ FOLDER = Path("outputs/checkpoints")
 PATIENCE = 10
 """Seconds to wait for another process that is leaving a run; then it is an error."""
 
-KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "steps", "validations"}
+KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What is in a state: all that decides how the training goes on."""
 
 

@@ -1,6 +1,7 @@
 """The LightningModule: a thin adaptor over the plain-torch training of `study.bptt`."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,6 +78,7 @@ class RecurrentModule(pl.LightningModule):
         self.history, self.max_updates, self.probes = history, max_updates, probes
         self.journal = Journal()
         self._kept: dict[str, Any] = {}
+        self._began = 0.0
         self._carry: State | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
@@ -97,6 +99,7 @@ class RecurrentModule(pl.LightningModule):
         assert isinstance(optimizer, Optimizer)
         plan = self._truncation
         self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self._clip, plan.k1, plan.k2, plan.update)
+        self._began = time.monotonic() - self._kept.get("seconds", 0.0)
         if self._kept:
             self.model.load_state_dict(self._kept["model"])
             optimizer.load_state_dict(self._kept["optimizer"])
@@ -151,6 +154,11 @@ class RecurrentModule(pl.LightningModule):
             seeding.set_state(self._kept["random"])
         self._tell(updates)
 
+    @property
+    def seconds(self) -> float:
+        """Spent on training by now, before an interruption too; up to the last state that was kept then."""
+        return time.monotonic() - self._began
+
     def state(self) -> dict[str, Any]:
         """All that decides how the training goes on, in tensors and plain values; between Lightning steps."""
         return {
@@ -160,6 +168,7 @@ class RecurrentModule(pl.LightningModule):
             "probes": self.probes.state(),
             "carry": self._carry,
             "random": seeding.state(),
+            "seconds": self.seconds,
             "steps": self.journal.steps,
             "validations": self.journal.validations,
         }

@@ -169,10 +169,12 @@ def run(
 
 
 def _known(client: MlflowClient, run_id: str) -> set[tuple[str, int]]:
-    """Key and update of every point of a run that is gone on with."""
+    """Key and update of every point of a run that is gone on with; how it ended the last time is forgotten."""
     client.update_run(run_id, "RUNNING")
-    keys = client.get_run(run_id).data.metrics
-    return {(key, point.step) for key in keys for point in client.get_metric_history(run_id, key)}
+    data = client.get_run(run_id).data
+    for key in {"outcome", "error"} & set(data.tags):
+        client.delete_tag(run_id, key)
+    return {(key, point.step) for key in data.metrics for point in client.get_metric_history(run_id, key)}
 
 
 def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:

@@ -1,6 +1,5 @@
 """One tracked run, from a checked configuration to its verdict: `python -m study.train [overrides]`."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,9 +63,8 @@ def train(
         if resume is not None:
             run.tag({"resumed_after": len(module.history)})
             run.log_texts(provenance.definition(config, overrides), f"{provenance.RESUMED}{len(module.history)}")
-        started = time.monotonic()
         fit(config, module, task, run, folder, callbacks)
-        return conclude(config, module, task, run, time.monotonic() - started)
+        return conclude(config, module, task, run, module.seconds)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":

@@ -145,6 +145,29 @@ def test_a_resumed_run_makes_only_the_updates_that_are_missing(
     assert find(config.tracking.uri, run_id)[0].tags["resumed_after"] == str(kept)
 
 
+class Breaks(pl.Callback):
+    """Fails, a while after the first state was kept."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        time.sleep(1.0)
+        if trainer.global_step > 10:
+            raise ArithmeticError("it broke")
+
+
+def test_a_failed_run_that_is_gone_on_with_ends_as_if_it_had_not_and_counts_the_time_before(
+    configure: Configure, tmp_path: Path
+) -> None:
+    config = configure(*COMMON, "slug=mended")
+    with pytest.raises(ArithmeticError):
+        train(config, folder=tmp_path, callbacks=[Breaks()])
+    (failed,) = search(config.tracking.uri, slug="mended")
+    assert failed.tags["error"] == "ArithmeticError: it broke"
+    train(config, folder=tmp_path, resume=failed.run_id)
+    (run,) = search(config.tracking.uri, slug="mended")
+    assert (run.status, run.tags["outcome"], "error" in run.tags) == ("FINISHED", "completed", False)
+    assert run.measures["run/seconds"] > 1.0
+
+
 def test_what_was_otherwise_when_a_run_was_gone_on_with_is_kept_and_told(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
