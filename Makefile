@@ -22,7 +22,7 @@ train: $(READY) ## train one network:      make train [ARGS="model=lstm clip=nor
 report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
 	$(BIN)/python -m study.report $(EXPERIMENT) $(ARGS)
 
-reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name>, or EXPERIMENT=tour: all its runs [ARGS="overrides"]
+reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name>, or EXPERIMENT=<all of it> [ARGS="overrides"]
 	$(BIN)/python -m study.reproduce '$(or $(RUN),$(EXPERIMENT))' $(ARGS)
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
