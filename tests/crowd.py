@@ -74,11 +74,10 @@ class Quick(worker.Worker):
 
 def cold(folder: Path) -> None:
     """Ten times four processes that open a new storage at the same moment, and make six runs."""
-    overrides = ["slug=cold", f"tracking.uri=sqlite:///{folder}/mlflow.db"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        master = compose("train", overrides, return_hydra_config=True)
+        master = compose("train", return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
-    tracking.prepare(f"sqlite:///{folder}/mlflow.db", "cold")
+    tracking.prepare(master.tracking.uri, master.slug)
     for number in range(10):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"
         common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)

@@ -121,10 +121,13 @@ def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_eve
 
 
 def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(tmp_path: Path) -> None:
-    typed = [sys.executable, "-m", "tests.crowd", "cold", str(tmp_path)]
-    done = subprocess.run(typed, cwd=ROOT, capture_output=True, text=True, check=False)
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    typed, env = [sys.executable, "-m", "tests.crowd", "cold", str(tmp_path)], {**os.environ, "PYTHONPATH": str(ROOT)}
+    env["MLFLOW_TRACKING_URI"] = store
+    done = subprocess.run(typed, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("round") == 10
+    assert {run.tags["outcome"] for run in search(store, slug="scratch")} == {"completed"}
 
 
 def assert_groups_were_composed(storage: str, store: str, slug: str = SLUG) -> None:
