@@ -91,14 +91,14 @@ def cold(folder: Path) -> None:
         for process in workers:
             process.join()
         assert [process.exitcode for process in workers] == [0] * 4
-        with open_study(common.sweep.storage, "cold") as study:
+        with open_study(common.sweep.storage, common.slug) as study:
             assert Ledger(study, plan).counts() == {"completed": 6, "open": 0}
             print(f"round {number}: {len(study.trials)} trials")
 
 
 def _enter(at_once: Any, one: Quick) -> None:
     at_once.wait()
-    with open_study(one.common.sweep.storage, "cold", "minimize"):
+    with open_study(one.common.sweep.storage, one.common.slug, "minimize"):
         one(OmegaConf.create())
 
 
