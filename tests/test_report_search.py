@@ -134,7 +134,8 @@ def test_every_trial_is_named_with_what_ended_it(search: Search, tmp_path: Path)
 
 def test_a_search_over_nothing_that_varies_has_a_page_too(tmp_path: Path) -> None:
     found = next(searches(evidence(trial("model=elman", 0.1, math.nan, "failed")), {}))
-    Page("s", "", [], list(search_page.sections(found)), {}, "").write(tmp_path, "report")
+    page = Page("s", "", [], list(search_page.sections(found)), {}, "").write(tmp_path, "report").read_text()
+    assert "failed: why" in page
 
 
 def test_what_a_plan_asks_for_and_no_run_has_given_is_named() -> None:
