@@ -51,8 +51,7 @@ class Pace(NamedTuple):
     @classmethod
     def of(cls, config: Config, batches: Batches) -> "Pace":
         """Count the updates of one epoch and divide; validation comes at the nearest whole Lightning step."""
-        plan = config.bptt
-        epoch = sum(count(batch, plan.k1, plan.k2, plan.update) for batch in batches.epoch(0))
+        epoch = _updates_an_epoch(config, batches)
         every = max(1, round((config.trainer.validate_every or epoch) * len(batches) / epoch))
         interval = math.ceil(every / max(1, CHUNK * len(batches) // epoch))
         updates = budget(config, batches) or (
@@ -66,11 +65,15 @@ def budget(config: Config, batches: Batches) -> int | None:
 
     Steps become updates by the share of an epoch that they are: so every epoch counts alike.
     """
-    plan, bptt = config.trainer, config.bptt
+    plan = config.trainer
     if plan.max_steps is None:
         return plan.max_updates
-    updates = sum(count(batch, bptt.k1, bptt.k2, bptt.update) for batch in batches.epoch(0))
-    return math.ceil(plan.max_steps * updates / sum(batch.steps for batch in batches.epoch(0)))
+    return math.ceil(plan.max_steps * _updates_an_epoch(config, batches) / sum(b.steps for b in batches.epoch(0)))
+
+
+def _updates_an_epoch(config: Config, batches: Batches) -> int:
+    plan = config.bptt
+    return sum(count(batch, plan.k1, plan.k2, plan.update) for batch in batches.epoch(0))
 
 
 class Clock(pl.Callback):
