@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from study.errors import ConfigError
-from study.store import address
+from study.tracking.uri import address
 
 if TYPE_CHECKING:
-    from study.reproduce.again import Again
-    from study.tracked import Logged
+    from study.reproduce.rerun import Again
+    from study.tracking.reader import Logged
 
 
 def runs(experiment: str | None = None, where: str = "", store: str | None = None) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def runs(experiment: str | None = None, where: str = "", store: str | None = Non
     Raises:
         ConfigError: there is no such store, or it has no run of this experiment.
     """
-    from study.tracked import frame, search
+    from study.tracking.reader import frame, search
 
     uri = store or address()
     found = [run for run in search(uri, where, experiment) if "kind" not in run.tags]
@@ -71,13 +71,13 @@ def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | No
 
     logged = _one(run, store)
     restored = restore(logged.read(CONFIG), logged.uri, overrides)
-    from study.reproduce.again import again
+    from study.reproduce.rerun import again
 
     return again(logged, restored, tolerance)
 
 
 def _one(wanted: str, store: str | None) -> "Logged":
-    from study.tracked import find
+    from study.tracking.reader import find
 
     found = find(store or address(), wanted)
     if len(found) > 1:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from study import store
 from study.errors import ConfigError
 from study.reproduce.restore import CONFIG, restore
-from study.tracked import find
+from study.tracking import uri as place
+from study.tracking.reader import find
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,10 +29,11 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
     if others or run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: " + ("these are several runs" if others else "this run has finished"))
     restored = restore(run.read(CONFIG), store)
-    from study import checkpoint, tasks
+    from study import tasks
     from study.reproduce.differences import differences, table
     from study.seeding import set_up_process
     from study.train import train
+    from study.training import checkpoint
 
     config, folder = restored.config, folder or checkpoint.find(run.run_id)
     file = checkpoint.path(folder, run.run_id)
@@ -49,7 +50,7 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m study.resume", description="Go on with an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
-    address = store.address()
+    address = place.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     parser.add_argument("--checkpoints", type=Path, help="folder of the checkpoint; default: looked for under outputs/")
     return parser

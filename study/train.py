@@ -13,9 +13,9 @@ from study.schema import Config, validate
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from study.conclusion import Result
-    from study.module import RecurrentModule
+    from study.analysis.result import Result
     from study.tasks import Task
+    from study.training.module import RecurrentModule
 
 
 def train(
@@ -44,15 +44,16 @@ def train(
             from the start where it came to none.
         begun: told the MLflow run id before anything is trained.
     """
-    from study import checkpoint, provenance, tracking
-    from study.conclusion import conclude
-    from study.fitting import fit
+    from study.analysis.result import conclude
+    from study.tracking import provenance, writer
+    from study.training import checkpoint
+    from study.training.trainer import fit
 
     task, module = assemble(config)
     name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
     splits = provenance.splits(task)
     marks = provenance.marks(splits, module.model)
-    with tracking.run(config, name, {**({} if resume else marks), **(tags or {})}, parent, resume) as run:
+    with writer.run(config, name, {**({} if resume else marks), **(tags or {})}, parent, resume) as run:
         if begun is not None:
             begun(run.run_id)
         if resume is None:
@@ -69,12 +70,13 @@ def train(
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """The data, and around a freshly drawn model all that trains it; this process set up for it."""
-    from study import clipping, losses, models, tasks
-    from study.fitting import budget
-    from study.history import History
-    from study.module import RecurrentModule
+    from study import models, tasks
+    from study.learning import clipping, losses
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
+    from study.training.history import History
+    from study.training.module import RecurrentModule
+    from study.training.trainer import budget
 
     set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
@@ -90,7 +92,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
 @command
 def main(composed: DictConfig) -> None:
     """One run of the command line; a sweep goes through `study.sweep` instead."""
-    from study import checkpoint
+    from study.training import checkpoint
 
     config = validate(composed)
     job = HydraConfig.get()

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 
-from study import store
+from study.tracking import uri as place
 
 PATIENCE = 120.0
 """Seconds the server may take to answer the first time."""
@@ -18,7 +18,7 @@ def serve(port: int) -> int:
 
     Where `MLFLOW_TRACKING_URI` is a server already, there is nothing to start: say where it is.
     """
-    runs = store.address()
+    runs = place.address()
     if runs.startswith("http"):
         print(_welcome(runs, "that server"))
         return 0

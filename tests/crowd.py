@@ -16,16 +16,17 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from study import tracking
+from study.analysis.diagnosis import Diagnosis
+from study.analysis.result import Result
 from study.command import CONF
-from study.conclusion import Result
-from study.diagnosis import Diagnosis
 from study.schema import Config, Sweeping, check
-from study.sweep import ledger, worker
-from study.sweep.composer import Composer
-from study.sweep.ledger import Ledger
-from study.sweep.plan import draw_up
-from study.sweep.storage import open_study
+from study.sweep.planning.composer import Composer
+from study.sweep.planning.plan import draw_up
+from study.sweep.trials import ledger
+from study.sweep.trials.ledger import Ledger
+from study.sweep.trials.storage import open_study
+from study.sweep.workers import worker
+from study.tracking import writer
 
 MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0}
 
@@ -42,7 +43,7 @@ def train(
     **_: object,
 ) -> Result:
     """Stands for `study.train.train`: a tracked run without a network."""
-    with tracking.run(config, name, tags, parent, resume) as run:
+    with writer.run(config, name, tags, parent, resume) as run:
         begun(run.run_id)
         time.sleep(random.uniform(0, 0.05))
         run.tag({"outcome": "completed"})
@@ -77,7 +78,7 @@ def cold(folder: Path) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         master = compose("train", return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
-    tracking.prepare(master.tracking.uri, master.slug)
+    writer.prepare(master.tracking.uri, master.slug)
     for number in range(10):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"
         common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
@@ -108,7 +109,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "cold":
         crowd.cold(Path(sys.argv[2]))
     else:
-        from study.report import study_page
+        from study.report.pages import study as study_page
         from study.train import main
 
         study_page.write = lambda *_: Path("no report of no networks")

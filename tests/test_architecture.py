@@ -14,7 +14,15 @@ FILES = sorted((ROOT / "study").rglob("*.py"))
 SOURCES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}
-CORE = ("study.tasks", "study.models", "study.losses", "study.clipping", "study.probes", "study.bptt", "study.data")
+CORE = (
+    "study.tasks",
+    "study.models",
+    "study.learning.losses",
+    "study.learning.clipping",
+    "study.probes",
+    "study.learning.bptt",
+    "study.data",
+)
 
 
 def imports(module: str) -> set[str]:
@@ -40,19 +48,30 @@ def within(*packages: str) -> list[str]:
 @pytest.mark.parametrize("module", [module for module in SOURCES if not module.startswith("study.bench")])
 def test_mlflow_is_known_where_runs_are_written_and_where_they_are_read(module: str) -> None:
     mlflow = [name for name in imports(module) if under(name, {"mlflow"})]
-    assert not mlflow or module in {"study.tracking", "study.tracked"}
+    assert not mlflow or module in {"study.tracking.writer", "study.tracking.reader"}
 
 
 @pytest.mark.parametrize("module", within(*CORE))
 def test_the_core_is_plain_torch(module: str) -> None:
     assert not [name for name in imports(module) if under(name, FRAMEWORKS)]
-    above = {"study.module", "study.train", "study.fitting", "study.tracking", "study.sweep", "study.recording"}
+    above = {
+        "study.training.module",
+        "study.train",
+        "study.training.trainer",
+        "study.tracking.writer",
+        "study.sweep",
+        "study.training.recorder",
+    }
     assert not [name for name in imports(module) if under(name, above)]
 
 
-@pytest.mark.parametrize("module", within("study.tasks", "study.models", "study.losses", "study.clipping"))
+@pytest.mark.parametrize(
+    "module", within("study.tasks", "study.models", "study.learning.losses", "study.learning.clipping")
+)
 def test_what_is_trained_knows_nothing_of_how(module: str) -> None:
-    assert not [name for name in imports(module) if under(name, {"study.bptt", "study.probes", "study.history"})]
+    assert not [
+        name for name in imports(module) if under(name, {"study.learning.bptt", "study.probes", "study.training"})
+    ]
 
 
 @pytest.mark.parametrize("module", within("study.schema", "study.errors", "study.command"))

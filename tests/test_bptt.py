@@ -8,9 +8,10 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from study import losses, models
-from study.bptt import TruncatedBPTT, count, windows
-from study.clipping import Clip, Clipped, NoClip
+from study import models
+from study.learning import losses
+from study.learning.bptt import TruncatedBPTT, count, windows
+from study.learning.clipping import Clip, Clipped, NoClip
 from study.models import Inputs, RecurrentModel, State, detach
 from study.schema import learning, model
 from study.tasks.contract import Batch

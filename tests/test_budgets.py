@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from study import tasks
-from study.fitting import budget
 from study.schema import Config
 from study.train import train
+from study.training.trainer import budget
 
 Configure = Callable[..., Config]
 TINY = ("task=forecasting_sine_mix", "task.steps=1000", "model.hidden_size=2", "probe=none", "trainer.checkpoint=null")

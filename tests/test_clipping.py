@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from study import clipping
-from study.clipping import Clip
 from study.command import CONF
+from study.learning import clipping
+from study.learning.clipping import Clip
 from study.schema import learning
 
 POLICIES = sorted(path.stem for path in (CONF / "clip").glob("*.yaml"))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from study.diagnosis import CONFIDENCE, EXPLODED, SPIKE, VANISHED, Evidence, Training, diagnose, spikes
+from study.analysis.diagnosis import CONFIDENCE, EXPLODED, SPIKE, VANISHED, Evidence, Training, diagnose, spikes
 from study.probes.flow import Flow
 
 CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from study.diagnosis import EXPLODED, VANISHED, Diagnosis, Evidence, Training, diagnose
+from study.analysis.diagnosis import EXPLODED, VANISHED, Diagnosis, Evidence, Training, diagnose
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.lyapunov import lyapunov

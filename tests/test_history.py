@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from study.bptt import Update
-from study.clipping import Clipped
-from study.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History
+from study.learning.bptt import Update
+from study.learning.clipping import Clipped
+from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History
 
 NAMES = ["core.weight_hh_l0", "core.bias_hh_l0", "head.weight"]
 

@@ -9,9 +9,9 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from study import losses
 from study.errors import ConfigError
-from study.losses import LOSSES, Loss
+from study.learning import losses
+from study.learning.losses import LOSSES, Loss
 from study.schema import learning
 
 TIME, WIDTH, SIZES = 5, 3, {"mse": 2, "binary_cross_entropy": 2, "one_vs_rest": 4, "cross_entropy": 4}

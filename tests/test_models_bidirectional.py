@@ -7,12 +7,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from study.bptt import TruncatedBPTT
-from study.clipping import NoClip
 from study.command import CONF
 from study.errors import ConfigError
-from study.evaluation import Evaluation
-from study.losses import CrossEntropy
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import NoClip
+from study.learning.evaluation import Evaluation
+from study.learning.losses import CrossEntropy
 from study.models import RecurrentModel
 from study.models.contract import turn
 from study.probes.backpropagated import backpropagated

@@ -12,16 +12,17 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from study import checkpoint, tracking
-from study.bptt import TruncatedBPTT, count
-from study.fitting import CHUNK, Pace, fit
-from study.history import LOSS, History
+from study.learning.bptt import TruncatedBPTT, count
 from study.models import State
-from study.module import RecurrentModule
 from study.schema import Config
 from study.seeding import seeded
 from study.tasks import Task
+from study.tracking import writer
 from study.train import assemble
+from study.training import checkpoint
+from study.training.history import LOSS, History
+from study.training.module import RecurrentModule
+from study.training.trainer import CHUNK, Pace, fit
 
 Configure = Callable[..., Config]
 SMALL = ["model.hidden_size=4", "probe=none", "task.batch_size=4"]
@@ -39,7 +40,7 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     return ["task=language_text", f"task.path={tmp_path / 'text.txt'}", "task.seq_len=20", *SMALL]
 
 
-class Notebook(tracking.Run):
+class Notebook(writer.Run):
     """An MLflow run that nobody stores."""
 
     run_id = "notebook"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from study.bptt import TruncatedBPTT
-from study.clipping import ClipNorm, NoClip
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import ClipNorm, NoClip
 from study.probes.backpropagated import backpropagated
 from study.probes.geometry import noise_scale, update_geometry
 from study.probes.gradients import flat

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from study.bptt import TruncatedBPTT
-from study.clipping import ClipNorm
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import ClipNorm
 from study.models import State
 from study.probes.flow import Flow
 from study.probes.schedule import NEVER, Schedule

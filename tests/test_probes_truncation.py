@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from study.bptt import TruncatedBPTT
-from study.clipping import NoClip
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import NoClip
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.gradients import flat, gradient

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from study import provenance
 from study.tasks import Batch, Batches, Measures, Split, Task
 from study.tasks.batches import Stream, Windows
+from study.tracking import provenance
 
 
 @pytest.fixture

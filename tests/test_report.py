@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from study.errors import ConfigError
-from study.report import drawing
-from study.report.answers import answer, paired_gap, told
-from study.report.arms import name_arms
-from study.report.evidence import MEASURES, Comparison, gather, rank
-from study.report.statistics import Interval, expected_best, improvement, mean_interval, share_interval
+from study.figures import style as drawing
+from study.report.data.arm_names import name_arms
+from study.report.data.ranking import answer, paired_gap, told
+from study.report.data.runs import MEASURES, Comparison, gather, rank
+from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
 
 
 def compared(values: dict[str, list[float]], maximize: bool = False, baseline: float = math.nan) -> Comparison:

@@ -10,10 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from study import tracking
-from study.report import run_page, study_page
-from study.report.evidence import gather
-from study.tracked import search
+from study.report.data.runs import gather
+from study.report.pages import run as run_page
+from study.report.pages import study as study_page
+from study.tracking import writer
+from study.tracking.reader import search
 
 UI = "http://127.0.0.1:5000"
 
@@ -22,15 +23,15 @@ UI = "http://127.0.0.1:5000"
 def slug(configure: Callable[..., object], store: str, request: pytest.FixtureRequest) -> str:
     """A small study: two arms, two seeds, one of the runs diverged; a tuning trial; a failed run."""
     slug = f"report-{abs(hash(request.node.name))}"
-    parent = tracking.open_parent(store, slug, "plan")
+    parent = writer.open_parent(store, slug, "plan")
     for model, seed in (("elman", 0), ("elman", 1), ("lstm", 0), ("lstm", 1)):
         _track(
             configure(f"slug={slug}", f"model={model}", f"seed={seed}"), parent, "grid", 0.5 + 0.01 * seed, seed == 1
         )
     _track(configure(f"slug={slug}", "model=gru", "seed=1000"), parent, "search", 0.1, False)
-    with pytest.raises(RuntimeError), tracking.run(configure(f"slug={slug}", "model=gru"), "broken", {}, parent):  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError), writer.run(configure(f"slug={slug}", "model=gru"), "broken", {}, parent):  # type: ignore[arg-type]
         raise RuntimeError("no such thing")
-    tracking.close_parent(store, parent, "FINISHED", {})
+    writer.close_parent(store, parent, "FINISHED", {})
     return slug
 
 
@@ -48,7 +49,7 @@ def _track(
         "grad_norm/applied": np.minimum(norms, 0.5),
     }
     lags = {"update": 40, "of": "memory", "lag": np.arange(20), "log_phi": -0.2 * np.arange(20)}
-    with tracking.run(config, "a <run>", {"phase": phase, **(tags or {})}, parent) as run:  # type: ignore[arg-type]
+    with writer.run(config, "a <run>", {"phase": phase, **(tags or {})}, parent) as run:  # type: ignore[arg-type]
         run.log_points([(40, {"rmse/test": rmse, "rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
         run.log_table(pa.table(columns), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(pd.DataFrame(lags)), "flow.parquet")
@@ -90,7 +91,7 @@ def test_a_sweep_that_still_runs_has_a_page_that_says_what_is_missing(
     plan = (
         "arms:\n  elman: {model: elman, budget: 10 updates}\n  lstm: {model: lstm, budget: 10 updates}\nseeds: [0, 1]\n"
     )
-    parent = tracking.open_parent(store, "under-way", plan)
+    parent = writer.open_parent(store, "under-way", plan)
     _track(configure("slug=under-way", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
     page = study_page.write("under-way", store, UI, tmp_path / "report").read_text()
     assert "The sweep is still going on" in page

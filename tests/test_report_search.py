@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from study.report import search_page
-from study.report.importance import FEWEST, TREES, importance
-from study.report.page import Page
-from study.report.planned import Planned, missing, read
-from study.report.trials import Search, searches
+from study.report.data.importance import FEWEST, TREES, importance
+from study.report.data.plan import Planned, missing, read
+from study.report.data.trials import Search, searches
+from study.report.pages import search as search_page
+from study.report.pages.page import Page
 
 DRAWS = np.random.default_rng(0).random((60, 3))
 MAES = (0.2, 0.4, 0.3)
@@ -76,7 +76,7 @@ def test_what_pairs_explain_is_what_means_over_a_fine_grid_say() -> None:
 
 
 def importance_of_one(tree: object) -> np.ndarray:
-    from study.report.importance import _boxes, _shares
+    from study.report.data.importance import _boxes, _shares
 
     shares = _shares(*_boxes(tree.tree_, 3))  # type: ignore[attr-defined]
     assert shares is not None

@@ -13,15 +13,15 @@ import pytorch_lightning as pl
 import yaml
 from mlflow import MlflowClient
 
-from study import provenance, tracking
 from study.errors import ConfigError, Pruned
-from study.module import RecurrentModule
 from study.reproduce.__main__ import main
 from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, numbers
 from study.reproduce.restore import CONFIG
 from study.schema import Config
-from study.tracked import Logged, find, search
+from study.tracking import provenance, writer
+from study.tracking.reader import Logged, find, search
 from study.train import assemble, train
+from study.training.module import RecurrentModule
 
 Configure = Callable[..., Config]
 SMALL = ("model.hidden_size=4", "trainer.max_updates=20", "trainer.validate_every=10", "task.batch_size=512")
@@ -191,7 +191,7 @@ def test_of_a_run_that_died_at_once_the_start_is_compared(
 ) -> None:
     config = configure(*SMALL)
     task, module = assemble(config)
-    with tracking.run(config, "at once", provenance.marks(provenance.splits(task), module.model)) as run:
+    with writer.run(config, "at once", provenance.marks(provenance.splits(task), module.model)) as run:
         run.log_texts(provenance.definition(config, ()), "definition")
     MlflowClient(store).update_run(run.run_id, "RUNNING")
     assert again(find(store, "at once")[0]) == 0

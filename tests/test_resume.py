@@ -13,17 +13,19 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from study import checkpoint, provenance, tasks, tracking
-from study.bptt import TruncatedBPTT
+from study import tasks
 from study.command import CONF
 from study.errors import ConfigError
+from study.learning.bptt import TruncatedBPTT
 from study.reproduce.compare import compare
 from study.reproduce.differences import differences
 from study.reproduce.restore import CONFIG, restore
 from study.resume import main
 from study.schema import Config
-from study.tracked import Logged, find, search
+from study.tracking import provenance, writer
+from study.tracking.reader import Logged, find, search
 from study.train import train
+from study.training import checkpoint
 
 Configure = Callable[..., Config]
 COMMON = (
@@ -60,7 +62,7 @@ class Life:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int | None = None):
         self.moments, self.last, self.dead = 0, last, False
-        for kind, names in ((TruncatedBPTT, ("_step",)), (tracking.MlflowClient, WRITES)):
+        for kind, names in ((TruncatedBPTT, ("_step",)), (writer.MlflowClient, WRITES)):
             for name in names:
                 monkeypatch.setattr(kind, name, self._counted(getattr(kind, name)))
 
@@ -99,7 +101,7 @@ def killed(config: Config, moment: int, folder: Path, resume: str | None = None)
     """Train, or go on, until a moment; the id of what is left."""
     with pytest.MonkeyPatch.context() as patch:
         Life(patch, moment)
-        patch.setattr(tracking.MlflowClient, "set_terminated", lambda *_: None)
+        patch.setattr(writer.MlflowClient, "set_terminated", lambda *_: None)
         with pytest.raises(Killed):
             train(config, tags={"victim": str(folder)}, folder=folder, resume=resume)
     return search(config.tracking.uri, f"tags.victim = '{folder}'")[0].run_id

@@ -17,8 +17,8 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from study.sweep.storage import open_study
-from study.tracked import Logged, search
+from study.sweep.trials.storage import open_study
+from study.tracking.reader import Logged, search
 from tests import engines
 from tests.engines import wait_for
 

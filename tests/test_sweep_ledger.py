@@ -13,12 +13,12 @@ import pytest
 from optuna.trial import TrialState
 
 from study.schema import Config
-from study.sweep import owner
-from study.sweep.ledger import Ledger
-from study.sweep.plan import Arm, Plan
-from study.sweep.standing import LOST
-from study.sweep.storage import open_study
-from study.sweep.vocabulary import Dimension
+from study.sweep.planning.grammar import Dimension
+from study.sweep.planning.plan import Arm, Plan
+from study.sweep.trials import process as owner
+from study.sweep.trials.ledger import Ledger
+from study.sweep.trials.status import LOST
+from study.sweep.trials.storage import open_study
 
 RECORD = {"outcome": "completed"}
 Open = Callable[..., Ledger]

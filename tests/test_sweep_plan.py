@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from study.command import CONF
 from study.errors import ConfigError
 from study.schema.sweep import Sweep
-from study.sweep.composer import Composer, exists
-from study.sweep.objective import find_direction
-from study.sweep.plan import SEARCH_SEED, Plan, draw_up
-from study.sweep.vocabulary import Dimension, grids, space
-from study.sweep.worker import sample
+from study.sweep.planning.composer import Composer, exists
+from study.sweep.planning.grammar import Dimension, grids, space
+from study.sweep.planning.objective import find_direction
+from study.sweep.planning.plan import SEARCH_SEED, Plan, draw_up
+from study.sweep.workers.worker import sample
 
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {

@@ -13,11 +13,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.nn.functional import one_hot
 
-from study import losses, provenance, tasks
+from study import tasks
 from study.command import CONF
+from study.learning import losses
 from study.schema import Config, validate
 from study.tasks import TASKS, Batch, Batches, Split, Task
 from study.tasks.batches import Fresh
+from study.tracking import provenance
 from tests import samples
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

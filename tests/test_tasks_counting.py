@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from study import losses
-from study.bptt import TruncatedBPTT, count
-from study.clipping import NoClip
-from study.losses import MSE
+from study.learning import losses
+from study.learning.bptt import TruncatedBPTT, count
+from study.learning.clipping import NoClip
+from study.learning.losses import MSE
 from study.models import Inputs, RecurrentModel, build
 from study.schema.model import GRU
 from study.tasks import Batch

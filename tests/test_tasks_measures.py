@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from study.tasks import Batch
+from study.tasks.baselines import Memoryless
 from study.tasks.measures import ForecastMeasures, LabellingMeasures, LanguageMeasures
-from study.tasks.memoryless import Memoryless
 
 
 def generator() -> torch.Generator:

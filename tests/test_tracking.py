@@ -12,15 +12,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
 from mlflow.entities import RunTag
 
-from study import tracking
 from study.errors import ConfigError
 from study.schema import Config
+from study.tracking import writer
 
 Configure = Callable[..., Config]
 
 
-def record(config: Config, inside: Callable[[tracking.Run], None]) -> str:
-    with tracking.run(config, "a name", {"colour": "red"}) as run:
+def record(config: Config, inside: Callable[[writer.Run], None]) -> str:
+    with writer.run(config, "a name", {"colour": "red"}) as run:
         inside(run)
     return run.run_id
 
@@ -57,7 +57,7 @@ def test_a_server_gets_its_tags_as_texts(configure: Configure, monkeypatch: pyte
 
     monkeypatch.setattr(MlflowClient, "create_run", over_the_wire)
     config = configure("slug=wire")
-    with tracking.run(config, "a name", {"trial": 3}) as run:
+    with writer.run(config, "a name", {"trial": 3}) as run:
         assert stored(config, run.run_id).data.tags["trial"] == "3"
 
 
@@ -81,7 +81,7 @@ def test_the_status_tells_how_a_run_ended_and_the_error_goes_on(
 ) -> None:
     config = configure("slug=ends")
 
-    def fail(run: tracking.Run) -> None:
+    def fail(run: writer.Run) -> None:
         raise error
 
     with pytest.raises(error if isinstance(error, type) else type(error)):
@@ -109,7 +109,7 @@ def test_thousands_of_points_arrive_at_their_updates_nan_and_inf_among_them(conf
 def test_files_come_back_as_they_were_given(configure: Configure, tmp_path: Path) -> None:
     config, table = configure("slug=files"), pa.table({"x": [1.0, math.nan, math.inf]})
 
-    def keep(run: tracking.Run) -> None:
+    def keep(run: writer.Run) -> None:
         run.log_table(table, "table.parquet")
         run.log_texts({"words.txt": "naïve\n"}, "texts")
 
@@ -121,10 +121,10 @@ def test_files_come_back_as_they_were_given(configure: Configure, tmp_path: Path
 
 def test_a_sweep_is_a_parent_with_its_runs_nested_under_it(configure: Configure) -> None:
     config = configure("slug=family")
-    parent = tracking.open_parent(config.tracking.uri, config.slug, "plan: of the sweep\n")
-    with tracking.run(config, "child", {}, parent) as run:
+    parent = writer.open_parent(config.tracking.uri, config.slug, "plan: of the sweep\n")
+    with writer.run(config, "child", {}, parent) as run:
         pass
-    tracking.close_parent(config.tracking.uri, parent, "FINISHED", {"done": 1})
+    writer.close_parent(config.tracking.uri, parent, "FINISHED", {"done": 1})
     assert stored(config, run.run_id).data.tags["mlflow.parentRunId"] == parent
     assert stored(config, parent).info.status == "FINISHED"
     assert stored(config, parent).data.tags["done"] == "1"
@@ -132,14 +132,14 @@ def test_a_sweep_is_a_parent_with_its_runs_nested_under_it(configure: Configure)
 
 def test_preparing_a_store_twice_gives_the_same_experiment(configure: Configure) -> None:
     uri = configure().tracking.uri
-    assert tracking.prepare(uri, "twice") == tracking.prepare(uri, "twice")
+    assert writer.prepare(uri, "twice") == writer.prepare(uri, "twice")
 
 
 def test_a_deleted_experiment_is_refused_in_words(configure: Configure) -> None:
     uri = configure().tracking.uri
-    MlflowClient(uri).delete_experiment(tracking.prepare(uri, "deleted"))
+    MlflowClient(uri).delete_experiment(writer.prepare(uri, "deleted"))
     with pytest.raises(ConfigError, match="slug = 'deleted': this MLflow experiment was deleted"):
-        tracking.prepare(uri, "deleted")
+        writer.prepare(uri, "deleted")
 
 
 @pytest.mark.parametrize("uri", ["a-folder", "unknown://host/name", "sqlite:///{folder}/not-a-database.db"])
@@ -147,4 +147,4 @@ def test_a_store_that_cannot_be_used_is_refused_in_words(uri: str, tmp_path: Pat
     (tmp_path / "not-a-database.db").write_text("something else\n" * 100)
     uri = uri.format(folder=tmp_path)
     with pytest.raises(ConfigError, match=f"tracking.uri = '{uri}': MLflow cannot use this store"):
-        tracking.prepare(uri, "anything")
+        writer.prepare(uri, "anything")

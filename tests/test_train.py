@@ -20,11 +20,11 @@ from mlflow.data import get_source
 from mlflow.entities import Run
 
 from study.command import CONF
-from study.history import FIXED
 from study.schema import Config
-from study.sweep.plan import Composer, draw_up
+from study.sweep.planning.plan import Composer, draw_up
 from study.tasks.forecasting.adding import Adding
 from study.train import train
+from study.training.history import FIXED
 
 Configure = Callable[..., Config]
 TINY = ["task=forecasting_adding", "task.sequences=80", "task.held_out=20", "task.seq_len=12", "task.horizon=5"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from study.bptt import TruncatedBPTT
+from study.learning.bptt import TruncatedBPTT
 from study.probes.gradients import gradient
 from study.probes.truncation import Truncation, truncation_bias
 from study.schema import Config

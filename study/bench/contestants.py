@@ -14,13 +14,13 @@ from pytorch_lightning.utilities import grad_norm
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from study import provenance, tracking
-from study.fitting import fit
 from study.models import State, detach
-from study.module import RecurrentModule
 from study.schema import Config
 from study.tasks import Batch, Batches, Task
+from study.tracking import provenance, writer
 from study.train import assemble
+from study.training.module import RecurrentModule
+from study.training.trainer import fit
 
 
 class Took(NamedTuple):
@@ -36,7 +36,7 @@ Contestant = Callable[[Config, Task, RecurrentModule], None]
 def measure(contestant: Contestant, config: Config) -> Took:
     """Time one training; building data and model is not counted, opening and closing the MLflow run is."""
     task, module = assemble(config)
-    tracking.prepare(config.tracking.uri, config.slug)
+    writer.prepare(config.tracking.uri, config.slug)
     wall, cpu = time.perf_counter(), time.process_time()
     contestant(config, task, module)
     updates = config.trainer.max_updates or 0
@@ -58,7 +58,7 @@ def bare(config: Config, task: Task, module: RecurrentModule) -> None:
 
 def full(config: Config, task: Task, module: RecurrentModule) -> None:
     """This harness as `study.train` runs it: the whole history, its charts in MLflow, the progress bar."""
-    with tracking.run(config, "bench", {}) as run:
+    with writer.run(config, "bench", {}) as run:
         run.log_texts(provenance.definition(config, []), "definition")
         fit(config, module, task, run)
 

@@ -15,11 +15,12 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from study import losses, models, tasks
-from study.bptt import TruncatedBPTT
-from study.clipping import NoClip
+from study import models, tasks
 from study.command import CONF
 from study.errors import ConfigError
+from study.learning import losses
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import NoClip
 from study.schema import Config, validate
 from study.tasks import Batch, Batches
 

@@ -17,10 +17,11 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from study import losses, models
-from study.bptt import TruncatedBPTT
-from study.clipping import ClipNorm
+from study import models
 from study.command import CONF
+from study.learning import losses
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import ClipNorm
 from study.models import Inputs
 from study.probes.schedule import Schedule
 from study.probes.suite import MEASURES

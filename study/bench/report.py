@@ -18,11 +18,12 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from study import store, tracking
 from study.command import CONF
-from study.report.study_page import write
+from study.report.pages.study import write
 from study.schema import Config, validate
-from study.tracked import search
+from study.tracking import uri as place
+from study.tracking import writer
+from study.tracking.reader import search
 
 MODELS, SEEDS = ("elman", "lstm", "gru"), 5
 LAGS = 60
@@ -53,7 +54,7 @@ def main() -> None:
 def _report(slug: str, folder: Path) -> tuple[str, str, str]:
     """Wall and processor seconds of a report, and the size of its page."""
     wall, processor = time.perf_counter(), time.process_time()
-    page = write(slug, _store(folder), store.UI, folder / slug)
+    page = write(slug, _store(folder), place.UI, folder / slug)
     took = time.perf_counter() - wall, time.process_time() - processor
     return f"{took[0]:.1f}", f"{took[1]:.1f}", f"{page.stat().st_size / 1e6:.1f}"
 
@@ -76,7 +77,7 @@ def _track(slug: str, number: int, updates: int) -> None:
         "run/updates": float(updates),
         "run/seconds": 9.0,
     }
-    with tracking.run(_config(slug, number), f"run {number}", {"phase": "grid"}) as run:
+    with writer.run(_config(slug, number), f"run {number}", {"phase": "grid"}) as run:
         run.log_points([(updates, numbers)])
         run.log_table(pa.table(history | parameters), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(flow), "flow.parquet")

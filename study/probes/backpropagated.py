@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from study.losses import Loss
+from study.learning.losses import Loss
 from study.models import RecurrentModel
 from study.probes.flow import zero_state
 from study.probes.measured import Measured

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.losses import Loss
+from study.learning.losses import Loss
 from study.models import RecurrentModel, State
 from study.probes.measured import Measured
 from study.probes.path import backpropagate, evaluating, unroll

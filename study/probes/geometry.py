@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.bptt import TruncatedBPTT
+from study.learning.bptt import TruncatedBPTT
 from study.probes.gradients import Rehearsal, columns
 from study.probes.measured import Measured
 from study.tasks.contract import Batch

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.bptt import TruncatedBPTT, Window, windows
-from study.losses import Loss
+from study.learning.bptt import TruncatedBPTT, Window, windows
+from study.learning.losses import Loss
 from study.models import RecurrentModel, State
 from study.probes.flow import entering
 from study.probes.path import evaluating

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from study.bptt import TruncatedBPTT
+from study.learning.bptt import TruncatedBPTT
 from study.probes.backpropagated import Backpropagated, backpropagated
 from study.probes.flow import Flow, gradient_flow, reachable
 from study.probes.geometry import Geometry, update_geometry

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from study.bptt import TruncatedBPTT, windows
+from study.learning.bptt import TruncatedBPTT, windows
 from study.probes.flow import Profile, gradient_flow
 from study.probes.gradients import columns, gradient
 from study.probes.measured import Measured

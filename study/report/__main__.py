@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from study import store
 from study.errors import ConfigError
+from study.tracking import uri as place
 
 UNUSABLE = 2
 
@@ -13,10 +13,11 @@ UNUSABLE = 2
 def main(arguments: list[str] | None = None) -> int:
     """Write a page and say where it is."""
     given = _parser().parse_args(arguments)
-    from study.report import run_page, study_page
+    from study.report.pages import run as run_page
+    from study.report.pages import study as study_page
 
     folder = given.folder or Path("outputs", given.slug, f"run-{given.run}" if given.run else "report")
-    ui = given.ui or store.ui(given.store)
+    ui = given.ui or place.ui(given.store)
     try:
         if given.run:
             path = run_page.write(given.run, given.store, ui, folder)
@@ -35,10 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("slug", help="of the study, the MLflow experiment")
     parser.add_argument("--run", help="id, start of an id, or name: the page of this run alone")
-    address = store.address()
+    address = place.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     parser.add_argument(
-        "--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {store.UI}"
+        "--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {place.UI}"
     )
     parser.add_argument("--folder", type=Path, help="to write into; default within outputs/SLUG")
     return parser

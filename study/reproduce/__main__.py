@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from study import store
 from study.errors import ConfigError
 from study.reproduce.restore import CONFIG, Restored, restore
-from study.tracked import Logged, find
+from study.tracking import uri as place
+from study.tracking.reader import Logged, find
 
 if TYPE_CHECKING:
-    from study.reproduce.again import Again
+    from study.reproduce.rerun import Again
 
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
 
@@ -31,8 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _reproduce(given: argparse.Namespace) -> int:
     runs = find(given.store, given.run)
     restored, refused = _restore(runs, given)
-    from study.reproduce.again import again  # only now: nothing heavy is imported for a run that is refused
     from study.reproduce.differences import table
+    from study.reproduce.rerun import again  # only now: nothing heavy is imported for a run that is refused
 
     console, made = Console(), []
     for number, (run, configuration) in enumerate(restored, 1):
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", help="run id, unique start of one, or name; of a sweep, or a slug: all runs of it")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides: makes a variation, which is not compared")
     parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="relative; default 0: bit for bit")
-    address = store.address()
+    address = place.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     return parser
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from study.tracked import Logged
+from study.tracking.reader import Logged
 
 HISTORY = "gradients.parquet"
 METRICS = "metrics"

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from study import provenance
 from study.errors import ConfigError
 from study.reproduce.restore import Restored, parse
 from study.tasks import Task
-from study.tracked import Logged
+from study.tracking import provenance
+from study.tracking.reader import Logged
 
 UNKNOWN = "not recorded"
 

@@ -17,7 +17,7 @@ class Sweep(Strict):
     tuned in the trials that have it: `clip.threshold` where something is clipped.
     `objective` is a direction and a measure of validation, such as `minimize nats/val`; null: the measure that ranks
     runs of the task.
-    `pruner` is one of Optuna's by name, with its own arguments; see `study.sweep.pruning`.
+    `pruner` is one of Optuna's by name, with its own arguments; see `study.sweep.trials.pruner`.
     """
 
     arms: list[dict[str, Any]]

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from study.sweep.ledger import Ledger
-from study.sweep.live import bests, line
-from study.sweep.standing import MADE
+from study.sweep.trials.ledger import Ledger
+from study.sweep.trials.status import MADE
+from study.sweep.workers.display import bests, line
 
 COLUMNS = ("run", "test", "naive", "verdict", "half-life", "outcome", "seconds")
 

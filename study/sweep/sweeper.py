@@ -19,11 +19,11 @@ from rich.console import Console
 
 from study.errors import ConfigError
 from study.schema import Sweeping, check
-from study.sweep.composer import Composer
-from study.sweep.plan import draw_up
+from study.sweep.planning.composer import Composer
+from study.sweep.planning.plan import draw_up
 
 if TYPE_CHECKING:
-    from study.sweep.ledger import Ledger
+    from study.sweep.trials.ledger import Ledger
 
 
 def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -> None:
@@ -37,23 +37,23 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
     plan = draw_up(common.sweep, arguments, Composer(context.config_loader, master))
     _refuse_missing(master)
-    from study.sweep.objective import find_direction
-    from study.sweep.pruning import build_pruner
+    from study.sweep.planning.objective import find_direction
+    from study.sweep.trials.pruner import build_pruner
 
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
     if common.sweep.dry_run:
-        from study.sweep.estimate import estimate
+        from study.sweep.planning.estimate import estimate
 
         return print(plan.describe() + estimate(plan, count_workers(common.sweep.workers, len(plan))))
-    from study import tracking
-    from study.sweep import definition
-    from study.sweep.launching import make_all
-    from study.sweep.ledger import Ledger
-    from study.sweep.storage import open_study
-    from study.sweep.worker import Worker
+    from study.sweep.planning import fingerprint as definition
+    from study.sweep.trials.ledger import Ledger
+    from study.sweep.trials.storage import open_study
+    from study.sweep.workers.launcher import make_all
+    from study.sweep.workers.worker import Worker
+    from study.tracking import writer
 
-    tracking.prepare(common.tracking.uri, common.slug)
+    writer.prepare(common.tracking.uri, common.slug)
     with open_study(common.sweep.storage, common.slug, direction) as study:
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
@@ -96,15 +96,15 @@ def count_workers(asked: int | None, runs: int) -> int:
 @contextmanager
 def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
-    from study import tracking
-    from study.alone import alone
     from study.sweep.summary import best_of_arms
+    from study.tracking import writer
+    from study.tracking.lock import alone
 
     uri, status = common.tracking.uri, "FAILED"
     with alone(common.sweep.storage, "parent"):  # of two commands that start at once, one makes it, the other finds it
         known = ledger.study.user_attrs.get(PARENT)
         plan = f"objective: {common.sweep.objective or 'null'}\n{ledger.plan.describe()}"
-        parent = tracking.open_parent(uri, common.slug, plan, known)
+        parent = writer.open_parent(uri, common.slug, plan, known)
         ledger.study.set_user_attr(PARENT, parent)
     try:
         yield parent
@@ -114,9 +114,9 @@ def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
         _tell_how_to_continue(ledger)
         raise
     finally:
-        tracking.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
-        tracking.supersede(uri, ledger.superseded())
-        tracking.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
+        writer.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
+        writer.supersede(uri, ledger.superseded())
+        writer.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
 
 
 PARENT = "mlflow_parent_run"
@@ -131,9 +131,9 @@ def _tell_how_to_continue(ledger: "Ledger") -> None:
 
 def _tell(common: Sweeping, ledger: "Ledger", folder: Path, problem: str) -> None:
     """The table, what failed, where the results are, a report; exit code 1 if anything is missing."""
-    from study import store
-    from study.report import study_page
+    from study.report.pages import study as study_page
     from study.sweep.summary import failures, table
+    from study.tracking import uri as place
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
@@ -142,7 +142,7 @@ def _tell(common: Sweeping, ledger: "Ledger", folder: Path, problem: str) -> Non
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]
     for told in lines:
         console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
-    page = study_page.write(common.slug, common.tracking.uri, store.ui(common.tracking.uri), folder)
+    page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
     console.print(
         f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them; "
         f"what they say is on one page: {page}",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from study.diagnosis import EXPLODED, VANISHED, Evidence, Training, diagnose
+from study.analysis.diagnosis import EXPLODED, VANISHED, Evidence, Training, diagnose
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.lyapunov import lyapunov

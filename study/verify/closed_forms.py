@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.bptt import TruncatedBPTT
-from study.clipping import ClipNorm, NoClip
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import ClipNorm, NoClip
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.geometry import noise_scale, update_geometry

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from study import losses, models
+from study import models
+from study.learning import losses
 from study.models import Core, Inputs, RecurrentModel, State, Units
 from study.schema import learning
 from study.schema import model as schema

@@ -17,12 +17,12 @@ from study.models import Inputs
 from study.schema.run import Data
 from study.schema.task.base import SplitByShares
 from study.schema.task.labelling import Labelling as Config
+from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import Batch, Batches, Split, Task
 from study.tasks.labelling.columns import Corpus
 from study.tasks.labelling.entities import EntityMeasures, are_entities
 from study.tasks.measures import LabellingMeasures, Measures
-from study.tasks.memoryless import Memoryless
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 

@@ -17,10 +17,10 @@ from study.models import Inputs
 from study.schema.run import Data
 from study.schema.task.base import SplitByShares
 from study.schema.task.language import Language as Config
+from study.tasks.baselines import BLOCK, Memoryless
 from study.tasks.batches import Stream
 from study.tasks.contract import Batch, Batches, Split, Task
 from study.tasks.measures import LanguageMeasures
-from study.tasks.memoryless import BLOCK, Memoryless
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 

@@ -1,0 +1,1 @@
+"""From what was measured to what a reader may conclude: diagnosis, result, pictures."""

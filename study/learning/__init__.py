@@ -1,0 +1,1 @@
+"""How parameters are moved: losses, truncated BPTT, clipping, evaluation. Plain torch, no Lightning."""

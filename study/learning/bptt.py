@@ -1,0 +1,139 @@
+"""Truncated backpropagation through time: windows, carry, detach, one update. Plain torch, no Lightning.
+
+BPTT(k2; k1), Williams & Peng 1990's BPTT(h; h'): every k1 steps, the gradient of the losses of the last k1 steps is
+taken back to at most k2 steps before the end of the window, where the state is cut off. So a loss reaches
+k2 - k1 .. k2 - 1 steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 = T it is full BPTT.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Optimizer
+
+from study.learning.clipping import Clip, Clipped
+from study.learning.losses import Loss
+from study.models import RecurrentModel, State, detach
+from study.tasks.contract import Batch
+
+
+class Window(NamedTuple):
+    """One stretch of BPTT: gradients flow from `stop` back to `start`, losses count from `first` on."""
+
+    start: int
+    first: int
+    stop: int
+
+
+class Update(NamedTuple):
+    """One optimizer step: the loss it descended and what clipping found and left."""
+
+    loss: Float[Tensor, ""]
+    clipped: Clipped
+
+
+def windows(seq_len: int, k1: int | None, k2: int | None) -> list[Window]:
+    """The windows of a sequence; the losses of every step fall into exactly one. The last may be shorter.
+
+    Args:
+        seq_len: steps T.
+        k1: steps between updates; None: k2.
+        k2: steps gradients flow back; None: T.
+    """
+    k2 = min(k2 or seq_len, seq_len)
+    k1 = min(k1 or k2, k2)
+    return [Window(max(0, first + k1 - k2), first, min(first + k1, seq_len)) for first in range(0, seq_len, k1)]
+
+
+def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window", "sequence"]) -> int:
+    """How many updates a batch makes."""
+    if update == "sequence":
+        return 1
+    return sum(batch.between(window.first, window.stop).steps > 0 for window in windows(batch.longest, k1, k2))
+
+
+class TruncatedBPTT:
+    """Trains a model on batches of sequences, one update a window or one a sequence.
+
+    Args:
+        model: see `study.models.contract`.
+        loss: see `study.learning.losses`.
+        optimizer: steps on the model's parameters.
+        clip: see `study.learning.clipping`; applied before every step.
+        k1: steps between updates; None: k2.
+        k2: steps gradients flow back; None: the whole sequence.
+        update: `window`: one step a window, each window's loss normalised by its own steps. `sequence`: the
+            gradients of all windows, normalised by the steps of the sequence, are added for one step.
+    """
+
+    def __init__(
+        self,
+        model: RecurrentModel,
+        loss: Loss,
+        optimizer: Optimizer,
+        clip: Clip,
+        k1: int | None = None,
+        k2: int | None = None,
+        update: Literal["window", "sequence"] = "window",
+    ):
+        self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
+        self.k1, self.k2, self.update = k1, k2, update
+        self.carry: State | None = None
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+
+    def updates(self, batch: Batch, carry: State | None = None) -> Iterator[Update]:
+        """Run a batch, yielding after every optimizer step; afterwards `self.carry` is the state after the batch."""
+        if self.update == "sequence":
+            yield self._step(self.backward(batch, carry))
+            return
+        for part, total in self._walk(batch, carry):
+            yield self._step(self._descend(total, part))
+
+    def backward(self, batch: Batch, carry: State | None = None) -> Float[Tensor, ""]:
+        """Add the truncated gradient of a whole batch to the parameters' `grad`; return the batch's loss."""
+        losses = [self._descend(total, batch) for _, total in self._walk(batch, carry)]
+        return torch.stack(losses).sum()
+
+    def _walk(self, batch: Batch, carry: State | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
+        """For every window the steps whose losses it counts, and their sum, whose graph ends at the window's start.
+
+        Windows in which nothing counts are read, for the state they leave, but left out. Where k1 < k2 the steps
+        before the counted ones run anew, from the state kept for the window's start, so that the graph exists.
+        """
+        self.carry = carry
+        plan = windows(batch.longest, self.k1, self.k2)
+        for window, following in zip(plan, [*plan[1:], None], strict=True):
+            boundary = following.start if following else window.stop
+            outputs, state = self._forward(batch, window, boundary, detach(self.carry))
+            part = batch.between(window.first, window.stop)
+            if part.steps:
+                yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
+            self.carry = detach(state)
+
+    def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State | None]:
+        """Outputs of a whole window, and the state at `boundary`, where the next window starts."""
+        if boundary == window.start:
+            return self._read(batch.between(window.start, window.stop), state)[0], state
+        outputs, kept = self._read(batch.between(window.start, boundary), state)
+        if boundary == window.stop:
+            return outputs, kept
+        rest, _ = self._read(batch.between(boundary, window.stop), kept)
+        return torch.cat([outputs, rest]), kept
+
+    def _read(self, part: Batch, state: State | None) -> tuple[Tensor, State]:
+        return self.model(part.inputs, state, part.mask)
+
+    def _descend(self, total: Tensor, over: Batch) -> Float[Tensor, ""]:
+        """Backpropagate `total`, normalised by the real steps of `over`; return that loss."""
+        loss = total / self.loss.normaliser(over.targets.shape[1], over.steps)
+        loss.backward()
+        return loss.detach()
+
+    def _step(self, loss: Tensor) -> Update:
+        """Clip, move the parameters, forget the gradient."""
+        clipped = self.clip([p.grad for p in self._parameters if p.grad is not None])
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return Update(loss, clipped)

@@ -1,0 +1,1 @@
+"""Tracked runs as tables: arms, statistics, ranking."""

@@ -1,0 +1,78 @@
+"""What a sweep was to make, as its own run keeps it, and what of that is missing."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from study.errors import ConfigError
+from study.report.data.runs import ENDED
+from study.tracking.reader import Logged
+
+NAMED = 6
+"""Arms named in one sentence."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan of the newest command of a sweep.
+
+    Attributes:
+        arms: name -> what its runs may be tagged with: that name if it is a title, else all that sets it apart.
+        seeds: of every arm.
+        trials: of every arm's search.
+        search: the tuned keys and how each was sampled, in words; empty for a grid.
+        objective: of the search, such as `minimize nats/val`; empty: the measure that ranks runs of the task.
+    """
+
+    arms: Mapping[str, set[str]] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=list)
+    trials: int = 0
+    search: Mapping[str, str] = field(default_factory=dict)
+    objective: str = ""
+
+
+def read(parent: Logged | None) -> Planned:
+    """The plan that a sweep's run keeps; an empty one where there is none that can be read."""
+    try:
+        plan = yaml.safe_load(parent.read("plan.yaml")) if parent else {}
+        arms = {str(name): {str(name), _label(arm)} for name, arm in plan["arms"].items()}
+        search = {str(key): str(words) for key, words in plan.get("search", {}).items()}
+        objective = str(plan.get("objective") or "")
+        return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective)
+    except (ConfigError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        return Planned()
+
+
+def _label(arm: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in arm.items() if key != "budget")
+
+
+def missing(planned: Planned, runs: pd.DataFrame) -> str:
+    """What has not come to an end yet, arm by arm, in a sentence; empty where all has.
+
+    Args:
+        planned: of the sweep.
+        runs: of `study.report.data.runs.Evidence`.
+    """
+    found = list(_lacking(planned, runs[runs["outcome"].isin([*ENDED, "pruned"])]))
+    if not found:
+        return ""
+    told = "; ".join(f"{arm}: {lacking} of {wanted} {what}" for arm, what, lacking, wanted in found[:NAMED])
+    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"{sum(lacking for _, _, lacking, _ in found)} planned runs have no result yet ({told}{more})."
+
+
+def _lacking(planned: Planned, ended: pd.DataFrame) -> Iterator[tuple[str, str, int, int]]:
+    """Arm, what of it, how many of them are missing, of how many."""
+    phase = "confirm" if planned.search else "grid"
+    for arm, labels in planned.arms.items():
+        mine = ended[ended["label"].isin(labels)]
+        trials = int((mine["phase"] == "search").sum())
+        if planned.search and trials < planned.trials:
+            yield arm, "trials", planned.trials - trials, planned.trials
+        seeds = set(planned.seeds) - set(mine.loc[mine["phase"] == phase, "seed"])
+        if seeds:
+            yield arm, "seeds", len(seeds), len(set(planned.seeds))

@@ -1,0 +1,212 @@
+"""The runs of a study in the terms of its question: tasks, arms, seeds, and what each run came to."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from study.errors import ConfigError
+from study.report.data.arm_names import name_arms
+from study.report.data.statistics import Interval, mean_interval
+from study.tracking.reader import Logged, frame, search
+
+MEASURES = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
+"""Which measure ranks the runs of a task: the first of these that it has; `loss` only where there is none of a task."""
+
+SURFACE = ("slug", "seed", "data.", "tracking.", "trainer.progress_bar", "trainer.checkpoint", "trainer.accelerator")
+"""Parameters that do not tell arms apart."""
+
+NUMBERS = {
+    "updates": "metrics.run/updates",
+    "seconds": "metrics.run/seconds",
+    "megabytes": "metrics.run/memory_mb",
+    "decay": "metrics.flow/decay",
+    "horizon": "metrics.flow/horizon",
+    "lyapunov": "metrics.lyapunov/largest",
+}
+"""Columns of `Evidence.runs` and where they are from; NaN where a run has no such measure."""
+
+ENDED = ("completed", "diverged")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of one task that count, arms side by side.
+
+    Attributes:
+        task: its name.
+        family: of tasks.
+        measure: that ranks.
+        maximize: more of it is better.
+        runs: one row a run, by run id; the newest for every arm and seed.
+        arms: their names, best first.
+    """
+
+    task: str
+    family: str
+    measure: str
+    maximize: bool
+    runs: pd.DataFrame
+    arms: list[str]
+
+    @property
+    def baseline(self) -> float:
+        """The measure of the naive guess on the test split; NaN where it was not kept."""
+        return float(self.runs["baseline"].mean())
+
+    def interval(self, values: pd.Series) -> Interval:
+        """The mean of the measure over runs that have one, within what the measure can be."""
+        return mean_interval(values.dropna().to_numpy(float)).within(0.0, 1.0 if self.maximize else math.inf)
+
+    def arm(self, name: str) -> pd.DataFrame:
+        """The runs of one arm."""
+        return self.runs[self.runs["arm"] == name]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was tracked of a study.
+
+    Attributes:
+        slug: of the study.
+        uri: of the MLflow store.
+        parent: the run of its newest sweep; None where runs were made one by one.
+        runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
+            `arm`, `seed`, `phase` (grid, search, confirm), `outcome` (completed, diverged, pruned, failed, killed,
+            running), `verdict`, `clipping`, `measure` (its name), `value` (on test; NaN unless completed),
+            `validation`, `baseline`, `counts` (whether the answer rests on it), those of `NUMBERS`, and `params.*`.
+        comparisons: one a task, in the order of their names.
+    """
+
+    slug: str
+    uri: str
+    parent: Logged | None
+    runs: pd.DataFrame
+    comparisons: list[Comparison]
+
+
+def gather(uri: str, slug: str) -> Evidence:
+    """Read a study.
+
+    Raises:
+        ConfigError: there is no such store, or nothing in it under this slug.
+    """
+    rows = frame(search(uri, slug=slug))
+    if rows.empty:
+        raise ConfigError(f"EXPERIMENT = {slug!r}: no run has been tracked under this slug in {uri}")
+    kind = column(rows, "tags.kind")
+    sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])
+    parent = sweeps["logged"].iloc[-1] if len(sweeps) else None
+    comparisons = [_compare(task, group) for task, group in runs[runs["counts"]].groupby("task")]
+    return Evidence(slug, uri, parent, _named(runs, comparisons), comparisons)
+
+
+def single(run: Logged) -> Comparison:
+    """One run as a comparison of one arm, whether it counts or not."""
+    described = _described(frame([run]))
+    return _compare(described["task"].iloc[0], described)
+
+
+def column(rows: pd.DataFrame, key: str, default: object = "") -> pd.Series:
+    """A column that runs may or may not have, gaps filled."""
+    found = rows.get(key)
+    return pd.Series(default, rows.index) if found is None else found.where(found.notna(), default)
+
+
+def _described(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `Evidence.runs`, but the names of arms."""
+    common = rows[["logged", "name", *(c for c in map(str, rows) if c.startswith("params."))]]
+    facts = {
+        "note": column(rows, "tags.mlflow.note.content"),
+        "error": column(rows, "tags.error"),
+        "task": column(rows, "tags.task", "unknown"),
+        "family": column(rows, "tags.family", ""),
+        "phase": column(rows, "tags.phase", "grid"),
+        "label": column(rows, "tags.arm"),
+        "verdict": column(rows, "tags.verdict"),
+        "clipping": column(rows, "tags.clipping"),
+        "seed": pd.to_numeric(column(rows, "params.seed", -1)).astype(int),
+        "outcome": _outcomes(rows),
+        "arm": _digests(rows),
+    }
+    numbers = {name: column(rows, key, math.nan).astype(float) for name, key in NUMBERS.items()}
+    runs = common.assign(**facts, **numbers, **_measured(rows, facts["task"]))
+    runs["value"] = runs["value"].where(runs["outcome"] == "completed")
+    runs["counts"] = _counting(runs, column(rows, "tags.reproduces"))
+    return runs.copy()
+
+
+def _outcomes(rows: pd.DataFrame) -> pd.Series:
+    """What became of every run; MLflow's status where the run did not come to tell it itself."""
+    status = column(rows, "status").map({"RUNNING": "running", "FAILED": "failed", "KILLED": "killed"})
+    return status.where(status.notna(), column(rows, "tags.outcome", "completed"))
+
+
+def _digests(rows: pd.DataFrame) -> pd.Series:
+    """Everything that decides a run's numbers but its seed."""
+    return pd.util.hash_pandas_object(deciding(rows).astype(str), index=False).astype(str)
+
+
+def deciding(rows: pd.DataFrame) -> pd.DataFrame:
+    """Parameters, by their own key, that decide a run's numbers, but its seed."""
+    parameters = {key: key.removeprefix("params.") for key in map(str, rows) if key.startswith("params.")}
+    deciding = {column: key for column, key in parameters.items() if not key.startswith(SURFACE)}
+    return rows[list(deciding)].rename(columns=deciding)
+
+
+def _measured(rows: pd.DataFrame, tasks: pd.Series) -> dict[str, pd.Series]:
+    """The name and the values of the measure that ranks a run's task."""
+    found = pd.DataFrame(index=rows.index, columns=["value", "validation", "baseline"], dtype=float)
+    name = pd.Series("loss", rows.index)
+    for _, group in rows.groupby(tasks):
+        of_task = _ranking(group)
+        name[group.index] = of_task
+        for kind, split in (("value", "test"), ("validation", "val"), ("baseline", "baseline")):
+            found.loc[group.index, kind] = column(group, f"metrics.{of_task}/{split}", math.nan).astype(float)
+    return {"measure": name, **{str(kind): found[kind] for kind in found}}
+
+
+def _ranking(group: pd.DataFrame) -> str:
+    return next((m for m in MEASURES if column(group, f"metrics.{m}/test", math.nan).notna().any()), "loss")
+
+
+def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:
+    """The newest run of every arm and seed that came to an end.
+
+    Tuning trials, confirmations of a winner that a longer search replaced, and repetitions of a run do not count.
+    """
+    ended = runs["outcome"].isin(ENDED) & runs["phase"].isin(["grid", "confirm"]) & (reproduces == "")
+    newest = ~runs[ended].duplicated(["task", "arm", "seed"], keep="last")
+    return ended & newest.reindex(runs.index, fill_value=False)
+
+
+def _compare(task: object, group: pd.DataFrame) -> Comparison:
+    """Arms named by what sets them apart, the best first."""
+    measure = str(group["measure"].iloc[0])
+    maximize = MEASURES[measure] == "maximize"
+    named = group.assign(arm=group["arm"].map(name_arms(configurations(group))))
+    return Comparison(str(task), str(group["family"].iloc[0]), measure, maximize, named, rank(named, maximize))
+
+
+def rank(named: pd.DataFrame, maximize: bool) -> list[str]:
+    """Arms by mean; those with fewer diverged runs come first whatever their mean: it is over the others alone."""
+    by_arm = named.groupby("arm", sort=False)
+    table = pd.DataFrame({"lost": by_arm["value"].apply(lambda v: v.isna().mean()), "mean": by_arm["value"].mean()})
+    table["mean"] *= -1 if maximize else 1
+    return [str(arm) for arm in table.sort_values(["lost", "mean"], kind="stable").index]
+
+
+def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
+    """The parameters of every arm by its digest."""
+    first = group.drop_duplicates("arm")
+    values = zip(first["arm"], deciding(first).to_dict("records"), strict=True)
+    return {str(arm): {str(k): str(v) for k, v in row.items() if pd.notna(v)} for arm, row in values}
+
+
+def _named(runs: pd.DataFrame, comparisons: list[Comparison]) -> pd.DataFrame:
+    """All runs with the names that the comparisons gave to their arms; the others keep what the sweep calls theirs."""
+    names = pd.concat([c.runs["arm"] for c in comparisons]) if comparisons else pd.Series(dtype=str)
+    known = dict(zip(runs.loc[names.index, "arm"], names, strict=True))
+    fallback = runs["label"].where(runs["label"] != "", runs["name"])
+    return runs.assign(arm=runs["arm"].map(known).fillna(fallback))

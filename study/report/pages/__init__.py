@@ -1,0 +1,1 @@
+"""Pages of a report: HTML from tables and pictures."""

@@ -1,0 +1,41 @@
+"""What a search tunes for, and whether less or more of it is better."""
+
+from typing import Any
+
+from study import tasks
+from study.errors import ConfigError, nearest
+from study.schema import Config
+from study.schema.sweep import Sweep
+from study.sweep.planning.plan import Plan
+from study.sweep.trials.storage import Direction
+
+
+def find_direction(sweep: Sweep, plan: Plan) -> Direction:
+    """The direction of `sweep.objective`, or of the tasks' own: those of a search must agree, of a grid need not.
+
+    Raises:
+        ConfigError: if they do not agree, or a task has no such measure.
+    """
+    by_name = {arm.config.task.name: arm.config for arm in plan.arms.values()}
+    if sweep.tuned_for is not None:
+        direction, measure = sweep.tuned_for
+        for config in by_name.values():
+            _refuse_unknown(measure, config)
+        return "minimize" if direction == "minimize" else "maximize"
+    builders: dict[str, Any] = {name: tasks.TASKS[name] for name in by_name}
+    found = {name: getattr(builder, "func", builder).direction for name, builder in builders.items()}
+    if plan.search and len(set(found.values())) > 1:
+        told = ", ".join(f"{task}: {direction}" for task, direction in found.items())
+        raise ConfigError(f"sweep.search: one search cannot serve tasks of both directions ({told}); make two sweeps")
+    return next(iter(found.values()))
+
+
+def _refuse_unknown(measure: str, config: Config) -> None:
+    """Its task tells what it measures by measuring the naive guess."""
+    known = [f"{name}/val" for name in ("loss", *tasks.build(config.task, config.data, config.seed).baseline("val"))]
+    if measure not in known:
+        hint = nearest(measure, known)
+        raise ConfigError(
+            f"sweep.objective = {measure!r}: task={config.task.name} measures no such thing{hint} "
+            f"(allowed: {', '.join(known)})"
+        )

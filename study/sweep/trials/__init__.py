@@ -1,0 +1,1 @@
+"""The shared Optuna study in the terms of a plan."""

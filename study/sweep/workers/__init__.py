@@ -1,0 +1,1 @@
+"""Processes that make the runs of a plan, and how they are watched and stopped."""

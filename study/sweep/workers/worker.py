@@ -1,0 +1,176 @@
+"""A worker: claims one waiting run after another, trains it, writes down what came of it, until none is left."""
+
+import contextlib
+import math
+import os
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig
+from optuna.storages import BaseStorage
+from optuna.storages._heartbeat import get_heartbeat_thread
+
+from study.errors import Pruned
+from study.schema import Sweeping, validate
+from study.sweep.planning.composer import Composer, exists
+from study.sweep.planning.plan import Cell, Plan
+from study.sweep.trials.ledger import Ledger
+from study.sweep.trials.pruner import build_pruner
+from study.sweep.trials.sampler import ArmSampler
+from study.sweep.trials.storage import open_study
+from study.sweep.workers.signals import Stop
+
+if TYPE_CHECKING:
+    from study.analysis.result import Result
+
+POLL = 1.0
+"""Seconds between looks at the study while others still run, who may die and leave their run to this worker."""
+
+
+@dataclass
+class Worker:
+    """What a launcher runs, in any process on any machine that reaches the storage and the store of runs.
+
+    Attributes:
+        loader: of Hydra.
+        master: the composed configuration of the sweep.
+        common: its checked part that is one for all runs.
+        plan: what is to be run.
+        parent: MLflow run id of the sweep.
+        folder: of the sweep, for checkpoints and what workers print.
+        launch: name of the command it works for.
+    """
+
+    loader: ConfigLoader
+    master: DictConfig
+    common: Sweeping
+    plan: Plan
+    parent: str
+    folder: Path
+    launch: str
+
+    def __post_init__(self) -> None:
+        self.composer = Composer(self.loader, self.master)
+
+    def __call__(self, _: DictConfig) -> None:
+        """Work until no run of the plan is left, or until told to stop: the run under way then is made again."""
+        stop, sweep = Stop(), self.common.sweep
+        with self._printing_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
+            study.sampler = ArmSampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
+            study.pruner = build_pruner(sweep.pruner)
+            ledger = Ledger(study, self.plan, self.launch)
+            with stop.listening(ledger):
+                self._work(ledger, stop)
+
+    def _work(self, ledger: Ledger, stop: Stop) -> None:
+        """Run after run; where none waits, stay while others run: they may die and leave theirs."""
+        while not stop.asked:
+            ledger.reap()
+            counts = ledger.counts()
+            if counts["failed"] >= (self.common.sweep.failures or math.inf):
+                break
+            if (trial := ledger.claim()) is not None:
+                self._run(ledger, trial, stop)
+            elif counts["running"]:
+                time.sleep(POLL)
+            elif not counts["open"]:
+                break
+
+    def _run(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> None:
+        """One run from its claim to its record; whatever it raises is its own."""
+        try:
+            with beating(ledger.storage, trial):
+                result = self._train(ledger, trial, stop)
+        except (KeyboardInterrupt, SystemExit):
+            ledger.fail(trial, {"interrupted": True})
+            stop.asked = True
+        except Pruned:
+            ledger.prune(trial)
+        except Exception as error:
+            traceback.print_exc()
+            ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
+        else:
+            ledger.finish(trial, self._worth(result), record(result))
+
+    def _worth(self, result: "Result") -> float | None:
+        """What the study is told of a run: the objective; for a diverged one the worst there is (NaN), or nothing."""
+        if result.diagnosis.outcome == "diverged":
+            return math.nan if self.common.sweep.diverged == "worst" else None
+        return result.measures[self.common.sweep.measure(result.primary)]
+
+    def _train(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> "Result":
+        from study.sweep.workers.callback import Channel
+        from study.tracking import writer
+        from study.train import train
+
+        cell = Cell(**trial.user_attrs["cell"])
+        overrides = sample(self.plan, cell, trial, self.composer)
+        config = validate(self.composer.compose(overrides))
+        arm = self.plan.arms[cell.arm].label
+        former = ledger.interrupted_run(trial)
+        return train(
+            config,
+            overrides,
+            name=f"{self.plan.names[cell.arm]} {cell.phase} {cell.number if cell.phase == 'search' else cell.seed}",
+            parent=self.parent,
+            tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
+            folder=self.folder / "checkpoints",
+            callbacks=[Channel(trial, config, stop)],
+            resume=former if former and writer.is_there(config.tracking.uri, former) else None,
+            begun=lambda run_id: ledger.note(trial, {"run_id": run_id}),
+        )
+
+    @contextlib.contextmanager
+    def _printing_to_a_file(self) -> Iterator[None]:
+        """Whatever is printed or warned of while working belongs into a file, not between the lines of a display."""
+        path = self.folder / "workers" / f"{socket.gethostname()}-{os.getpid()}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            yield
+
+
+@contextlib.contextmanager
+def beating(storage: BaseStorage, trial: optuna.Trial) -> Iterator[None]:
+    """Give signs of life for a trial while in the block, whatever else the process is busy with."""
+    thread = get_heartbeat_thread(trial._trial_id, storage)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> list[str]:
+    """All overrides of a trial: its cell's, and a value for each tuned key that exists in the trial.
+
+    Groups are chosen first: they decide which keys exist.
+    """
+    overrides = plan.overrides(cell)
+    if cell.phase == "grid":
+        return overrides
+    groups, dimensions = composer.groups(), plan.search.values()
+    overrides += [f"{d.key}={d.suggest(trial)}" for d in dimensions if d.key in groups]
+    composed = composer.compose(overrides)
+    valued = [d for d in dimensions if d.key not in groups and exists(composed, d.key)]
+    return overrides + [f"{d.key}={d.suggest(trial)}" for d in valued]
+
+
+def record(result: "Result") -> dict[str, Any]:
+    """What the sweep's own tables need of a run."""
+    found = result.measures
+    return {
+        "outcome": result.diagnosis.outcome,
+        "verdict": result.diagnosis.verdict,
+        "measure": result.primary,
+        "test": found[f"{result.primary}/test"],
+        "baseline": found[f"{result.primary}/baseline"],
+        "half_life": found.get("flow/half_life", math.nan),
+        "seconds": result.seconds,
+    }

@@ -1,0 +1,171 @@
+"""MLflow, read back: runs found by id, name or slug, their tags, numbers and artifacts. See `study.tracking.writer`."""
+
+import math
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from study.errors import ConfigError
+from study.tracking.writer import Run
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file else
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One MLflow run read back; what it holds was written by others and is not trusted.
+
+    Attributes:
+        uri: of the store it lies in.
+        experiment: its id.
+        folder: where its artifacts lie.
+        status: FINISHED, FAILED, KILLED or RUNNING.
+        measures: the last value of every metric.
+    """
+
+    uri: str
+    experiment: str
+    folder: str
+    run_id: str
+    name: str
+    status: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    measures: Mapping[str, float]
+
+    def points(self, keys: Iterable[str] | None = None) -> Iterator[tuple[str, int, float]]:
+        """Every (key, update, value) of some metrics, else of every one, in the order they were logged."""
+        for key in self.measures if keys is None else keys:
+            for metric in MlflowClient(self.uri).get_metric_history(self.run_id, key):
+                yield key, metric.step, metric.value
+
+    def files(self, folder: str | None = None) -> Iterator[str]:
+        """Names of all artifacts, folders included in the name."""
+        for file in MlflowClient(self.uri).list_artifacts(self.run_id, folder):
+            yield from self.files(_inside(file.path)) if file.is_dir else [_inside(file.path)]
+
+    def read(self, name: str) -> bytes:
+        """The bytes of an artifact.
+
+        Raises:
+            ConfigError: there is none of this name, or it lies outside the run's own folder.
+        """
+        _inside(name)
+        try:
+            if ":" not in self.folder or self.folder.startswith("file:"):
+                return self._here(name).read_bytes()
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(MlflowClient(self.uri).download_artifacts(self.run_id, name, folder)).read_bytes()
+        except (MlflowException, OSError) as error:
+            raise ConfigError(f"run {self.run_id} has no readable artifact {name}: {error}") from error
+
+    def _here(self, name: str) -> Path:
+        """The artifact where it lies, read without a copy; a link in a folder may lead anywhere."""
+        root = Path(local_file_uri_to_path(self.folder)).resolve()
+        file = (root / name).resolve()
+        if not file.is_relative_to(root):
+            raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
+        return file
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A Parquet artifact, or some of its columns."""
+        return pq.read_table(pa.BufferReader(self.read(name)), columns=columns).to_pandas(ignore_metadata=True)
+
+    def keep(self, folder: Path, name: str) -> None:
+        """Log the files of a folder under `name` among the artifacts, also after the run has ended."""
+        MlflowClient(self.uri).log_artifacts(self.run_id, str(folder), name)
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        Run(MlflowClient(self.uri), self.run_id).tag(tags)
+
+
+def find(uri: str, wanted: str) -> list[Logged]:
+    """The runs that are meant by an id, the start of an id, a run's name, or a slug: then all runs trained under it.
+
+    Raises:
+        ConfigError: there is none, or several runs have this name or start.
+    """
+    if re.search(r"['\"`%\\\\]", wanted):
+        raise ConfigError(f"RUN = {wanted!r}: no run has such a name")
+    prefix = [f"run_id LIKE '{wanted}%'"] if re.fullmatch("[0-9a-f]+", wanted) else []
+    for condition in (*prefix, f"run_name = '{wanted}'"):
+        if found := search(uri, f"attributes.{condition}"):
+            if len(found) > 1:
+                several = "\n".join(f"  {run.run_id}  {run.name}" for run in found)
+                raise ConfigError(f"RUN = {wanted!r} is not one run but {len(found)}; give the id:\n{several}")
+            return found if found[0].tags.get("kind") != "sweep" else _children(uri, found[0].run_id)
+    if found := [run for run in search(uri, slug=wanted) if "kind" not in run.tags]:
+        return found
+    raise ConfigError(f"RUN = {wanted!r}: no run has this id or name, and no experiment this slug, in {uri}")
+
+
+def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logged]:
+    """Runs that meet MLflow's filter, of one experiment or of all, oldest first."""
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise ConfigError(f"{uri}: there is no such store")
+    client = MlflowClient(uri)
+    experiments = [e.experiment_id for e in client.search_experiments() if slug in (None, e.name)]
+    runs, page = [], None
+    while experiments:
+        found = client.search_runs(experiments, condition, order_by=["attributes.start_time"], page_token=page)
+        runs += [_logged(uri, run) for run in found]
+        if not (page := found.token):
+            break
+    return runs
+
+
+def frame(runs: Sequence[Logged]) -> pd.DataFrame:
+    """One row a run, by run id: `logged`, `name`, `status`, and by key `params.*`, `tags.*` (texts), `metrics.*`.
+
+    What a run does not have is missing; infinity, which MLflow's databases keep as the largest float, is back.
+    """
+    rows = [{"run_id": run.run_id, "logged": run, "name": run.name, "status": run.status, **_flat(run)} for run in runs]
+    return pd.DataFrame(rows, columns=None if rows else ["run_id", "logged", "name", "status"]).set_index("run_id")
+
+
+def _flat(run: Logged) -> dict[str, object]:
+    largest = sys.float_info.max
+    measures = {k: math.copysign(math.inf, v) if abs(v) >= largest else v for k, v in run.measures.items()}
+    kinds: dict[str, Mapping[str, object]] = {"params": run.params, "tags": run.tags, "metrics": measures}
+    return {f"{kind}.{key}": value for kind, values in kinds.items() for key, value in values.items()}
+
+
+def _children(uri: str, parent: str) -> list[Logged]:
+    return [run for run in search(uri, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'") if "kind" not in run.tags]
+
+
+def _logged(uri: str, run: Any) -> Logged:
+    info, data = run.info, run.data
+    return Logged(
+        uri,
+        info.experiment_id,
+        info.artifact_uri,
+        info.run_id,
+        info.run_name,
+        info.status,
+        data.tags,
+        data.params,
+        data.metrics,
+    )
+
+
+def _inside(name: str) -> str:
+    """An artifact's name, unless it would lead out of the run's folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+        raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
+    return name

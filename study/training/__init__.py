@@ -1,0 +1,1 @@
+"""Lightning around `study.learning`: module, trainer, history, checkpoint, recorder, progress."""

@@ -1,0 +1,63 @@
+"""From a training run to its MLflow run, now and then while it trains: charts can be watched, updates do not wait."""
+
+import time
+
+import pytorch_lightning as pl
+
+from study.tracking import provenance, writer
+from study.training.history import Envelope
+from study.training.module import RecurrentModule
+
+PAUSE = 10.0
+"""Seconds between writes: each costs some 0.2 ms a value."""
+
+
+class Recorder(pl.Callback):
+    """Writes the history's envelope, the measures of validation and of probes, and at the end all of it in full."""
+
+    def __init__(self, run: writer.Run, envelope: Envelope):
+        self._run, self._envelope = run, envelope
+        self._taken, self._written = 0, time.monotonic()
+        self._points: list[tuple[int, dict[str, float]]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: RecurrentModule, *_: object) -> None:
+        """Write what has gathered, if the last time is a while ago."""
+        if time.monotonic() - self._written > PAUSE:
+            self._gather(pl_module)
+            self._write()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: RecurrentModule) -> None:
+        """Keep the measures of this validation."""
+        measures = {key: float(value) for key, value in trainer.callback_metrics.items() if key.endswith("/val")}
+        self._points.append((trainer.global_step, measures))
+
+    def teardown(self, trainer: pl.Trainer, pl_module: RecurrentModule, stage: str) -> None:
+        """Write the rest, also a bucket that is not full."""
+        self._gather(pl_module, last=True)
+        self._finish(pl_module)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:
+        """The same, for a run that was interrupted or failed: its history up to there is a measurement too.
+
+        The chart's started bucket is left open: the run may be gone on with.
+        """
+        pl_module.history.flush()
+        self._gather(pl_module)
+        self._finish(pl_module)
+
+    def _finish(self, module: RecurrentModule) -> None:
+        self._write()
+        self._run.tag({"weights_final": provenance.weights(module.model)})
+        self._run.log_table(module.history.table(), "gradients.parquet")
+        for name, table in module.probes.tables():
+            self._run.log_table(table, f"{name}.parquet")
+
+    def _gather(self, module: RecurrentModule, last: bool = False) -> None:
+        block = module.history.rows(self._taken)
+        self._taken += len(block)
+        self._points.extend(self._envelope.add(block, last))
+        self._points.extend(module.probes.points())
+
+    def _write(self) -> None:
+        self._run.log_points(self._points)
+        self._points, self._written = [], time.monotonic()

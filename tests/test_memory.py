@@ -1,0 +1,30 @@
+"""What an update keeps of memory grows with the window by what a step keeps, and is not what does not grow."""
+
+import pytest
+
+from study.learning import losses
+from study.learning.memory import kept_for_backward
+from study.schema.learning import MSE
+from tests.networks import batch, build
+
+WIDTH, UNITS, DOUBLE = 8, 5, 8
+LOSS = losses.build(MSE(name="mse", over_time="mean"))
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_memory_is_proportional_to_the_window_but_for_a_constant(name: str) -> None:
+    kept = {k2: kept_for_backward(build(name), LOSS, batch(80, WIDTH, 3), None, k2) for k2 in (10, 20, 40, None)}
+    assert kept[40] - kept[20] == 2 * (kept[20] - kept[10])
+    assert kept[None] - kept[40] == 2 * (kept[40] - kept[20])
+    assert kept[20] - kept[10] >= 10 * WIDTH * UNITS * DOUBLE  # the states at least
+
+
+def test_windows_that_overlap_keep_what_k2_says_not_k1() -> None:
+    of = lambda k1, k2: kept_for_backward(build("elman"), LOSS, batch(80, WIDTH, 3), k1, k2)  # noqa: E731
+    assert of(5, 20) > of(5, 10) > of(5, 5)
+
+
+def test_neither_parameters_nor_the_batch_count() -> None:
+    network = build("elman", hidden_size=200)
+    recurrent = next(p for name, p in network.named_parameters() if "weight_hh" in name)
+    assert kept_for_backward(network, LOSS, batch(80, 1, 3), None, 1) < recurrent.nbytes

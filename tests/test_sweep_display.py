@@ -1,0 +1,109 @@
+"""What a person sees of a sweep while it runs and at its end."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from optuna import Trial
+from rich.console import Console
+
+from study.schema import Config
+from study.sweep.planning.grammar import Dimension
+from study.sweep.planning.plan import Arm, Plan
+from study.sweep.summary import best_of_arms
+from study.sweep.trials.ledger import Ledger
+from study.sweep.trials.storage import open_study
+from study.sweep.workers import display as live
+
+RECORD = {
+    "outcome": "completed", "verdict": "healthy", "measure": "rmse", "test": 0.25, "baseline": 1.0, "half_life": 3.0,
+    "seconds": 2.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def book(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Ledger]:
+    """The ledger of a search of two arms in the middle of its work."""
+    config = configure()
+    arms = {name: Arm("", {"model": name}, name, {}, config) for name in ("elman", "lstm")}
+    plan = Plan([], arms, {"optimizer.lr": Dimension("optimizer.lr", 0.1, 1.0)}, 3, [0])
+    with open_study(f"sqlite:///{tmp_path}/optuna.db", "slug", "minimize") as study:
+        yield Ledger(study, plan)
+
+
+def begin(book: Ledger, arm: str) -> Trial:
+    """Claim a trial of an arm."""
+    kept = []
+    while (trial := book.claim()) and trial.user_attrs["cell"]["arm"] != arm:
+        kept.append(trial)
+    for other in kept:
+        book.fail(other, {"interrupted": True})
+    assert trial is not None
+    trial.suggest_float("optimizer.lr", 0.1, 1.0)
+    return trial
+
+
+def shown(book: Ledger) -> str:
+    page = io.StringIO()
+    Console(file=page, width=200).print(live.render(book.standings(), book.plan, book.sign))
+    return page.getvalue()
+
+
+def test_the_display_tells_counts_the_best_of_each_arm_and_of_runs_under_way_their_last_value_and_host(book):
+    for value in (0.5, 0.3):
+        book.finish(begin(book, "elman"), value, RECORD)
+    book.fail(begin(book, "lstm"), {"error": "ValueError: no"})
+    trial = begin(book, "lstm")
+    assert "no value yet" in shown(book)
+    for step, value in ((10, 0.9), (20, 0.7)):
+        trial.report(value, step)
+    page = shown(book)
+    assert "3/8 runs" in page
+    assert "1 running  2 completed  0 diverged  0 pruned  1 failed" in page
+    assert "left" in page
+    best = next(line for line in page.splitlines() if "best:" in line)
+    assert "best: elman trial" in best
+    assert best.rstrip().endswith(": 0.3")
+    assert f"0.7 after 20  on {trial.user_attrs['owner']['host']}" in page
+    assert "failed: ValueError: no" in page
+
+
+def test_without_a_terminal_every_run_that_ends_is_one_plain_line(book, capsys):
+    book.finish(begin(book, "elman"), 0.5, RECORD)
+    with live.Live(book) as screen:
+        screen.show()
+        assert capsys.readouterr().out == ""  # ended before this command
+        book.finish(begin(book, "lstm"), 0.4, RECORD)
+        screen.show()
+        screen.show()
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert said.startswith("[2/8] lstm trial")
+    assert "\x1b" not in said
+
+
+def test_the_best_of_each_arm_is_told_as_markdown_search_apart_from_what_counts(book):
+    while trial := book.claim():
+        lr = trial.suggest_float("optimizer.lr", 0.1, 1.0)
+        book.finish(trial, lr, RECORD)
+    told = best_of_arms(book)
+    assert told.count("- best: ") == 2
+    assert told.count("| rmse 0.25 |") == 2
+    assert "| elman |" in told
+
+
+def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(book, capsys):
+    diverged = {**RECORD, "outcome": "diverged", "verdict": "exploding", "test": 1e9}
+    while trial := book.claim():
+        book.finish(trial, trial.suggest_float("optimizer.lr", 0.1, 1.0), RECORD if trial.number else diverged)
+    told = best_of_arms(book)
+    assert "1e+09" not in told
+    alone = Plan([], {"elman": book.plan.arms["elman"]}, {}, 0, [1])
+    with live.Live(other := Ledger(book.study, alone)) as screen:
+        trial = other.claim()
+        assert trial is not None
+        other.finish(trial, 9.0, diverged)
+        screen.show()
+    assert "1e+09" not in capsys.readouterr().out
+    assert "| - | 1 | exploding | - | diverged |" in best_of_arms(other)
