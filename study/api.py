@@ -15,7 +15,7 @@ from study.errors import ConfigError
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
-    from study.reproduce.rerun import Again
+    from study.reproduce.rerun import Reproduction
     from study.tracking.reader import Logged
 
 
@@ -53,7 +53,7 @@ def lag_profile(run: str, store: str | None = None) -> pd.DataFrame:
     return _one(run, store).table("flow.parquet")
 
 
-def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | None = None) -> "Again":
+def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | None = None) -> "Reproduction":
     """Make a run again and compare every recorded number; see `python -m study.reproduce`.
 
     Sets this process up as for training: from then on torch computes on one thread.
@@ -71,9 +71,9 @@ def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | No
 
     logged = _one(run, store)
     restored = restore(logged.read(CONFIG), logged.uri, overrides)
-    from study.reproduce.rerun import again
+    from study.reproduce.rerun import rerun
 
-    return again(logged, restored, tolerance)
+    return rerun(logged, restored, tolerance)
 
 
 def _one(wanted: str, store: str | None) -> "Logged":

@@ -52,7 +52,7 @@ def train(
     task, module = assemble(config)
     name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
     splits = provenance.splits(task)
-    marks = provenance.marks(splits, module.model)
+    marks = provenance.fingerprints(splits, module.model)
     with writer.run(config, name, {**({} if resume else marks), **(tags or {})}, parent, resume) as run:
         if begun is not None:
             begun(run.run_id)
@@ -60,7 +60,7 @@ def train(
             run.log_texts(provenance.definition(config, overrides), "definition")
             run.log_data(config.task.name, task.source, splits)
         elif folder is not None and (file := checkpoint.path(folder, resume)).is_file():
-            module.go_on_from(checkpoint.load(file))
+            module.load_state(checkpoint.load(file))
         if resume is not None:
             run.tag({"resumed_after": len(module.history)})
             run.log_texts(provenance.definition(config, overrides), f"{provenance.RESUMED}{len(module.history)}")

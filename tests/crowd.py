@@ -21,7 +21,7 @@ from study.analysis.result import Result
 from study.command import CONF
 from study.schema import Config, Sweeping, check
 from study.sweep.planning.composer import Composer
-from study.sweep.planning.plan import draw_up
+from study.sweep.planning.plan import build_plan
 from study.sweep.trials import ledger
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
@@ -82,7 +82,7 @@ def cold(folder: Path) -> None:
     for number in range(10):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"
         common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
-        plan = draw_up(common.sweep, ["seed=range(6)"], Composer(loader, master))
+        plan = build_plan(common.sweep, ["seed=range(6)"], Composer(loader, master))
         one = Quick(loader, master, common, plan, "", folder, "")
         start = multiprocessing.get_context("fork")
         at_once = start.Barrier(4)

@@ -163,8 +163,8 @@ def test_the_carry_is_cut_off_between_batches_too() -> None:
     _, carry = network(batch.inputs)
     truncated, _ = trainer(network, k2=4)
     list(truncated.updates(batch, carry))
-    assert truncated.carry is not None
-    assert not any(part.requires_grad for part in truncated.carry)
+    assert truncated.state is not None
+    assert not any(part.requires_grad for part in truncated.state)
     entering = tuple(part.detach().requires_grad_() for part in carry)
     truncated.backward(batch, entering)
     assert all(part.grad is None for part in entering)
@@ -191,8 +191,8 @@ def test_truncation_changes_neither_the_loss_nor_the_carry_of_frozen_weights(k1:
     truncated, _ = trainer(network, SUM, k1=k1, k2=k2)
     loss = truncated.backward(batch)
     torch.testing.assert_close(loss, (outputs - batch.targets).square().mean(-1).sum().detach() / WIDTH)
-    assert truncated.carry is not None
-    assert_equal(list(truncated.carry), list(state))
+    assert truncated.state is not None
+    assert_equal(list(truncated.state), list(state))
 
 
 def test_a_stream_in_batches_trains_as_one_long_sequence_in_windows() -> None:
@@ -205,7 +205,7 @@ def test_a_stream_in_batches_trains_as_one_long_sequence_in_windows() -> None:
         carry, first = None, 0
         for size in pieces:
             list(truncated.updates(batch.between(first, first + size), carry))
-            carry, first = truncated.carry, first + size
+            carry, first = truncated.state, first + size
         ends.append([p.detach().clone() for p in network.parameters()])
     assert_equal(ends[1], ends[0])
     assert_equal(ends[2], ends[0])

@@ -20,7 +20,7 @@ from study.probes.flow import gradient_flow, zero_state
 from study.probes.path import step
 from study.schema import validate
 from study.tasks import Batch
-from study.tasks.measures import LabellingMeasures
+from study.tasks.metrics import LabellingMetrics
 from tests.networks import build
 
 NAMES = ("elman", "lstm", "gru")
@@ -102,7 +102,7 @@ def test_the_gradient_of_a_padded_batch_is_the_mean_of_its_sequences_alone_whate
 
 def test_measures_of_a_padded_batch_are_those_of_its_sequences_alone() -> None:
     network = both("gru")
-    together, apart = (Evaluation(network, CrossEntropy(), LabellingMeasures(CLASSES), carry=False) for _ in range(2))
+    together, apart = (Evaluation(network, CrossEntropy(), LabellingMetrics(CLASSES), stateful=False) for _ in range(2))
     together.add([padded(7.0)])
     apart.add([alone(padded(), i) for i in range(len(LENGTHS))])
     assert together.result() == pytest.approx(apart.result())

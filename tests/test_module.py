@@ -85,7 +85,7 @@ def plain(config: Config, updates: int) -> np.ndarray:
                     if len(history) == updates:
                         history.flush()
                         return history.rows()
-                carry = bptt.carry if batches.carry else None
+                carry = bptt.state if batches.stateful else None
     raise AssertionError("too few batches")
 
 
@@ -213,7 +213,7 @@ def test_early_stopping_waits_for_its_patience(configure: Configure) -> None:
 
 
 class Interrupts(pl.Callback):
-    """Presses Ctrl-C, or fails, after the third Lightning step."""
+    """SignalCounter Ctrl-C, or fails, after the third Lightning step."""
 
     def __init__(self, act: Callable[[], Any]):
         self._act = act

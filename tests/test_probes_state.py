@@ -43,7 +43,7 @@ def test_units_are_those_the_step_is_made_of(name: str) -> None:
         torch.randn(4, 5).double(),
         tuple(torch.randn(4, 5).double() for _ in core(torch.zeros(1, 1, 3).double())[1]),
     )
-    units, after = core.units(1, inputs, state), core.step(1, inputs, state)
+    units, after = core.activations(1, inputs, state), core.step(1, inputs, state)
     h = {
         "elman": lambda: units.tanh["hidden"],
         "lstm": lambda: units.gates["output"] * units.tanh["cell"],

@@ -13,7 +13,7 @@ from study.learning.clipping import ClipNorm
 from study.models import State
 from study.probes.flow import Flow
 from study.probes.schedule import NEVER, Schedule
-from study.probes.suite import MEASURES, Probes
+from study.probes.suite import PROBES, Probes
 from study.schema import probe as schema
 from study.verify.networks import MSE
 from tests.networks import batch, build
@@ -62,13 +62,13 @@ def train(bptt: TruncatedBPTT, probes: Probes | None) -> dict[str, Any]:
             done += 1
             if probes is not None and probes.due == done:
                 probes.measure(done, bptt)
-        carry = bptt.carry
+        carry = bptt.state
     assert carry is not None
     return everything(bptt) | {"carry": list(carry)}
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("measure", PROBES)
 def test_training_is_bitwise_the_same_with_a_probe_and_without(measure: str, name: str) -> None:
     bptt = trainer(name)
     probes = Probes(plan(every=1, **{measure: ALL[measure]}), [batch(12, 4, 3)], 4)
@@ -77,7 +77,7 @@ def test_training_is_bitwise_the_same_with_a_probe_and_without(measure: str, nam
     assert [taken.update for taken in probes.taken] == list(range(10))
 
 
-@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize("measure", PROBES)
 def test_a_probe_leaves_gradients_that_are_there_as_they_are(measure: str) -> None:
     bptt = trainer("gru")
     bptt.backward(batch(13, 4, 3))
@@ -87,7 +87,7 @@ def test_a_probe_leaves_gradients_that_are_there_as_they_are(measure: str) -> No
 
 
 def test_every_measure_of_the_schema_has_a_probe() -> None:
-    assert set(schema.Probe.model_fields) == {"every", "per_decade", *MEASURES}
+    assert set(schema.Probe.model_fields) == {"every", "per_decade", *PROBES}
 
 
 def test_a_schedule_names_the_start_every_nth_update_and_evenly_spaced_logarithms() -> None:
@@ -148,7 +148,7 @@ def test_scalars_are_told_once_and_tables_hold_every_update() -> None:
     probes.measure(1, bptt)
     assert [update for update, _ in probes.points()] == [1]
     tables = dict(probes.tables())
-    assert set(tables) == set(MEASURES)
+    assert set(tables) == set(PROBES)
     for table in tables.values():
         assert table.column_names[0] == "update"
         assert set(table["update"].to_pylist()) == {0, 1}
@@ -163,7 +163,7 @@ def test_a_network_that_broke_can_be_measured_by_every_probe_all_the_same(name: 
         parameter.data.fill_(value)
     probes = Probes(plan(every=1, **ALL), [batch(12, 4, 3)], 4)
     probes.measure(0, bptt)
-    assert set(dict(probes.tables())) == set(MEASURES)
+    assert set(dict(probes.tables())) == set(PROBES)
     assert len(list(probes.points())) == 1
     if not math.isfinite(value):
         assert probes.last(Flow).nonfinite == list(range(9))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.tasks import Batch, Batches, Measures, Split, Task
+from study.tasks import Batch, Batches, Metrics, Split, Task
 from study.tasks.batches import Stream, Windows
 from study.tracking import provenance
 
@@ -116,7 +116,7 @@ class Splits(Task):
     def batches(self, split: Split) -> Batches:
         return self._batches[split]
 
-    def measures(self) -> Measures:
+    def metrics(self) -> Metrics:
         raise NotImplementedError
 
     def naive(self, batch: Batch) -> torch.Tensor:

@@ -12,7 +12,7 @@ from scipy import stats
 from study.errors import ConfigError
 from study.figures import style as drawing
 from study.report.data.arm_names import name_arms
-from study.report.data.ranking import answer, paired_gap, told
+from study.report.data.ranking import answer, format_interval, paired_gap
 from study.report.data.runs import MEASURES, Comparison, gather, rank
 from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
 
@@ -167,7 +167,7 @@ def test_one_seed_claims_no_more_than_that_it_is_one() -> None:
 
 def test_an_arm_whose_runs_all_diverged_is_said_to_have_and_has_no_measure() -> None:
     last = answer(compared({"a": [1.0, 1.1], "b": [math.nan, math.nan]}, baseline=2.0), {})[-1]
-    assert (last.sentence, last.diverged, told(last.measure)) == ("All 2 runs diverged.", 2, "-")
+    assert (last.sentence, last.diverged, format_interval(last.measure)) == ("All 2 runs diverged.", 2, "-")
 
 
 def test_half_life_is_that_of_the_decay() -> None:
@@ -175,8 +175,8 @@ def test_half_life_is_that_of_the_decay() -> None:
 
 
 def test_numbers_are_told_with_the_digits_that_their_interval_bears() -> None:
-    assert told(Interval(1.23456, 1.1, 1.4, 5)) == "1.23 [1.10, 1.40]"
-    assert told(Interval(1.23456, math.nan, math.nan, 1)) == "1.235"
+    assert format_interval(Interval(1.23456, 1.1, 1.4, 5)) == "1.23 [1.10, 1.40]"
+    assert format_interval(Interval(1.23456, math.nan, math.nan, 1)) == "1.235"
 
 
 def test_a_task_s_own_measure_comes_before_the_loss() -> None:

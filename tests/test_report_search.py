@@ -12,7 +12,7 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 
 from study.report.data.importance import FEWEST, TREES, importance
-from study.report.data.plan import Planned, missing, read
+from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.trials import Search, searches
 from study.report.pages import search as search_page
 from study.report.pages.page import Page
@@ -150,4 +150,4 @@ def test_what_a_plan_asks_for_and_no_run_has_given_is_named() -> None:
 
 
 def test_without_a_plan_nothing_is_said_to_be_missing() -> None:
-    assert read(None) == Planned()
+    assert load_plan(None) == Planned()

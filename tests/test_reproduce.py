@@ -38,7 +38,7 @@ def logged(configure: Configure) -> Callable[..., Logged]:
     return trained
 
 
-def again(run: Logged, *arguments: str) -> int:
+def rerun(run: Logged, *arguments: str) -> int:
     return main([run.run_id, "--store", run.uri, *arguments])
 
 
@@ -60,7 +60,7 @@ def test_a_run_made_again_is_identical_in_every_value(
     logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...]
 ) -> None:
     run = logged(*overrides)
-    assert again(run) == 0
+    assert rerun(run) == 0
     new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
     total = len(numbers(run)) + len(MARKS)
     assert capsys.readouterr().out.splitlines()[-1] == f"identical: {total:,} of {total:,} values"
@@ -88,7 +88,7 @@ def test_one_bit_of_one_norm_is_found_and_named(
     frame.loc[6, key] = np.nextafter(frame.loc[6, key], np.float32(np.inf))
     frame.loc[9, "loss"] = np.nan
     frame.to_parquet(path)
-    assert again(run) == 1
+    assert rerun(run) == 1
     *_, circumstances, first, last = capsys.readouterr().out.splitlines()
     total = len(numbers(run)) + len(MARKS)
     assert last == f"different: {total - 2:,} of {total:,} values are identical"
@@ -102,7 +102,7 @@ def test_an_update_too_many_is_a_difference(logged: Callable[..., Logged], capsy
     run = logged()
     path = Path(run.folder, HISTORY)
     pq.write_table(pq.read_table(path)[:-1], path)
-    assert again(run) == 1
+    assert rerun(run) == 1
     assert f"first difference: {HISTORY} loss at update 20: nothing then, " in capsys.readouterr().out
 
 
@@ -113,8 +113,8 @@ def test_a_tolerance_forgives_a_bit_and_only_then(logged: Callable[..., Logged])
     frame.loc[6, "loss"] = np.nextafter(frame.loc[6, "loss"], np.float32(np.inf))
     frame.to_parquet(path)
     run.tag({"weights_final": "of another machine"})
-    assert again(run, "--tolerance", "1e-5") == 0
-    assert again(run) == 1
+    assert rerun(run, "--tolerance", "1e-5") == 0
+    assert rerun(run) == 1
 
 
 @pytest.mark.parametrize("tolerance", ["-1", "nan", "1", "x"])
@@ -146,7 +146,7 @@ def test_an_interrupted_run_is_identical_as_far_as_it_came(configure: Configure,
     run = find(store, "interrupted")[0]
     assert run.status == "KILLED"
     assert 0 < len(run.table(HISTORY)) < 20
-    assert again(run) == 0
+    assert rerun(run) == 0
 
 
 class Pruner(pl.Callback):
@@ -165,13 +165,13 @@ def test_a_pruned_run_is_identical_up_to_its_end_weights_included(
         train(config, name="pruned", callbacks=[Pruner()])
     run = find(store, "pruned")[0]
     assert (run.status, run.tags["outcome"]) == ("FINISHED", "pruned")
-    assert again(run) == 0
+    assert rerun(run) == 0
     total = len(numbers(run)) + len({"data_digest", "weights_initial", "weights_final"})
     assert capsys.readouterr().out.splitlines()[-1] == f"identical: {total:,} of {total:,} values"
     new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
     assert new.tags["outcome"] == "pruned"
     run.tag({"weights_final": "others"})
-    assert again(run) == 1
+    assert rerun(run) == 1
 
 
 def test_of_a_run_whose_process_died_all_is_compared_that_was_written(configure: Configure, store: str) -> None:
@@ -183,7 +183,7 @@ def test_of_a_run_whose_process_died_all_is_compared_that_was_written(configure:
         file.unlink()
     MlflowClient(store).update_run(run.run_id, "RUNNING")
     assert set(numbers(run)["source"]) == {METRICS}
-    assert again(run) == 0
+    assert rerun(run) == 0
 
 
 def test_of_a_run_that_died_at_once_the_start_is_compared(
@@ -191,21 +191,21 @@ def test_of_a_run_that_died_at_once_the_start_is_compared(
 ) -> None:
     config = configure(*SMALL)
     task, module = assemble(config)
-    with writer.run(config, "at once", provenance.marks(provenance.splits(task), module.model)) as run:
+    with writer.run(config, "at once", provenance.fingerprints(provenance.splits(task), module.model)) as run:
         run.log_texts(provenance.definition(config, ()), "definition")
     MlflowClient(store).update_run(run.run_id, "RUNNING")
-    assert again(find(store, "at once")[0]) == 0
+    assert rerun(find(store, "at once")[0]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "identical: 2 of 2 values"
 
 
 def test_a_run_that_the_clock_ended_is_made_with_the_updates_it_had_time_for(logged: Callable[..., Logged]) -> None:
     run = logged("trainer.max_updates=null", "trainer.max_seconds=0.3", "probe.every=10")
     made = len(run.table(HISTORY))
-    assert again(run) == 0
+    assert rerun(run) == 0
     new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
     assert len(new.table(HISTORY)) == made
     assert new.tags["outcome"] == "completed"
-    assert again(new) == 0
+    assert rerun(new) == 0
 
 
 def test_the_runs_of_a_sweep_are_the_same_alone(
@@ -222,7 +222,7 @@ def test_the_runs_of_a_sweep_are_the_same_alone(
 
 def test_overrides_make_a_variation_that_is_tagged_and_not_compared(logged: Callable[..., Logged]) -> None:
     run = logged()
-    assert again(run, "optimizer.lr=0.5", "model=gru") == 0
+    assert rerun(run, "optimizer.lr=0.5", "model=gru") == 0
     new = search(run.uri, f"tags.varies = '{run.run_id}'")[0]
     assert new.tags["kind"] == "variation"
     assert new.params["optimizer.lr"] == "0.5"
@@ -232,7 +232,7 @@ def test_overrides_make_a_variation_that_is_tagged_and_not_compared(logged: Call
 
 
 def test_where_the_data_lie_is_no_variation(logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]) -> None:
-    assert again(logged(), "data.cache=elsewhere") == 0
+    assert rerun(logged(), "data.cache=elsewhere") == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("identical")
 
 
@@ -248,7 +248,7 @@ def test_what_was_written_by_others_is_shown_as_it_stands(
     run = logged()
     path = Path(run.folder, "definition", "environment.yaml")
     path.write_text(re.sub("processor: .*", r'processor: "[/nothing][red]\\e[2J"', path.read_text()))
-    assert again(run) == 0
+    assert rerun(run) == 0
     out = capsys.readouterr().out
     assert "[/nothing][red]�[2J" in out
     assert "\x1b[2J" not in out
@@ -263,7 +263,7 @@ def test_a_run_made_with_two_threads_or_other_packages_is_reported_as_such(
         text = (folder / file).read_text()
         assert old in text
         (folder / file).write_text(text.replace(old, new))
-    assert again(run) == 0
+    assert rerun(run) == 0
     out = capsys.readouterr().out
     assert re.search(r"threads\s+│ 2\s+│ 1", out)
     assert re.search(r"torch\s+│ 0\.2", out)
@@ -275,7 +275,7 @@ def test_a_run_from_before_provenance_was_kept_can_be_made_again(
     run = logged()
     for file in ("environment.yaml", "packages.txt", "changes.patch", "overrides.yaml"):
         Path(run.folder, "definition", file).unlink()
-    assert again(run) == 0
+    assert rerun(run) == 0
     assert "not recorded" in capsys.readouterr().out
 
 
@@ -286,7 +286,7 @@ def test_a_tampered_run_is_refused_before_anything_is_made(
     path = Path(run.folder, "definition", "config.yaml")
     path.write_text(path.read_text().replace("name: elman", "_target_: os.system"))
     count = len(search(run.uri))
-    assert again(run) == 2
+    assert rerun(run) == 2
     assert "model._target_ = 'os.system': refused" in capsys.readouterr().err
     assert len(search(run.uri)) == count
 

@@ -46,7 +46,7 @@ def begin(book: Ledger, arm: str) -> Trial:
 
 def shown(book: Ledger) -> str:
     page = io.StringIO()
-    Console(file=page, width=200).print(live.render(book.standings(), book.plan, book.sign))
+    Console(file=page, width=200).print(live.render(book.statuses(), book.plan, book.sign))
     return page.getvalue()
 
 
@@ -71,7 +71,7 @@ def test_the_display_tells_counts_the_best_of_each_arm_and_of_runs_under_way_the
 
 def test_without_a_terminal_every_run_that_ends_is_one_plain_line(book, capsys):
     book.finish(begin(book, "elman"), 0.5, RECORD)
-    with live.Live(book) as screen:
+    with live.Display(book) as screen:
         screen.show()
         assert capsys.readouterr().out == ""  # ended before this command
         book.finish(begin(book, "lstm"), 0.4, RECORD)
@@ -100,7 +100,7 @@ def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(book, capsys):
     told = best_of_arms(book)
     assert "1e+09" not in told
     alone = Plan([], {"elman": book.plan.arms["elman"]}, {}, 0, [1])
-    with live.Live(other := Ledger(book.study, alone)) as screen:
+    with live.Display(other := Ledger(book.study, alone)) as screen:
         trial = other.claim()
         assert trial is not None
         other.finish(trial, 9.0, diverged)

@@ -49,8 +49,8 @@ class Launched(Launcher):
         return []
 
 
-def make_all(launcher: Any, book: Ledger, failures: int | None = None) -> str:
-    return launching.make_all(launcher, book, lambda runs: 1, failures)
+def run_workers(launcher: Any, book: Ledger, failures: int | None = None) -> str:
+    return launching.run_workers(launcher, book, lambda runs: 1, failures)
 
 
 def work(book: Ledger, runs: int = 4) -> None:
@@ -64,7 +64,7 @@ def test_a_launcher_that_waits_for_ever_for_a_dead_task_holds_nobody_up(book: Le
         work(book)
         time.sleep(60)
 
-    assert make_all(Launched(job), book) == ""
+    assert run_workers(Launched(job), book) == ""
     assert book.counts() == {"completed": 4, "open": 0}
 
 
@@ -76,7 +76,7 @@ def test_workers_that_died_are_followed_by_others_until_all_is_made(book: Ledger
         raise RuntimeError("a worker was killed")
 
     launcher = Launched(job)
-    make_all(launcher, book)
+    run_workers(launcher, book)
     assert book.counts() == {"completed": 4, "open": 0}
     assert launcher.times > 1
 
@@ -87,7 +87,7 @@ def test_workers_that_died_where_the_launcher_does_not_notice_are_followed_by_ot
         time.sleep(60)
 
     launcher = Launched(job)
-    make_all(launcher, book)
+    run_workers(launcher, book)
     assert launcher.times == 2
     assert book.counts() == {"completed": 4, "open": 0}
 
@@ -97,7 +97,7 @@ def test_a_launch_that_makes_nothing_is_the_last_and_its_error_is_told(book: Led
         raise ValueError("no such partition")
 
     launcher = Launched(job)
-    assert make_all(launcher, book) == "ValueError: no such partition"
+    assert run_workers(launcher, book) == "ValueError: no such partition"
     assert launcher.times == 1
 
 
@@ -107,7 +107,7 @@ def test_runs_that_kill_every_worker_come_to_an_end(book: Ledger) -> None:
             book.note(trial, {"owner": {**owner.me(), "born": 0.0, "launch": "this"}})
 
     launcher = Launched(job)
-    make_all(launcher, book)
+    run_workers(launcher, book)
     assert book.counts() == {"failed": 4, "open": 0}
     assert launcher.times == 4 * LOST
 
@@ -117,7 +117,7 @@ def test_a_hopeless_sweep_is_stopped_early(book: Ledger) -> None:
         if (trial := book.claim()) is not None:
             book.fail(trial, {"error": "ValueError: no"})
 
-    make_all(Launched(job), book, failures=2)
+    run_workers(Launched(job), book, failures=2)
     assert book.counts() == {"failed": 2, "open": 2}
 
 
@@ -131,7 +131,7 @@ def test_ctrl_c_orders_this_launch_to_stop_and_no_other(book: Ledger) -> None:
         book.fail(trial, {"interrupted": True})
 
     with pytest.raises(KeyboardInterrupt):
-        make_all(Launched(job), book)
+        run_workers(Launched(job), book)
     assert book.ordered() == "stop"
     assert Ledger(book.study, book.plan, "another").ordered() is None
     assert book.counts() == {"open": 4}

@@ -139,7 +139,7 @@ def test_the_winner_of_every_arm_is_confirmed_on_every_seed_when_its_search_is_o
     book = ledger(trials=4)
     assert work(book) == len(book.plan) == 2 * (4 + 2)
     for arm in book.plan.arms:
-        mine = [s for s in book.standings() if s.cell.arm == arm]
+        mine = [s for s in book.statuses() if s.cell.arm == arm]
         best = min(s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "search")
         assert [s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "confirm"] == [best, best]
 

@@ -17,7 +17,7 @@ from study.schema.sweep import Sweep
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.grammar import Dimension, grids, space
 from study.sweep.planning.objective import find_direction
-from study.sweep.planning.plan import SEARCH_SEED, Plan, draw_up
+from study.sweep.planning.plan import SEARCH_SEED, Plan, build_plan
 from study.sweep.workers.worker import sample
 
 Draw = Callable[..., Plan]
@@ -41,7 +41,7 @@ def draw(composer: Composer) -> Draw:
     """A plan of some arguments; the sweep's section by keyword."""
 
     def drawn(*arguments: str, **section: Any) -> Plan:
-        return draw_up(Sweep(**(PLAIN | section)), arguments, composer)
+        return build_plan(Sweep(**(PLAIN | section)), arguments, composer)
 
     return drawn
 
@@ -204,8 +204,8 @@ def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer
 
 def test_what_is_typed_of_the_sweep_itself_reaches_every_run(composer):
     master = composer._master
-    master.sweep.pathology = 3
-    assert composer.compose(["model=gru"]).sweep.pathology == 3
+    master.sweep.bad_verdicts = 3
+    assert composer.compose(["model=gru"]).sweep.bad_verdicts == 3
 
 
 def test_winners_are_confirmed_on_fresh_seeds(draw):

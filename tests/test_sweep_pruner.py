@@ -88,7 +88,7 @@ def test_trials_of_an_arm_with_vanishing_gradients_are_all_pruned_if_asked_and_k
     arguments = [
         "slug=sick", f"tracking.uri={store}", "hydra/launcher=basic", "task=forecasting_sine_mix", "task.horizon=10",
         "model.gain=0.01,1", "model.hidden_size=8", "probe.every=10", "probe.lyapunov=null", "trainer.max_updates=40",
-        "trainer.validate_every=10", "sweep.pathology=2", "sweep.trials=2", "optimizer.lr=interval(1e-4,1e-3)",
+        "trainer.validate_every=10", "sweep.bad_verdicts=2", "sweep.trials=2", "optimizer.lr=interval(1e-4,1e-3)",
     ]  # fmt: skip
     command = [sys.executable, "-m", "study.train", "--multirun", *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False)

@@ -155,7 +155,7 @@ def test_the_steps_that_count_are_told_in_four_ways_that_agree(name: str, split:
 def test_an_epoch_holds_as_many_batches_as_it_says(name: str, split: Split) -> None:
     batches = built(name).batches(split)
     for epoch in (0, 3):
-        assert sum(1 for _ in batches.epoch(epoch)) == len(batches) == len(batches.order(epoch))
+        assert sum(1 for _ in batches.epoch(epoch)) == len(batches) == len(batches.keys(epoch))
 
 
 @every_task
@@ -191,7 +191,7 @@ def test_every_epoch_holds_the_same_sequences_each_as_often_or_fresh_ones(name: 
         assert zeroth.total() == later.total() == batches.size
     else:
         assert zeroth == later
-        assert batches.size == (sum(b.steps for b in batches.epoch(0)) if batches.carry else zeroth.total())
+        assert batches.size == (sum(b.steps for b in batches.epoch(0)) if batches.stateful else zeroth.total())
 
 
 @every_task
@@ -200,7 +200,7 @@ def test_only_training_is_shuffled_and_by_the_seed(name: str) -> None:
     for split in ("val", "test"):
         assert all(equal(*pair) for pair in zip(some(zero.batches(split)), some(one.batches(split)), strict=True))
     batches = zero.batches("train")
-    if not batches.carry:
+    if not batches.stateful:
         assert not equal(next(batches.epoch(0)), next(batches.epoch(1)))
         assert not equal(next(batches.epoch(0)), next(one.batches("train").epoch(0)))
 
@@ -209,8 +209,8 @@ def test_only_training_is_shuffled_and_by_the_seed(name: str) -> None:
 @every_split
 def test_a_carried_stream_goes_on_where_the_batch_before_and_the_column_before_ended(name: str, split: Split) -> None:
     batches = built(name).batches(split)
-    assert batches.carry == (configured(name).task.family == "language" and not isinstance(batches, Fresh))
-    if not batches.carry:
+    assert batches.stateful == (configured(name).task.family == "language" and not isinstance(batches, Fresh))
+    if not batches.stateful:
         return
     parts = list(batches.epoch(0))
     inputs = torch.cat([batch.inputs for batch in parts])
@@ -248,7 +248,7 @@ def test_it_says_where_its_data_are_from(name: str) -> None:
 @every_split
 def test_the_naive_baseline_is_finite_and_an_oracle_beats_it(name: str, split: Split) -> None:
     task = built(name)
-    knowing, naive = task.measures(), task.measures()
+    knowing, naive = task.metrics(), task.metrics()
     for batch in some(task.batches(split), 20):
         knowing.update(oracle(batch, task), batch)
         naive.update(task.naive(batch), batch)
@@ -276,7 +276,7 @@ def test_measures_do_not_see_steps_that_do_not_count(name: str) -> None:
     batch = next(task.batches("val").epoch(0))
     mask = torch.ones(batch.targets.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask.clone()
     mask[::3] = False
-    clean, dirty = task.measures(), task.measures()
+    clean, dirty = task.metrics(), task.metrics()
     predictions = task.naive(batch)
     clean.update(predictions, batch._replace(mask=mask))
     scrambled = torch.where(mask.unsqueeze(-1), predictions, predictions.roll(1, -1) * 0.5 + 0.1)
@@ -290,7 +290,7 @@ def test_measures_do_not_see_steps_that_do_not_count(name: str) -> None:
 def test_measures_of_many_batches_are_those_of_one(name: str) -> None:
     task = built(name)
     batch = next(task.batches("val").epoch(0))
-    whole, parts = task.measures(), task.measures()
+    whole, parts = task.metrics(), task.metrics()
     whole.update(task.naive(batch), batch)
     for first in range(0, batch.targets.shape[1], 2):
         two = slice(first, first + 2)

@@ -121,7 +121,7 @@ def test_log_returns_and_volatility_are_the_formulas_of_the_prices(ahead: int) -
     for target in ("log_return", "log_volatility"):
         values = COMMON | {"tickers": ["IBM"], "multivariate": False, "target": target, "ahead": ahead}
         config = ForecastingStocks(**values, name="forecasting_stocks")
-        frame = stocks.read(config, DATA).series["IBM"]["train"]
+        frame = stocks.load_stocks(config, DATA).series["IBM"]["train"]
         for day in frame.index[[0, 100, -1]]:
             t = days.index(day)
             returns = [log[i] - log[i - 1] for i in range(t + 1, t + ahead + 1)]
@@ -156,7 +156,7 @@ def test_mase_is_the_error_over_that_of_the_latest_season_known_in_training(
 def test_the_persistence_of_a_return_is_a_price_that_stays() -> None:
     task = stock(target="log_return", tickers=["IBM"])
     batch = next(task.batches("test").epoch(0))
-    errors = stocks.read(task._config, DATA).series["IBM"]["test"]["target"]  # type: ignore[attr-defined]
+    errors = stocks.load_stocks(task._config, DATA).series["IBM"]["test"]["target"]  # type: ignore[attr-defined]
     assert task.baseline("test")["rmse"] == pytest.approx(math.sqrt((errors**2).mean()), rel=1e-4)
     assert task.naive(batch).unique().numel() == 1
 
@@ -178,7 +178,7 @@ def test_etth1_has_its_published_months_all_channels_and_a_target_a_horizon(
     values: dict[str, Any] = {"seq_len": 10, "batch_size": 8, "horizon": 5, "season": 24, "ahead": ahead}
     config = ForecastingETTh1(**values, targets=["OT", "HUFL"], name="forecasting_etth1")
     data = Data(carriers=".data/carriers", cache=str(tmp_path))
-    task, frames = tasks.build(config, data, 0), etth1.read(config, data).series["ETTh1"]
+    task, frames = tasks.build(config, data, 0), etth1.load_etth1(config, data).series["ETTh1"]
     hours, last = pd.read_csv(tmp_path / etth1.FILE.name, parse_dates=["date"])["date"], max(ahead)
     for split, first, stop in (("train", 0, 8640), ("val", 8640, 11520), ("test", 11520, 14400)):
         assert list(frames[split].index) == list(hours[first : stop - last])  # type: ignore[index]

@@ -13,8 +13,8 @@ from study.schema.run import Data
 from study.schema.task.labelling import LabellingCoNLL, LabellingHironsan, LabellingParity, LabellingTemporalOrder
 from study.tasks import Batch, Split, Task
 from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
-from study.tasks.labelling.entities import EntityMeasures, are_entities
-from study.tasks.labelling.hironsan import read
+from study.tasks.labelling.entities import EntityMetrics, are_entities
+from study.tasks.labelling.hironsan import load_hironsan
 from tests import samples
 
 DATA = Data(carriers=".data/carriers", cache=".data/cache")
@@ -142,7 +142,7 @@ def test_the_training_part_does_not_depend_on_later_sentences(tmp_path: Path) ->
 
 def test_two_spellings_of_a_kind_of_entity_are_made_one() -> None:
     values = SHAPE | {"validation": 0.1, "test": 0.1}
-    corpus = read(LabellingHironsan(**values, name="labelling_hironsan_ner"), DATA).corpora[0]
+    corpus = load_hironsan(LabellingHironsan(**values, name="labelling_hironsan_ner"), DATA).corpora[0]
     assert len(corpus.lengths) == 500
     assert sum(corpus.lengths) == len(corpus.words) == len(corpus.labels)
     assert {label[2:] for label in corpus.labels} == {"", "ART", "DAT", "LOC", "MON", "ORG", "PER", "TIM"}
@@ -177,7 +177,7 @@ def test_entity_f1_counts_whole_entities_as_a_slow_reader_of_spans_does() -> Non
     guessed = torch.where(torch.rand(7, 40, generator=draws) < 0.7, true, guessed)
     lengths = torch.randint(1, 8, (40,), generator=draws)
     mask = torch.arange(7)[:, None] < lengths
-    measures = EntityMeasures(LABELS)
+    measures = EntityMetrics(LABELS)
     for half in (slice(0, 20), slice(20, 40)):
         predictions = torch.nn.functional.one_hot(guessed[:, half], 5).float()
         measures.update(predictions, Batch(true[:, half], true[:, half], mask[:, half]))
@@ -189,7 +189,7 @@ def test_entity_f1_counts_whole_entities_as_a_slow_reader_of_spans_does() -> Non
 
 
 def test_finding_no_entity_scores_zero() -> None:
-    measures = EntityMeasures(LABELS)
+    measures = EntityMetrics(LABELS)
     measures.update(
         torch.eye(5)[torch.zeros(3, 1, dtype=torch.int64)], Batch(torch.ones(3, 1), torch.tensor([[1], [2], [0]]))
     )

@@ -21,7 +21,7 @@ from mlflow.entities import Run
 
 from study.command import CONF
 from study.schema import Config
-from study.sweep.planning.plan import Composer, draw_up
+from study.sweep.planning.plan import Composer, build_plan
 from study.tasks.forecasting.adding import Adding
 from study.train import train
 from study.training.history import FIXED
@@ -65,10 +65,10 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     assert {"loss/train", "loss/val", "rmse/val", "rmse/test", "rmse/baseline", "grad_norm/total"} <= set(
         run.data.metrics
     )
-    assert result.measures["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
+    assert result.metrics["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
     assert list((tmp_path / "checkpoints").glob("*.ckpt"))
     assert [get_source(used.dataset).to_dict() for used in run.inputs.dataset_inputs] == [{"uri": Adding.source}] * 3
-    assert f"without memory: rmse {result.measures['rmse/baseline']:.4g}" in result.summary(config)
+    assert f"without memory: rmse {result.metrics['rmse/baseline']:.4g}" in result.summary(config)
 
 
 @pytest.mark.parametrize("probe", ["none", "history", "full"])
@@ -102,7 +102,7 @@ def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("train", [f"experiment={name}", f"tracking.uri={uri}"], RunMode.MULTIRUN)
-        arms = draw_up(sweep, [f"experiment={name}", f"tracking.uri={uri}", *small], Composer(loader, master)).arms
+        arms = build_plan(sweep, [f"experiment={name}", f"tracking.uri={uri}", *small], Composer(loader, master)).arms
     budget = {"max_updates": 2, "max_epochs": None, "validate_every": 100}
     for arm in {arm.config.task.name: arm for arm in arms.values()}.values():
         brief = arm.config.trainer.model_copy(update=budget)

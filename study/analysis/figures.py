@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from study.probes.backpropagated import Backpropagated
 from study.probes.flow import FROM, REACHED, Flow
 from study.probes.lyapunov import Lyapunov
-from study.probes.measured import Measured
+from study.probes.result import ProbeResult
 from study.probes.suite import Taken
 from study.probes.truncation import Truncation
 from study.schema.learning import AnyClip, ClipNorm
@@ -29,11 +29,11 @@ NAMED = 8
 FEW = 50
 """Up to so many updates are drawn as dots too: a line through a single one would not be seen."""
 
-Kind = TypeVar("Kind", bound=Measured)
+Kind = TypeVar("Kind", bound=ProbeResult)
 Series = Sequence[tuple[int, Kind]]
 
 
-def of(history: History, clip: AnyClip, taken: Sequence[Taken], horizon: int) -> dict[str, Figure]:
+def figures(history: History, clip: AnyClip, taken: Sequence[Taken], horizon: int) -> dict[str, Figure]:
     """Every picture of a run by file name.
 
     Args:

@@ -28,7 +28,7 @@ class Result:
         run_id: of MLflow.
         updates: made, up to the divergence if there was one.
         seconds: of training, validation included.
-        measures: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (naive, on the
+        metrics: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (naive, on the
             test split), and the gradient flow's scalars.
         primary: the measure that ranks runs of the task.
     """
@@ -37,13 +37,13 @@ class Result:
     diagnosis: Diagnosis
     updates: int
     seconds: float
-    measures: dict[str, float]
+    metrics: dict[str, float]
     primary: str
 
     def summary(self, config: Config) -> str:
         """A few lines for the terminal: the verdict, the measures, and what to type next."""
-        test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.measures.items() if k.endswith("/test"))
-        naive = self.measures[f"{self.primary}/baseline"]
+        test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.metrics.items() if k.endswith("/test"))
+        naive = self.metrics[f"{self.primary}/baseline"]
         return (
             f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}  "
             f"(without memory: {self.primary} {naive:.4g})\n"
@@ -66,7 +66,7 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: writer.Ru
     final = measures | baseline | cost
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
-    for name, figure in pictures.of(history.rows(), config.clip, module.probes.taken, config.task.horizon).items():
+    for name, figure in pictures.figures(history.rows(), config.clip, module.probes.taken, config.task.horizon).items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     measures |= final | module.probes.final
@@ -90,6 +90,6 @@ def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, flo
     """Loss and measures of the trained model on a split."""
     batches = task.batches(split)
     module.model.eval()
-    evaluation = Evaluation(module.model, module.loss, task.measures(), batches.carry)
+    evaluation = Evaluation(module.model, module.loss, task.metrics(), batches.stateful)
     evaluation.add(batches.epoch(0))
     return evaluation.result()

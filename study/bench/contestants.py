@@ -53,7 +53,7 @@ def bare(config: Config, task: Task, module: RecurrentModule) -> None:
         clip_grad_norm_(model.parameters(), config.clip.threshold)  # type: ignore[union-attr]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        carry = detach(state) if batches.carry else None
+        carry = detach(state) if batches.stateful else None
 
 
 def full(config: Config, task: Task, module: RecurrentModule) -> None:
@@ -75,7 +75,7 @@ def usual(config: Config, task: Task, module: RecurrentModule) -> None:
         log_every_n_steps=1,
         enable_checkpointing=False,
         enable_model_summary=False,
-    ).fit(_Usual(module, batches.carry), _Epochs(batches))
+    ).fit(_Usual(module, batches.stateful), _Epochs(batches))
 
 
 class _Usual(pl.LightningModule):

@@ -1,7 +1,7 @@
 """`python -m study.bench.probes`: what every measure costs, in training steps, and what the schedules cost a run.
 
 A training step is one update of `TruncatedBPTT` by full BPTT on the same batch: forward, backward, clipping, Adam.
-Measures are taken as `conf/probe/full.yaml` sets them. Small networks, where what does not depend on their size weighs
+Metrics are taken as `conf/probe/full.yaml` sets them. Small networks, where what does not depend on their size weighs
 most. Processor time, medians, one thread. To hold: a flow at most 4 steps, the default schedule (`probe=end`) at most
 5% of a run.
 """
@@ -24,7 +24,7 @@ from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping import ClipNorm
 from study.models import Inputs
 from study.probes.schedule import Schedule
-from study.probes.suite import MEASURES
+from study.probes.suite import PROBES
 from study.schema import Config, learning, validate
 from study.tasks import Batch
 
@@ -47,7 +47,7 @@ def main() -> None:
 def _measures(repetitions: int) -> Table:
     """Every measure of every core, in training steps."""
     table = Table(title=f"Cost of one measurement in training steps (hidden 32, batch {WIDTH} x {TIME})")
-    for column in ("core, layers", "step, ms", *MEASURES):
+    for column in ("core, layers", "step, ms", *PROBES):
         table.add_column(column, justify="left" if column == "core, layers" else "right", no_wrap=True)
     for name in models.CORES:
         for layers in (1, 3):
@@ -97,9 +97,9 @@ def _due(schedule: Schedule, updates: int) -> Iterator[int]:
 
 def _costs(config: Config, bptt: TruncatedBPTT, batch: Batch, repetitions: int) -> tuple[float, dict[str, float]]:
     """Seconds of a training step, and of every measure the config asks for."""
-    plans = {name: getattr(config.probe, name) for name in MEASURES}
+    plans = {name: getattr(config.probe, name) for name in PROBES}
     step = _seconds(lambda: list(bptt.updates(batch)), 3 * repetitions)
-    wanted = {name: partial(MEASURES[name], plan, bptt, batch) for name, plan in plans.items() if plan}
+    wanted = {name: partial(PROBES[name], plan, bptt, batch) for name, plan in plans.items() if plan}
     return step, {name: _seconds(take, repetitions) for name, take in wanted.items()}
 
 

@@ -126,7 +126,7 @@ def marker(index: int) -> str:
     return MARKERS[index % len(MARKERS)]
 
 
-def look(index: int) -> dict[str, Any]:
+def line_style(index: int) -> dict[str, Any]:
     """Colour and dash of the `index`-th arm: no two of the first 12 share both."""
     return {"color": colour(index), "ls": DASHES[(index // len(COLOURS) + index) % len(DASHES)]}
 

@@ -80,37 +80,37 @@ class TruncatedBPTT:
     ):
         self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
         self.k1, self.k2, self.update = k1, k2, update
-        self.carry: State | None = None
+        self.state: State | None = None
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
-    def updates(self, batch: Batch, carry: State | None = None) -> Iterator[Update]:
-        """Run a batch, yielding after every optimizer step; afterwards `self.carry` is the state after the batch."""
+    def updates(self, batch: Batch, state: State | None = None) -> Iterator[Update]:
+        """Run a batch, yielding after every optimizer step; afterwards `self.state` is the state after the batch."""
         if self.update == "sequence":
-            yield self._step(self.backward(batch, carry))
+            yield self._step(self.backward(batch, state))
             return
-        for part, total in self._walk(batch, carry):
+        for part, total in self._walk(batch, state):
             yield self._step(self._descend(total, part))
 
-    def backward(self, batch: Batch, carry: State | None = None) -> Float[Tensor, ""]:
+    def backward(self, batch: Batch, state: State | None = None) -> Float[Tensor, ""]:
         """Add the truncated gradient of a whole batch to the parameters' `grad`; return the batch's loss."""
-        losses = [self._descend(total, batch) for _, total in self._walk(batch, carry)]
+        losses = [self._descend(total, batch) for _, total in self._walk(batch, state)]
         return torch.stack(losses).sum()
 
-    def _walk(self, batch: Batch, carry: State | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
+    def _walk(self, batch: Batch, state: State | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
         """For every window the steps whose losses it counts, and their sum, whose graph ends at the window's start.
 
         Windows in which nothing counts are read, for the state they leave, but left out. Where k1 < k2 the steps
         before the counted ones run anew, from the state kept for the window's start, so that the graph exists.
         """
-        self.carry = carry
+        self.state = state
         plan = windows(batch.longest, self.k1, self.k2)
         for window, following in zip(plan, [*plan[1:], None], strict=True):
             boundary = following.start if following else window.stop
-            outputs, state = self._forward(batch, window, boundary, detach(self.carry))
+            outputs, state = self._forward(batch, window, boundary, detach(self.state))
             part = batch.between(window.first, window.stop)
             if part.steps:
                 yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
-            self.carry = detach(state)
+            self.state = detach(state)
 
     def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State | None]:
         """Outputs of a whole window, and the state at `boundary`, where the next window starts."""

@@ -1,6 +1,6 @@
 """Architectures: one a file, one contract (`study.models.contract`), the names of `conf/model`."""
 
-from study.models.contract import Core, Inputs, RecurrentModel, State, Units, detach
+from study.models.contract import Activations, Core, Inputs, RecurrentModel, State, detach
 from study.models.elman import Elman
 from study.models.gru import GRU
 from study.models.lstm import LSTM
@@ -8,7 +8,7 @@ from study.schema import model as schema
 
 CORES: dict[str, type] = {"elman": Elman, "lstm": LSTM, "gru": GRU}
 
-__all__ = ["CORES", "Core", "Inputs", "RecurrentModel", "State", "Units", "build", "detach"]
+__all__ = ["CORES", "Activations", "Core", "Inputs", "RecurrentModel", "State", "build", "detach"]
 
 
 def build(config: schema.Recurrent, inputs: Inputs, outputs: int) -> RecurrentModel:

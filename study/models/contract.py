@@ -25,20 +25,20 @@ class Inputs(NamedTuple):
     tokens: bool
 
 
-class Units(NamedTuple):
+class Activations(NamedTuple):
     """The activations behind one step of one layer, by name, each (batch, hidden).
 
     Attributes:
         gates: sigmoids, in (0, 1).
         tanh: in (-1, 1).
         relu: not negative.
-        keep: the gate that says how much of the old state stays; None: there is none.
+        retention_gate: the gate that says how much of the old state stays; None: there is none.
     """
 
     gates: Mapping[str, Tensor] = {}
     tanh: Mapping[str, Tensor] = {}
     relu: Mapping[str, Tensor] = {}
-    keep: str | None = None
+    retention_gate: str | None = None
 
 
 class Core(nn.Module, ABC):
@@ -75,7 +75,7 @@ class Core(nn.Module, ABC):
         """
 
     @abstractmethod
-    def units(self, layer: int, inputs: Float[Tensor, "batch features"], state: State) -> Units:
+    def activations(self, layer: int, inputs: Float[Tensor, "batch features"], state: State) -> Activations:
         """What happens inside `step`: the activations that can saturate."""
 
 

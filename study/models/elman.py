@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from study.models.contract import Core, State, Units
+from study.models.contract import Activations, Core, State
 from study.models.initialisation import initialise_recurrent
 from study.schema import model as schema
 
@@ -32,7 +32,7 @@ class Elman(nn.RNN, Core):
         cell = torch.rnn_tanh_cell if self.nonlinearity == "tanh" else torch.rnn_relu_cell
         return (cell(inputs, state[0], *self.all_weights[layer]),)
 
-    def units(self, layer: int, inputs: Tensor, state: State) -> Units:
+    def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
         """See `Core`."""
         hidden = {"hidden": self.step(layer, inputs, state)[0]}
-        return Units(tanh=hidden) if self.nonlinearity == "tanh" else Units(relu=hidden)
+        return Activations(tanh=hidden) if self.nonlinearity == "tanh" else Activations(relu=hidden)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.models.contract import Core, State, Units
+from study.models.contract import Activations, Core, State
 from study.models.initialisation import initialise_recurrent
 from study.schema import model as schema
 
@@ -28,10 +28,12 @@ class GRU(nn.GRU, Core):
         """See `Core`."""
         return (torch.gru_cell(inputs, state[0], *self.all_weights[layer]),)
 
-    def units(self, layer: int, inputs: Tensor, state: State) -> Units:
+    def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
         """See `Core`; z is the update gate, n the candidate."""
         w_ih, w_hh, b_ih, b_hh = self.all_weights[layer]
         xr, xz, xn = functional.linear(inputs, w_ih, b_ih).chunk(3, -1)
         hr, hz, hn = functional.linear(state[0], w_hh, b_hh).chunk(3, -1)
         r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
-        return Units(gates={"reset": r, "update": z}, tanh={"candidate": (xn + r * hn).tanh()}, keep="update")
+        return Activations(
+            gates={"reset": r, "update": z}, tanh={"candidate": (xn + r * hn).tanh()}, retention_gate="update"
+        )

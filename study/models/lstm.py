@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.models.contract import Core, State, Units
+from study.models.contract import Activations, Core, State
 from study.models.initialisation import initialise_recurrent
 from study.schema import model as schema
 
@@ -44,11 +44,11 @@ class LSTM(nn.LSTM, Core):
         c = f * state[1] + i * g
         return o * c.tanh(), c
 
-    def units(self, layer: int, inputs: Tensor, state: State) -> Units:
+    def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
         """See `Core`; the cell is tanh c, what of c the output gate sees."""
         i, f, g, o = self._gates(layer, inputs, state)
         tanh = {"candidate": g, "cell": (f * state[1] + i * g).tanh()}
-        return Units(gates={"input": i, "forget": f, "output": o}, tanh=tanh, keep="forget")
+        return Activations(gates={"input": i, "forget": f, "output": o}, tanh=tanh, retention_gate="forget")
 
     def _gates(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The input and forget gates i and f, the candidate g, the output gate o."""

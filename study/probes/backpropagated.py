@@ -3,7 +3,7 @@ r"""Gradient by time: || d L / d x_t^l || for the training loss itself, at every
 L is the loss of the batch, combined over time as in training; x^l the state of layer l; each sequence its own norm.
 By the chain rule of BPTT, delta_t = J_{t+1}^T delta_{t+1} + the loss's own gradient at t: a sum over all later losses.
 
-Units: loss per unit of state.
+Activations: loss per unit of state.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from jaxtyping import Float
 from study.learning.losses import Loss
 from study.models import RecurrentModel
 from study.probes.flow import zero_state
-from study.probes.measured import Measured
 from study.probes.path import backpropagate, evaluating, unroll
+from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 
 
 @dataclass(frozen=True)
-class Backpropagated(Measured):
+class Backpropagated(ProbeResult):
     """Norms by step, layer, part of the state and sequence.
 
     Attributes:
@@ -39,11 +39,11 @@ class Backpropagated(Measured):
             return np.logaddexp.reduce(joint, axis=2) - np.log(joint.shape[2])
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; it is a profile."""
+        """See `ProbeResult`; it is a profile."""
         return {}
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every step of every layer: the log of the mean norm over sequences."""
+        """See `ProbeResult`; a row for every step of every layer: the log of the mean norm over sequences."""
         time, layers = self.mean.shape
         return {
             "layer": np.repeat(np.arange(layers), time),

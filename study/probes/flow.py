@@ -9,7 +9,7 @@ exponentially with the lag (Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pas
 loss summed over later steps would hide the lag: that is why s is one position. Of a bidirectional model this is the
 core that reads from the first step on; the other does not read its states.
 
-Units: loss per unit of state; rates in nats a step.
+Activations: loss per unit of state; rates in nats a step.
 """
 
 import math
@@ -24,8 +24,8 @@ from torch import Tensor
 
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State
-from study.probes.measured import Measured
 from study.probes.path import backpropagate, evaluating, unroll
+from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 
 FROM = 20
@@ -96,7 +96,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class Flow(Measured):
+class Flow(ProbeResult):
     """Gradient norms by lag, layer, part of the state (h or h, c) and sample.
 
     Attributes:
@@ -135,12 +135,12 @@ class Flow(Measured):
         return len(self.log_norms) - 1
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; of the memory."""
+        """See `ProbeResult`; of the memory."""
         memory = self.memory
         return {"flow/decay": memory.decay, "flow/half_life": memory.half_life, "flow/horizon": float(memory.horizon)}
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every lag of the memory, of all together, of every layer and of its h and c."""
+        """See `ProbeResult`; a row for every lag of the memory, of all together, of every layer and of its h and c."""
         profiles = {"memory": self.memory, "joint": self.joint} | self._layers()
         told = {name: [getattr(p, name) for p in profiles.values()] for name in ("decay", "decay_error", "horizon")}
         return {

@@ -24,12 +24,12 @@ from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
 from study.probes.gradients import Rehearsal, columns
-from study.probes.measured import Measured
+from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 
 
 @dataclass(frozen=True)
-class Geometry(Measured):
+class Geometry(ProbeResult):
     """The measures above, and ||g|| beside them; smoothness and noise scale are NaN where they were not asked for."""
 
     gradient_norm: float
@@ -39,12 +39,12 @@ class Geometry(Measured):
     noise_scale: float
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; smoothness is for looking at beside ||g||, in the table."""
+        """See `ProbeResult`; smoothness is for looking at beside ||g||, in the table."""
         noise = {} if math.isnan(self.noise_scale) else {"geometry/noise_scale": self.noise_scale}
         return {"geometry/weight_ratio": self.weight_ratio} | noise
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; one row."""
+        """See `ProbeResult`; one row."""
         return {key: [value] for key, value in vars(self).items()}
 
 

@@ -10,7 +10,7 @@ what backpropagation applies anyway: vector-Jacobian products.
 The largest exponent predicts the decay rate of the gradient flow (`study.probes.flow`). A positive one in a network
 whose states are bounded is chaos. Exponents depend on the strength of the inputs: they belong to a task.
 
-Units: nats a step.
+Activations: nats a step.
 """
 
 import math
@@ -25,8 +25,8 @@ from torch import Tensor
 
 from study.models import RecurrentModel
 from study.probes.flow import reachable, zero_state
-from study.probes.measured import Measured
 from study.probes.path import Segment, chain, evaluating, flatten
+from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 
 TRANSIENT = 20
@@ -34,7 +34,7 @@ TRANSIENT = 20
 
 
 @dataclass(frozen=True)
-class Lyapunov(Measured):
+class Lyapunov(ProbeResult):
     """Finite-time exponents of every sequence.
 
     Attributes:
@@ -72,11 +72,11 @@ class Lyapunov(Measured):
             return float((self.exponents[0] - self.exponents[-1]) * self.steps)
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`."""
+        """See `ProbeResult`."""
         return {"lyapunov/largest": float(self.exponents[0])}
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every exponent."""
+        """See `ProbeResult`; a row for every exponent."""
         order = np.arange(len(self.exponents))
         return {"order": order, "exponent": self.exponents, "error": self.errors, "log_condition": self.log_condition}
 

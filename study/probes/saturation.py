@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.models import Core, RecurrentModel, State, Units
+from study.models import Activations, Core, RecurrentModel, State
 from study.probes.flow import zero_state
-from study.probes.measured import Measured
 from study.probes.path import evaluating
+from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 
 LOW, HIGH = 0.1, 0.9
@@ -41,7 +41,7 @@ class Share(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Saturation(Measured):
+class Saturation(ProbeResult):
     """Shares by layer and kind of unit."""
 
     shares: list[Share]
@@ -61,14 +61,14 @@ class Saturation(Measured):
         return np.nan if gated else self.of("tanh") if np.isnan(self.of("relu")) else self.of("relu")
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; of the layers' time scales the longest."""
+        """See `ProbeResult`; of the layers' time scales the longest."""
         kinds = [kind for kind in ("gate", "tanh", "relu") if not np.isnan(self.of(kind))]
         scales = [share.time_scale for share in self.shares if not np.isnan(share.time_scale)]
         longest = {"saturation/time_scale": max(scales)} if scales else {}
         return {f"saturation/{kind}": self.of(kind) for kind in kinds} | longest
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every layer and name."""
+        """See `ProbeResult`; a row for every layer and name."""
         return {field: [getattr(share, field) for share in self.shares] for field in Share._fields}
 
 
@@ -85,19 +85,21 @@ def saturation(model: RecurrentModel, batch: Batch) -> Saturation:
     return Saturation(shares)
 
 
-def _run(core: Core, layer: int, inputs: Tensor, state: State) -> tuple[Units, Tensor]:
+def _run(core: Core, layer: int, inputs: Tensor, state: State) -> tuple[Activations, Tensor]:
     """The activations of one layer at all steps, side by side as one batch; and its outputs, step by step."""
     states = [state]
     for entering in inputs:
         states.append(core.step(layer, entering, states[-1]))
     before = tuple(torch.cat(parts) for parts in zip(*states[:-1], strict=True))
-    return core.units(layer, inputs.flatten(0, 1), before), torch.stack([after[0] for after in states[1:]])
+    return core.activations(layer, inputs.flatten(0, 1), before), torch.stack([after[0] for after in states[1:]])
 
 
-def _shares(layer: int, units: Units, real: Tensor) -> Iterator[Share]:
+def _shares(layer: int, units: Activations, real: Tensor) -> Iterator[Share]:
     for kind, group in (("gate", units.gates), ("tanh", units.tanh), ("relu", units.relu)):
         for name, values in group.items():
             x = values[real]
             flat = {"gate": (x < LOW) | (x > HIGH), "tanh": x.abs() > HIGH, "relu": (x <= 0).all(0)}[kind]
-            scale = float(1 / x.double().mean().log().abs()) if name == units.keep else np.nan  # inf for a gate of 1
+            scale = (
+                float(1 / x.double().mean().log().abs()) if name == units.retention_gate else np.nan
+            )  # inf for a gate of 1
             yield Share(layer, name, kind, float(flat.double().mean()), scale)

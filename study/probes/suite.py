@@ -19,7 +19,7 @@ from study.probes.backpropagated import Backpropagated, backpropagated
 from study.probes.flow import Flow, gradient_flow, reachable
 from study.probes.geometry import Geometry, update_geometry
 from study.probes.lyapunov import Lyapunov, lyapunov
-from study.probes.measured import Measured
+from study.probes.result import ProbeResult
 from study.probes.saturation import Saturation, saturation
 from study.probes.schedule import NEVER, Schedule
 from study.probes.truncation import Truncation, truncation_bias
@@ -30,7 +30,7 @@ from study.tasks.contract import Batch
 SEARCHED = 100
 """Batches looked through for one that is long enough."""
 
-MEASURES: dict[str, Callable[[Any, TruncatedBPTT, Batch], Measured]] = {
+PROBES: dict[str, Callable[[Any, TruncatedBPTT, Batch], ProbeResult]] = {
     "flow": lambda plan, bptt, batch: gradient_flow(bptt.model, bptt.loss, batch, plan.max_lag, plan.samples),
     "lyapunov": lambda plan, bptt, batch: lyapunov(bptt.model, batch, plan.exponents, plan.sequences),
     "backpropagated": lambda plan, bptt, batch: backpropagated(bptt.model, bptt.loss, batch),
@@ -42,7 +42,7 @@ MEASURES: dict[str, Callable[[Any, TruncatedBPTT, Batch], Measured]] = {
 """Every measure by its key in `conf/probe`, in the order of the tables."""
 
 
-KINDS: dict[str, type[Measured]] = {
+KINDS: dict[str, type[ProbeResult]] = {
     "flow": Flow,
     "lyapunov": Lyapunov,
     "backpropagated": Backpropagated,
@@ -58,7 +58,7 @@ class Taken(NamedTuple):
     """All measures after one update, by name."""
 
     update: int
-    measures: dict[str, Measured]
+    measures: dict[str, ProbeResult]
 
 
 class Probes:
@@ -75,7 +75,7 @@ class Probes:
     """
 
     def __init__(self, plan: schema.Probe, batches: Iterable[Batch], horizon: int):
-        self._plans = {name: getattr(plan, name) for name in MEASURES if getattr(plan, name) not in (None, False)}
+        self._plans = {name: getattr(plan, name) for name in PROBES if getattr(plan, name) not in (None, False)}
         if plan.flow:  # the verdict asks at the horizon, however far back that is
             self._plans["flow"] = plan.flow.model_copy(update={"max_lag": max(plan.flow.max_lag, horizon)})
         self._schedule, self._batches, self.horizon = Schedule(plan.every, plan.per_decade), batches, horizon
@@ -87,7 +87,7 @@ class Probes:
     def measure(self, update: int, bptt: TruncatedBPTT) -> None:
         """Take all measures as the model is now, after `update` updates."""
         batch = self.frozen(next(bptt.model.parameters()).device)
-        measures = {name: MEASURES[name](plan, bptt, batch) for name, plan in self._plans.items()}
+        measures = {name: PROBES[name](plan, bptt, batch) for name, plan in self._plans.items()}
         self.taken.append(Taken(update, measures))
         self.due = self._schedule.after(update)
 

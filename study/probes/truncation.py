@@ -33,12 +33,12 @@ from jaxtyping import Float
 from study.learning.bptt import TruncatedBPTT, windows
 from study.probes.flow import Profile, gradient_flow
 from study.probes.gradients import columns, gradient
-from study.probes.measured import Measured
+from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 
 
 @dataclass(frozen=True)
-class Truncation(Measured):
+class Truncation(ProbeResult):
     """Bias by truncation length.
 
     Attributes:
@@ -58,11 +58,11 @@ class Truncation(Measured):
     errors: Float[np.ndarray, "lengths parts"]
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; at the shortest truncation."""
+        """See `ProbeResult`; at the shortest truncation."""
         return {"truncation/error": float(self.error[0])}
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every k2, with mean and standard deviation over the parts of the batch."""
+        """See `ProbeResult`; a row for every k2, with mean and standard deviation over the parts of the batch."""
         means = {"cosine_mean": self.cosines.mean(1), "error_mean": self.errors.mean(1)}
         spreads = {"cosine_spread": self.cosines.std(1), "error_spread": self.errors.std(1)}
         whole = {"k2": self.k2, "cosine": self.cosine, "error": self.error, "bound": self.bound}

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from study.models import Core
-from study.probes.measured import Measured
+from study.probes.result import ProbeResult
 
 
 class Block(NamedTuple):
@@ -33,17 +33,17 @@ class Block(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Weights(Measured):
+class Weights(ProbeResult):
     """The measures of every block."""
 
     blocks: list[Block]
 
     def scalars(self) -> dict[str, float]:
-        """See `Measured`; the largest over all blocks."""
+        """See `ProbeResult`; the largest over all blocks."""
         return {"weights/spectral_radius": max((block.spectral_radius for block in self.blocks), default=math.nan)}
 
     def columns(self) -> dict[str, Any]:
-        """See `Measured`; a row for every block."""
+        """See `ProbeResult`; a row for every block."""
         return {field: [getattr(block, field) for block in self.blocks] for field in Block._fields}
 
 

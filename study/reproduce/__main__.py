@@ -13,7 +13,7 @@ from study.tracking import uri as place
 from study.tracking.reader import Logged, find
 
 if TYPE_CHECKING:
-    from study.reproduce.rerun import Again
+    from study.reproduce.rerun import Reproduction
 
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
 
@@ -32,12 +32,12 @@ def _reproduce(given: argparse.Namespace) -> int:
     runs = find(given.store, given.run)
     restored, refused = _restore(runs, given)
     from study.reproduce.differences import table
-    from study.reproduce.rerun import again  # only now: nothing heavy is imported for a run that is refused
+    from study.reproduce.rerun import rerun  # only now: nothing heavy is imported for a run that is refused
 
     console, made = Console(), []
     for number, (run, configuration) in enumerate(restored, 1):
         console.print(Text(f"\n{number} of {len(restored)}: {run.name} {run.run_id}", style="bold"), soft_wrap=True)
-        made += [again(run, configuration, given.tolerance, lambda found: console.print(table(found, len(runs) == 1)))]
+        made += [rerun(run, configuration, given.tolerance, lambda found: console.print(table(found, len(runs) == 1)))]
         console.print(Text(str(made[-1])), soft_wrap=True)
     for run, error in refused:
         print(f"{run.name} {run.run_id} cannot be made again: {error}", file=sys.stderr)
@@ -61,7 +61,7 @@ def _restore(
     return restored, refused
 
 
-def _total(made: "list[Again]", refused: int) -> str:
+def _total(made: "list[Reproduction]", refused: int) -> str:
     """The last line, of many runs."""
     compared = [run.comparison for run in made if run.comparison is not None]
     same = sum(comparison.identical for comparison in compared)

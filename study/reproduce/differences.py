@@ -47,7 +47,7 @@ def differences(logged: Logged, restored: Restored, task: Task) -> list[Differen
 
 
 def table(found: list[Difference], everything: bool = True) -> Table:
-    """For the terminal: what differs, standing out, and what does not, or how much of it there is."""
+    """For the terminal: what differs, status out, and what does not, or how much of it there is."""
     shown = Table("", "then", "here", title="This run was made, and is made again", title_justify="left")
     for column in shown.columns:
         column.overflow = "fold"

@@ -26,7 +26,7 @@ ENDLESS = 1e9
 
 
 @dataclass(frozen=True, repr=False)
-class Again:
+class Reproduction:
     """A run made again.
 
     Attributes:
@@ -57,12 +57,12 @@ class Again:
         return f"The new run is {self.run_id}.\n{'' if self.identical else blame}{self.comparison}"
 
 
-def again(
+def rerun(
     logged: Logged,
     restored: Restored,
     tolerance: float = 0.0,
     tell: Callable[[list[Difference]], None] = lambda found: None,
-) -> Again:
+) -> Reproduction:
     """Make a run again, in the store it lies in: at once the same run and, by tags, a relative of the old one.
 
     A run that was cut short, or ended by the clock, is made as far as it came.
@@ -94,7 +94,7 @@ def again(
         new.tag({"comparison": str(comparison)})
     if compared and cut_short(logged):
         new.tag({"outcome": logged.tags.get("outcome", "killed")})  # its end is not one of training either
-    return Again(logged, new.run_id, found, comparison, result.summary(config))
+    return Reproduction(logged, new.run_id, found, comparison, result.summary(config))
 
 
 def _as_far(logged: Logged, restored: Restored) -> tuple[Config, list[pl.Callback]]:

@@ -27,7 +27,7 @@ class Sweep(Strict):
     seeds: Annotated[list[int], Field(min_length=1)]
     sampler: Literal["tpe", "random"]
     pruner: dict[str, Any] | None
-    pathology: Count | None
+    bad_verdicts: Count | None
     diverged: Literal["worst", "fail"]
     changed: Literal["refuse", "extend"]
     failures: Count | None

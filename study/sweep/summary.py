@@ -29,20 +29,20 @@ def best_of_arms(ledger: Ledger) -> str:
     by_arm = _counting(ledger)
     rows = [f"| {name} | {' | '.join(_row(by_arm[arm]))} |" for arm, name in ledger.plan.names.items() if by_arm[arm]]
     head = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"] if rows else []
-    return "\n".join([*(f"- {told}" for told in bests(ledger.standings(), ledger.plan, ledger.sign)), "", *head, *rows])
+    return "\n".join([*(f"- {told}" for told in bests(ledger.statuses(), ledger.plan, ledger.sign)), "", *head, *rows])
 
 
 def failures(ledger: Ledger) -> list[str]:
     """Every failed run with its error."""
-    return [line(standing, ledger.plan) for standing in ledger.standings() if standing.state == "failed"]
+    return [line(status, ledger.plan) for status in ledger.statuses() if status.state == "failed"]
 
 
 def _counting(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     """What was written down of the runs that count, by arm."""
     by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for standing in ledger.standings():
-        if standing.state in MADE and standing.cell.phase != "search":
-            by_arm[standing.cell.arm].append(standing.record)
+    for status in ledger.statuses():
+        if status.state in MADE and status.cell.phase != "search":
+            by_arm[status.cell.arm].append(status.record)
     return by_arm
 
 

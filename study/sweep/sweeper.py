@@ -20,7 +20,7 @@ from rich.console import Console
 from study.errors import ConfigError
 from study.schema import Sweeping, check
 from study.sweep.planning.composer import Composer
-from study.sweep.planning.plan import draw_up
+from study.sweep.planning.plan import build_plan
 
 if TYPE_CHECKING:
     from study.sweep.trials.ledger import Ledger
@@ -35,7 +35,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         SystemExit: code 1 if a run failed or is missing at the end.
     """
     common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
-    plan = draw_up(common.sweep, arguments, Composer(context.config_loader, master))
+    plan = build_plan(common.sweep, arguments, Composer(context.config_loader, master))
     _refuse_missing(master)
     from study.sweep.planning.objective import find_direction
     from study.sweep.trials.pruner import build_pruner
@@ -49,7 +49,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     from study.sweep.planning import fingerprint as definition
     from study.sweep.trials.ledger import Ledger
     from study.sweep.trials.storage import open_study
-    from study.sweep.workers.launcher import make_all
+    from study.sweep.workers.launcher import run_workers
     from study.sweep.workers.worker import Worker
     from study.tracking import writer
 
@@ -60,7 +60,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         ledger = Ledger(study, plan, uuid.uuid4().hex[:12])
         if master.hydra.runtime.choices.get("experiment") and common.sweep.changed == "refuse":
             definition.refuse_changes(ledger)
-        definition.keep(ledger)
+        definition.save(ledger)
         folder = Path(str(master.hydra.sweep.dir)).absolute()
         with _parent(common, ledger) as parent:
             ledger.reap()
@@ -70,7 +70,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
                 hydra_context=context, task_function=worker, config=master
             )
             workers = partial(count_workers, common.sweep.workers)
-            problem = make_all(launcher, ledger, workers, common.sweep.failures)
+            problem = run_workers(launcher, ledger, workers, common.sweep.failures)
         _tell(common, ledger, folder / "report", problem)
 
 
@@ -98,10 +98,10 @@ def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
     from study.sweep.summary import best_of_arms
     from study.tracking import writer
-    from study.tracking.lock import alone
+    from study.tracking.lock import locked
 
     uri, status = common.tracking.uri, "FAILED"
-    with alone(common.sweep.storage, "parent"):  # of two commands that start at once, one makes it, the other finds it
+    with locked(common.sweep.storage, "parent"):  # of two commands that start at once, one makes it, the other finds it
         known = ledger.study.user_attrs.get(PARENT)
         plan = f"objective: {common.sweep.objective or 'null'}\n{ledger.plan.describe()}"
         parent = writer.open_parent(uri, common.slug, plan, known)

@@ -5,7 +5,7 @@ from functools import partial
 
 from study.schema.run import Data
 from study.schema.task import Task as Config
-from study.tasks.contract import Batch, Batches, Measures, Split, Task
+from study.tasks.contract import Batch, Batches, Metrics, Split, Task
 from study.tasks.forecasting import csv, etth1, sine_mix, stocks
 from study.tasks.forecasting.adding import Adding
 from study.tasks.forecasting.family import Forecasting
@@ -18,27 +18,27 @@ from study.tasks.language.copying import Copying
 from study.tasks.language.family import Language
 
 TASKS: dict[str, Callable[..., Task]] = {
-    "forecasting_stocks": partial(Forecasting, stocks.read),
-    "forecasting_etth1": partial(Forecasting, etth1.read),
-    "forecasting_csv": partial(Forecasting, csv.read),
-    "forecasting_sine_mix": partial(Forecasting, sine_mix.read),
+    "forecasting_stocks": partial(Forecasting, stocks.load_stocks),
+    "forecasting_etth1": partial(Forecasting, etth1.load_etth1),
+    "forecasting_csv": partial(Forecasting, csv.load_csv),
+    "forecasting_sine_mix": partial(Forecasting, sine_mix.load_sine_mix),
     "forecasting_adding": Adding,
-    "language_bible_char": partial(Language, bible.read),
-    "language_bible_word": partial(Language, bible.read),
-    "language_tinyshakespeare_char": partial(Language, tinyshakespeare.read),
-    "language_tinyshakespeare_word": partial(Language, tinyshakespeare.read),
-    "language_text": partial(Language, text.read),
+    "language_bible_char": partial(Language, bible.load_bible),
+    "language_bible_word": partial(Language, bible.load_bible),
+    "language_tinyshakespeare_char": partial(Language, tinyshakespeare.load_tinyshakespeare),
+    "language_tinyshakespeare_word": partial(Language, tinyshakespeare.load_tinyshakespeare),
+    "language_text": partial(Language, text.load_text),
     "language_copying": Copying,
-    "labelling_porttinari_pos": partial(Labelling, porttinari.read),
-    "labelling_ewt_pos": partial(Labelling, ewt.read),
-    "labelling_hironsan_ner": partial(Labelling, hironsan.read),
-    "labelling_wnut17_ner": partial(Labelling, wnut17.read),
-    "labelling_conll": partial(Labelling, conll.read),
+    "labelling_porttinari_pos": partial(Labelling, porttinari.load_porttinari),
+    "labelling_ewt_pos": partial(Labelling, ewt.load_ewt),
+    "labelling_hironsan_ner": partial(Labelling, hironsan.load_hironsan),
+    "labelling_wnut17_ner": partial(Labelling, wnut17.load_wnut17),
+    "labelling_conll": partial(Labelling, conll.load_conll),
     "labelling_temporal_order": TemporalOrder,
     "labelling_parity": Parity,
 }
 
-__all__ = ["TASKS", "Batch", "Batches", "Measures", "Split", "Task", "build"]
+__all__ = ["TASKS", "Batch", "Batches", "Metrics", "Split", "Task", "build"]
 
 
 def build(config: Config, data: Data, seed: int) -> Task:

@@ -39,7 +39,7 @@ class Windows(Batches):
         """All windows, `batch_size` at a time."""
         return math.ceil(len(self._firsts) / self._batch_size)
 
-    def order(self, epoch: int) -> Sequence[Tensor]:
+    def keys(self, epoch: int) -> Sequence[Tensor]:
         """First steps of the windows of each batch."""
         shuffled = torch.randperm(len(self._firsts), generator=generator(self._seed, f"data order/{epoch}"))
         return self._firsts[shuffled].split(self._batch_size)
@@ -73,7 +73,7 @@ class Whole(Batches):
         """One."""
         return 1
 
-    def order(self, epoch: int) -> Sequence[int]:
+    def keys(self, epoch: int) -> Sequence[int]:
         """The one batch."""
         return [0]
 
@@ -98,7 +98,7 @@ class Stream(Batches):
     of them, at the end, make no whole row and are left out.
     """
 
-    carry = True
+    stateful = True
 
     def __init__(self, tokens: UInt8[Tensor, " tokens"] | Int[Tensor, " tokens"], seq_len: int, batch_size: int):
         rows = (len(tokens) - 1) // batch_size
@@ -110,7 +110,7 @@ class Stream(Batches):
         """Windows of `seq_len` down the columns; the last may be shorter."""
         return math.ceil(len(self._columns) / self._seq_len)
 
-    def order(self, epoch: int) -> Sequence[int]:
+    def keys(self, epoch: int) -> Sequence[int]:
         """From the top to the bottom: a stream is never shuffled."""
         return range(0, len(self._columns), self._seq_len)
 
@@ -158,7 +158,7 @@ class Buckets(Batches):
         """All sentences, `batch_size` at a time."""
         return math.ceil(len(self._firsts) / self._batch_size)
 
-    def order(self, epoch: int) -> Sequence[Tensor]:
+    def keys(self, epoch: int) -> Sequence[Tensor]:
         """Numbers of the sentences of each batch."""
         if self._seed is None:
             return self._lengths.argsort(descending=True, stable=True).split(self._batch_size)
@@ -219,7 +219,7 @@ class Fresh(Batches):
         """All sequences, `batch_size` at a time."""
         return math.ceil(self._sequences / self._batch_size)
 
-    def order(self, epoch: int) -> Sequence[tuple[int, int]]:
+    def keys(self, epoch: int) -> Sequence[tuple[int, int]]:
         """(epoch, first sequence) of each batch."""
         return [(0 if self.fixed else epoch, first) for first in range(0, self._sequences, self._batch_size)]
 

@@ -62,17 +62,17 @@ class Batches(ABC):
     """One split as numbered batches: any epoch, from any batch on, without making the ones before.
 
     Attributes:
-        carry: the state goes from each batch to the next (columns of a stream); else every batch starts at zero.
+        stateful: the state goes from each batch to the next (columns of a stream); else every batch starts at zero.
     """
 
-    carry: ClassVar[bool] = False
+    stateful: ClassVar[bool] = False
 
     @abstractmethod
     def __len__(self) -> int:
         """Batches an epoch, the same in every epoch."""
 
     @abstractmethod
-    def order(self, epoch: int) -> Sequence[Any]:
+    def keys(self, epoch: int) -> Sequence[Any]:
         """What to give `batch`, one key a batch, in the order of this epoch; depends on `epoch` alone."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Batches(ABC):
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from number `start` on."""
-        return map(self.batch, self.order(epoch)[start:])
+        return map(self.batch, self.keys(epoch)[start:])
 
     @abstractmethod
     def tensors(self) -> Iterable[Tensor]:
@@ -93,7 +93,7 @@ class Batches(ABC):
         """What an epoch holds: windows, series, tokens, sentences or sequences."""
 
 
-class Measures(ABC):
+class Metrics(ABC):
     """Loss-independent measures, gathered over the batches of a split."""
 
     @abstractmethod
@@ -127,7 +127,7 @@ class Task(ABC):
         """A split; only `train` is shuffled."""
 
     @abstractmethod
-    def measures(self) -> Measures:
+    def metrics(self) -> Metrics:
         """Fresh, empty measures."""
 
     @abstractmethod
@@ -136,7 +136,7 @@ class Task(ABC):
 
     def baseline(self, split: Split) -> dict[str, float]:
         """The measures of the naive predictions on a split."""
-        measures = self.measures()
+        measures = self.metrics()
         for batch in self.batches(split).epoch(0):
             measures.update(self.naive(batch), batch)
         return measures.compute()

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 
 @contextmanager
-def alone(url: str, what: str = "tables") -> Iterator[None]:
+def locked(url: str, what: str = "tables") -> Iterator[None]:
     """Keep others out that want to do the same to a database: on all machines for PostgreSQL, else on this one."""
     if url.startswith("postgresql"):
         key = int.from_bytes(sha256(what.encode()).digest()[:4])  # the same however the machine spells the address

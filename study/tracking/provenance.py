@@ -48,7 +48,7 @@ def definition(config: Config, overrides: Sequence[str]) -> dict[str, str]:
     }
 
 
-def marks(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict[str, str]:
+def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict[str, str]:
     """What two runs must share to be the same, as tags: the code, the data (its `splits`), the first weights."""
     return {"git_commit": commit(), "data_digest": _together(parts), "weights_initial": weights(model)}
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError, Pruned
 from study.schema import Config
-from study.tracking.lock import alone
+from study.tracking.lock import locked
 
 BATCH = 1000  # values a log_batch call may hold
 
@@ -103,7 +103,7 @@ def prepare(uri: str, slug: str) -> str:
         ConfigError: the store cannot be used, or the experiment lies in its bin.
     """
     try:
-        with alone(uri):
+        with locked(uri):
             client = _client(uri)
             found = client.get_experiment_by_name(slug)
             if found is None:

@@ -79,7 +79,7 @@ class RecurrentModule(pl.LightningModule):
         self.journal = Journal()
         self._kept: dict[str, Any] = {}
         self._began = 0.0
-        self._carry: State | None = None
+        self._state: State | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
 
@@ -91,7 +91,7 @@ class RecurrentModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Number the epoch for the data order; streams start again from their top."""
         self.trainer.train_dataloader.epoch = self.current_epoch
-        self._carry = None
+        self._state = None
 
     def on_fit_start(self) -> None:
         """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
@@ -115,7 +115,7 @@ class RecurrentModule(pl.LightningModule):
         if self.journal.replaying:
             return self._replay()
         for batch in chunk:
-            for update in self._bptt.updates(batch, self._carry):
+            for update in self._bptt.updates(batch, self._state):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
                 done = len(self.history)
                 if done == self.probes.due:
@@ -125,7 +125,7 @@ class RecurrentModule(pl.LightningModule):
                     self.probes.measure(done, self._bptt)
                 if done == self.max_updates:
                     return self._settle()
-            self._carry = self._bptt.carry if self.trainer.train_dataloader.batches.carry else None
+            self._state = self._bptt.state if self.trainer.train_dataloader.batches.stateful else None
         self._settle()
 
     def on_train_end(self) -> None:
@@ -150,7 +150,7 @@ class RecurrentModule(pl.LightningModule):
         updates = self.journal.next_step()
         if not self.journal.replaying:
             carry = self._kept["carry"]
-            self._carry = None if carry is None else tuple(part.to(self.device) for part in carry)
+            self._state = None if carry is None else tuple(part.to(self.device) for part in carry)
             seeding.set_state(self._kept["random"])
         self._tell(updates)
 
@@ -166,14 +166,14 @@ class RecurrentModule(pl.LightningModule):
             "optimizer": self._bptt.optimizer.state_dict(),
             "history": self.history.state(),
             "probes": self.probes.state(),
-            "carry": self._carry,
+            "carry": self._state,
             "random": seeding.state(),
             "seconds": self.seconds,
             "steps": self.journal.steps,
             "validations": self.journal.validations,
         }
 
-    def go_on_from(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: dict[str, Any]) -> None:
         """Have the next fit go on from a state; before it, the model is as it was drawn."""
         self._kept = state
         self.history.restore(state["history"])
@@ -184,7 +184,7 @@ class RecurrentModule(pl.LightningModule):
         """Start counting anew, with a state of its own: training's carry is not touched."""
         chunks = self.trainer.val_dataloaders
         chunks.done = len(chunks) if self.journal.validated else 0
-        self._evaluation = Evaluation(self.model, self.loss, self.task.measures(), chunks.batches.carry)
+        self._evaluation = Evaluation(self.model, self.loss, self.task.metrics(), chunks.batches.stateful)
 
     def validation_step(self, chunk: list[Batch], index: int) -> None:
         """Count a chunk."""

@@ -1,4 +1,4 @@
-"""Measures that share no code and must agree; and verdicts that must turn where theory says."""
+"""Metrics that share no code and must agree; and verdicts that must turn where theory says."""
 
 from collections.abc import Iterator
 

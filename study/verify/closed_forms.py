@@ -1,4 +1,4 @@
-"""Measures against closed forms and textbooks."""
+"""Metrics against closed forms and textbooks."""
 
 import math
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from study import models
 from study.learning import losses
-from study.models import Core, Inputs, RecurrentModel, State, Units
+from study.models import Activations, Core, Inputs, RecurrentModel, State
 from study.schema import learning
 from study.schema import model as schema
 from study.tasks.contract import Batch
@@ -49,9 +49,9 @@ class Linear(Core):
         """See `Core`."""
         return (state[0] @ self.weight.T + self.inputs(inputs),)
 
-    def units(self, layer: int, inputs: Tensor, state: State) -> Units:
+    def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
         """See `Core`; nothing saturates."""
-        return Units()
+        return Activations()
 
 
 def linear(weight: Tensor) -> RecurrentModel:

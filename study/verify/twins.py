@@ -1,4 +1,4 @@
-"""Measures against slow twins: every architecture written out, differentiated by plain autograd, Jacobians in full."""
+"""Metrics against slow twins: every architecture written out, differentiated by plain autograd, Jacobians in full."""
 
 from collections.abc import Callable, Iterator
 

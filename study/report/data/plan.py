@@ -34,7 +34,7 @@ class Planned:
     objective: str = ""
 
 
-def read(parent: Logged | None) -> Planned:
+def load_plan(parent: Logged | None) -> Planned:
     """The plan that a sweep's run keeps; an empty one where there is none that can be read."""
     try:
         plan = yaml.safe_load(parent.read("plan.yaml")) if parent else {}

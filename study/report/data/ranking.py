@@ -142,7 +142,7 @@ def _learning(comparison: Comparison, measure: Interval) -> str:
     return f"{'Beats' if better else 'Worse than'} the naive guess."
 
 
-def told(interval: Interval) -> str:
+def format_interval(interval: Interval) -> str:
     """A mean with its interval, as many digits as its width can bear."""
     if not interval.seeds:
         return "-"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from study.figures.style import INK, Marks, Picture, colour, legend_below, look, panels, render, styled
+from study.figures.style import INK, Marks, Picture, colour, legend_below, line_style, panels, render, styled
 from study.report.data.arm_names import name_arms
 from study.report.data.runs import Comparison, configurations
 from study.report.data.statistics import Interval, mean_interval, share_interval
@@ -174,4 +174,6 @@ def _line(
     means = np.array([point.mean for point in points.values()])
     known = [point if point.seeds > 1 else Interval(point.mean, point.mean, point.mean, 1) for point in points.values()]
     bars = np.array([[point.mean - point.low, point.high - point.mean] for point in known]).T
-    axes.errorbar([*points], means, np.nan_to_num(np.maximum(bars, 0)), lw=1.2, capsize=3, label=label, **look(place))
+    axes.errorbar(
+        [*points], means, np.nan_to_num(np.maximum(bars, 0)), lw=1.2, capsize=3, label=label, **line_style(place)
+    )

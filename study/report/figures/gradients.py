@@ -18,7 +18,7 @@ from study.figures.style import (
     decades,
     entitle,
     legend_below,
-    look,
+    line_style,
     panels,
     render,
     styled,
@@ -85,7 +85,9 @@ def flow_over_lag(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
             for place, arm in enumerate(shown):
                 for position, (run, profile) in enumerate(here[here["arm"] == arm].groupby("run_id")):
                     label = arm if position == 0 else None
-                    marks(str(run), axes.plot(profile["lag"], _shares(profile), lw=1.3, label=label, **look(place)))
+                    marks(
+                        str(run), axes.plot(profile["lag"], _shares(profile), lw=1.3, label=label, **line_style(place))
+                    )
             axes.axhspan(10**FLOOR, VANISHED, color=INK, alpha=0.05, lw=0)
             axes.set(yscale="log", xlabel="lag (steps back)", title=_when(title, here))
             if horizon is not None:

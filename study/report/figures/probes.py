@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from study.figures.style import INK, Marks, Picture, colour, legend_below, look, marker, panels, render, styled
+from study.figures.style import INK, Marks, Picture, colour, legend_below, line_style, marker, panels, render, styled
 from study.report.data.histories import gathered, read_table
 from study.report.data.runs import Comparison
 
@@ -52,7 +52,7 @@ def truncation_bias(comparison: Comparison) -> Picture | None:
                 mine = last[last["arm"] == arm]
                 for run, line in mine.groupby("run_id"):
                     marks(str(run), axes.plot(line["k2"], line[key], lw=0.8, alpha=0.4, color=colour(place)))
-                axes.plot(mine.groupby("k2")[key].mean(), lw=1.6, label=arm, **look(place))
+                axes.plot(mine.groupby("k2")[key].mean(), lw=1.6, label=arm, **line_style(place))
             axes.set(xscale="log", xlabel="truncation length k2 (steps)", title=f"{label} of the truncated gradient")
         legend_below(figure, grid[0])
     return Picture(

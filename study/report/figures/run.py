@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from study.figures.style import BEFORE, INK, Picture, legend_below, look, panels, render, styled
+from study.figures.style import BEFORE, INK, Picture, legend_below, line_style, panels, render, styled
 from study.report.data.histories import bucketed, read_table
 from study.tracking.reader import Logged
 
@@ -63,7 +63,9 @@ def _exponents(axes: Axes, data: pd.DataFrame) -> None:
     """The first and the last spectrum measured."""
     for place, update in enumerate(sorted({data["update"].min(), data["update"].max()})):
         mine = data[data["update"] == update].replace([np.inf, -np.inf], np.nan)
-        axes.errorbar(mine["order"], mine["exponent"], 2 * mine["error"], label=f"update {update}", lw=1, **look(place))
+        axes.errorbar(
+            mine["order"], mine["exponent"], 2 * mine["error"], label=f"update {update}", lw=1, **line_style(place)
+        )
     axes.axhline(0, color=INK, lw=1, ls=(0, (1, 1)))
     axes.set(title="Lyapunov spectrum", xlabel="order", ylabel="nats a step")
 
@@ -73,8 +75,8 @@ def _weights(axes: Axes, data: pd.DataFrame) -> None:
     matrices = list(data.groupby(["layer", "block"]))
     for place, ((layer, block), mine) in enumerate(matrices):
         name = f"layer {layer}, block {block}: " if len(matrices) > 1 else ""
-        axes.plot(mine["update"], mine["spectral_radius"], label=f"{name}spectral radius", **look(2 * place))
+        axes.plot(mine["update"], mine["spectral_radius"], label=f"{name}spectral radius", **line_style(2 * place))
         singular = mine["largest_singular_value"]
-        axes.plot(mine["update"], singular, label=f"{name}largest singular value", **look(2 * place + 1))
+        axes.plot(mine["update"], singular, label=f"{name}largest singular value", **line_style(2 * place + 1))
     axes.set(title="recurrent matrices", xlabel="update")
     axes.set_xscale("symlog")

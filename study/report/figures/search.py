@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from study.figures.style import Marks, Picture, colour, legend_below, look, marker, panels, render, styled
+from study.figures.style import Marks, Picture, colour, legend_below, line_style, marker, panels, render, styled
 from study.report.data.statistics import expected_best
 from study.report.data.trials import Axis, Search
 
@@ -18,8 +18,8 @@ def budget(search: Search) -> Picture:
             mine = data[data["arm"] == arm]
             for x, run, value in zip(mine["trials"], mine["run_id"], mine["value"], strict=True):
                 marks(str(run), left.plot(x, value, marker(place), ms=3.5, alpha=0.6, color=colour(place)))
-            left.step(mine["trials"], mine["best_so_far"], where="post", lw=1.6, **look(place))
-            right.plot(mine["trials"], mine["expected_best"], lw=1.6, label=arm, **look(place))
+            left.step(mine["trials"], mine["best_so_far"], where="post", lw=1.6, **line_style(place))
+            right.plot(mine["trials"], mine["expected_best"], lw=1.6, label=arm, **line_style(place))
         left.set(title="best so far, and every trial", xlabel="trials begun", ylim=_range(search))
         left.set_ylabel(f"{search.measure} on validation")
         right.set(title="expected best of so many trials", xlabel="budget (trials)", ylim=_range(search))

@@ -10,7 +10,7 @@ import pandas as pd
 from study.figures.style import Picture
 from study.report.data import plan as planned
 from study.report.data.histories import Norms, norms
-from study.report.data.ranking import Answer, answer, told
+from study.report.data.ranking import Answer, answer, format_interval
 from study.report.data.runs import ENDED, Comparison, Evidence, gather
 from study.report.data.trials import searches
 from study.report.figures import gradients
@@ -78,7 +78,7 @@ def results(evidence: Evidence, histories: Mapping[str, Norms]) -> pd.DataFrame:
 def _page(
     evidence: Evidence, histories: Mapping[str, Norms], answers: Mapping[str, list[Answer]], ui: str
 ) -> Page:  # fmt: skip
-    table, plan = results(evidence, histories), planned.read(evidence.parent)
+    table, plan = results(evidence, histories), planned.load_plan(evidence.parent)
     sections = [_task(c, histories, answers[c.task], table) for c in evidence.comparisons]
     found = list(searches(evidence.runs, plan.search, plan.objective))
     sections += [section for search in found for section in search_page.sections(search)]
@@ -154,8 +154,8 @@ def _row(found: Answer) -> list[str]:
     gap, several = found.gap, found.runs > 1
     return [
         found.arm,
-        told(found.measure).replace(" ", NBSP),
-        told(gap).replace(" ", NBSP) if gap is not None and gap.seeds > 1 else "-",
+        format_interval(found.measure).replace(" ", NBSP),
+        format_interval(gap).replace(" ", NBSP) if gap is not None and gap.seeds > 1 else "-",
         f"{found.beaten:.0%}" if several and not math.isnan(found.beaten) else "-",
         f"{found.diverged} of {found.runs}" if found.diverged else "0",
         ", ".join(f"{count} {verdict}" if several else verdict for verdict, count in found.verdicts.items()) or "-",

@@ -11,7 +11,7 @@ from study.schema.task.base import Drawn, Kind, SplitByShares, Steps, Task
 Ahead = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
 Ticker = Literal["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-Channel = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
+SweepCallback = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 
 
 class Forecasting(Task):
@@ -37,7 +37,7 @@ class ForecastingETTh1(Forecasting):
     """Electricity transformer, hourly; all 7 channels enter, `targets` are predicted at every one of `ahead`."""
 
     name: Literal["forecasting_etth1"]
-    targets: Annotated[list[Channel], Field(min_length=1)]
+    targets: Annotated[list[SweepCallback], Field(min_length=1)]
     ahead: Annotated[list[Ahead], Field(min_length=1)]
 
 

@@ -31,7 +31,7 @@ def digest(definition: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def keep(ledger: "Ledger") -> None:
+def save(ledger: "Ledger") -> None:
     """Write the plan's arms into the study, to compare later ones with."""
     for arm in ledger.plan.arms.values():
         ledger.study.set_user_attr(f"arm {arm.digest}", {"label": arm.label, "definition": arm.definition})

@@ -145,7 +145,7 @@ class Plan:
         return [*self.fixed, *self.arms[cell.arm].overrides, f"seed={cell.seed}"]
 
 
-def draw_up(sweep: Sweep, arguments: Sequence[str], composer: Composer) -> Plan:
+def build_plan(sweep: Sweep, arguments: Sequence[str], composer: Composer) -> Plan:
     """Make the plan of an experiment's `sweep` section and what was typed; the command line wins.
 
     Raises:

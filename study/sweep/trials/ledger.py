@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from study.sweep.planning.plan import Cell, Plan
 from study.sweep.trials import process as owner
-from study.sweep.trials.status import Standing, State, cell_of, count, is_alive, stand
+from study.sweep.trials.status import CellStatus, State, cell_of, cell_statuses, count, is_alive
 
 Order = Literal["stop", "stop at once"]
 
@@ -49,19 +49,19 @@ class Ledger:
         """1 where less is better, -1 where more is."""
         return 1 if self.study.direction == StudyDirection.MINIMIZE else -1
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[CellStatus]:
         """Every cell that is known by now: all but the confirmations of searches that still go on."""
-        return stand(self.plan, self.study.get_trials(deepcopy=False), self.sign)
+        return cell_statuses(self.plan, self.study.get_trials(deepcopy=False), self.sign)
 
     def counts(self) -> Counter[State]:
         """How many runs stand how; confirmations are open while the searches before them go on."""
-        return count(self.plan, self.standings())
+        return count(self.plan, self.statuses())
 
     def retry(self) -> None:
         """Put the failed runs down once more."""
-        for standing in self.standings():
-            if standing.state == "failed":
-                self._put_down(standing)
+        for status in self.statuses():
+            if status.state == "failed":
+                self._enqueue(status)
 
     def claim(self) -> Trial | None:
         """Take an open run of the plan for this process; None if there is none."""
@@ -70,17 +70,17 @@ class Ledger:
                 cell = cell_of(waiting)
                 if cell is not None and cell in self.plan and (trial := self._take(cell, waiting)):
                     return trial
-            standings = [standing for standing in self.standings() if standing.state == "open"]
-            if not standings:
+            statuses = [status for status in self.statuses() if status.state == "open"]
+            if not statuses:
                 return None
-            self._put_down(random.choice(standings[:AHEAD]))
+            self._enqueue(random.choice(statuses[:AHEAD]))
 
-    def _put_down(self, standing: Standing) -> None:
+    def _enqueue(self, status: CellStatus) -> None:
         """Make a waiting trial of a cell."""
-        arm = self.plan.arms[standing.cell.arm]
-        shown: dict[str, Any] = {"arm": arm.label, "phase": standing.cell.phase, "seed": standing.cell.seed}
-        attributes = {"cell": asdict(standing.cell), **shown, **arm.values}
-        self.study.enqueue_trial(standing.params, user_attrs=attributes)
+        arm = self.plan.arms[status.cell.arm]
+        shown: dict[str, Any] = {"arm": arm.label, "phase": status.cell.phase, "seed": status.cell.seed}
+        attributes = {"cell": asdict(status.cell), **shown, **arm.values}
+        self.study.enqueue_trial(status.params, user_attrs=attributes)
 
     def _take(self, cell: Cell, waiting: FrozenTrial) -> Trial | None:
         """Claim a waiting trial; None if another process was first, or an earlier trial is of the same run."""
@@ -110,7 +110,7 @@ class Ledger:
 
     def superseded(self) -> list[str]:
         """MLflow runs that confirm a winner which a longer search has replaced: they are no longer what counts."""
-        confirmed = [standing.cell for standing in self.standings() if standing.cell.phase == "confirm"]
+        confirmed = [status.cell for status in self.statuses() if status.cell.phase == "confirm"]
         winner = {cell.arm: cell.number for cell in confirmed}
         old = []
         for trial in self.study.get_trials(deepcopy=False):

@@ -16,7 +16,7 @@ LOST = 3
 """A run whose process dies this often is taken to kill it: it counts as failed."""
 
 
-class Standing(NamedTuple):
+class CellStatus(NamedTuple):
     """How one cell of the plan stands.
 
     Attributes:
@@ -53,7 +53,7 @@ def cell_of(trial: FrozenTrial | Trial) -> Cell | None:
     return Cell(**found["cell"]) if "cell" in found and "surplus" not in found else None
 
 
-def stand(plan: Plan, trials: Iterable[FrozenTrial], sign: int) -> list[Standing]:
+def cell_statuses(plan: Plan, trials: Iterable[FrozenTrial], sign: int) -> list[CellStatus]:
     """Every cell that is known by now: all but the confirmations of searches that still go on.
 
     Args:
@@ -65,31 +65,31 @@ def stand(plan: Plan, trials: Iterable[FrozenTrial], sign: int) -> list[Standing
     for trial in trials:
         if (cell := cell_of(trial)) is not None and cell in plan:
             tries[cell.key].append(trial)
-    found = [_stand(cell, {}, tries[cell.key]) for cell in plan.cells()]
+    found = [_status(cell, {}, tries[cell.key]) for cell in plan.cells()]
     for arm in plan.arms if plan.search else ():
-        search = [standing for standing in found if standing.cell.arm == arm]
+        search = [status for status in found if status.cell.arm == arm]
         if not searching(search) and (winner := best(search, sign)) is not None and winner.trial:
             cells = plan.confirmation(arm, winner.trial.number)
-            found += [_stand(cell, winner.trial.params, tries[cell.key]) for cell in cells]
+            found += [_status(cell, winner.trial.params, tries[cell.key]) for cell in cells]
     return found
 
 
-def count(plan: Plan, standings: Sequence[Standing]) -> Counter[State]:
+def count(plan: Plan, statuses: Sequence[CellStatus]) -> Counter[State]:
     """How many runs stand how; confirmations are open while the searches before them go on."""
-    counts = Counter(standing.state for standing in standings)
-    counts["open"] += len(plan.seeds) * len({standing.cell.arm for standing in standings if searching([standing])})
+    counts = Counter(status.state for status in statuses)
+    counts["open"] += len(plan.seeds) * len({status.cell.arm for status in statuses if searching([status])})
     return counts
 
 
-def searching(standings: Iterable[Standing]) -> bool:
+def searching(statuses: Iterable[CellStatus]) -> bool:
     """Whether a search trial among them is still to be made or under way."""
-    return any(s.cell.phase == "search" and s.state in ("open", "running") for s in standings)
+    return any(s.cell.phase == "search" and s.state in ("open", "running") for s in statuses)
 
 
-def best(standings: Iterable[Standing], sign: int) -> Standing | None:
+def best(statuses: Iterable[CellStatus], sign: int) -> CellStatus | None:
     """The one whose objective is best; None if every one failed or was pruned."""
-    complete = [s for s in standings if s.trial is not None and s.trial.state == TrialState.COMPLETE]
-    return min(complete, key=lambda standing: sign * standing.value, default=None)
+    complete = [s for s in statuses if s.trial is not None and s.trial.state == TrialState.COMPLETE]
+    return min(complete, key=lambda status: sign * status.value, default=None)
 
 
 def is_alive(trial: FrozenTrial) -> bool:
@@ -100,15 +100,15 @@ def is_alive(trial: FrozenTrial) -> bool:
     return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") == "diverged"
 
 
-def _stand(cell: Cell, params: dict[str, Any], tries: list[FrozenTrial]) -> Standing:
+def _status(cell: Cell, params: dict[str, Any], tries: list[FrozenTrial]) -> CellStatus:
     """Judge a cell by its tries: the first that counts, else the last."""
     trial = next(filter(is_alive, tries), tries[-1] if tries else None)
     if trial is None or trial.state == TrialState.WAITING:
-        return Standing(cell, params, "open", trial)
+        return CellStatus(cell, params, "open", trial)
     if trial.state == TrialState.RUNNING:
-        return Standing(cell, params, "running", trial)
+        return CellStatus(cell, params, "running", trial)
     if is_alive(trial):
-        return Standing(cell, params, trial.user_attrs["outcome"], trial)
+        return CellStatus(cell, params, trial.user_attrs["outcome"], trial)
     lost = sum("error" not in t.user_attrs and "interrupted" not in t.user_attrs for t in tries)
     failed = "error" in trial.user_attrs or lost >= LOST
-    return Standing(cell, params or trial.params, "failed" if failed else "open", trial)
+    return CellStatus(cell, params or trial.params, "failed" if failed else "open", trial)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from study.errors import ConfigError
-from study.tracking.lock import alone
+from study.tracking.lock import locked
 
 Direction = Literal["minimize", "maximize"]
 
@@ -52,7 +52,7 @@ def _connected(url: str) -> RDBStorage:
     patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     for pause in (*PAUSES, None):
         try:
-            with alone(url), warnings.catch_warnings():
+            with locked(url), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats, since Optuna 2.9
                 storage = RDBStorage(url, engine_kwargs=patience, heartbeat_interval=BEAT, grace_period=SILENCE)
             if url.startswith("sqlite"):

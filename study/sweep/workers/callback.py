@@ -9,11 +9,11 @@ from study.schema import Config
 from study.sweep.workers.signals import Stop
 from study.training.module import RecurrentModule
 
-PATHOLOGICAL = ("vanishing", "saturated", "exploding", "chaotic")
+BAD_VERDICTS = ("vanishing", "saturated", "exploding", "chaotic")
 """Verdicts on a gradient that does not reach back over the horizon, or grows on its way; with a known cause or not."""
 
 
-class Channel(pl.Callback):
+class SweepCallback(pl.Callback):
     """Reports every validation, ends a search trial that a pruner gives up, leaves when the worker is told to.
 
     Only search trials are pruned: the runs of a grid and the confirmations are what an experiment measures.
@@ -40,13 +40,13 @@ class Channel(pl.Callback):
             self._look_at_gradients(pl_module)
 
     def _look_at_gradients(self, module: RecurrentModule) -> None:
-        """End a trial whose last `pathology` verdicts were all bad; needs `probe.every` or `probe.per_decade`.
+        """End a trial whose last `bad_verdicts` verdicts were all bad; needs `probe.every` or `probe.per_decade`.
 
         Each verdict is on what is new since the last one: one leap, or one measure, counts once.
         """
         measured = module.probes.taken[-1].update if module.probes.taken else 0
-        if self._config.sweep.pathology is not None and measured > self._looked:
+        if self._config.sweep.bad_verdicts is not None and measured > self._looked:
             verdict = judge(self._config, module, self._looked).verdict
-            self._sick, self._looked = self._sick + 1 if verdict in PATHOLOGICAL else 0, len(module.history)
-            if self._sick >= self._config.sweep.pathology:
+            self._sick, self._looked = self._sick + 1 if verdict in BAD_VERDICTS else 0, len(module.history)
+            if self._sick >= self._config.sweep.bad_verdicts:
                 raise Pruned(f"gradients {verdict} in {self._sick} verdicts in a row")

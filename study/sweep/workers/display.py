@@ -13,7 +13,7 @@ from rich.text import Text
 
 from study.sweep.planning.plan import Plan
 from study.sweep.trials.ledger import Ledger
-from study.sweep.trials.status import MADE, Standing, best
+from study.sweep.trials.status import MADE, CellStatus, best
 
 LAST = 6
 """Finished runs shown."""
@@ -22,17 +22,17 @@ ARMS = 12
 WORDS = ("running", "completed", "diverged", "pruned", "failed")
 
 
-class Live:
+class Display:
     """Shows a ledger at every `show` while the block lasts, whatever launcher does the work, on whatever machine."""
 
     def __init__(self, ledger: Ledger):
         self._ledger, self._console = ledger, Console(file=sys.stdout)
-        self._told = {standing.trial.number for standing in over(ledger.standings()) if standing.trial}
+        self._told = {status.trial.number for status in over(ledger.statuses()) if status.trial}
         self._screen = Screen(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
         )  # redirects nothing: a worker in this process does it for itself
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> "Display":
         if self._console.is_terminal:
             self._screen.start()
         return self
@@ -43,15 +43,15 @@ class Live:
 
     def show(self) -> None:
         """Look at the ledger and tell what is new in it."""
-        standings, plan = self._ledger.standings(), self._ledger.plan
+        statuses, plan = self._ledger.statuses(), self._ledger.plan
         if self._console.is_terminal:
-            self._screen.update(render(standings, plan, self._ledger.sign), refresh=True)
+            self._screen.update(render(statuses, plan, self._ledger.sign), refresh=True)
             return
-        for standing in over(standings):
-            if standing.trial and standing.trial.number not in self._told:
-                self._told.add(standing.trial.number)
-                remaining = left(standings, len(plan))
-                told = f"[{len(self._told)}/{len(plan)}] {line(standing, plan)}"
+        for status in over(statuses):
+            if status.trial and status.trial.number not in self._told:
+                self._told.add(status.trial.number)
+                remaining = left(statuses, len(plan))
+                told = f"[{len(self._told)}/{len(plan)}] {line(status, plan)}"
                 self.say(f"{told}; {remaining}" if remaining else told)
 
     def say(self, words: str) -> None:
@@ -59,70 +59,70 @@ class Live:
         self._console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-def render(standings: list[Standing], plan: Plan, sign: int) -> RenderableType:
+def render(statuses: list[CellStatus], plan: Plan, sign: int) -> RenderableType:
     """The whole display: how many runs stand how, time left, the best of each arm, the last ended, those under way."""
-    ended, running = over(standings), [standing for standing in standings if standing.state == "running"]
+    ended, running = over(statuses), [status for status in statuses if status.state == "running"]
     head = Table.grid(padding=(0, 2))
-    counts = [f"{sum(s.state == word for s in standings)} {word}" for word in WORDS]
+    counts = [f"{sum(s.state == word for s in statuses)} {word}" for word in WORDS]
     bar = ProgressBar(total=len(plan), completed=len(ended), width=30)
-    head.add_row(bar, f"{len(ended)}/{len(plan)} runs", left(standings, len(plan)))
+    head.add_row(bar, f"{len(ended)}/{len(plan)} runs", left(statuses, len(plan)))
     rows = [Text("  ".join(counts))]
-    rows += [Text(f"  {told}", no_wrap=True) for told in list(bests(standings, plan, sign))[:ARMS]]
-    rows += [Text(f"  {line(standing, plan)}", style="dim", no_wrap=True) for standing in ended[-LAST:]]
-    rows += [Text(f"> {going_on(s, s.trial, plan)}", no_wrap=True) for s in running if s.trial]
+    rows += [Text(f"  {told}", no_wrap=True) for told in list(bests(statuses, plan, sign))[:ARMS]]
+    rows += [Text(f"  {line(status, plan)}", style="dim", no_wrap=True) for status in ended[-LAST:]]
+    rows += [Text(f"> {format_running(s, s.trial, plan)}", no_wrap=True) for s in running if s.trial]
     return Group(head, *rows)
 
 
-def bests(standings: Iterable[Standing], plan: Plan, sign: int) -> list[str]:
+def bests(statuses: Iterable[CellStatus], plan: Plan, sign: int) -> list[str]:
     """A line for every arm of a search with a result: its best trial so far."""
-    search = [standing for standing in standings if standing.cell.phase == "search"]
+    search = [status for status in statuses if status.cell.phase == "search"]
     found = {arm: best((s for s in search if s.cell.arm == arm), sign) for arm in plan.arms}
     return [f"best: {title(s, plan)}: {s.value:.4g}" for s in found.values() if s is not None]
 
 
-def over(standings: list[Standing]) -> list[Standing]:
+def over(statuses: list[CellStatus]) -> list[CellStatus]:
     """The runs that have ended, in that order."""
-    ended = [standing for standing in standings if standing.state not in ("open", "running")]
+    ended = [status for status in statuses if status.state not in ("open", "running")]
     return sorted(ended, key=lambda s: (s.trial and s.trial.datetime_complete) or datetime.min)
 
 
-def left(standings: list[Standing], total: int) -> str:
+def left(statuses: list[CellStatus], total: int) -> str:
     """Time left, from how long runs took so far."""
-    took = [_seconds(s.trial) for s in standings if s.state in MADE and s.trial]
-    running = [_seconds(s.trial) for s in standings if s.state == "running" and s.trial]
+    took = [_seconds(s.trial) for s in statuses if s.state in MADE and s.trial]
+    running = [_seconds(s.trial) for s in statuses if s.state == "running" and s.trial]
     if not took or not running:
         return ""
     mean = sum(took) / len(took)
-    work = (total - len(over(standings))) * mean - sum(min(mean, seconds) for seconds in running)
+    work = (total - len(over(statuses))) * mean - sum(min(mean, seconds) for seconds in running)
     return f"{timedelta(seconds=round(work / len(running)))} left"
 
 
-def title(standing: Standing, plan: Plan) -> str:
+def title(status: CellStatus, plan: Plan) -> str:
     """What a run is."""
-    cell, tuned = standing.cell, standing.trial.params if standing.trial else {}
+    cell, tuned = status.cell, status.trial.params if status.trial else {}
     which = f"trial {cell.number + 1}" if cell.phase == "search" else f"seed {cell.seed}"
     values = {key.rpartition(".")[2]: f"{v:.3g}" if isinstance(v, float) else v for key, v in tuned.items()}
     return " ".join([plan.names[cell.arm], which, *(f"{key}={value}" for key, value in values.items())])
 
 
-def going_on(standing: Standing, trial: FrozenTrial, plan: Plan) -> str:
+def format_running(status: CellStatus, trial: FrozenTrial, plan: Plan) -> str:
     """A run under way: for how long, its last value, after how many updates, on which machine."""
     interim = trial.intermediate_values
-    value = f"{standing.value:.4g} after {max(interim)}" if interim else "no value yet"
+    value = f"{status.value:.4g} after {max(interim)}" if interim else "no value yet"
     clock = timedelta(seconds=round(_seconds(trial)))
-    return f"{title(standing, plan)}  {clock}  {value}  on {standing.record.get('owner', {}).get('host', '?')}"
+    return f"{title(status, plan)}  {clock}  {value}  on {status.record.get('owner', {}).get('host', '?')}"
 
 
-def line(standing: Standing, plan: Plan) -> str:
+def line(status: CellStatus, plan: Plan) -> str:
     """What came of a run."""
-    found = standing.record
-    if standing.state == "failed":
-        return f"{title(standing, plan)}: failed: {found.get('error', 'its process died again and again')}"
-    if standing.state == "pruned":
-        return f"{title(standing, plan)}: pruned"
-    test = "" if standing.state == "diverged" else f", {found['measure']} {found['test']:.4g}"
-    told = f"{standing.state}, {found['verdict']}{test} in {found['seconds']:.0f} s on {found['owner']['host']}"
-    return f"{title(standing, plan)}: {told}"
+    found = status.record
+    if status.state == "failed":
+        return f"{title(status, plan)}: failed: {found.get('error', 'its process died again and again')}"
+    if status.state == "pruned":
+        return f"{title(status, plan)}: pruned"
+    test = "" if status.state == "diverged" else f", {found['measure']} {found['test']:.4g}"
+    told = f"{status.state}, {found['verdict']}{test} in {found['seconds']:.0f} s on {found['owner']['host']}"
+    return f"{title(status, plan)}: {told}"
 
 
 def _seconds(trial: FrozenTrial) -> float:

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
 from study.sweep.trials.ledger import Ledger
-from study.sweep.workers.display import Live
+from study.sweep.workers.display import Display
 
 PAUSE = 1.0
 """Seconds between looks at the ledger."""
@@ -27,7 +27,7 @@ STALLED = 60.0
 """Seconds without a run under way, after there have been some, from which on all workers are taken for dead."""
 
 
-class Presses:
+class SignalCounter:
     """Counts how often the command is asked to stop; the third time it does so at once, whatever its workers do."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Presses:
                 signal.signal(number, handler)
 
 
-def make_all(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int], failures: int | None) -> str:
+def run_workers(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int], failures: int | None) -> str:
     """Launch workers until every run is made, or a launch makes none; return what went wrong in the last one.
 
     Args:
@@ -84,15 +84,15 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
         except BaseException as error:
             raised.append(f"{type(error).__name__}: {error}")
 
-    live, thread = Live(ledger), threading.Thread(target=launch, daemon=True)
+    live, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
     thread.start()  # a worker in this process prints into a file from now on: the display has its own way out
     _watch(thread, ledger, live)
     return "".join(raised)
 
 
-def _watch(thread: threading.Thread, ledger: Ledger, live: Live) -> None:
+def _watch(thread: threading.Thread, ledger: Ledger, live: Display) -> None:
     """Show how the ledger fills until the workers have left, or have had the time to."""
-    presses, told, idle, patience = Presses(), 0, 0.0, math.inf
+    presses, told, idle, patience = SignalCounter(), 0, 0.0, math.inf
     before = len(ledger.claimed())
     with presses.counted(), live:
         while idle < patience and _goes_on(thread, ledger):

@@ -103,10 +103,10 @@ class Worker:
         """What the study is told of a run: the objective; for a diverged one the worst there is (NaN), or nothing."""
         if result.diagnosis.outcome == "diverged":
             return math.nan if self.common.sweep.diverged == "worst" else None
-        return result.measures[self.common.sweep.measure(result.primary)]
+        return result.metrics[self.common.sweep.measure(result.primary)]
 
     def _train(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> "Result":
-        from study.sweep.workers.callback import Channel
+        from study.sweep.workers.callback import SweepCallback
         from study.tracking import writer
         from study.train import train
 
@@ -122,7 +122,7 @@ class Worker:
             parent=self.parent,
             tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
             folder=self.folder / "checkpoints",
-            callbacks=[Channel(trial, config, stop)],
+            callbacks=[SweepCallback(trial, config, stop)],
             resume=former if former and writer.is_there(config.tracking.uri, former) else None,
             begun=lambda run_id: ledger.note(trial, {"run_id": run_id}),
         )
@@ -164,7 +164,7 @@ def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> l
 
 def record(result: "Result") -> dict[str, Any]:
     """What the sweep's own tables need of a run."""
-    found = result.measures
+    found = result.metrics
     return {
         "outcome": result.diagnosis.outcome,
         "verdict": result.diagnosis.verdict,

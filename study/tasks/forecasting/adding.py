@@ -12,7 +12,7 @@ from study.models import Inputs
 from study.schema.run import Data
 from study.schema.task.forecasting import ForecastingAdding as Config
 from study.tasks.contract import Batch
-from study.tasks.measures import ForecastMeasures
+from study.tasks.metrics import ForecastMetrics
 from study.tasks.synthetic import Synthetic
 
 
@@ -40,9 +40,9 @@ class Adding(Synthetic):
         mask = self._last.expand(time, width)
         return Batch(torch.stack([numbers, marks], -1), (sums * mask)[..., None], mask)
 
-    def measures(self) -> ForecastMeasures:
+    def metrics(self) -> ForecastMetrics:
         """RMSE, MAE, skill over the constant 1."""
-        return ForecastMeasures(torch.ones(1), self.naive)
+        return ForecastMetrics(torch.ones(1), self.naive)
 
     def naive(self, batch: Batch) -> Tensor:
         """The mean of the sum."""

@@ -13,7 +13,7 @@ from study.schema.task.forecasting import ForecastingCSV as Config
 from study.tasks.forecasting.family import Tables, chronological, look_ahead, share_ends
 
 
-def read(config: Config, data: Data) -> Tables:
+def load_csv(config: Config, data: Data) -> Tables:
     """Rows in the order of their dates, split by shares; a value is forecast by itself and by the other columns."""
     path = located("task.path", config.path)
     frame = _table(path, config)

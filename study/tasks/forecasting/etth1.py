@@ -16,7 +16,7 @@ MONTH = 30 * 24
 """Hours, as the published split counts them."""
 
 
-def read(config: Config, data: Data) -> Tables:
+def load_etth1(config: Config, data: Data) -> Tables:
     """The published split: 12 months, 4 months, 4 months; the rest is not used.
 
     Departures: published forecasts read up to `seq_len` hours before their part, here a part starts from a zero

@@ -19,7 +19,7 @@ from study.schema.task.base import SplitByShares
 from study.schema.task.forecasting import Forecasting as Config
 from study.tasks.batches import Whole, Windows
 from study.tasks.contract import Batch, Batches, Split, Task
-from study.tasks.measures import ForecastMeasures
+from study.tasks.metrics import ForecastMetrics
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -128,11 +128,11 @@ class Forecasting(Task):
             return Windows(self._tensors(split), self._config.seq_len, self._config.batch_size, self._seed)
         return Whole(self._tensors(split))
 
-    def measures(self) -> ForecastMeasures:
+    def metrics(self) -> ForecastMetrics:
         """RMSE, MAE, skill over persistence, MASE."""
         units = 1.0 if self.targets == 1 else self._std[[target.series for target in self._tables.targets.values()]]
         scale = self._std[list(self._tables.targets)] / np.asarray(units)
-        return ForecastMeasures(torch.tensor(scale.to_numpy(np.float32)), self.naive, self._seasonal)
+        return ForecastMetrics(torch.tensor(scale.to_numpy(np.float32)), self.naive, self._seasonal)
 
     def naive(self, batch: Batch) -> Tensor:
         """Persistence."""

@@ -10,7 +10,7 @@ from study.seeding import generator
 from study.tasks.forecasting.family import Tables, chronological, look_ahead, share_ends
 
 
-def read(config: Config, data: Data) -> Tables:
+def load_sine_mix(config: Config, data: Data) -> Tables:
     """x_t = sum_i sin(2 pi (t / period_i + phase_i)) + noise; phases and noise are the same for every seed."""
     draws = generator(0, "sine mix")
     phases = torch.rand(len(config.periods), 1, generator=draws, dtype=torch.float64)

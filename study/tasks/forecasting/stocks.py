@@ -17,7 +17,7 @@ FLOOR = 1e-4
 """One basis point: the log of the volatility of a price that did not change must stay finite."""
 
 
-def read(config: Config, data: Data) -> Tables:
+def load_stocks(config: Config, data: Data) -> Tables:
     """Features a day and ticker: the log-return of "Adj Close", and the log-volatility of the last `ahead` days.
 
     log_return: log price(t + ahead) - log price(t). log_volatility: log of the root mean square daily return over

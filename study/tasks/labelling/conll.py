@@ -9,7 +9,7 @@ from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
 from study.tasks.labelling.family import Corpora
 
 
-def read(config: Config, data: Data) -> Corpora:
+def load_conll(config: Config, data: Data) -> Corpora:
     """The columns chosen."""
     whole = located("task.path", config.path)
     if config.validation_path is None or config.test_path is None:

@@ -8,7 +8,7 @@ from nervaluate import Evaluator
 from torch import Tensor
 
 from study.tasks.contract import Batch
-from study.tasks.measures import LabellingMeasures
+from study.tasks.metrics import LabellingMetrics
 
 
 def are_entities(labels: Iterable[str]) -> bool:
@@ -16,7 +16,7 @@ def are_entities(labels: Iterable[str]) -> bool:
     return "O" in labels and all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
 
 
-class EntityMeasures(LabellingMeasures):
+class EntityMetrics(LabellingMetrics):
     """entity_f1 beside the measures of labels: the harmonic mean of precision and recall of whole entities.
 
     An entity counts as found only if its first word, its last word and its kind are right (Tjong Kim Sang 2002,
@@ -33,7 +33,7 @@ class EntityMeasures(LabellingMeasures):
         self._guessed: list[list[str]] = []
 
     def update(self, predictions: Float[Tensor, "time batch classes"], batch: Batch) -> None:
-        """See `Measures`."""
+        """See `Metrics`."""
         super().update(predictions, batch)
         self._true += self._sentences(batch.targets, batch)
         self._guessed += self._sentences(predictions.argmax(-1), batch)

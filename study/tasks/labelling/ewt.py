@@ -22,7 +22,7 @@ FILES = tuple(
 read_once = lru_cache(read_conllu)
 
 
-def read(config: Config, data: Data) -> Corpora:
+def load_ewt(config: Config, data: Data) -> Corpora:
     """The published splits."""
     train, validation, test = (read_once(fetched(data, file)) for file in FILES)
     return Corpora((train, validation, test), ROOT)

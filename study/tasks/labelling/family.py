@@ -21,8 +21,8 @@ from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import Batch, Batches, Split, Task
 from study.tasks.labelling.columns import Corpus
-from study.tasks.labelling.entities import EntityMeasures, are_entities
-from study.tasks.measures import LabellingMeasures, Measures
+from study.tasks.labelling.entities import EntityMetrics, are_entities
+from study.tasks.metrics import LabellingMetrics, Metrics
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -73,9 +73,9 @@ class Labelling(Task):
         """Sentences of like length side by side."""
         return Buckets(self._sentences[split], self._config.batch_size, self._seed if split == "train" else None)
 
-    def measures(self) -> Measures:
+    def metrics(self) -> Metrics:
         """Accuracy, macro-F1, nats; entity-F1 where labels are entities."""
-        return EntityMeasures(self._labels) if self._entities else LabellingMeasures(self.targets)
+        return EntityMetrics(self._labels) if self._entities else LabellingMetrics(self.targets)
 
     def naive(self, batch: Batch) -> Tensor:
         """How often each word has each label in the training part."""

@@ -9,7 +9,7 @@ from study.tasks.labelling.family import Corpora
 FILE = "hironsan/corpus/iob_sents.txt"
 
 
-def read(config: Config, data: Data) -> Corpora:
+def load_hironsan(config: Config, data: Data) -> Corpora:
     """All sentences; the two spellings of the kind person, PSN and PER, are made one."""
     corpus = read_columns(carried(data, FILE), word=1, label=0, ragged=True)
     labels = [label.replace("PSN", "PER") for label in corpus.labels]

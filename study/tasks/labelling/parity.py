@@ -7,7 +7,7 @@ from study.models import Inputs
 from study.schema.run import Data
 from study.schema.task.labelling import LabellingParity as Config
 from study.tasks.contract import Batch
-from study.tasks.measures import LabellingMeasures
+from study.tasks.metrics import LabellingMetrics
 from study.tasks.synthetic import Synthetic
 
 
@@ -28,9 +28,9 @@ class Parity(Synthetic):
         bits = torch.randint(2, (self._seq_len, width), generator=draws)
         return Batch(bits, bits.cumsum(0) % 2)
 
-    def measures(self) -> LabellingMeasures:
+    def metrics(self) -> LabellingMetrics:
         """Accuracy, macro-F1, nats."""
-        return LabellingMeasures(self.targets)
+        return LabellingMetrics(self.targets)
 
     def naive(self, batch: Batch) -> Tensor:
         """Both classes alike."""

@@ -12,6 +12,6 @@ FILE = "dante/data/porttinari/annotated.conllu"
 read_once = lru_cache(read_conllu)
 
 
-def read(config: Config, data: Data) -> Corpora:
+def load_porttinari(config: Config, data: Data) -> Corpora:
     """All sentences, in the order of the corpus."""
     return Corpora((read_once(carried(data, FILE)),), f"dante-corpora: {FILE}")

@@ -14,7 +14,7 @@ from study.models import Inputs
 from study.schema.run import Data
 from study.schema.task.labelling import LabellingTemporalOrder as Config
 from study.tasks.contract import Batch
-from study.tasks.measures import LabellingMeasures
+from study.tasks.metrics import LabellingMetrics
 from study.tasks.synthetic import Synthetic
 
 STRETCHES = {2: (0.1, 0.5), 3: (0.1, 0.33, 0.66)}
@@ -46,9 +46,9 @@ class TemporalOrder(Synthetic):
         mask = self._last.expand(time, width)
         return Batch(symbols.scatter_(0, places, markers), classes * mask, mask)
 
-    def measures(self) -> LabellingMeasures:
+    def metrics(self) -> LabellingMetrics:
         """Accuracy, macro-F1, nats."""
-        return LabellingMeasures(self.targets)
+        return LabellingMetrics(self.targets)
 
     def naive(self, batch: Batch) -> Tensor:
         """All classes alike."""

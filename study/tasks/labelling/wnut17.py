@@ -17,7 +17,7 @@ FILES = tuple(
 )
 
 
-def read(config: Config, data: Data) -> Corpora:
+def load_wnut17(config: Config, data: Data) -> Corpora:
     """The published splits."""
     train, validation, test = (read_columns(fetched(data, file), word=1, label=2) for file in FILES)
     return Corpora((train, validation, test), ROOT)

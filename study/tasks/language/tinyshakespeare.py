@@ -12,7 +12,7 @@ FILE = Download(
 )
 
 
-def read(config: Config, data: Data) -> Texts:
+def load_tinyshakespeare(config: Config, data: Data) -> Texts:
     """The whole text; at the word level punctuation stands apart."""
     text = read_text(fetched(data, FILE))
     return Texts((text if config.level == "char" else apart(text),), FILE.url)

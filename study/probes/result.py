@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Measured(ABC):
+class ProbeResult(ABC):
     """The result of one measure at one time."""
 
     @abstractmethod
@@ -26,7 +26,7 @@ class Measured(ABC):
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> "Measured":
+    def restored(cls, state: Mapping[str, Any]) -> "ProbeResult":
         """The result whose `state` this is."""
         hints = get_type_hints(cls)
         return cls(**{name: _as(hints[name], value) for name, value in state.items()})

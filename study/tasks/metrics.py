@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanMetric, MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from study.tasks.contract import Batch, Measures
+from study.tasks.contract import Batch, Metrics
 
 
 def _counting(values: Tensor, batch: Batch) -> Tensor:
@@ -17,7 +17,7 @@ def _counting(values: Tensor, batch: Batch) -> Tensor:
     return values.flatten(0, 1) if batch.mask is None else values[batch.mask]
 
 
-class ForecastMeasures(Measures):
+class ForecastMetrics(Metrics):
     """rmse and mae in the target's own unit; skill = 1 - MSE / MSE of persistence (0: no better, 1: perfect).
 
     mase: the mean absolute error over that of the seasonal naive forecast on the training part (Hyndman & Koehler
@@ -40,7 +40,7 @@ class ForecastMeasures(Measures):
         self._mase = MeanAbsoluteError()
 
     def update(self, predictions: Float[Tensor, "time batch values"], batch: Batch) -> None:
-        """See `Measures`."""
+        """See `Metrics`."""
         targets, guesses = _counting(batch.targets, batch), _counting(predictions, batch)
         naive = _counting(self._persistence(batch), batch)
         self._mse.update(guesses * self._scale, targets * self._scale)
@@ -59,7 +59,7 @@ class ForecastMeasures(Measures):
         return measures if self._seasonal is None else measures | {"mase": float(self._mase.compute())}
 
 
-class LanguageMeasures(Measures):
+class LanguageMetrics(Metrics):
     """nats = mean of -log p(next token); perplexity = exp nats; bpc = nats / ln 2, bits a character.
 
     Args:
@@ -71,7 +71,7 @@ class LanguageMeasures(Measures):
         self._nats = MeanMetric(nan_strategy="disable")
 
     def update(self, predictions: Float[Tensor, "time batch classes"], batch: Batch) -> None:
-        """See `Measures`."""
+        """See `Metrics`."""
         self._nats.update(_counting(_surprise(predictions, batch.targets), batch))
 
     def compute(self) -> dict[str, float]:
@@ -81,7 +81,7 @@ class LanguageMeasures(Measures):
         return measures | ({"bpc": nats / math.log(2)} if self._characters else {})
 
 
-class LabellingMeasures(Measures):
+class LabellingMetrics(Metrics):
     """accuracy over steps; macro_f1: the mean over classes of F1; nats a step."""
 
     def __init__(self, classes: int):
@@ -90,7 +90,7 @@ class LabellingMeasures(Measures):
         self._nats = MeanMetric(nan_strategy="disable")
 
     def update(self, predictions: Float[Tensor, "time batch classes"], batch: Batch) -> None:
-        """See `Measures`."""
+        """See `Metrics`."""
         guesses, targets = _counting(predictions.argmax(-1), batch), _counting(batch.targets, batch)
         self._accuracy.update(guesses, targets)
         self._f1.update(guesses, targets)

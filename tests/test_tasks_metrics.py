@@ -8,7 +8,7 @@ from torch import Tensor
 
 from study.tasks import Batch
 from study.tasks.baselines import Memoryless
-from study.tasks.measures import ForecastMeasures, LabellingMeasures, LanguageMeasures
+from study.tasks.metrics import ForecastMetrics, LabellingMetrics, LanguageMetrics
 
 
 def generator() -> torch.Generator:
@@ -46,7 +46,7 @@ masked_or_not = pytest.mark.parametrize("masked", [True, False])
 @masked_or_not
 def test_nats_are_the_mean_surprise_and_perplexity_and_bits_follow_from_them(masked: bool) -> None:
     probabilities, batch = classified(6, masked)
-    measures = LanguageMeasures(characters=True)
+    measures = LanguageMetrics(characters=True)
     measures.update(probabilities, batch)
     nats = mean_surprise(probabilities, batch)
     expected = {"nats": nats, "perplexity": math.exp(nats), "bpc": nats / math.log(2)}
@@ -54,7 +54,7 @@ def test_nats_are_the_mean_surprise_and_perplexity_and_bits_follow_from_them(mas
 
 
 def test_a_class_held_impossible_costs_finitely_much() -> None:
-    measures = LanguageMeasures(characters=True)
+    measures = LanguageMetrics(characters=True)
     measures.update(torch.tensor([[[1.0, 0.0]]]), Batch(torch.tensor([[0]]), torch.tensor([[1]])))
     assert math.isfinite(measures.compute()["nats"])
 
@@ -62,10 +62,10 @@ def test_a_class_held_impossible_costs_finitely_much() -> None:
 def test_diverged_predictions_give_measures_that_are_not_finite_instead_of_an_error() -> None:
     targets = torch.tensor([[0]])
     nowhere = torch.full((1, 1, 2), math.nan)
-    for measures in (LanguageMeasures(characters=True), LabellingMeasures(2)):
+    for measures in (LanguageMetrics(characters=True), LabellingMetrics(2)):
         measures.update(nowhere, Batch(targets, targets))
         assert math.isnan(measures.compute()["nats"])
-    forecast = ForecastMeasures(torch.ones(1), lambda batch: torch.zeros_like(batch.targets))
+    forecast = ForecastMetrics(torch.ones(1), lambda batch: torch.zeros_like(batch.targets))
     forecast.update(nowhere[..., :1], Batch(torch.ones(1, 1, 1), torch.ones(1, 1, 1)))
     assert math.isnan(forecast.compute()["rmse"])
 
@@ -80,7 +80,7 @@ def test_accuracy_and_macro_f1_are_those_of_the_confusion_of_real_steps(masked: 
     right = [confusion[c][c] for c in range(classes)]
     there, guessed = [sum(row) for row in confusion], [sum(row[c] for row in confusion) for c in range(classes)]
     f1 = [2 * right[c] / (there[c] + guessed[c]) for c in range(classes)]
-    measures = LabellingMeasures(classes)
+    measures = LabellingMetrics(classes)
     measures.update(probabilities, batch)
     expected = {"accuracy": sum(right) / sum(there), "macro_f1": sum(f1) / classes}
     expected["nats"] = mean_surprise(probabilities, batch)
@@ -92,7 +92,7 @@ def test_forecast_errors_are_in_the_targets_unit_and_skill_is_against_the_naive_
     draws, scale = generator(), 2.5
     targets, predictions = torch.randn(9, 5, 1, generator=draws), torch.randn(9, 5, 1, generator=draws)
     batch = Batch(targets, targets, ragged(9, 5) if masked else None)
-    measures = ForecastMeasures(torch.tensor([scale]), lambda batch: torch.full_like(batch.targets, 0.3))
+    measures = ForecastMetrics(torch.tensor([scale]), lambda batch: torch.full_like(batch.targets, 0.3))
     measures.update(predictions, batch)
     errors = [float(predictions[t, b, 0] - targets[t, b, 0]) for t, b in real(batch)]
     naive = [float(0.3 - targets[t, b, 0]) for t, b in real(batch)]
