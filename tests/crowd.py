@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from study.analysis.diagnosis import Diagnosis
 from study.analysis.result import Result
 from study.command import CONF
-from study.schema import Config, Sweeping, check
+from study.schema import Config, SweepingConfig, check
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import build_plan
 from study.sweep.trials import ledger
@@ -81,7 +81,7 @@ def cold(folder: Path) -> None:
     writer.prepare(master.tracking.uri, master.slug)
     for number in range(10):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"
-        common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
+        common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
         plan = build_plan(common.sweep, ["seed=range(6)"], Composer(loader, master))
         one = Quick(loader, master, common, plan, "", folder, "")
         start = multiprocessing.get_context("fork")

@@ -5,22 +5,20 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
-from study import models
 from study.learning import losses
 from study.learning.bptt import TruncatedBPTT, count, windows
 from study.learning.clipping import Clip, Clipped, NoClip
 from study.models import Inputs, RecurrentModel, State, detach
-from study.schema import learning, model
+from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.networks import Linear, orthogonal
 
 TIME, WIDTH, FEATURES = 11, 3, 4
 PLANS = [(1, 1), (3, 3), (4, 4), (1, 4), (2, 5), (3, 4), (2, 10), (5, 11), (11, 11), (4, 30), (None, 4), (None, None)]
-SUM = losses.build(learning.MSE(name="mse", over_time="sum"))
-MEAN = losses.build(learning.MSE(name="mse", over_time="mean"))
+SUM = losses.MSE("sum")
+MEAN = losses.MSE()
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +27,8 @@ def _double_precision(_plain_torch: None) -> None:
 
 
 def build(name: str, layers: int = 2) -> RecurrentModel:
-    values = {"name": name, "hidden_size": 5, "num_layers": layers, "dropout": 0.0, "recurrent_init": "orthogonal"}
-    values["bidirectional"] = False
-    extra: dict[str, dict[str, Any]] = {"elman": {"activation": "tanh"}, "lstm": {"forget_bias": 1.0}, "gru": {}}
-    config = TypeAdapter(model.AnyModel).validate_python({**values, "gain": 1.2, **extra[name]})
-    return models.build(config, Inputs(FEATURES, tokens=False), 2)
+    core = MODELS.implementation(name)(FEATURES, 5, layers, gain=1.2)
+    return RecurrentModel(Inputs(FEATURES, tokens=False), core, 2)
 
 
 def make(mask: str | None = None, time: int = TIME) -> Batch:
@@ -97,7 +92,7 @@ def cut(time: int, k1: int | None, k2: int | None) -> Callable[[int], int]:
 
 
 @pytest.mark.parametrize("k2", [None, TIME, TIME + 7])
-@pytest.mark.parametrize("name", models.CORES)
+@pytest.mark.parametrize("name", MODELS)
 def test_reaching_back_the_whole_sequence_is_full_bptt(name: str, k2: int | None) -> None:
     network, batch = build(name), make()
     truncated, spy = trainer(network, k2=k2)
@@ -110,7 +105,7 @@ def test_reaching_back_the_whole_sequence_is_full_bptt(name: str, k2: int | None
 
 @pytest.mark.parametrize("mask", [None, "padded", "sparse"])
 @pytest.mark.parametrize(("k1", "k2"), PLANS)
-@pytest.mark.parametrize("name", models.CORES)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_gradient_of_a_sequence_holds_exactly_the_terms_within_reach(
     name: str, k1: int | None, k2: int | None, mask: str | None
 ) -> None:
@@ -141,7 +136,7 @@ def test_the_gradient_of_a_window_holds_exactly_its_own_terms_within_reach(
 
 
 @pytest.mark.parametrize(("k1", "k2"), PLANS)
-@pytest.mark.parametrize("name", models.CORES)
+@pytest.mark.parametrize("name", MODELS)
 def test_no_gradient_crosses_a_detach(name: str, k1: int | None, k2: int | None) -> None:
     network, reach = build(name), cut(TIME, k1, k2)
     for t in range(TIME):
@@ -171,7 +166,7 @@ def test_the_carry_is_cut_off_between_batches_too() -> None:
 
 
 @pytest.mark.parametrize("sizes", [[11], [1] * 11, [4, 4, 3], [2, 7, 1, 1], [10, 1]])
-@pytest.mark.parametrize("name", models.CORES)
+@pytest.mark.parametrize("name", MODELS)
 def test_any_split_of_a_sequence_gives_the_same_outputs_and_state(name: str, sizes: list[int]) -> None:
     network, inputs = build(name), make().inputs
     whole, last = network(inputs)
@@ -278,7 +273,7 @@ def test_an_update_moves_the_parameters_by_the_gradient_and_forgets_it() -> None
     assert all(p.grad is None for p in network.parameters())
 
 
-@pytest.mark.parametrize("name", models.CORES)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("loss", [MEAN, SUM])
 @pytest.mark.parametrize(("k1", "k2"), [(None, None), (4, 4), (2, 5)])
 def test_what_padding_holds_changes_no_bit(name: str, loss: losses.Loss, k1: int | None, k2: int | None) -> None:

@@ -5,14 +5,13 @@ import math
 import pytest
 import torch
 from omegaconf import OmegaConf
-from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from study.command import CONF
 from study.learning import clipping
 from study.learning.clipping import Clip
-from study.schema import learning
+from study.schema.clip import CLIPS
 
 POLICIES = sorted(path.stem for path in (CONF / "clip").glob("*.yaml"))
 SHAPES = [(3, 4), (5,), (2, 2, 2)]
@@ -23,7 +22,7 @@ def build(name: str, threshold: float = 1.0) -> Clip:
     assert isinstance(values, dict)
     if "threshold" in values:
         values["threshold"] = threshold
-    return clipping.build(TypeAdapter(learning.AnyClip).validate_python(values))
+    return clipping.build(CLIPS.config(values["name"]).model_validate(values))
 
 
 def draw(scale: float = 1.0) -> list[Tensor]:

@@ -13,7 +13,7 @@ import pytest
 
 from study.data import Download, carried, fetched, located, read_lines, read_text
 from study.errors import ConfigError
-from study.schema.run import Data
+from study.schema.run import DataConfig
 
 CONTENT = b"a file of the public internet\n" * 1000
 RIGHT = sha256(CONTENT).hexdigest()
@@ -59,11 +59,11 @@ def address(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-def cache(folder: Path) -> Data:
-    return Data(carriers=str(folder / "carriers"), cache=str(folder))
+def cache(folder: Path) -> DataConfig:
+    return DataConfig(carriers=str(folder / "carriers"), cache=str(folder))
 
 
-def refused(data: Data, download: Download) -> str:
+def refused(data: DataConfig, download: Download) -> str:
     """The message of the refusal."""
     with pytest.raises(ConfigError) as refusal:
         fetched(data, download)

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from study.errors import ConfigError
 from study.learning import losses
-from study.learning.losses import LOSSES, Loss
-from study.schema import learning
+from study.learning.losses import Loss
+from study.schema.loss import LOSSES
 
 TIME, WIDTH, SIZES = 5, 3, {"mse": 2, "binary_cross_entropy": 2, "one_vs_rest": 4, "cross_entropy": 4}
 LENGTHS = (5, 3, 1)
@@ -25,7 +24,7 @@ def _double_precision(_plain_torch: None) -> None:
 
 
 def build(name: str, over_time: str = "mean") -> Loss:
-    return losses.build(TypeAdapter(learning.AnyLoss).validate_python({"name": name, "over_time": over_time}))
+    return losses.build(LOSSES.config(name).model_validate({"name": name, "over_time": over_time}))
 
 
 def draw(name: str, scale: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -4,14 +4,14 @@ import pytest
 
 from study.learning import losses
 from study.learning.memory import kept_for_backward
-from study.schema.learning import MSE
+from study.schema.model import MODELS
 from tests.networks import batch, build
 
 WIDTH, UNITS, DOUBLE = 8, 5, 8
-LOSS = losses.build(MSE(name="mse", over_time="mean"))
+LOSS = losses.MSE()
 
 
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+@pytest.mark.parametrize("name", MODELS)
 def test_memory_is_proportional_to_the_window_but_for_a_constant(name: str) -> None:
     kept = {k2: kept_for_backward(build(name), LOSS, batch(80, WIDTH, 3), None, k2) for k2 in (10, 20, 40, None)}
     assert kept[40] - kept[20] == 2 * (kept[20] - kept[10])

@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from study import models
 from study.command import CONF
-from study.models import CORES, Inputs, RecurrentModel, State
-from study.schema import model
+from study.models import Inputs, RecurrentModel, State
+from study.schema.model import MODELS, CoreConfig
 
 OPTIONS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 TIME, WIDTH, HIDDEN = 7, 3, 6
@@ -24,10 +23,10 @@ def _double_precision(_plain_torch: None) -> None:
     torch.set_default_dtype(torch.float64)
 
 
-def configure(name: str, **changes: Any) -> model.Recurrent:
+def configure(name: str, **changes: Any) -> CoreConfig:
     values = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{name}.yaml"))
     assert isinstance(values, dict)
-    return TypeAdapter(model.AnyModel).validate_python({**values, "hidden_size": HIDDEN, **changes})
+    return MODELS.config(name).model_validate({**values, "hidden_size": HIDDEN, **changes})
 
 
 def build(name: str, inputs: Inputs = FEATURES, **changes: Any) -> RecurrentModel:
@@ -41,7 +40,7 @@ def core(name: str, **changes: Any) -> nn.RNNBase:
 
 
 def test_every_option_of_conf_names_an_architecture_and_every_architecture_has_one() -> None:
-    assert sorted(CORES) == OPTIONS
+    assert sorted(MODELS) == OPTIONS
 
 
 @pytest.mark.parametrize("layers", [1, 3])

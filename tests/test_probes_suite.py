@@ -33,8 +33,8 @@ ALL: dict[str, Any] = {
 }
 
 
-def plan(**changes: Any) -> schema.Probe:
-    return schema.Probe.model_validate(NONE | changes)
+def plan(**changes: Any) -> schema.ProbeConfig:
+    return schema.ProbeConfig.model_validate(NONE | changes)
 
 
 def trainer(name: str) -> TruncatedBPTT:
@@ -87,7 +87,7 @@ def test_a_probe_leaves_gradients_that_are_there_as_they_are(measure: str) -> No
 
 
 def test_every_measure_of_the_schema_has_a_probe() -> None:
-    assert set(schema.Probe.model_fields) == {"every", "per_decade", *PROBES}
+    assert set(schema.ProbeConfig.model_fields) == {"every", "per_decade", *PROBES}
 
 
 def test_a_schedule_names_the_start_every_nth_update_and_evenly_spaced_logarithms() -> None:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from study.command import CONF
 from study.errors import ConfigError
-from study.schema.sweep import Sweep
+from study.schema.sweep import SweepConfig
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.grammar import Dimension, grids, space
 from study.sweep.planning.objective import find_direction
@@ -41,7 +41,7 @@ def draw(composer: Composer) -> Draw:
     """A plan of some arguments; the sweep's section by keyword."""
 
     def drawn(*arguments: str, **section: Any) -> Plan:
-        return build_plan(Sweep(**(PLAIN | section)), arguments, composer)
+        return build_plan(SweepConfig(**(PLAIN | section)), arguments, composer)
 
     return drawn
 
@@ -233,7 +233,7 @@ def test_an_objective_is_a_direction_and_a_measure_of_the_task_and_there_is_one(
     plan = draw(search={"optimizer.lr": "interval(0.1,1)"})
 
     def found(objective: Any) -> str:
-        return find_direction(Sweep(**(PLAIN | {"objective": objective})), plan)
+        return find_direction(SweepConfig(**(PLAIN | {"objective": objective})), plan)
 
     assert found(None) == "minimize"  # RMSE
     assert found("maximize skill/val") == "maximize"

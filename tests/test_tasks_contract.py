@@ -17,7 +17,8 @@ from study import tasks
 from study.command import CONF
 from study.learning import losses
 from study.schema import Config, validate
-from study.tasks import TASKS, Batch, Batches, Split, Task
+from study.schema.task import TASKS
+from study.tasks import Batch, Batches, Split, Task
 from study.tasks.batches import Fresh
 from study.tracking import provenance
 from tests import samples

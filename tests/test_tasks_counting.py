@@ -7,23 +7,14 @@ from study.learning import losses
 from study.learning.bptt import TruncatedBPTT, count
 from study.learning.clipping import NoClip
 from study.learning.losses import MSE
-from study.models import Inputs, RecurrentModel, build
-from study.schema.model import GRU
+from study.models import Inputs, RecurrentModel
+from study.models.gru import GRU
 from study.tasks import Batch
 
 
 def network() -> RecurrentModel:
     torch.manual_seed(0)
-    config = GRU(
-        name="gru",
-        hidden_size=5,
-        num_layers=1,
-        bidirectional=False,
-        dropout=0.0,
-        recurrent_init="orthogonal",
-        gain=1.0,
-    )
-    return build(config, Inputs(2, tokens=False), 1).double()
+    return RecurrentModel(Inputs(2, tokens=False), GRU(2, 5), 1).double()
 
 
 def asked_at(*steps: int, time: int = 12) -> Batch:

@@ -11,26 +11,26 @@ import torch
 
 from study import tasks
 from study.errors import ConfigError
-from study.schema.run import Data
+from study.schema.run import DataConfig
 from study.schema.task.forecasting import (
-    ForecastingAdding,
-    ForecastingCSV,
-    ForecastingETTh1,
-    ForecastingSineMix,
-    ForecastingStocks,
+    ForecastingAddingConfig,
+    ForecastingCSVConfig,
+    ForecastingETTh1Config,
+    ForecastingSineMixConfig,
+    ForecastingStocksConfig,
 )
 from study.tasks import Split, Task
 from study.tasks.forecasting import etth1, stocks
 from tests import samples
 
-DATA = Data(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 COMMON: dict[str, Any] = {"seq_len": 10, "batch_size": 8, "horizon": 5, "season": 1, "validation": 0.2, "test": 0.2}
 
 
 def stock(**changes: Any) -> Task:
     values: dict[str, Any] = {"tickers": ["AAPL", "IBM"], "multivariate": False, "target": "log_volatility", "ahead": 5}
-    return tasks.build(ForecastingStocks(**(COMMON | values | changes), name="forecasting_stocks"), DATA, 0)
+    return tasks.build(ForecastingStocksConfig(**(COMMON | values | changes), name="forecasting_stocks"), DATA, 0)
 
 
 def table(file: Path, frame: pd.DataFrame, **changes: Any) -> Task:
@@ -42,7 +42,7 @@ def table(file: Path, frame: pd.DataFrame, **changes: Any) -> Task:
 def own(file: Path, **changes: Any) -> Task:
     values: dict[str, Any] = {"path": str(file), "date": "date", "targets": ["y"], "features": [], "ahead": [1]}
     values |= {"frequency": None, "missing": "refuse"}
-    return tasks.build(ForecastingCSV(**(COMMON | values | changes), name="forecasting_csv"), DATA, 0)
+    return tasks.build(ForecastingCSVConfig(**(COMMON | values | changes), name="forecasting_csv"), DATA, 0)
 
 
 def counting(rows: int, **columns: Any) -> pd.DataFrame:
@@ -120,7 +120,7 @@ def test_log_returns_and_volatility_are_the_formulas_of_the_prices(ahead: int) -
     days = list(ibm["Date"])
     for target in ("log_return", "log_volatility"):
         values = COMMON | {"tickers": ["IBM"], "multivariate": False, "target": target, "ahead": ahead}
-        config = ForecastingStocks(**values, name="forecasting_stocks")
+        config = ForecastingStocksConfig(**values, name="forecasting_stocks")
         frame = stocks.load_stocks(config, DATA).series["IBM"]["train"]
         for day in frame.index[[0, 100, -1]]:
             t = days.index(day)
@@ -176,8 +176,8 @@ def test_etth1_has_its_published_months_all_channels_and_a_target_a_horizon(
     digest = samples.put(tmp_path / etth1.FILE.name, samples.table(14600))
     monkeypatch.setattr(etth1, "FILE", etth1.FILE._replace(sha256=digest))
     values: dict[str, Any] = {"seq_len": 10, "batch_size": 8, "horizon": 5, "season": 24, "ahead": ahead}
-    config = ForecastingETTh1(**values, targets=["OT", "HUFL"], name="forecasting_etth1")
-    data = Data(carriers=".data/carriers", cache=str(tmp_path))
+    config = ForecastingETTh1Config(**values, targets=["OT", "HUFL"], name="forecasting_etth1")
+    data = DataConfig(carriers=".data/carriers", cache=str(tmp_path))
     task, frames = tasks.build(config, data, 0), etth1.load_etth1(config, data).series["ETTh1"]
     hours, last = pd.read_csv(tmp_path / etth1.FILE.name, parse_dates=["date"])["date"], max(ahead)
     for split, first, stop in (("train", 0, 8640), ("val", 8640, 11520), ("test", 11520, 14400)):
@@ -187,7 +187,7 @@ def test_etth1_has_its_published_months_all_channels_and_a_target_a_horizon(
 
 def test_a_sine_mix_without_noise_obeys_its_recurrence() -> None:
     values: dict[str, Any] = {"periods": [7.0], "steps": 300, "noise": 0.0, "ahead": [1]}
-    task = tasks.build(ForecastingSineMix(**(COMMON | values), name="forecasting_sine_mix"), DATA, 0)
+    task = tasks.build(ForecastingSineMixConfig(**(COMMON | values), name="forecasting_sine_mix"), DATA, 0)
     x = tensors(task, "val")[0][:, 0, 0].double()
     mean = float(task._mean["value"] / task._std["value"])  # type: ignore[attr-defined]
     x = x + mean
@@ -196,7 +196,7 @@ def test_a_sine_mix_without_noise_obeys_its_recurrence() -> None:
 
 def test_the_adding_problem_asks_for_the_sum_of_one_number_of_each_half_at_the_last_step() -> None:
     values = {"seq_len": 11, "sequences": 4000, "held_out": 4000, "batch_size": 4000, "horizon": 5}
-    task = tasks.build(ForecastingAdding(**values, name="forecasting_adding"), DATA, 0)
+    task = tasks.build(ForecastingAddingConfig(**values, name="forecasting_adding"), DATA, 0)
     batch = next(task.batches("train").epoch(0))
     numbers, marks = batch.inputs.unbind(-1)
     assert (marks[:5].sum(0) == 1).all()

@@ -9,15 +9,20 @@ import torch
 
 from study import tasks
 from study.errors import ConfigError
-from study.schema.run import Data
-from study.schema.task.labelling import LabellingCoNLL, LabellingHironsan, LabellingParity, LabellingTemporalOrder
+from study.schema.run import DataConfig
+from study.schema.task.labelling import (
+    LabellingCoNLLConfig,
+    LabellingHironsanConfig,
+    LabellingParityConfig,
+    LabellingTemporalOrderConfig,
+)
 from study.tasks import Batch, Split, Task
 from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
 from study.tasks.labelling.entities import EntityMetrics, are_entities
 from study.tasks.labelling.hironsan import load_hironsan
 from tests import samples
 
-DATA = Data(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 SHAPE: dict[str, Any] = {"batch_size": 3, "horizon": 2, "min_count": 1, "affixes": 0}
 PLACES: dict[str, Any] = {"validation_path": None, "test_path": None, "validation": 0.2, "test": 0.2}
@@ -33,7 +38,7 @@ def own(folder: Path, *contents: str, **changes: Any) -> Task:
     """The task of one file of columns, or of three."""
     keys = ("path", "validation_path", "test_path")
     paths = {key: str(written(folder / key, content)) for key, content in zip(keys, contents, strict=False)}
-    config = LabellingCoNLL(**(SHAPE | PLACES | COLUMNS | paths | changes), name="labelling_conll")
+    config = LabellingCoNLLConfig(**(SHAPE | PLACES | COLUMNS | paths | changes), name="labelling_conll")
     return tasks.build(config, DATA, 0)
 
 
@@ -142,7 +147,7 @@ def test_the_training_part_does_not_depend_on_later_sentences(tmp_path: Path) ->
 
 def test_two_spellings_of_a_kind_of_entity_are_made_one() -> None:
     values = SHAPE | {"validation": 0.1, "test": 0.1}
-    corpus = load_hironsan(LabellingHironsan(**values, name="labelling_hironsan_ner"), DATA).corpora[0]
+    corpus = load_hironsan(LabellingHironsanConfig(**values, name="labelling_hironsan_ner"), DATA).corpora[0]
     assert len(corpus.lengths) == 500
     assert sum(corpus.lengths) == len(corpus.words) == len(corpus.labels)
     assert {label[2:] for label in corpus.labels} == {"", "ART", "DAT", "LOC", "MON", "ORG", "PER", "TIM"}
@@ -208,7 +213,7 @@ def test_temporal_order_has_its_markers_where_published_and_its_class_is_their_o
         "batch_size": 3000,
         "horizon": 90,
     }
-    task = tasks.build(LabellingTemporalOrder(**values, name="labelling_temporal_order"), DATA, 0)
+    task = tasks.build(LabellingTemporalOrderConfig(**values, name="labelling_temporal_order"), DATA, 0)
     batch = next(task.batches("train").epoch(0))
     assert batch.mask is not None
     assert batch.mask.nonzero()[:, 0].unique().tolist() == [99]
@@ -226,7 +231,7 @@ def test_temporal_order_has_its_markers_where_published_and_its_class_is_their_o
 
 def test_parity_is_that_of_the_ones_so_far() -> None:
     values = {"seq_len": 30, "sequences": 64, "held_out": 64, "batch_size": 64, "horizon": 5}
-    task = tasks.build(LabellingParity(**values, name="labelling_parity"), DATA, 0)
+    task = tasks.build(LabellingParityConfig(**values, name="labelling_parity"), DATA, 0)
     batch = next(task.batches("train").epoch(0))
     for i in range(64):
         odd = 0

@@ -10,12 +10,12 @@ import torch
 
 from study import tasks
 from study.errors import ConfigError
-from study.schema.run import Data
-from study.schema.task.language import LanguageBible, LanguageCopying, LanguageText
+from study.schema.run import DataConfig
+from study.schema.task.language import LanguageBibleConfig, LanguageCopyingConfig, LanguageTextConfig
 from study.tasks import Split, Task
 from study.tasks.language.copying import Copying
 
-DATA = Data(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 PLACES: dict[str, Any] = {"validation_path": None, "test_path": None, "validation": 0.2, "test": 0.2}
 SHAPE: dict[str, Any] = {"level": "char", "min_count": 1, "seq_len": 4, "batch_size": 1, "horizon": 2}
@@ -27,7 +27,7 @@ def own(folder: Path, *texts: str, **changes: Any) -> Task:
     for key, content in zip(("path", "validation_path", "test_path"), texts, strict=False):
         (folder / key).write_text(content, encoding="utf-8")
         paths[key] = str(folder / key)
-    config = LanguageText(**(PLACES | SHAPE | paths | changes), name="language_text")
+    config = LanguageTextConfig(**(PLACES | SHAPE | paths | changes), name="language_text")
     return tasks.build(config, DATA, 0)
 
 
@@ -87,7 +87,7 @@ def test_word_and_character_levels_of_the_bible_are_the_same_text() -> None:
         "min_count": 1,
     }
     char, word = (
-        tasks.build(LanguageBible(**(values | {"level": level, "name": f"language_bible_{level}"})), DATA, 0)
+        tasks.build(LanguageBibleConfig(**(values | {"level": level, "name": f"language_bible_{level}"})), DATA, 0)
         for level in ("char", "word")
     )
     assert char.batches("train").size + char.batches("val").size + char.batches("test").size > 4_000_000
@@ -117,7 +117,7 @@ def test_texts_that_are_too_short_are_refused(
 def test_a_published_text_has_a_task_for_each_level(level: str, other: str) -> None:
     values = SHAPE | {"validation": 0.1, "test": 0.1, "level": other, "name": f"language_bible_{level}"}
     with pytest.raises(ValueError, match=f"task=language_bible_{other}"):
-        LanguageBible(**values)
+        LanguageBibleConfig(**values)
 
 
 def test_a_stream_holds_its_text_once(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_two_files_are_neither_one_nor_three(tmp_path: Path) -> None:
 def copying(**changes: int) -> Copying:
     values = {"letters": 8, "shortest": 10, "longest": 10, "delay": 30} | changes
     shape = {"batch_size": 500, "horizon": 5, "sequences": 500, "held_out": 500}
-    task = tasks.build(LanguageCopying(**values, **shape, name="language_copying"), DATA, 0)
+    task = tasks.build(LanguageCopyingConfig(**values, **shape, name="language_copying"), DATA, 0)
     assert isinstance(task, Copying)
     return task
 

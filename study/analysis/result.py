@@ -11,7 +11,7 @@ from study.probes.flow import Flow
 from study.probes.lyapunov import Lyapunov
 from study.probes.saturation import Saturation
 from study.schema import Config
-from study.schema.learning import NoClip
+from study.schema.clip import NoClipConfig
 from study.tasks import Split, Task
 from study.tracking import writer
 from study.training.history import APPLIED, TOTAL
@@ -81,7 +81,7 @@ def _memory(config: Config, module: RecurrentModule, task: Task) -> float:
 
 def judge(config: Config, module: RecurrentModule, since: int = 0) -> Diagnosis:
     """What the history up to now, of the updates after `since`, and the last measures say."""
-    rows, clip, last = module.history.rows(since), not isinstance(config.clip, NoClip), module.probes.last
+    rows, clip, last = module.history.rows(since), not isinstance(config.clip, NoClipConfig), module.probes.last
     training = Training(rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, clip)
     return diagnose(training, Evidence(config.task.horizon, last(Flow), last(Lyapunov), last(Saturation)))
 

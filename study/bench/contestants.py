@@ -50,7 +50,7 @@ def bare(config: Config, task: Task, module: RecurrentModule) -> None:
     for _, batch in zip(range(config.trainer.max_updates or 0), _endless(batches), strict=False):
         loss, state = _loss(module, batch, carry)
         loss.backward()
-        clip_grad_norm_(model.parameters(), config.clip.threshold)  # type: ignore[union-attr]
+        clip_grad_norm_(model.parameters(), config.clip.threshold)  # type: ignore[attr-defined]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         carry = detach(state) if batches.stateful else None
@@ -70,7 +70,7 @@ def usual(config: Config, task: Task, module: RecurrentModule) -> None:
         accelerator="cpu",
         max_steps=config.trainer.max_updates or -1,
         max_epochs=-1,
-        gradient_clip_val=config.clip.threshold,  # type: ignore[union-attr]
+        gradient_clip_val=config.clip.threshold,  # type: ignore[attr-defined]
         logger=MLFlowLogger(config.slug, tracking_uri=config.tracking.uri),
         log_every_n_steps=1,
         enable_checkpointing=False,

@@ -24,8 +24,9 @@ from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping import ClipNorm
 from study.models import Inputs
 from study.probes.schedule import Schedule
-from study.probes.suite import PROBES
-from study.schema import Config, learning, validate
+from study.schema import Config, validate
+from study.schema.model import MODELS
+from study.schema.probe import PROBES
 from study.tasks import Batch
 
 TIME, WIDTH, FEATURES = 100, 32, 16
@@ -49,7 +50,7 @@ def _measures(repetitions: int) -> Table:
     table = Table(title=f"Cost of one measurement in training steps (hidden 32, batch {WIDTH} x {TIME})")
     for column in ("core, layers", "step, ms", *PROBES):
         table.add_column(column, justify="left" if column == "core, layers" else "right", no_wrap=True)
-    for name in models.CORES:
+    for name in MODELS:
         for layers in (1, 3):
             config = _config(f"model={name}", "model.hidden_size=32", f"model.num_layers={layers}", "probe=full")
             batch = Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1))
@@ -99,7 +100,9 @@ def _costs(config: Config, bptt: TruncatedBPTT, batch: Batch, repetitions: int) 
     """Seconds of a training step, and of every measure the config asks for."""
     plans = {name: getattr(config.probe, name) for name in PROBES}
     step = _seconds(lambda: list(bptt.updates(batch)), 3 * repetitions)
-    wanted = {name: partial(PROBES[name], plan, bptt, batch) for name, plan in plans.items() if plan}
+    wanted = {
+        name: partial(PROBES.implementation(name).measure, plan, bptt, batch) for name, plan in plans.items() if plan
+    }
     return step, {name: _seconds(take, repetitions) for name, take in wanted.items()}
 
 
@@ -115,7 +118,7 @@ def _seconds(work: Callable[[], object], repetitions: int) -> float:
 
 def _trainer(config: Config) -> TruncatedBPTT:
     network = models.build(config.model, Inputs(FEATURES, tokens=False), 1)
-    mse = losses.build(learning.MSE(name="mse", over_time="mean"))
+    mse = losses.MSE()
     return TruncatedBPTT(network, mse, torch.optim.Adam(network.parameters()), ClipNorm(1.0))
 
 

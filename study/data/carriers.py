@@ -4,10 +4,10 @@ from pathlib import Path
 
 from study.data.files import ROOT
 from study.errors import ConfigError
-from study.schema.run import Data
+from study.schema.run import DataConfig
 
 
-def carried(data: Data, file: str) -> Path:
+def carried(data: DataConfig, file: str) -> Path:
     """The path of a carrier's file, e.g. `bible/data/kjv.jsonl`.
 
     Raises:

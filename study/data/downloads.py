@@ -7,7 +7,7 @@ import pooch
 
 from study.data.files import ROOT
 from study.errors import ConfigError
-from study.schema.run import Data
+from study.schema.run import DataConfig
 
 TIMEOUT = 30.0
 """Seconds a server may stay silent."""
@@ -27,7 +27,7 @@ class Download(NamedTuple):
     name: str
 
 
-def fetched(data: Data, download: Download) -> Path:
+def fetched(data: DataConfig, download: Download) -> Path:
     """The file in the cache folder; it is downloaded if it is not there or not what it should be.
 
     pooch writes to a temporary name and moves the file only when it is whole and its hash is right.

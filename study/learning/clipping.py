@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.schema import learning as schema
+from study.schema.clip import CLIPS, ClipConfig
 
 RANGE = (1e-18, 1e18)
 """Norms between these are exact in float32; beyond, the squares they are summed from leave its range."""
@@ -84,9 +84,6 @@ class ClipValue(Clip):
         return Clipped(parameters, total, torch.linalg.vector_norm(norms(gradients)))
 
 
-CLIPS: dict[str, type[Clip]] = {"none": NoClip, "norm": ClipNorm, "value": ClipValue}
-
-
-def build(config: schema.NoClip | schema.ClipNorm | schema.ClipValue) -> Clip:
+def build(config: ClipConfig) -> Clip:
     """The policy a config names, with what else the config says."""
-    return CLIPS[config.name](**config.model_dump(exclude={"name"}))
+    return CLIPS.implementation(config.name)(**config.model_dump(exclude={"name"}))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from study.errors import ConfigError
-from study.schema import learning as schema
+from study.schema.loss import LOSSES, LossConfig
 
 
 class Loss(nn.Module, ABC):
@@ -125,14 +125,6 @@ class CrossEntropy(Loss):
         return outputs.softmax(-1)
 
 
-LOSSES: dict[str, type[Loss]] = {
-    "mse": MSE,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "one_vs_rest": OneVsRest,
-    "cross_entropy": CrossEntropy,
-}
-
-
-def build(config: schema.Loss) -> Loss:
+def build(config: LossConfig) -> Loss:
     """The loss a config names, with what else the config says."""
-    return LOSSES[config.name](**config.model_dump(exclude={"name"}))  # type: ignore[attr-defined]
+    return LOSSES.implementation(config.name)(**config.model_dump(exclude={"name"}))

@@ -1,26 +1,32 @@
 """Elman's network: h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990, Finding structure in time)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from study.models.contract import Activations, Core, State
-from study.models.initialisation import initialise_recurrent
-from study.schema import model as schema
+from study.models.initialisation import Start, initialise_recurrent
 
 
 class Elman(nn.RNN, Core):
     """torch's fused layer; its two biases a layer add up to b. Act is tanh or relu."""
 
-    def __init__(self, config: schema.Elman, features: int):
-        super().__init__(
-            features,
-            config.hidden_size,
-            config.num_layers,
-            nonlinearity=config.activation,
-            dropout=config.dropout if config.num_layers > 1 else 0.0,
-        )
-        self.bounded = config.activation == "tanh"
-        initialise_recurrent(self, config)
+    def __init__(
+        self,
+        features: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        activation: Literal["tanh", "relu"] = "tanh",
+        dropout: float = 0.0,
+        recurrent_init: Start = "orthogonal",
+        gain: float = 1.0,
+    ):
+        between = dropout if num_layers > 1 else 0.0
+        super().__init__(features, hidden_size, num_layers, nonlinearity=activation, dropout=between)
+        self.bounded = activation == "tanh"
+        initialise_recurrent(self, recurrent_init, gain)
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h,)."""

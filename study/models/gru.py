@@ -5,8 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from study.models.contract import Activations, Core, State
-from study.models.initialisation import initialise_recurrent
-from study.schema import model as schema
+from study.models.initialisation import Start, initialise_recurrent
 
 
 class GRU(nn.GRU, Core):
@@ -14,10 +13,18 @@ class GRU(nn.GRU, Core):
 
     bounded = True
 
-    def __init__(self, config: schema.GRU, features: int):
-        dropout = config.dropout if config.num_layers > 1 else 0.0
-        super().__init__(features, config.hidden_size, config.num_layers, dropout=dropout)
-        initialise_recurrent(self, config)
+    def __init__(
+        self,
+        features: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        dropout: float = 0.0,
+        recurrent_init: Start = "orthogonal",
+        gain: float = 1.0,
+    ):
+        super().__init__(features, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
+        initialise_recurrent(self, recurrent_init, gain)
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h,)."""

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from study.models.contract import Activations, Core, State
-from study.models.initialisation import initialise_recurrent
-from study.schema import model as schema
+from study.models.initialisation import Start, initialise_recurrent
 
 
 class LSTM(nn.LSTM, Core):
@@ -18,11 +17,20 @@ class LSTM(nn.LSTM, Core):
 
     bounded = True
 
-    def __init__(self, config: schema.LSTM, features: int):
-        dropout = config.dropout if config.num_layers > 1 else 0.0
-        super().__init__(features, config.hidden_size, config.num_layers, dropout=dropout)
-        initialise_recurrent(self, config)
-        self._open_forget_gate(config.forget_bias)
+    def __init__(
+        self,
+        features: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        forget_bias: float = 1.0,
+        dropout: float = 0.0,
+        recurrent_init: Start = "orthogonal",
+        gain: float = 1.0,
+    ):
+        super().__init__(features, hidden_size, num_layers, dropout=dropout if num_layers > 1 else 0.0)
+        initialise_recurrent(self, recurrent_init, gain)
+        self._open_forget_gate(forget_bias)
 
     @torch.no_grad()
     def _open_forget_gate(self, bias: float) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import RecurrentModel
 from study.probes.flow import zero_state
@@ -37,6 +38,11 @@ class Backpropagated(ProbeResult):
         with np.errstate(invalid="ignore"):  # NaN and inf stay what they are
             joint = 0.5 * np.logaddexp.reduce(2 * self.log_norms, axis=2)
             return np.logaddexp.reduce(joint, axis=2) - np.log(joint.shape[2])
+
+    @classmethod
+    def measure(cls, plan: bool, bptt: TruncatedBPTT, batch: Batch) -> "Backpropagated":
+        """See `ProbeResult`."""
+        return backpropagated(bptt.model, bptt.loss, batch)
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`; it is a profile."""

@@ -22,10 +22,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State
 from study.probes.path import backpropagate, evaluating, unroll
 from study.probes.result import ProbeResult
+from study.schema.probe import FlowConfig
 from study.tasks.contract import Batch
 
 FROM = 20
@@ -133,6 +135,11 @@ class Flow(ProbeResult):
     def lags(self) -> int:
         """The largest lag, K."""
         return len(self.log_norms) - 1
+
+    @classmethod
+    def measure(cls, plan: FlowConfig, bptt: TruncatedBPTT, batch: Batch) -> "Flow":
+        """See `ProbeResult`."""
+        return gradient_flow(bptt.model, bptt.loss, batch, plan.max_lag, plan.samples)
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`; of the memory."""

@@ -25,6 +25,7 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT
 from study.probes.gradients import Rehearsal, columns
 from study.probes.result import ProbeResult
+from study.schema.probe import GeometryConfig
 from study.tasks.contract import Batch
 
 
@@ -37,6 +38,11 @@ class Geometry(ProbeResult):
     effective_rate: float
     smoothness: float
     noise_scale: float
+
+    @classmethod
+    def measure(cls, plan: GeometryConfig, bptt: TruncatedBPTT, batch: Batch) -> "Geometry":
+        """See `ProbeResult`."""
+        return update_geometry(bptt, batch, plan.parts)
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`; smoothness is for looking at beside ||g||, in the table."""

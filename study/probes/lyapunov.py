@@ -23,10 +23,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from study.learning.bptt import TruncatedBPTT
 from study.models import RecurrentModel
 from study.probes.flow import reachable, zero_state
 from study.probes.path import Segment, chain, evaluating, flatten
 from study.probes.result import ProbeResult
+from study.schema.probe import LyapunovConfig
 from study.tasks.contract import Batch
 
 TRANSIENT = 20
@@ -70,6 +72,11 @@ class Lyapunov(ProbeResult):
             return math.nan
         with np.errstate(invalid="ignore"):
             return float((self.exponents[0] - self.exponents[-1]) * self.steps)
+
+    @classmethod
+    def measure(cls, plan: LyapunovConfig, bptt: TruncatedBPTT, batch: Batch) -> "Lyapunov":
+        """See `ProbeResult`."""
+        return lyapunov(bptt.model, batch, plan.exponents, plan.sequences)
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`."""

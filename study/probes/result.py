@@ -9,9 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from study.learning.bptt import TruncatedBPTT
+from study.tasks.contract import Batch
+
 
 class ProbeResult(ABC):
     """The result of one measure at one time."""
+
+    @classmethod
+    @abstractmethod
+    def measure(cls, plan: Any, bptt: TruncatedBPTT, batch: Batch) -> "ProbeResult":
+        """Measure a model as it is now.
+
+        Args:
+            plan: the options of this probe in `conf/probe`.
+            bptt: what trains; neither it nor its model, optimizer and clip policy may change.
+            batch: sequences from a zero state on.
+        """
 
     @abstractmethod
     def scalars(self) -> Mapping[str, float]:

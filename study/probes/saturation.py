@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from study.learning.bptt import TruncatedBPTT
 from study.models import Activations, Core, RecurrentModel, State
 from study.probes.flow import zero_state
 from study.probes.path import evaluating
@@ -59,6 +60,11 @@ class Saturation(ProbeResult):
         """
         gated = any(not np.isnan(share.time_scale) for share in self.shares)
         return np.nan if gated else self.of("tanh") if np.isnan(self.of("relu")) else self.of("relu")
+
+    @classmethod
+    def measure(cls, plan: bool, bptt: TruncatedBPTT, batch: Batch) -> "Saturation":
+        """See `ProbeResult`."""
+        return saturation(bptt.model, batch)
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`; of the layers' time scales the longest."""

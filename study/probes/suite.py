@@ -6,7 +6,7 @@ optimizer's state, or touches the state carried between windows.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,43 +15,14 @@ import pyarrow as pa
 import torch
 
 from study.learning.bptt import TruncatedBPTT
-from study.probes.backpropagated import Backpropagated, backpropagated
-from study.probes.flow import Flow, gradient_flow, reachable
-from study.probes.geometry import Geometry, update_geometry
-from study.probes.lyapunov import Lyapunov, lyapunov
+from study.probes.flow import Flow, reachable
 from study.probes.result import ProbeResult
-from study.probes.saturation import Saturation, saturation
 from study.probes.schedule import NEVER, Schedule
-from study.probes.truncation import Truncation, truncation_bias
-from study.probes.weights import Weights, recurrent_weights
-from study.schema import probe as schema
+from study.schema.probe import PROBES, ProbeConfig
 from study.tasks.contract import Batch
 
 SEARCHED = 100
 """Batches looked through for one that is long enough."""
-
-PROBES: dict[str, Callable[[Any, TruncatedBPTT, Batch], ProbeResult]] = {
-    "flow": lambda plan, bptt, batch: gradient_flow(bptt.model, bptt.loss, batch, plan.max_lag, plan.samples),
-    "lyapunov": lambda plan, bptt, batch: lyapunov(bptt.model, batch, plan.exponents, plan.sequences),
-    "backpropagated": lambda plan, bptt, batch: backpropagated(bptt.model, bptt.loss, batch),
-    "truncation": lambda plan, bptt, batch: truncation_bias(bptt, batch, plan.k2, plan.parts),
-    "weights": lambda plan, bptt, batch: recurrent_weights(bptt.model.core),
-    "saturation": lambda plan, bptt, batch: saturation(bptt.model, batch),
-    "geometry": lambda plan, bptt, batch: update_geometry(bptt, batch, plan.parts),
-}
-"""Every measure by its key in `conf/probe`, in the order of the tables."""
-
-
-KINDS: dict[str, type[ProbeResult]] = {
-    "flow": Flow,
-    "lyapunov": Lyapunov,
-    "backpropagated": Backpropagated,
-    "truncation": Truncation,
-    "weights": Weights,
-    "saturation": Saturation,
-    "geometry": Geometry,
-}
-"""What each of them gives."""
 
 
 class Taken(NamedTuple):
@@ -65,7 +36,7 @@ class Probes:
     """Takes the measures that `conf/probe` names.
 
     Args:
-        plan: which, and when.
+        config: which, and when.
         batches: of the training split; the first that is long enough for every lag is frozen, or the longest seen.
         horizon: the lag at which the task needs the past.
 
@@ -74,11 +45,11 @@ class Probes:
         taken: all so far.
     """
 
-    def __init__(self, plan: schema.Probe, batches: Iterable[Batch], horizon: int):
-        self._plans = {name: getattr(plan, name) for name in PROBES if getattr(plan, name) not in (None, False)}
-        if plan.flow:  # the verdict asks at the horizon, however far back that is
-            self._plans["flow"] = plan.flow.model_copy(update={"max_lag": max(plan.flow.max_lag, horizon)})
-        self._schedule, self._batches, self.horizon = Schedule(plan.every, plan.per_decade), batches, horizon
+    def __init__(self, config: ProbeConfig, batches: Iterable[Batch], horizon: int):
+        self._plans = {name: plan for name in PROBES if (plan := getattr(config, name)) not in (None, False)}
+        if config.flow:  # the verdict asks at the horizon, however far back that is
+            self._plans["flow"] = config.flow.model_copy(update={"max_lag": max(config.flow.max_lag, horizon)})
+        self._schedule, self._batches, self.horizon = Schedule(config.every, config.per_decade), batches, horizon
         self._batch: Batch | None = None
         self.due = self._schedule.first() if self._plans else NEVER
         self.taken: list[Taken] = []
@@ -87,7 +58,7 @@ class Probes:
     def measure(self, update: int, bptt: TruncatedBPTT) -> None:
         """Take all measures as the model is now, after `update` updates."""
         batch = self.frozen(next(bptt.model.parameters()).device)
-        measures = {name: PROBES[name](plan, bptt, batch) for name, plan in self._plans.items()}
+        measures = {name: PROBES.implementation(name).measure(plan, bptt, batch) for name, plan in self._plans.items()}
         self.taken.append(Taken(update, measures))
         self.due = self._schedule.after(update)
 
@@ -103,7 +74,7 @@ class Probes:
     def restore(self, state: list[tuple[int, dict[str, Any]]]) -> None:
         """Go on after the measures whose `state` this is; all of them are told again."""
         for update, measures in state:
-            kinds = {name: KINDS[name].restored(kept) for name, kept in measures.items()}
+            kinds = {name: PROBES.implementation(name).restored(kept) for name, kept in measures.items()}
             self.taken.append(Taken(update, kinds))
             self.due = self._schedule.after(update)
 

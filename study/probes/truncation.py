@@ -34,6 +34,7 @@ from study.learning.bptt import TruncatedBPTT, windows
 from study.probes.flow import Profile, gradient_flow
 from study.probes.gradients import columns, gradient
 from study.probes.result import ProbeResult
+from study.schema.probe import TruncationConfig
 from study.tasks.contract import Batch
 
 
@@ -56,6 +57,11 @@ class Truncation(ProbeResult):
     bound: Float[np.ndarray, " lengths"]
     cosines: Float[np.ndarray, "lengths parts"]
     errors: Float[np.ndarray, "lengths parts"]
+
+    @classmethod
+    def measure(cls, plan: TruncationConfig, bptt: TruncatedBPTT, batch: Batch) -> "Truncation":
+        """See `ProbeResult`."""
+        return truncation_bias(bptt, batch, plan.k2, plan.parts)
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`; at the shortest truncation."""

@@ -18,8 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from study.learning.bptt import TruncatedBPTT
 from study.models import Core
 from study.probes.result import ProbeResult
+from study.tasks.contract import Batch
 
 
 class Block(NamedTuple):
@@ -37,6 +39,11 @@ class Weights(ProbeResult):
     """The measures of every block."""
 
     blocks: list[Block]
+
+    @classmethod
+    def measure(cls, plan: bool, bptt: TruncatedBPTT, batch: Batch) -> "Weights":
+        """See `ProbeResult`."""
+        return recurrent_weights(bptt.model.core)
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`; the largest over all blocks."""

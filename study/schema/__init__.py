@@ -5,7 +5,7 @@ comments) stand in `conf/`, so no default is written twice.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -13,12 +13,24 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from study.errors import ConfigError, nearest
 from study.schema.base import Strict
-from study.schema.learning import BPTT, AnyClip, AnyLoss, AnyOptimizer
-from study.schema.model import AnyModel
-from study.schema.probe import Probe
-from study.schema.run import Data, Tracking, Trainer
-from study.schema.sweep import Sweep
-from study.schema.task import AnyTask
+from study.schema.bptt import BPTTConfig
+from study.schema.clip import CLIPS, ClipConfig
+from study.schema.loss import LOSSES, LossConfig
+from study.schema.model import MODELS, CoreConfig
+from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
+from study.schema.probe import ProbeConfig
+from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
+from study.schema.sweep import SweepConfig
+from study.schema.task import TASKS, TaskConfig
+
+if TYPE_CHECKING:
+    AnyTask = TaskConfig
+    AnyModel = CoreConfig
+    AnyLoss = LossConfig
+    AnyClip = ClipConfig
+    AnyOptimizer = OptimizerConfig
+else:
+    AnyTask, AnyModel, AnyLoss, AnyClip, AnyOptimizer = (r.union for r in (TASKS, MODELS, LOSSES, CLIPS, OPTIMIZERS))
 
 
 class Config(Strict):
@@ -26,17 +38,17 @@ class Config(Strict):
 
     slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     seed: int
-    data: Data
+    data: DataConfig
     task: AnyTask
     model: AnyModel
     loss: AnyLoss
-    bptt: BPTT
+    bptt: BPTTConfig
     clip: AnyClip
     optimizer: AnyOptimizer
-    probe: Probe
-    trainer: Trainer
-    tracking: Tracking
-    sweep: Sweep
+    probe: ProbeConfig
+    trainer: TrainerConfig
+    tracking: TrackingConfig
+    sweep: SweepConfig
 
     @model_validator(mode="after")
     def _loss_fits_the_task(self) -> "Config":
@@ -65,15 +77,15 @@ class Config(Strict):
         return self
 
 
-class Sweeping(Strict):
+class SweepingConfig(Strict):
     """What is one for all runs of a sweep."""
 
     slug: str
-    tracking: Tracking
-    sweep: Sweep
+    tracking: TrackingConfig
+    sweep: SweepConfig
 
 
-Checked = TypeVar("Checked", Config, Sweeping)
+Checked = TypeVar("Checked", Config, SweepingConfig)
 
 
 def validate(composed: DictConfig | Mapping[str, Any]) -> Config:

@@ -5,9 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from study.schema.base import Count, Positive, Share, Strict
+from study.schema.registry import Registry
+
+MODELS = Registry("model")
 
 
-class Recurrent(Strict):
+class CoreConfig(Strict):
     """What every architecture states.
 
     `recurrent_init` draws W_hh: `orthogonal` (each gate's block, times `gain`), or `uniform` in
@@ -15,6 +18,7 @@ class Recurrent(Strict):
     from the last step to the first, and the outputs see both (Schuster & Paliwal 1997).
     """
 
+    name: str
     hidden_size: Count
     num_layers: Count
     bidirectional: bool
@@ -23,24 +27,24 @@ class Recurrent(Strict):
     gain: Positive
 
 
-class Elman(Recurrent):
+@MODELS.member("study.models.elman:Elman")
+class ElmanConfig(CoreConfig):
     """h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990)."""
 
     name: Literal["elman"]
     activation: Literal["tanh", "relu"]
 
 
-class LSTM(Recurrent):
+@MODELS.member("study.models.lstm:LSTM")
+class LSTMConfig(CoreConfig):
     """Long short-term memory (Hochreiter & Schmidhuber 1997); `forget_bias` as in Gers et al. 2000."""
 
     name: Literal["lstm"]
     forget_bias: Annotated[float, Field(allow_inf_nan=False)]
 
 
-class GRU(Recurrent):
+@MODELS.member("study.models.gru:GRU")
+class GRUConfig(CoreConfig):
     """Gated recurrent unit (Cho et al. 2014)."""
 
     name: Literal["gru"]
-
-
-AnyModel = Annotated[Elman | LSTM | GRU, Field(discriminator="name")]

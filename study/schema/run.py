@@ -7,14 +7,14 @@ from pydantic import Field, model_validator
 from study.schema.base import Count, Positive, Strict
 
 
-class Data(Strict):
+class DataConfig(Strict):
     """Where data files lie, relative to the project's root: of the data packages, and downloaded ones."""
 
     carriers: str
     cache: str
 
 
-class Trainer(Strict):
+class TrainerConfig(Strict):
     """The budget and the pace; exactly one of `BUDGETS` is the budget.
 
     `max_steps` counts the steps of the sequences (characters, words, days) that losses were taken at: runs that differ
@@ -35,7 +35,7 @@ class Trainer(Strict):
     progress_bar: bool
 
     @model_validator(mode="after")
-    def _one_budget(self) -> "Trainer":
+    def _one_budget(self) -> "TrainerConfig":
         if sum(getattr(self, key) is not None for key in self.BUDGETS) != 1:
             raise ValueError(
                 "the budget is either max_updates, max_steps, max_epochs or max_seconds: set the others to null"
@@ -50,7 +50,7 @@ class Trainer(Strict):
         )
 
 
-class Tracking(Strict):
+class TrackingConfig(Strict):
     """The MLflow store, and how densely histories are drawn there (in full they are in gradients.parquet)."""
 
     uri: str

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from study.schema.base import Count, Strict
 
 
-class Sweep(Strict):
+class SweepConfig(Strict):
     """The plan of an experiment: arms x seeds, or for every arm a search and its winner on the seeds.
 
     `arms` is a list of grids, one after another: key -> value, list of values, or Hydra's `choice(...)`, `a,b`; what a

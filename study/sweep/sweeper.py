@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.errors import ConfigError
-from study.schema import Sweeping, check
+from study.schema import SweepingConfig, check
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import build_plan
 
@@ -34,7 +34,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         KeyboardInterrupt: when all workers have left after a Ctrl-C.
         SystemExit: code 1 if a run failed or is missing at the end.
     """
-    common = check(OmegaConf.masked_copy(master, list(Sweeping.model_fields)), Sweeping)
+    common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
     plan = build_plan(common.sweep, arguments, Composer(context.config_loader, master))
     _refuse_missing(master)
     from study.sweep.planning.objective import find_direction
@@ -94,7 +94,7 @@ def count_workers(asked: int | None, runs: int) -> int:
 
 
 @contextmanager
-def _parent(common: Sweeping, ledger: "Ledger") -> Iterator[str]:
+def _parent(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
     from study.sweep.summary import best_of_arms
     from study.tracking import writer
@@ -129,7 +129,7 @@ def _tell_how_to_continue(ledger: "Ledger") -> None:
     print(f"Interrupted: {counts['open']} of {counts.total()} runs are still to be made. This makes them:\n  {command}")
 
 
-def _tell(common: Sweeping, ledger: "Ledger", folder: Path, problem: str) -> None:
+def _tell(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: str) -> None:
     """The table, what failed, where the results are, a report; exit code 1 if anything is missing."""
     from study.report.pages import study as study_page
     from study.sweep.summary import failures, table

@@ -4,8 +4,8 @@ from abc import abstractmethod
 
 from torch import Generator
 
-from study.schema.run import Data
-from study.schema.task import Drawn
+from study.schema.run import DataConfig
+from study.schema.task import DrawnConfig
 from study.tasks.batches import Fresh
 from study.tasks.contract import Batch, Split, Task
 
@@ -15,7 +15,7 @@ class Synthetic(Task):
 
     source = "drawn by the formula of the task"
 
-    def __init__(self, config: Drawn, data: Data, seed: int):
+    def __init__(self, config: DrawnConfig, data: DataConfig, seed: int):
         self._sequences, self._held_out, self._batch_size = config.sequences, config.held_out, config.batch_size
         self._seed = seed
 

@@ -2,11 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch.optim import Optimizer
 
 from study import seeding
@@ -16,12 +15,11 @@ from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State
 from study.probes.suite import Probes
-from study.schema import learning as schema
+from study.schema.bptt import BPTTConfig
+from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.tasks import Batch, Batches, Task
 from study.training.checkpoint import Journal
 from study.training.history import History
-
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
 
 class Chunks:
@@ -65,8 +63,8 @@ class RecurrentModule(pl.LightningModule):
         loss: Loss,
         clip: Clip,
         task: Task,
-        optimizer: schema.SGD | schema.Adam,
-        bptt: schema.BPTT,
+        optimizer: OptimizerConfig,
+        bptt: BPTTConfig,
         history: History,
         max_updates: int | None,
         probes: Probes,
@@ -86,7 +84,7 @@ class RecurrentModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """See `conf/optimizer`."""
         options = self._optimizer.model_dump(exclude={"name"})
-        return OPTIMIZERS[self._optimizer.name](self.model.parameters(), **options)
+        return OPTIMIZERS.implementation(self._optimizer.name)(self.model.parameters(), **options)
 
     def on_train_epoch_start(self) -> None:
         """Number the epoch for the data order; streams start again from their top."""

@@ -8,8 +8,9 @@ from study.analysis.diagnosis import EXPLODED, VANISHED, Evidence, Training, dia
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.lyapunov import lyapunov
+from study.schema.model import MODELS
 from study.verify.check import Check
-from study.verify.networks import MSE, RECURRENT, data, linear, orthogonal, random_network
+from study.verify.networks import MSE, data, linear, orthogonal, random_network
 
 HORIZON = 20
 CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
@@ -17,7 +18,7 @@ CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
 
 def prediction() -> Iterator[Check]:
     """Two measures that share no code but the step: the largest exponent and the slope of the flow."""
-    for name in RECURRENT:
+    for name in MODELS:
         for gain in (0.5, 1.0, 1.5, 2.0, 3.0):
             network, batch = random_network(name, gain), data(160, 6)
             exponent = float(lyapunov(network, batch, 1, 6).exponents[0])

@@ -1,28 +1,17 @@
 """Networks and data whose gradients are known, or can be worked out slowly: float64, the same at every call."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from study import models
 from study.learning import losses
 from study.models import Activations, Core, Inputs, RecurrentModel, State
-from study.schema import learning
-from study.schema import model as schema
+from study.schema.model import MODELS
 from study.tasks.contract import Batch
 
 FEATURES = 3
-MSE = losses.build(learning.MSE(name="mse", over_time="mean"))
-COMMON: dict[str, Any] = {"hidden_size": 48, "num_layers": 1, "bidirectional": False, "dropout": 0.0}
-COMMON |= {"recurrent_init": "uniform", "gain": 1.0}
-RECURRENT: dict[str, schema.Recurrent] = {
-    "elman": schema.Elman.model_validate(COMMON | {"name": "elman", "activation": "tanh"}),
-    "lstm": schema.LSTM.model_validate(COMMON | {"name": "lstm", "forget_bias": 1.0}),
-    "gru": schema.GRU.model_validate(COMMON | {"name": "gru"}),
-}
-"""One of every architecture."""
+MSE = losses.MSE()
 
 
 class Linear(Core):
@@ -66,10 +55,10 @@ def orthogonal(size: int) -> Tensor:
 
 def random_network(name: str, gain: float, hidden_size: int = 48, layers: int = 1) -> RecurrentModel:
     """W_hh ~ N(0, gain^2 / hidden)."""
-    config = RECURRENT[name].model_copy(update={"hidden_size": hidden_size, "num_layers": layers})
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = models.build(config, Inputs(FEATURES, tokens=False), 1).double()
+        core = MODELS.implementation(name)(FEATURES, hidden_size, layers, recurrent_init="uniform")
+        network = RecurrentModel(Inputs(FEATURES, tokens=False), core, 1).double()
     for layer in range(layers):
         weight = network.core.get_parameter(f"weight_hh_l{layer}")
         weight.data = normal(*weight.shape, seed=3 + layer) * gain / math.sqrt(hidden_size)

@@ -6,12 +6,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from study.schema.base import Count, Strict
+from study.schema.registry import Registry
+
+TASKS = Registry("task")
 
 Kind = Literal["regression", "binary", "multiclass"]
 Steps = Annotated[int, Field(ge=2)]
 
 
-class Task(Strict):
+class TaskConfig(Strict):
     """How many sequences run side by side, and how far back the task needs the past.
 
     `kind` is what the targets are: it decides which losses fit. `horizon` is the lag in steps over which the
@@ -20,6 +23,7 @@ class Task(Strict):
 
     kind: ClassVar[Kind]
     family: ClassVar[Literal["forecasting", "language", "labelling"]]
+    name: str
     batch_size: Count
     horizon: Count
 
@@ -37,7 +41,7 @@ class SplitByShares(Strict):
         return self
 
 
-class Own(SplitByShares):
+class OwnTextConfig(SplitByShares):
     """The user's own text: one file split by shares, or three files, whose shares then do not matter."""
 
     path: str
@@ -45,13 +49,13 @@ class Own(SplitByShares):
     test_path: str | None
 
     @model_validator(mode="after")
-    def _one_file_or_three(self) -> "Own":
+    def _one_file_or_three(self) -> "OwnTextConfig":
         if (self.validation_path is None) != (self.test_path is None):
             raise ValueError("validation_path and test_path: give both, or neither to split `path` by shares")
         return self
 
 
-class Drawn(Task):
+class DrawnConfig(TaskConfig):
     """Synthetic sequences: `sequences` new ones every epoch, `held_out` for validation and as many for test.
 
     How far back they need the past is known exactly: without a `horizon` (null) it is `reach`.

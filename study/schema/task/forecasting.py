@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from study.schema.base import Count
-from study.schema.task.base import Drawn, Kind, SplitByShares, Steps, Task
+from study.schema.task.base import TASKS, DrawnConfig, Kind, SplitByShares, Steps, TaskConfig
 
 Ahead = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
@@ -14,7 +14,7 @@ Ticker = Literal["AAPL", "FB", "GOOG", "IBM", "MSFT"]
 SweepCallback = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 
 
-class Forecasting(Task):
+class ForecastingConfig(TaskConfig):
     """Real values: windows of `seq_len` steps; `season` is the period in steps of the seasonal naive forecast."""
 
     kind: ClassVar[Kind] = "regression"
@@ -23,7 +23,8 @@ class Forecasting(Task):
     season: Count
 
 
-class ForecastingStocks(Forecasting, SplitByShares):
+@TASKS.member("study.tasks.forecasting.stocks:Stocks")
+class ForecastingStocksConfig(ForecastingConfig, SplitByShares):
     """Daily stock prices; `multivariate`: all tickers enter and are predicted together, else each by itself."""
 
     name: Literal["forecasting_stocks"]
@@ -33,7 +34,8 @@ class ForecastingStocks(Forecasting, SplitByShares):
     multivariate: bool
 
 
-class ForecastingETTh1(Forecasting):
+@TASKS.member("study.tasks.forecasting.etth1:ETTh1")
+class ForecastingETTh1Config(ForecastingConfig):
     """Electricity transformer, hourly; all 7 channels enter, `targets` are predicted at every one of `ahead`."""
 
     name: Literal["forecasting_etth1"]
@@ -41,7 +43,8 @@ class ForecastingETTh1(Forecasting):
     ahead: Annotated[list[Ahead], Field(min_length=1)]
 
 
-class ForecastingCSV(Forecasting, SplitByShares):
+@TASKS.member("study.tasks.forecasting.csv:CSV")
+class ForecastingCSVConfig(ForecastingConfig, SplitByShares):
     """The user's own table, one row a step; `features` enter beside the targets.
 
     `frequency` is the distance of all rows as pandas writes it (`h`, `D`, `B`, ...), null: any that grows.
@@ -57,14 +60,15 @@ class ForecastingCSV(Forecasting, SplitByShares):
     missing: Literal["refuse", "forward"]
 
     @model_validator(mode="after")
-    def _every_column_has_one_part(self) -> "ForecastingCSV":
+    def _every_column_has_one_part(self) -> "ForecastingCSVConfig":
         columns = [self.date, *self.targets, *self.features]
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise ValueError(f"date, targets and features name {', '.join(twice)} more than once")
         return self
 
 
-class ForecastingSineMix(Forecasting, SplitByShares):
+@TASKS.member("study.tasks.forecasting.sine_mix:SineMix")
+class ForecastingSineMixConfig(ForecastingConfig, SplitByShares):
     """A sum of sines of the given `periods` (steps) with unit amplitude, and normal `noise` (standard deviation)."""
 
     name: Literal["forecasting_sine_mix"]
@@ -74,7 +78,8 @@ class ForecastingSineMix(Forecasting, SplitByShares):
     ahead: Annotated[list[Ahead], Field(min_length=1)]
 
 
-class ForecastingAdding(Drawn):
+@TASKS.member("study.tasks.forecasting.adding:Adding")
+class ForecastingAddingConfig(DrawnConfig):
     """The adding problem: the sum of two marked numbers, asked for at the last step."""
 
     kind: ClassVar[Kind] = "regression"

@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from study.schema.base import Count
-from study.schema.task.base import Drawn, Kind, Own, SplitByShares, Steps, Task
+from study.schema.task.base import TASKS, DrawnConfig, Kind, OwnTextConfig, SplitByShares, Steps, TaskConfig
 
 
-class Labelling(Task):
+class LabellingConfig(TaskConfig):
     """Sentences of like length side by side.
 
     Words rarer than `min_count` in the training part are read as unknown. `affixes`: the first and the last 1, 2, ...
@@ -22,31 +22,36 @@ class Labelling(Task):
     affixes: Annotated[int, Field(ge=0, le=6)]
 
 
-class LabellingPorttinari(Labelling, SplitByShares):
+@TASKS.member("study.tasks.labelling.porttinari:Porttinari")
+class LabellingPorttinariConfig(LabellingConfig, SplitByShares):
     """Porttinari, Portuguese news: one universal part of speech for every word."""
 
     name: Literal["labelling_porttinari_pos"]
 
 
-class LabellingEWT(Labelling):
+@TASKS.member("study.tasks.labelling.ewt:EWT")
+class LabellingEWTConfig(LabellingConfig):
     """English Web Treebank, its published splits: one universal part of speech for every word."""
 
     name: Literal["labelling_ewt_pos"]
 
 
-class LabellingHironsan(Labelling, SplitByShares):
+@TASKS.member("study.tasks.labelling.hironsan:Hironsan")
+class LabellingHironsanConfig(LabellingConfig, SplitByShares):
     """Hironsan, Japanese: named entities."""
 
     name: Literal["labelling_hironsan_ner"]
 
 
-class LabellingWNUT17(Labelling):
+@TASKS.member("study.tasks.labelling.wnut17:WNUT17")
+class LabellingWNUT17Config(LabellingConfig):
     """WNUT 2017, English web text, its published splits: emerging and rare named entities."""
 
     name: Literal["labelling_wnut17_ner"]
 
 
-class LabellingCoNLL(Labelling, Own):
+@TASKS.member("study.tasks.labelling.conll:CoNLL")
+class LabellingCoNLLConfig(LabellingConfig, OwnTextConfig):
     """The user's own columns, one word a line, an empty line after a sentence; columns are numbered from 1.
 
     `format`: `conllu` (tabs, comments, multiword tokens and empty nodes left out), or `columns` (tabs or spaces).
@@ -58,7 +63,8 @@ class LabellingCoNLL(Labelling, Own):
     label_column: Count
 
 
-class LabellingTemporalOrder(Drawn):
+@TASKS.member("study.tasks.labelling.temporal_order:TemporalOrder")
+class LabellingTemporalOrderConfig(DrawnConfig):
     """Which of two `markers` came in which order: 2 markers make 4 classes, 3 make 8, asked for at the last step."""
 
     kind: ClassVar[Kind] = "multiclass"
@@ -73,7 +79,8 @@ class LabellingTemporalOrder(Drawn):
         return given["seq_len"] * 8 // 10
 
 
-class LabellingParity(Drawn):
+@TASKS.member("study.tasks.labelling.parity:Parity")
+class LabellingParityConfig(DrawnConfig):
     """Whether the ones so far are odd in number, at every step."""
 
     kind: ClassVar[Kind] = "binary"

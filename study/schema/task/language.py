@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Literal
 from pydantic import model_validator
 
 from study.schema.base import Count
-from study.schema.task.base import Drawn, Kind, Own, SplitByShares, Steps, Task
+from study.schema.task.base import TASKS, DrawnConfig, Kind, OwnTextConfig, SplitByShares, Steps, TaskConfig
 
 Level = Literal["char", "word"]
 
 
-class Language(Task):
+class LanguageConfig(TaskConfig):
     """A text in columns read side by side, `seq_len` tokens a batch.
 
     `level` is what a token is; those with fewer than `min_count` in the training part are read as unknown.
@@ -24,36 +24,40 @@ class Language(Task):
     min_count: Count
 
 
-class Published(Language, SplitByShares):
+class PublishedTextConfig(LanguageConfig, SplitByShares):
     """A text whose two levels are two tasks."""
 
     @model_validator(mode="after")
-    def _level_is_in_the_name(self) -> "Published":
-        task, _, level = self.name.rpartition("_")  # type: ignore[attr-defined]
+    def _level_is_in_the_name(self) -> "PublishedTextConfig":
+        task, _, level = self.name.rpartition("_")
         if self.level != level:
             raise ValueError(f"level={self.level}: choose task={task}_{self.level}, whose other values fit it too")
         return self
 
 
-class LanguageBible(Published):
+@TASKS.member("study.tasks.language.bible:Bible")
+class LanguageBibleConfig(PublishedTextConfig):
     """The King James Bible."""
 
     name: Literal["language_bible_char", "language_bible_word"]
 
 
-class LanguageTinyShakespeare(Published):
+@TASKS.member("study.tasks.language.tinyshakespeare:TinyShakespeare")
+class LanguageTinyShakespeareConfig(PublishedTextConfig):
     """Forty thousand lines of Shakespeare's plays."""
 
     name: Literal["language_tinyshakespeare_char", "language_tinyshakespeare_word"]
 
 
-class LanguageText(Language, Own):
+@TASKS.member("study.tasks.language.text:Text")
+class LanguageTextConfig(LanguageConfig, OwnTextConfig):
     """The user's own text."""
 
     name: Literal["language_text"]
 
 
-class LanguageCopying(Drawn):
+@TASKS.member("study.tasks.language.copying:Copying")
+class LanguageCopyingConfig(DrawnConfig):
     """The copying problem: symbols, a silence of `delay` steps, the same symbols again.
 
     Between `shortest` and `longest` symbols are to be kept (equal: always as many), out of `letters` different ones.
@@ -73,7 +77,7 @@ class LanguageCopying(Drawn):
         return given["longest"] + given["delay"]
 
     @model_validator(mode="after")
-    def _lengths_are_in_order(self) -> "LanguageCopying":
+    def _lengths_are_in_order(self) -> "LanguageCopyingConfig":
         if self.shortest > self.longest:
             raise ValueError(f"shortest={self.shortest} must not exceed longest={self.longest}")
         return self

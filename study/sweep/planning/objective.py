@@ -1,16 +1,15 @@
 """What a search tunes for, and whether less or more of it is better."""
 
-from typing import Any
-
 from study import tasks
 from study.errors import ConfigError, nearest
 from study.schema import Config
-from study.schema.sweep import Sweep
+from study.schema.sweep import SweepConfig
+from study.schema.task import TASKS
 from study.sweep.planning.plan import Plan
 from study.sweep.trials.storage import Direction
 
 
-def find_direction(sweep: Sweep, plan: Plan) -> Direction:
+def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
     """The direction of `sweep.objective`, or of the tasks' own: those of a search must agree, of a grid need not.
 
     Raises:
@@ -22,8 +21,7 @@ def find_direction(sweep: Sweep, plan: Plan) -> Direction:
         for config in by_name.values():
             _refuse_unknown(measure, config)
         return "minimize" if direction == "minimize" else "maximize"
-    builders: dict[str, Any] = {name: tasks.TASKS[name] for name in by_name}
-    found = {name: getattr(builder, "func", builder).direction for name, builder in builders.items()}
+    found: dict[str, Direction] = {name: TASKS.implementation(name).direction for name in by_name}
     if plan.search and len(set(found.values())) > 1:
         told = ", ".join(f"{task}: {direction}" for task, direction in found.items())
         raise ConfigError(f"sweep.search: one search cannot serve tasks of both directions ({told}); make two sweeps")

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from study import schema
 from study.errors import ConfigError, nearest
 from study.schema import Config
-from study.schema.run import Trainer
-from study.schema.sweep import Sweep
+from study.schema.run import TrainerConfig
+from study.schema.sweep import SweepConfig
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.fingerprint import define, digest
 from study.sweep.planning.grammar import NAME, Dimension, Grid, dimension, grids, space, spelled
@@ -24,7 +24,7 @@ SEARCH_SEED = 1000
 FIXED = ("slug", "experiment", "sweep", "tracking", "data")
 """One for the whole sweep."""
 
-BUDGETS = tuple(f"trainer.{key}" for key in Trainer.BUDGETS)
+BUDGETS = tuple(f"trainer.{key}" for key in TrainerConfig.BUDGETS)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Plan:
         return [*self.fixed, *self.arms[cell.arm].overrides, f"seed={cell.seed}"]
 
 
-def build_plan(sweep: Sweep, arguments: Sequence[str], composer: Composer) -> Plan:
+def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer) -> Plan:
     """Make the plan of an experiment's `sweep` section and what was typed; the command line wins.
 
     Raises:

@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import get_heartbeat_thread
 
 from study.errors import Pruned
-from study.schema import Sweeping, validate
+from study.schema import SweepingConfig, validate
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.plan import Cell, Plan
 from study.sweep.trials.ledger import Ledger
@@ -50,7 +50,7 @@ class Worker:
 
     loader: ConfigLoader
     master: DictConfig
-    common: Sweeping
+    common: SweepingConfig
     plan: Plan
     parent: str
     folder: Path

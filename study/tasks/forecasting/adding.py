@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from study.models import Inputs
-from study.schema.run import Data
-from study.schema.task.forecasting import ForecastingAdding as Config
+from study.schema.run import DataConfig
+from study.schema.task.forecasting import ForecastingAddingConfig as Config
 from study.tasks.contract import Batch
 from study.tasks.metrics import ForecastMetrics
 from study.tasks.synthetic import Synthetic
@@ -24,7 +24,7 @@ class Adding(Synthetic):
     primary = "rmse"
     direction = "minimize"
 
-    def __init__(self, config: Config, data: Data, seed: int):
+    def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
         self._seq_len = config.seq_len
         self._last = torch.arange(config.seq_len)[:, None] == config.seq_len - 1

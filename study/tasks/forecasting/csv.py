@@ -8,12 +8,12 @@ import pandas as pd
 
 from study.data import located, read_text
 from study.errors import ConfigError, nearest
-from study.schema.run import Data
-from study.schema.task.forecasting import ForecastingCSV as Config
-from study.tasks.forecasting.family import Tables, chronological, look_ahead, share_ends
+from study.schema.run import DataConfig
+from study.schema.task.forecasting import ForecastingCSVConfig as Config
+from study.tasks.forecasting.family import Forecasting, Tables, chronological, look_ahead, share_ends
 
 
-def load_csv(config: Config, data: Data) -> Tables:
+def load_csv(config: Config, data: DataConfig) -> Tables:
     """Rows in the order of their dates, split by shares; a value is forecast by itself and by the other columns."""
     path = located("task.path", config.path)
     frame = _table(path, config)
@@ -78,3 +78,9 @@ def _refuse(path: Path, cells: pd.Series, bad: pd.Series, why: str) -> None:
         lines = [f"line {i + 2}: {cells.iloc[i]!r}" for i in np.flatnonzero(bad)[:3]]
         more = f" and {bad.sum() - 3} more" if bad.sum() > 3 else ""
         raise ConfigError(f"{path}, column {cells.name!r}, {', '.join(lines)}{more}: {why}")
+
+
+class CSV(Forecasting):
+    """The user's own table."""
+
+    load = staticmethod(load_csv)

@@ -1,11 +1,11 @@
 """What forecasting tasks share: tables in, standardised by the training part, windows and whole series out.
 
-A data set is a function that reads its tables (`Reader`); everything else is here.
+A data set is a function `load` that reads its tables; everything else is here.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from study.errors import ConfigError
 from study.models import Inputs
-from study.schema.run import Data
+from study.schema.run import DataConfig
 from study.schema.task.base import SplitByShares
-from study.schema.task.forecasting import Forecasting as Config
+from study.schema.task.forecasting import ForecastingConfig as Config
 from study.tasks.batches import Whole, Windows
 from study.tasks.contract import Batch, Batches, Split, Task
 from study.tasks.metrics import ForecastMetrics
@@ -54,22 +54,20 @@ class Tables(NamedTuple):
     source: str
 
 
-Reader = Callable[[Any, Data], Tables]
-"""Reads a data set as its config, a `study.schema.task.forecasting.Forecasting`, says."""
-
-
 class Forecasting(Task):
     """Features and targets are standardised by mean and standard deviation of the training part.
 
     With one target, errors are in its own unit; with several, in standard deviations of what they are the future of.
     """
 
+    load: ClassVar[Callable[..., Tables]]
+    """Reads the data set as its config says: `load(config, data)`."""
     primary = "rmse"
     direction = "minimize"
 
-    def __init__(self, read: Reader, config: Config, data: Data, seed: int):
+    def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config, self._seed = config, seed
-        self._tables = tables = read(config, data)
+        self._tables = tables = self.load(config, data)
         self.source = tables.source
         self._check_lengths()
         training = [splits["train"] for splits in tables.series.values()]

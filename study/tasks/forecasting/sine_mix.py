@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from study.schema.run import Data
-from study.schema.task.forecasting import ForecastingSineMix as Config
+from study.schema.run import DataConfig
+from study.schema.task.forecasting import ForecastingSineMixConfig as Config
 from study.seeding import generator
-from study.tasks.forecasting.family import Tables, chronological, look_ahead, share_ends
+from study.tasks.forecasting.family import Forecasting, Tables, chronological, look_ahead, share_ends
 
 
-def load_sine_mix(config: Config, data: Data) -> Tables:
+def load_sine_mix(config: Config, data: DataConfig) -> Tables:
     """x_t = sum_i sin(2 pi (t / period_i + phase_i)) + noise; phases and noise are the same for every seed."""
     draws = generator(0, "sine mix")
     phases = torch.rand(len(config.periods), 1, generator=draws, dtype=torch.float64)
@@ -20,3 +20,9 @@ def load_sine_mix(config: Config, data: Data) -> Tables:
     targets = look_ahead(frame, ["value"], config.ahead)
     splits = chronological(frame, share_ends(frame.index, config), max(config.ahead))
     return Tables({"sine mix": splits}, targets, "drawn by the formula of the task")
+
+
+class SineMix(Forecasting):
+    """A sum of sines."""
+
+    load = staticmethod(load_sine_mix)

@@ -8,16 +8,16 @@ import pandas as pd
 
 from study.data import carried
 from study.errors import ConfigError
-from study.schema.run import Data
-from study.schema.task.forecasting import ForecastingStocks as Config
-from study.tasks.forecasting.family import Tables, Target, chronological, share_ends
+from study.schema.run import DataConfig
+from study.schema.task.forecasting import ForecastingStocksConfig as Config
+from study.tasks.forecasting.family import Forecasting, Tables, Target, chronological, share_ends
 
 FILE = "bokeh_sampledata/_data/stocks.csv.gz"
 FLOOR = 1e-4
 """One basis point: the log of the volatility of a price that did not change must stay finite."""
 
 
-def load_stocks(config: Config, data: Data) -> Tables:
+def load_stocks(config: Config, data: DataConfig) -> Tables:
     """Features a day and ticker: the log-return of "Adj Close", and the log-volatility of the last `ahead` days.
 
     log_return: log price(t + ahead) - log price(t). log_volatility: log of the root mean square daily return over
@@ -67,3 +67,9 @@ def _side_by_side(frames: dict[str, pd.DataFrame], target: Target) -> tuple[dict
         persists = None if target.persists is None else f"{ticker} {target.persists}"
         targets[f"{ticker} target"] = Target(target.ahead, persists, f"{ticker} target")
     return {", ".join(frames): joined}, targets
+
+
+class Stocks(Forecasting):
+    """Daily stock prices."""
+
+    load = staticmethod(load_stocks)

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from study.data import located
-from study.schema.run import Data
-from study.schema.task.labelling import LabellingCoNLL as Config
+from study.schema.run import DataConfig
+from study.schema.task.labelling import LabellingCoNLLConfig as Config
 from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
-from study.tasks.labelling.family import Corpora
+from study.tasks.labelling.family import Corpora, Labelling
 
 
-def load_conll(config: Config, data: Data) -> Corpora:
+def load_conll(config: Config, data: DataConfig) -> Corpora:
     """The columns chosen."""
     whole = located("task.path", config.path)
     if config.validation_path is None or config.test_path is None:
@@ -23,3 +23,9 @@ def load_conll(config: Config, data: Data) -> Corpora:
 def _corpus(path: Path, config: Config) -> Corpus:
     read = read_conllu if config.format == "conllu" else read_columns
     return read(path, config.word_column, config.label_column)
+
+
+class CoNLL(Labelling):
+    """The user's own corpus."""
+
+    load = staticmethod(load_conll)

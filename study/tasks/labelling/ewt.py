@@ -3,10 +3,10 @@
 from functools import lru_cache
 
 from study.data import Download, fetched
-from study.schema.run import Data
-from study.schema.task.labelling import LabellingEWT as Config
+from study.schema.run import DataConfig
+from study.schema.task.labelling import LabellingEWTConfig as Config
 from study.tasks.labelling.columns import read_conllu
-from study.tasks.labelling.family import Corpora
+from study.tasks.labelling.family import Corpora, Labelling
 
 ROOT = (
     "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/15d613d8447b3478787d4c278730a1e48a945efb/"
@@ -22,7 +22,13 @@ FILES = tuple(
 read_once = lru_cache(read_conllu)
 
 
-def load_ewt(config: Config, data: Data) -> Corpora:
+def load_ewt(config: Config, data: DataConfig) -> Corpora:
     """The published splits."""
     train, validation, test = (read_once(fetched(data, file)) for file in FILES)
     return Corpora((train, validation, test), ROOT)
+
+
+class EWT(Labelling):
+    """English Web Treebank of Universal Dependencies."""
+
+    load = staticmethod(load_ewt)

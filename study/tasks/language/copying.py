@@ -11,8 +11,8 @@ from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
 from study.models import Inputs
-from study.schema.run import Data
-from study.schema.task.language import LanguageCopying as Config
+from study.schema.run import DataConfig
+from study.schema.task.language import LanguageCopyingConfig as Config
 from study.tasks.contract import Batch
 from study.tasks.metrics import LanguageMetrics
 from study.tasks.synthetic import Synthetic
@@ -26,7 +26,7 @@ class Copying(Synthetic):
     primary = "nats"
     direction = "minimize"
 
-    def __init__(self, config: Config, data: Data, seed: int):
+    def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
         self._config, self._signal = config, config.letters + 1
         self.inputs, self.targets = Inputs(config.letters + 2, tokens=True), config.letters + 2

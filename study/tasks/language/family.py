@@ -1,11 +1,11 @@
 """What language tasks share: texts in, numbered tokens by the training part, columns of a stream out.
 
-A data set is a function that reads its text (`Reader`); everything else is here.
+A data set is a function `load` that reads its text; everything else is here.
 """
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from study.errors import ConfigError
 from study.models import Inputs
-from study.schema.run import Data
+from study.schema.run import DataConfig
 from study.schema.task.base import SplitByShares
-from study.schema.task.language import Language as Config
+from study.schema.task.language import LanguageConfig as Config
 from study.tasks.baselines import BLOCK, Memoryless
 from study.tasks.batches import Stream
 from study.tasks.contract import Batch, Batches, Split, Task
@@ -32,10 +32,6 @@ class Texts(NamedTuple):
     source: str
 
 
-Reader = Callable[[Any, Data], Texts]
-"""Reads a data set as its config, a `study.schema.task.language.Language`, says."""
-
-
 def apart(text: str) -> str:
     """Prose whose punctuation marks are words of their own."""
     return re.sub(r"([^\w\s])", r" \1 ", text)
@@ -44,12 +40,14 @@ def apart(text: str) -> str:
 class Language(Task):
     """Tokens are numbered by the training part; 0 stands for those it holds too rarely or not at all."""
 
+    load: ClassVar[Callable[..., Texts]]
+    """Reads the data set as its config says: `load(config, data)`."""
     primary = "nats"
     direction = "minimize"
 
-    def __init__(self, read: Reader, config: Config, data: Data, seed: int):
+    def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config = config
-        texts, self.source = read(config, data)
+        texts, self.source = self.load(config, data)
         parts = _character_codes(texts) if config.level == "char" else _word_codes(texts)
         if len(parts) == 1:
             assert isinstance(config, SplitByShares)

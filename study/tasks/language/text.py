@@ -1,12 +1,12 @@
 """The user's own text: one file, or three as Penn Treebank and WikiText-2 come (train, valid, test)."""
 
 from study.data import located, read_text
-from study.schema.run import Data
-from study.schema.task.language import LanguageText as Config
-from study.tasks.language.family import Texts
+from study.schema.run import DataConfig
+from study.schema.task.language import LanguageTextConfig as Config
+from study.tasks.language.family import Language, Texts
 
 
-def load_text(config: Config, data: Data) -> Texts:
+def load_text(config: Config, data: DataConfig) -> Texts:
     """As it is: words are what white space separates, `<unk>` is an unknown one."""
     whole = located("task.path", config.path)
     if config.validation_path is None or config.test_path is None:
@@ -14,3 +14,9 @@ def load_text(config: Config, data: Data) -> Texts:
     validation = located("task.validation_path", config.validation_path)
     test = located("task.test_path", config.test_path)
     return Texts((read_text(whole), read_text(validation), read_text(test)), f"{whole}, {validation}, {test}")
+
+
+class Text(Language):
+    """The user's own text."""
+
+    load = staticmethod(load_text)

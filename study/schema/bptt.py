@@ -1,0 +1,21 @@
+"""`conf/bptt`: how far back gradients flow, and how often an update is made."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from study.schema.base import Count, Strict
+
+
+class BPTTConfig(Strict):
+    """Truncation: gradients flow back `k2` steps (null: the whole sequence), an update every `k1` (null: k2)."""
+
+    k2: Count | None
+    k1: Count | None
+    update: Literal["window", "sequence"]
+
+    @model_validator(mode="after")
+    def _every_step_is_within_reach(self) -> "BPTTConfig":
+        if self.k1 is not None and self.k2 is not None and self.k1 > self.k2:
+            raise ValueError(f"k1={self.k1} must not exceed k2={self.k2}: steps in between would never be learnt from")
+        return self

@@ -1,0 +1,37 @@
+"""`conf/clip`: what is done to gradients that are too large."""
+
+from typing import Literal
+
+from study.schema.base import Positive, Strict
+from study.schema.registry import Registry
+
+CLIPS = Registry("clip")
+
+
+class ClipConfig(Strict):
+    """A gradient-clipping policy."""
+
+    name: str
+
+
+@CLIPS.member("study.learning.clipping:NoClip")
+class NoClipConfig(ClipConfig):
+    """Gradients are used as they are."""
+
+    name: Literal["none"]
+
+
+@CLIPS.member("study.learning.clipping:ClipNorm")
+class ClipNormConfig(ClipConfig):
+    """g <- g min(1, threshold / ||g||), over all parameters together (Pascanu et al. 2013)."""
+
+    name: Literal["norm"]
+    threshold: Positive
+
+
+@CLIPS.member("study.learning.clipping:ClipValue")
+class ClipValueConfig(ClipConfig):
+    """Every component of the gradient clamped to [-threshold, threshold] (Mikolov 2012)."""
+
+    name: Literal["value"]
+    threshold: Positive

@@ -1,0 +1,49 @@
+"""`conf/loss`: what is minimised."""
+
+from typing import ClassVar, Literal
+
+from study.schema.base import Strict
+from study.schema.registry import Registry
+from study.schema.task import Kind
+
+LOSSES = Registry("loss")
+
+
+class LossConfig(Strict):
+    """A per-step loss and how its terms are combined over time."""
+
+    fits: ClassVar[tuple[Kind, ...]]
+    name: str
+    over_time: Literal["mean", "sum"]
+
+
+@LOSSES.member("study.learning.losses:MSE")
+class MSEConfig(LossConfig):
+    """Mean squared error: mean (y - yhat)^2."""
+
+    fits: ClassVar[tuple[Kind, ...]] = ("regression",)
+    name: Literal["mse"]
+
+
+@LOSSES.member("study.learning.losses:BinaryCrossEntropy")
+class BinaryCrossEntropyConfig(LossConfig):
+    """Two classes: -mean [y log p + (1 - y) log(1 - p)]."""
+
+    fits: ClassVar[tuple[Kind, ...]] = ("binary",)
+    name: Literal["binary_cross_entropy"]
+
+
+@LOSSES.member("study.learning.losses:OneVsRest")
+class OneVsRestConfig(LossConfig):
+    """Binary cross-entropy summed over classes, each against the rest."""
+
+    fits: ClassVar[tuple[Kind, ...]] = ("multiclass",)
+    name: Literal["one_vs_rest"]
+
+
+@LOSSES.member("study.learning.losses:CrossEntropy")
+class CrossEntropyConfig(LossConfig):
+    """Multi-class cross-entropy: -mean sum_c y_c log p_c."""
+
+    fits: ClassVar[tuple[Kind, ...]] = ("multiclass", "binary")
+    name: Literal["cross_entropy"]
