@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from study.analysis import figures as pictures
 from study.analysis.diagnosis import Diagnosis, Evidence, Training, diagnose
+from study.installation import door
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.probes.flow import Flow
@@ -49,7 +50,7 @@ class Result:
             f"(without memory: {self.primary} {naive:.4g})\n"
             f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n{self.diagnosis.clipping_sentence}\n"
             f"Run {self.run_id} is in MLflow experiment {config.slug!r} ({config.tracking.uri}): "
-            "type `make ui` to see it."
+            f"type `{door('ui')}` to see it."
         )
 
 

@@ -1,10 +1,11 @@
-"""`python -m study.report SLUG`: the command line."""
+"""`study-report SLUG`, or `python -m study.report SLUG`: the command line."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from study.errors import ConfigError
+from study.installation import typed
 from study.tracking import uri as place
 
 UNUSABLE = 2
@@ -31,9 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m study.report", description="From tracked runs to one page of answers."
-    )
+    parser = argparse.ArgumentParser(prog="study-report", description="From tracked runs to one page of answers.")
     parser.add_argument("slug", help="of the study, the MLflow experiment")
     parser.add_argument("--run", help="id, start of an id, or name: the page of this run alone")
     address = place.address()
@@ -41,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {place.UI}"
     )
-    parser.add_argument("--folder", type=Path, help="to write into; default within outputs/SLUG")
+    parser.add_argument("--folder", type=typed, help="to write into; default within outputs/SLUG")
     return parser
 
 

@@ -19,10 +19,11 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from study.installation import CHECKOUT
 from study.schema import Config
 from study.tasks import Split, Task
 
-ROOT = Path(__file__).resolve().parents[2]
+STUDY = Path(__file__).resolve().parents[1]
 SOURCES = ("*.py", "*.yaml", "*.toml")
 """New files that are kept with the uncommitted changes; others may be data, or nobody's business."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -54,17 +55,21 @@ def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict
 
 
 @lru_cache
-def commit(root: Path = ROOT) -> str:
+def commit(root: Path | None = CHECKOUT) -> str:
     """The project's commit, with a `+` where tracked files differ from it; `unknown` outside a checkout."""
+    if root is None:  # an installed package: the repository around it, if there is one, is another project's
+        return "unknown"
     return _git(root, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*").strip() or "unknown"
 
 
 @lru_cache
-def changes(root: Path = ROOT) -> str:
+def changes(root: Path | None = CHECKOUT) -> str:
     """What is not committed, as a patch that `git apply` takes on a checkout of the commit; empty where all is.
 
     New source files are in it. Above `LARGEST` only the names of the files remain.
     """
+    if root is None:
+        return ""
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder, "index")  # a copy, so that new files can be named without touching the user's own
         staged = root / _git(root, "rev-parse", "--git-path", "index").strip()
@@ -105,9 +110,13 @@ def environment() -> dict[str, str | int | bool]:
 
 @lru_cache
 def source() -> str:
-    """Digest of the program text in `study/`: equal for two checkouts of the same code, whatever their history."""
-    files = sorted((ROOT / "study").rglob("*.py"))
-    return _digest(part for file in files for part in (str(file.relative_to(ROOT)).encode(), file.read_bytes()))
+    """Digest of the program text in `study/`: equal for two checkouts of the same code, and for its wheel.
+
+    The Hydra plugins are left out: they start processes and decide no number, and a wheel has them beside `study/`.
+    """
+    files = sorted(file for file in STUDY.rglob("*.py") if file.parent.name != "hydra_plugins")
+    texts = [(str(file.relative_to(STUDY.parent)), file.read_bytes()) for file in files]
+    return _digest(part for name, text in texts for part in (name.encode(), text))
 
 
 def weights(model: nn.Module) -> str:
