@@ -21,7 +21,7 @@ def locked(url: str, what: str = "tables") -> Iterator[None]:
         what: names the lock; different names do not exclude each other.
     """
     if url.startswith("postgresql"):
-        key = int.from_bytes(sha256(what.encode()).digest()[:4])  # without the URL, which machines may spell differently
+        key = int.from_bytes(sha256(what.encode()).digest()[:4])  # not the URL: machines may spell it differently
         with closing(create_engine(make_url(url), poolclass=NullPool).connect()) as connection:
             connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})  # until the connection closes
             yield
