@@ -1,6 +1,6 @@
 r"""Gradient by time: || d L / d x_t^l || for the training loss itself, at every step: what BPTT really sends back.
 
-L is the loss of the batch, combined over time as in training; x^l the state of layer l; every sequence has its own norm.
+L is the loss of the batch, combined over time as in training; x^l the state of layer l; norms are by sequence.
 By the chain rule of BPTT, delta_t = J_{t+1}^T delta_{t+1} + the loss's own gradient at t: a sum over all later losses.
 
 Activations: loss per unit of state.

@@ -13,7 +13,7 @@ Activations: loss per unit of state; rates in nats a step.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 

@@ -65,8 +65,8 @@ def _entry(model: RecurrentModel, batch: Batch, starts: Sequence[int]) -> State:
         encoded = model.encode(batch.inputs)
         states = entering(model, encoded, starts)
     # The initial state is not cut off: a core may learn it.
-    states = [state if start else model.core.initial_state(encoded) for state, start in zip(states, starts, strict=True)]
-    return tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
+    whole = [state if start else model.core.initial_state(encoded) for state, start in zip(states, starts, strict=True)]
+    return tuple(torch.cat(parts, 1) for parts in zip(*whole, strict=True))
 
 
 class Rehearsal:

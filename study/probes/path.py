@@ -77,7 +77,7 @@ class Segment:
         gradients = torch.autograd.grad(ends, [*flat, *self.entry], given, allow_unused=True, materialize_grads=True)
         return self._log_norms(gradients[: len(flat)]), list(gradients[len(flat) :])
 
-    def _log_norms(self, gradients: Sequence[Tensor]) -> Float[Tensor, "time states batch"]:
+    def _log_norms(self, gradients: tuple[Tensor, ...]) -> Float[Tensor, "time states batch"]:
         """Log norms in the order of `nodes`; one part of the state at a time, for parts may differ in width."""
         parts, batch = len(self._core.state_parts), self.inputs.shape[1]
         norms = [log_norm(torch.stack(gradients[part::parts])) for part in range(parts)]
