@@ -5,13 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from study.learning import losses
+from study.learning.losses import mse
 from study.models import Activations, Core, Inputs, RecurrentModel, State
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 
 FEATURES = 3
-MSE = losses.MSE()
+MSE = mse.MSE()
 
 
 class Linear(Core):
