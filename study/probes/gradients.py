@@ -62,15 +62,16 @@ def _side_by_side(model: RecurrentModel, batch: Batch, plan: Sequence[Window]) -
 
 
 class Rehearsal:
-    """A trainer like the one that trains, with copies of its model and optimizer, and without dropout.
+    """A trainer like the one that trains, with copies of its model, optimizer and clip policy, and without dropout.
 
     Args:
         bptt: what trains.
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        model, optimizer = copy.deepcopy((bptt.model, bptt.optimizer))  # together: one keeps referring to the other
-        self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, bptt.clip, bptt.k1, bptt.k2, "sequence")
+        # Together, so that the optimizer's copy refers to the model's; a policy may keep the norms it has seen.
+        model, optimizer, clip = copy.deepcopy((bptt.model, bptt.optimizer, bptt.clip))
+        self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:

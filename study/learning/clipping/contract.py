@@ -1,89 +1,79 @@
-"""Clip policies: gradients in, what was done out. Nothing here waits for the device."""
+"""The contract of every clip policy: clip in place, return the norms before and after, keep its state.
+
+A policy never waits for the device: it reads no tensor back (no `float(x)`, `x.item()`, `if x > y`). The tests that
+every policy must pass are `study.testing.clips`.
+"""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.schema.clip import CLIPS, ClipConfig
+from study.errors import ConfigError
 
 RANGE = (1e-18, 1e18)
 """Norms between these are exact in float32; beyond, the squares they are summed from leave its range."""
 
 
 class Clipped(NamedTuple):
-    """2-norms of the gradient, float64: of every parameter before clipping, in all before, in all as applied."""
+    """2-norms of the gradient, float64: of every parameter before clipping, of all before, of all as applied."""
 
     parameters: Float[Tensor, " parameters"]
     total: Float[Tensor, ""]
     applied: Float[Tensor, ""]
 
 
-def norms(gradients: list[Tensor]) -> Float[Tensor, " parameters"]:
-    """||g_i||_2 of every tensor, in one fused call; in a second one where float32 was too narrow.
+class Clip(ABC):
+    """A gradient-clipping policy.
 
-    A GPU, which is not waited for, makes the wide one always; on a CPU that would cost 30 times as much.
+    Attributes:
+        clips: whether it can change a gradient at all.
+    """
+
+    clips: ClassVar[bool] = True
+
+    @property
+    def norm_limit(self) -> float | None:
+        """The norm that no applied gradient exceeds, drawn as a line among the norms; None: no constant limits it."""
+        return None
+
+    @abstractmethod
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
+        """Clip one update's gradients in place.
+
+        NaN and inf pass into the norms and raise nothing: a run that diverges is a result. A gradient left as it is
+        keeps every bit, and then `applied` equals `total` exactly: the share of updates clipped is counted so.
+
+        Args:
+            gradients: of every trainable parameter, in their order; zeros where this update's loss does not reach one.
+            parameters: the trainable parameters themselves, to be read only; no graph is recorded.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how it clips from here on, in tensors and plain values; a checkpoint keeps it."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore from a dict returned by `state_dict`, its tensors on the device that trains.
+
+        Raises:
+            ConfigError: the state is of another policy.
+        """
+        if state:
+            raise ConfigError(f"the checkpoint has a state {sorted(state)} for {type(self).__name__}, which keeps none")
+
+
+def norms(gradients: list[Tensor]) -> Float[Tensor, " parameters"]:
+    """||g_i||_2 of every tensor, float64.
+
+    One fused call in float32, and on a CPU a second one in float64 where float32 is too narrow for the squares. On a
+    GPU always the wide one: to look at the first would be to wait for it. On a CPU the wide one costs 30 times as much.
     """
     if gradients[0].is_cpu:
         found = torch.stack(torch._foreach_norm(gradients))
         if all(RANGE[0] < norm < RANGE[1] for norm in found.tolist()):
             return found.double()
     return torch.stack(torch._foreach_norm(gradients, dtype=torch.float64))
-
-
-class Clip(ABC):
-    """A policy: changes gradients in place, says what it found and what it left."""
-
-    @abstractmethod
-    def __call__(self, gradients: list[Tensor]) -> Clipped:
-        """Clip `gradients` in place. NaN and inf pass through into the norms."""
-
-
-class NoClip(Clip):
-    """Gradients are used as they are."""
-
-    def __call__(self, gradients: list[Tensor]) -> Clipped:
-        """See `Clip`."""
-        parameters = norms(gradients)
-        total = torch.linalg.vector_norm(parameters)
-        return Clipped(parameters, total, total)
-
-
-class ClipNorm(Clip):
-    """g <- g min(1, threshold / ||g||): the direction stays (Pascanu, Mikolov & Bengio 2013, algorithm 1).
-
-    A gradient within the threshold is multiplied by exactly 1: a threshold that never acts changes no bit.
-    """
-
-    def __init__(self, threshold: float):
-        self.threshold = threshold
-
-    def __call__(self, gradients: list[Tensor]) -> Clipped:
-        """See `Clip`."""
-        parameters = norms(gradients)
-        total = torch.linalg.vector_norm(parameters)
-        scale = (self.threshold / total).clamp(max=1.0)
-        torch._foreach_mul_(gradients, scale.to(gradients[0].dtype))
-        return Clipped(parameters, total, total * scale)
-
-
-class ClipValue(Clip):
-    """g_j <- min(max(g_j, -threshold), threshold): the direction turns (Mikolov 2012)."""
-
-    def __init__(self, threshold: float):
-        self.threshold = threshold
-
-    def __call__(self, gradients: list[Tensor]) -> Clipped:
-        """See `Clip`."""
-        parameters = norms(gradients)
-        torch._foreach_clamp_max_(gradients, self.threshold)
-        torch._foreach_clamp_min_(gradients, -self.threshold)
-        total = torch.linalg.vector_norm(parameters)
-        return Clipped(parameters, total, torch.linalg.vector_norm(norms(gradients)))
-
-
-def build(config: ClipConfig) -> Clip:
-    """The policy a config names, with what else the config says."""
-    return CLIPS.implementation(config.name)(**config.model_dump(exclude={"name"}))
