@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from study.learning.bptt import TruncatedBPTT
+from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
-from study.models import State
 from study.probes.flow import Flow
 from study.probes.schedule import NEVER, Schedule
 from study.probes.suite import PROBES, Probes
@@ -55,16 +54,16 @@ def train(bptt: TruncatedBPTT, probes: Probes | None) -> dict[str, Any]:
     """A few batches, the state carried from each to the next, probes taken after every update."""
     torch.manual_seed(5)
     np.random.seed(5)
-    carry: State | None = None
+    carry: Carry | None = None
     done = 0
     for _ in range(3):
         for _ in bptt.updates(batch(13, 4, 3), carry):
             done += 1
             if probes is not None and probes.due == done:
                 probes.measure(done, bptt)
-        carry = bptt.state
+        carry = bptt.carry
     assert carry is not None
-    return everything(bptt) | {"carry": list(carry)}
+    return everything(bptt) | {"carry": list(carry.state or ())}
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
