@@ -99,7 +99,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:
     """Names of the parameters that act on the state, in the core and in a core that reads backwards."""
     cores = {"core": model.core} | ({"reverse": model.reverse} if model.reverse else {})
-    return [f"{place}.{name}" for place, core in cores.items() for name in core.recurrent_parameters]
+    return [f"{child}.{name}" for child, core in cores.items() for name in core.recurrent_parameters]
 
 
 @command
