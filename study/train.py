@@ -1,7 +1,7 @@
 """One tracked run, from a checked configuration to its diagnosis: `python -m study.train [overrides]`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -47,8 +47,7 @@ def train(
     # What the record says from its first moment on, so that a run that dies at once says it too. A resumed run keeps
     # the fingerprints of its start.
     described, splits = describe(config), provenance.splits(task)
-    tags: dict[str, Any] = {"primary": task.primary, "direction": task.direction}
-    tags["horizon_known"] = getattr(task, "horizon_known", False)
+    tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
     if place.resume is None:
         tags |= provenance.fingerprints(splits, module.model)
 
@@ -97,9 +96,10 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
 
 
-def recurrent_parameters(model: "RecurrentModel") -> frozenset[str]:
-    """Names of the parameters of a model that carry its state from step to step."""
-    return frozenset(name for name, _ in model.named_parameters() if "weight_hh" in name)
+def recurrent_parameters(model: "RecurrentModel") -> list[str]:
+    """Names of the parameters that act on the state, in the core and in a core that reads backwards."""
+    cores = {"core": model.core} | ({"reverse": model.reverse} if model.reverse else {})
+    return [f"{child}.{name}" for child, core in cores.items() for name in core.recurrent_parameters]
 
 
 @command

@@ -42,6 +42,8 @@ class LearntStart(Elman):
         super().__init__(features, hidden_size, num_layers, **options)
         self.start = nn.Parameter(torch.zeros(num_layers, 1, hidden_size))
 
+    def initial_state(self, inputs: Tensor) -> State:
+        return (self.start.expand(-1, inputs.shape[1], -1).contiguous(),)
+
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
-        first = (self.start.expand(-1, inputs.shape[1], -1).contiguous(),)
-        return super().forward(inputs, first if state is None else state)
+        return super().forward(inputs, self.initial_state(inputs) if state is None else state)

@@ -219,10 +219,11 @@ def stream_windows(time: int, size: int, k1: int, k2: int) -> list[Window]:
 
 def train_slowly(network: RecurrentModel, stream: Batch, plan: list[Window], lr: float) -> list[Tensor]:
     """The same step by step: every window from the state its predecessor left at its start, one SGD step each."""
-    losses, states = [], {0: None}
+    losses: list[Tensor] = []
+    states: dict[int, State | None] = {0: None}
     for number, window in enumerate(plan):
         total, state = torch.zeros(()), states[window.start]
-        passed = {window.start: state}
+        passed: dict[int, State | None] = {window.start: state}
         for t in range(window.start, window.stop):
             outputs, state = network(stream.inputs[t : t + 1], state)
             passed[t + 1] = detach(state)

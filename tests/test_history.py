@@ -173,7 +173,7 @@ def test_which_charts_are_drawn_is_decided_by_what_is_recurrent_not_by_names() -
 
 
 @pytest.mark.parametrize("cut", [1, 3, 5])
-def test_a_history_restored_from_its_state_goes_on_to_the_same_rows(cut: int) -> None:
+def test_a_history_restored_from_its_state_continues_to_the_same_rows(cut: int) -> None:
     losses = [2.0, 1.0, 19.0, 3.0, 4.0, 20.1, 1.0]
     whole, first, restored = history(losses, divergence=10.0), history(losses[:cut]), History(NAMES, divergence=10.0)
     restored.load_state(first.state())

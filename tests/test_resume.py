@@ -100,7 +100,7 @@ def whole(config: Config, setting: tuple[str, ...], references: References) -> t
 
 
 def killed(config: Config, moment: int, folder: Path, resume: str | None = None) -> str:
-    """Train, or go on, until a moment; the id of what is left."""
+    """Train, or resume, until a moment; the id of the run that is left."""
     with pytest.MonkeyPatch.context() as patch:
         Life(patch, moment)
         patch.setattr(writer.MlflowClient, "set_terminated", lambda *_: None)
@@ -110,7 +110,7 @@ def killed(config: Config, moment: int, folder: Path, resume: str | None = None)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(
+def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(
     configure: Configure, references: References, tmp_path: Path, seed: int
 ) -> None:
     setting = SETTINGS[seed % len(SETTINGS)]
@@ -186,7 +186,7 @@ class Breaks(pl.Callback):
             raise ArithmeticError("it broke")
 
 
-def test_a_failed_run_that_is_gone_on_with_ends_as_if_it_had_not_and_counts_the_time_before(
+def test_a_failed_run_that_is_resumed_ends_as_if_it_had_not_failed_and_counts_the_time_before(
     configure: Configure, tmp_path: Path
 ) -> None:
     config = configure(*COMMON, "slug=mended")
@@ -200,7 +200,7 @@ def test_a_failed_run_that_is_gone_on_with_ends_as_if_it_had_not_and_counts_the_
     assert run.measures["run/seconds"] > 1.0
 
 
-def test_what_was_otherwise_when_a_run_was_gone_on_with_is_kept_and_told(
+def test_what_differed_when_a_run_was_resumed_is_recorded_and_shown(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configure(*COMMON)
@@ -221,7 +221,7 @@ def test_a_run_that_is_being_trained_is_left_alone(
     config = configure(*COMMON)
 
     class Impatient(pl.Callback):
-        """Somebody who would go on with the run that is under way."""
+        """Somebody who tries to resume the run that is being trained."""
 
         def on_train_batch_end(self, *_: object) -> None:
             running = search(config.tracking.uri, f"tags.victim = '{tmp_path}'")[0]
@@ -286,7 +286,7 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
     assert checkpoint.load(file) == checkpoint.ADDED | Module().state()
 
 
-def test_the_command_line_goes_on_with_a_process_that_was_killed(
+def test_the_command_line_resumes_a_process_that_was_killed(
     store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What MLflow is told of a run: numbers as they are, and how it truly ended."""
+"""What is written to MLflow: numbers as they are, and how a run really ended."""
 
 import math
 from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_without_truncation_the_tags_say_full(configure: Configure) -> None:
         (RuntimeError("x" * 100_000), "FAILED", "failed"),
     ],
 )
-def test_the_status_tells_how_a_run_ended_and_the_error_goes_on(
+def test_the_status_is_how_a_run_ended_and_the_error_is_raised(
     configure: Configure, error: Any, status: str, outcome: str
 ) -> None:
     config = configure("slug=ends")

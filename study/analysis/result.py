@@ -10,12 +10,10 @@ from study.learning.memory import kept_for_backward
 from study.probes.flow import Flow
 from study.probes.lyapunov import Lyapunov
 from study.probes.saturation import Saturation
-from study.tasks import Split, Task
+from study.tasks import SPLITS, Split, Task
 from study.tracking import writer
 from study.training.history import APPLIED, TOTAL
 from study.training.module import RecurrentModule
-
-SPLITS: tuple[Split, ...] = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,12 @@ class Result:
 def conclude(module: RecurrentModule, run: writer.Run) -> Result:
     """Evaluate and diagnose a trained module; write measures, tags, pictures and the description to `run`."""
     history, task, probes, seconds = module.history, module.task, module.probes, module.seconds
-    measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
+    measures = {f"{key}/{split}": v for split in SPLITS[1:] for key, v in evaluate(module, task, split).items()}
     del measures["loss/test"]  # only measures that compare across losses are reported on test
     if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
     diagnosis = judge(module)
-    baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
+    baseline = {f"{key}/baseline": value for key, value in task.baseline_metrics("test").items()}
     cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
     final = measures | baseline | cost
     run.log_points([(len(history), final)])

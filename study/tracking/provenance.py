@@ -20,12 +20,11 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from study.tasks import Split, Task
+from study.tasks import SPLITS, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("*.py", "*.yaml", "*.toml")
 """New files of these names are part of the uncommitted changes; others may be data, or private."""
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 RESUMED = "resumed_after_"
 """Prefix of the artifact folder that a resume writes; the number of updates made before it follows."""
 PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
