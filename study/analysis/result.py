@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from study.analysis import figures as pictures
+from study.analysis import figures
 from study.analysis.diagnosis import Diagnosis, Evidence, Training, diagnose
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
@@ -11,7 +11,7 @@ from study.probes.flow import Flow
 from study.probes.lyapunov import Lyapunov
 from study.probes.saturation import Saturation
 from study.schema import Config
-from study.schema.clip import NoClipConfig
+from study.schema.clip import ClipNormConfig, NoClipConfig
 from study.tasks import Split, Task
 from study.tracking import writer
 from study.training.history import APPLIED, TOTAL
@@ -66,7 +66,9 @@ def conclude(config: Config, module: RecurrentModule, task: Task, run: writer.Ru
     final = measures | baseline | cost
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
-    for name, figure in pictures.figures(history.rows(), config.clip, module.probes.taken, config.task.horizon).items():
+    threshold = config.clip.threshold if isinstance(config.clip, ClipNormConfig) else None
+    drawn = figures.figures(history.rows(), threshold, module.probes.taken, config.task.horizon)
+    for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     measures |= final | module.probes.final
