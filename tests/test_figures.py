@@ -98,9 +98,8 @@ def test_every_update_has_a_curve_and_the_last_is_the_darkest() -> None:
 
 
 def test_at_most_so_many_updates_are_named_the_first_and_the_last_among_them() -> None:
-    named = [
-        curve.label for curve in style.curves_by_update([(update, [0], [0]) for update in range(60)]) if curve.label
-    ]
+    curves = style.curves_by_update([(update, [0], [0]) for update in range(60)])
+    named = [curve.label for curve in curves if curve.label]
     assert len(named) == style.NAMED
     assert (named[0], named[-1]) == ("update 0", "update 59")
 
@@ -176,7 +175,7 @@ def measured(value: float) -> dict[str, ProbeResult]:
     """One measurement of every kind that has a figure, all its values equal."""
     bias = np.full(3, value)
     return {
-        "flow": Flow(np.full((31, 1, 1, 4), value)),
+        "flow": Flow(np.full((31, 1, 1, 4), value), ["h"], "h"),
         "lyapunov": Lyapunov(np.full((4, 3), value), 20, True),
         "backpropagated": Backpropagated(np.full((30, 2, 1, 4), value)),
         "truncation": Truncation([1, 5, 20], bias, bias, 2 * bias, bias[:, None], bias[:, None]),
