@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from study.analysis import figures as pictures
+from study.analysis import figures
 from study.analysis.diagnosis import Diagnosis, Evidence, Training, diagnose
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
@@ -67,8 +67,8 @@ def conclude(module: RecurrentModule, run: writer.Run) -> Result:
     final = measures | baseline | cost
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
-    figures = pictures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
-    for name, figure in figures.items():
+    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
+    for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     return Result(run.run_id, diagnosis, len(history), seconds, final | probes.final, task.primary)
