@@ -23,7 +23,7 @@ from study.sweep.workers.worker import sample
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {
     "arms": [], "search": {}, "trials": 3, "objective": None, "seeds": [0], "sampler": "tpe", "pruner": None,
-    "pathology": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
+    "bad_verdicts": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
     "storage": "", "dry_run": False,
 }  # fmt: skip
 """A sweep's section with nothing in it."""

@@ -1,4 +1,4 @@
-"""Contract suites for members of your own: pytest classes that hold every claim a core, a probe or a task must meet.
+"""Contract suites: the claims every member must meet, as pytest classes for the tests of this project and of a user's.
 
     import pytest
     from study.testing.cores import CoreContract
@@ -9,9 +9,11 @@
             return MyCell
 
 Every claim is one test; its docstring says what is claimed. This project's own tests run the same classes over all
-members of the registries. pytest has to be installed.
+members of the registries. Nothing else in `study` imports pytest, which has to be installed.
 """
 
 import pytest
 
-pytest.register_assert_rewrite("study.testing.cores", "study.testing.probes", "study.testing.tasks")
+SUITES = ("clips", "configs", "cores", "losses", "probes", "tasks")
+
+pytest.register_assert_rewrite(*(f"study.testing.{suite}" for suite in SUITES))

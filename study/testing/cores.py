@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.models import Core, Inputs, RecurrentModel, State
 from study.probes.backpropagated import backpropagated
 from study.probes.flow import gradient_flow

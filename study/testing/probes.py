@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from study.command import CONF
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import ClipNorm
+from study.learning.clipping.norm import ClipNorm
 from study.models import Inputs, RecurrentModel, State
 from study.probes.result import ProbeResult
 from study.schema import validate
