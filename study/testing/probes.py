@@ -96,7 +96,7 @@ class ProbeContract:
         """Its options."""
         return True
 
-    @pytest.fixture(params=list(MODELS))
+    @pytest.fixture(params=MODELS)
     def core(self, request: pytest.FixtureRequest) -> str:
         """The name of the core that is measured: every registered one."""
         return request.param

@@ -11,7 +11,7 @@ from study.schema.task.base import TASKS, DrawnConfig, Kind, SplitByShares, Step
 Ahead = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
 Ticker = Literal["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-SweepCallback = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
+Channel = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 
 
 class ForecastingConfig(TaskConfig):
@@ -39,7 +39,7 @@ class ForecastingETTh1Config(ForecastingConfig):
     """Electricity transformer, hourly; all 7 channels enter, `targets` are predicted at every one of `ahead`."""
 
     name: Literal["forecasting_etth1"]
-    targets: Annotated[list[SweepCallback], Field(min_length=1)]
+    targets: Annotated[list[Channel], Field(min_length=1)]
     ahead: Annotated[list[Ahead], Field(min_length=1)]
 
 
