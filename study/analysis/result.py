@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from study.analysis import figures
 from study.analysis.diagnosis import Diagnosis, Evidence, Training, diagnose
+from study.installation import door
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.probes.flow import Flow
@@ -50,7 +51,7 @@ class Result:
             f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}  "
             f"(without memory: {self.primary} {baseline:.4g})\n"
             f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n{self.diagnosis.clipping_sentence}\n"
-            f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `make ui` to see it."
+            f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
         )
 
 

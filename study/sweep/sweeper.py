@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.errors import ConfigError
+from study.installation import door
 from study.schema import SweepingConfig, check
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import build_plan
@@ -81,7 +82,7 @@ def _refuse_missing(master: DictConfig) -> None:
         get_class(launcher)
     except Exception as error:  # whatever Hydra makes of an import that fails
         chosen = master.hydra.runtime.choices["hydra/launcher"]
-        told = f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); README.md says what to install"
+        told = f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); the README says what to install"
         raise ConfigError(told) from error
 
 
@@ -144,7 +145,7 @@ def _tell(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: str) 
         console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
     page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
     console.print(
-        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them; "
+        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `{door('ui')}` to browse them; "
         f"what they say is on one page: {page}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
