@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
@@ -13,9 +12,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from study.errors import ConfigError, nearest
+from study.schema.defaults import CONF
 
 INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
-CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from study.analysis.diagnosis import Diagnosis
 from study.analysis.result import Result
-from study.command import CONF
 from study.schema import Config, SweepingConfig, check
+from study.schema.defaults import CONF
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import build_plan
 from study.sweep.trials import ledger

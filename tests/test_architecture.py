@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from hydra import compose, initialize_config_dir
 
-from study.command import CONF
 from study.schema import validate
+from study.schema.defaults import CONF
 
 ROOT = CONF.parent
 FILES = sorted((ROOT / "study").rglob("*.py"))

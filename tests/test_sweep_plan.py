@@ -11,8 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from study.command import CONF
 from study.errors import ConfigError
+from study.schema.defaults import CONF
 from study.schema.sweep import SweepConfig
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.grammar import Dimension, grids, space

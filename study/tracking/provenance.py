@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from study.schema import Config
+from study.schema.identity import nested_record
 from study.tasks import Split, Task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,10 +38,10 @@ LARGEST = 1_000_000
 def definition(config: Config, overrides: Sequence[str]) -> dict[str, str]:
     """The files that define a run, by name: with them and its data set anyone can make it again.
 
-    Where data and runs lie, and the sweep around it, are not in it: they are this machine's, and may hold passwords.
+    Addresses of data and stores are not among them: they are this machine's, and may hold passwords.
     """
     return {
-        "config.yaml": OmegaConf.to_yaml(config.model_dump(exclude={"data": True, "tracking": {"uri"}, "sweep": True})),
+        "config.yaml": OmegaConf.to_yaml(nested_record(config)),
         "overrides.yaml": OmegaConf.to_yaml(list(overrides)),
         "environment.yaml": OmegaConf.to_yaml(environment()),
         "packages.txt": "\n".join(packages()) + "\n",

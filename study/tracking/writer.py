@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError, Pruned
 from study.schema import Config
+from study.schema.identity import flat_record
 from study.tracking.lock import locked
 
 BATCH = 1000  # values a log_batch call may hold
@@ -236,7 +237,7 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _describing(config: Config) -> dict[str, str]:
-    """The tags that tell runs apart in the table."""
+    """Tags to tell runs apart by in the table."""
     k2 = config.bptt.k2 or "full"
     tags = {
         "task": config.task.name,
@@ -252,13 +253,5 @@ def _describing(config: Config) -> dict[str, str]:
 
 
 def _parameters(config: Config) -> list[Param]:
-    """The flattened configuration, for the table's columns; the plan of a sweep is not the run's."""
-    return [Param(key, str(value)) for key, value in _flatten(config.model_dump()) if not key.startswith("sweep.")]
-
-
-def _flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
+    """The configuration, for the table's columns."""
+    return [Param(key, value) for key, value in flat_record(config).items()]
