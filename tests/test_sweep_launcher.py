@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from study.schema import Config
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.trials import process as owner
+from study.sweep.trials import optuna_private, process
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import LOST
 from study.sweep.trials.storage import open_study
@@ -72,7 +72,7 @@ def test_workers_that_died_are_followed_by_others_until_all_is_made(book: Ledger
     def job() -> None:
         work(book, 1)
         if launcher.times < LOST and (trial := book.claim()) is not None:  # so often the same run may be the victim
-            book.note(trial, {"owner": {**owner.me(), "born": 0.0, "launch": "this"}})  # killed
+            book.note(trial, {"owner": {**process.current(), "born": 0.0, "launch": "this"}})  # killed
         raise RuntimeError("a worker was killed")
 
     launcher = Launched(job)
@@ -104,7 +104,7 @@ def test_a_launch_that_makes_nothing_is_the_last_and_its_error_is_told(book: Led
 def test_runs_that_kill_every_worker_come_to_an_end(book: Ledger) -> None:
     def job() -> None:
         if (trial := book.claim()) is not None:
-            book.note(trial, {"owner": {**owner.me(), "born": 0.0, "launch": "this"}})
+            book.note(trial, {"owner": {**process.current(), "born": 0.0, "launch": "this"}})
 
     launcher = Launched(job)
     run_workers(launcher, book)
@@ -186,9 +186,9 @@ def test_a_run_that_was_interrupted_is_gone_on_with_under_its_own_id_and_values(
 def test_a_lost_run_is_gone_on_with_only_where_its_process_is_surely_gone(book: Ledger, host: str | None) -> None:
     first = book.claim()
     assert first is not None
-    whose = {**owner.me(), "launch": "this", "born": 0.0} | ({"host": host} if host else {})
+    whose = {**process.current(), "launch": "this", "born": 0.0} | ({"host": host} if host else {})
     book.note(first, {"run_id": "abc", "owner": whose})
-    book._set(first._trial_id, TrialState.FAIL)  # reaped: silent, or its process is gone
+    optuna_private.set_state(book.study, first, TrialState.FAIL)  # reaped: silent, or its process is gone
     while (again := book.claim()) and again.user_attrs["cell"] != first.user_attrs["cell"]:
         book.finish(again, 1.0, RECORD)
     assert again is not None

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.trials import process as owner
+from study.sweep.trials import process
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import LOST
 from study.sweep.trials.storage import open_study
@@ -101,10 +101,10 @@ def test_an_interrupted_run_is_open_again(ledger):
 def test_a_run_whose_process_was_killed_is_given_up_and_made_again(ledger):
     book = ledger(seeds=(0,))
     trial, body = book.claim(), subprocess.Popen([sys.executable, "-c", ""])
-    dead = {**owner.me(), "pid": body.pid}
+    dead = {**process.current(), "pid": body.pid}
     body.wait()
     book.note(trial, {"owner": dead})
-    assert owner.is_dead(dead)
+    assert process.is_dead(dead)
     book.reap()
     assert book.counts()["open"] == 2
     book.finish(trial, 1.0, RECORD)  # it was alive after all: nobody is harmed
@@ -115,16 +115,16 @@ def test_a_run_that_kills_its_process_again_and_again_has_failed(ledger):
     book = ledger(seeds=(0,))
     for _ in range(LOST):
         for trial in iter(book.claim, None):
-            book.note(trial, {"owner": {**owner.me(), "born": 0.0}})
+            book.note(trial, {"owner": {**process.current(), "born": 0.0}})
         book.reap()
     assert work(book) == 0
     assert book.counts() == {"failed": 2, "open": 0}
 
 
 def test_living_owners_and_those_of_other_machines_are_left_alone():
-    assert not owner.is_dead(owner.me())
-    assert not owner.is_dead({**owner.me(), "host": "elsewhere", "pid": 1})
-    assert owner.is_dead({**owner.me(), "born": 0.0})
+    assert not process.is_dead(process.current())
+    assert not process.is_dead({**process.current(), "host": "elsewhere", "pid": 1})
+    assert process.is_dead({**process.current(), "born": 0.0})
 
 
 def test_nan_and_divergence_are_the_worst_value_and_no_failure(ledger):
@@ -187,7 +187,7 @@ def test_processes_that_open_a_new_storage_at_once_all_succeed_and_share_the_wor
 def test_a_run_of_another_machine_is_given_up_once_it_gives_no_sign_of_life(ledger, tmp_path):
     book = ledger(seeds=(0,))
     trial = book.claim()
-    book.note(trial, {"owner": {**owner.me(), "host": "elsewhere"}})
+    book.note(trial, {"owner": {**process.current(), "host": "elsewhere"}})
     book.reap()
     assert book.counts()["running"] == 1
     with sqlite3.connect(tmp_path / "optuna.db") as storage:

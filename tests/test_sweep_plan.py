@@ -1,4 +1,4 @@
-"""The vocabulary of sweeps and the plans made of it."""
+"""Sweeps as they are written, and the plans made from them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ from study.sweep.workers.worker import sample
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {
     "arms": [], "search": {}, "trials": 3, "objective": None, "seeds": [0], "sampler": "tpe", "pruner": None,
-    "pathology": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
+    "bad_verdicts": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
     "storage": "", "dry_run": False,
 }  # fmt: skip
 """A sweep's section with nothing in it."""
@@ -103,7 +103,20 @@ def test_an_arm_is_the_same_however_it_is_spelled_and_another_with_any_other_num
     digest = {*draw(arms=[{"model": "gru"}]).arms}
     assert digest == {*draw("model=gru").arms} == {*draw(arms=[{"model": "gru", "clip": "none"}]).arms}
     assert digest == {*draw("model=gru", "sweep.workers=3").arms} == {*draw("model=gru", seeds=[1]).arms}
+    assert digest == {*draw("model=gru", "probe=none", "trainer.checkpoint=null").arms}
     assert digest.isdisjoint(draw("model=gru", "trainer.max_updates=7").arms)
+
+
+def test_arms_whose_runs_would_be_the_same_are_one_and_the_plan_names_both(draw):
+    plan = draw(arms=[{"model": "gru", "probe": ["end", "none"]}, {"model": "lstm"}, {"model": "lstm"}])
+    assert labels(plan) == ["model=gru probe=end", "model=lstm"]
+    assert plan.twins == [
+        "'model=gru probe=end' and 'model=gru probe=none' would train the same runs: they are one arm."
+    ]
+    assert OmegaConf.create(plan.describe()).twins == {"gru": ["model=gru probe=none"]}
+    assert len(plan) == 2
+    spelled = draw("bptt.k2=5", arms=[{"bptt.k1": ["null", 5, 1]}])
+    assert [arm.twins for arm in spelled.arms.values()] == [("bptt.k1=5",), ()]
 
 
 def test_the_command_line_compares_choices_and_tunes_intervals(draw):
@@ -158,7 +171,7 @@ def test_a_key_exists_even_if_it_is_null(composer):
         (["model=elman,lstn"], "model = 'lstn': no such option; did you mean 'lstm'"),
         (["bptt.k1=9", "bptt.k2=5,10"], "k1=9 must not exceed k2=5"),
         (["optimizer.lr=interval(-1,1)"], r"optimizer.lr = -1.0"),
-        (["slug=a,b"], "slug: is one for the whole sweep"),
+        (["slug=a,b"], "slug: has one value for the whole sweep"),
     ],
 )
 def test_an_arm_that_cannot_run_is_refused_before_any_does(draw, arguments, words):

@@ -81,4 +81,6 @@ def _load(group: str, name: str) -> DictConfig:
 
 def _plain(node: DictConfig) -> dict[str, Any]:
     """New plain values; what looks up the environment stays as it is written."""
-    return {str(key): value for key, value in OmegaConf.to_container(node).items()}
+    values = OmegaConf.to_container(node)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
