@@ -1,4 +1,4 @@
-"""The command of a sweep, real but for its training, which takes no time: `python -m tests.crowd --multirun ...`.
+"""The real command of a sweep with a training that takes no time: `python -m tests.crowd --multirun ...`.
 
 `python -m tests.crowd cold FOLDER` starts four workers at once on a new SQLite storage, ten times.
 """
@@ -42,7 +42,7 @@ def train(
     begun: Callable[[str], None],
     **_: object,
 ) -> Result:
-    """Stands for `study.train.train`: a tracked run without a network."""
+    """In the place of `study.train.train`: a tracked run without a network."""
     with writer.run(config, name, tags, parent, resume) as run:
         begun(run.run_id)
         time.sleep(random.uniform(0, 0.05))
@@ -52,7 +52,7 @@ def train(
 
 
 class OneComposer(Composer):
-    """Composes once: the runs of these plans differ in their seeds alone."""
+    """Composes once: the runs of these plans differ only in their seeds."""
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         if not hasattr(self, "_composed"):
@@ -69,7 +69,7 @@ class Quick(worker.Worker):
 
         study.train.train = train  # type: ignore[assignment]
         self.composer = OneComposer(self.loader, self.master)
-        ledger.GRACE = timedelta(seconds=2)  # a kill between claiming and signing shall not cost a minute
+        ledger.GRACE = timedelta(seconds=2)  # else a kill between claiming and signing costs a minute
         super().__call__(config)
 
 

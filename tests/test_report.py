@@ -177,7 +177,7 @@ def test_half_life_is_that_of_the_decay() -> None:
     assert answer(compared({"a": [1.0, 1.1]}), {})[0].half_life == pytest.approx(4.0)
 
 
-def test_numbers_are_told_with_the_digits_that_their_interval_bears() -> None:
+def test_numbers_have_as_many_digits_as_their_interval_bears() -> None:
     assert format_interval(Interval(1.23456, 1.1, 1.4, 5)) == "1.23 [1.10, 1.40]"
     assert format_interval(Interval(1.23456, math.nan, math.nan, 1)) == "1.235"
 

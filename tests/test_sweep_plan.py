@@ -51,8 +51,8 @@ def labels(plan: Plan) -> list[str]:
 
 
 def test_values_are_spelled_out_from_lists_single_values_and_hydras_syntax():
-    told = grids([{"model": "elman,lstm", "a": [1, 2.5, None], "b": 3, "c": "range(1,4)", "d": [["x", "y"], ["x"]]}])
-    assert told == [
+    spelled = grids([{"model": "elman,lstm", "a": [1, 2.5, None], "b": 3, "c": "range(1,4)", "d": [["x", "y"], ["x"]]}])
+    assert spelled == [
         {"model": ["elman", "lstm"], "a": ["1", "2.5", "null"], "b": ["3"], "c": ["1", "2", "3"], "d": ["[x,y]", "[x]"]}
     ]
 
@@ -234,12 +234,12 @@ def test_every_trial_of_a_search_has_the_same_budget(draw):
         draw("trainer.max_updates=interval(10,100)")
 
 
-def test_a_plan_tells_the_budget_of_every_arm_and_how_many_runs_there_are(draw):
+def test_a_plan_lists_the_budget_of_every_arm_and_how_many_runs_there_are(draw):
     arms = [{"model": ["elman", "lstm"]}, {"model": "gru", "trainer.max_updates": "null", "trainer.max_steps": 5000}]
-    told = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1.0))"}).describe())
-    assert [arm.budget for arm in told.arms.values()] == ["1,000 updates", "1,000 updates", "5,000 steps"]
-    assert told.search == {"optimizer.lr": "0.1 to 1.0, log"}
-    assert told.runs == 3 * (3 + 1)
+    plan = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1.0))"}).describe())
+    assert [arm.budget for arm in plan.arms.values()] == ["1,000 updates", "1,000 updates", "5,000 steps"]
+    assert plan.search == {"optimizer.lr": "0.1 to 1.0, log"}
+    assert plan.runs == 3 * (3 + 1)
 
 
 def test_an_objective_is_a_direction_and_a_measure_of_the_task_and_there_is_one(draw):

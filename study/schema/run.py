@@ -20,8 +20,8 @@ class TrainerConfig(Strict):
     `max_steps` counts the steps of the sequences (characters, words, days) that losses were taken at: runs that differ
     in batch size or truncation then see the same data, and make different numbers of updates.
 
-    `accelerator` is a key that decides: a GPU rounds otherwise than a CPU, and training amplifies that, so the same
-    seed on both gives two runs. Compared, they are two arms.
+    `accelerator` decides numbers: a GPU rounds differently from a CPU and training amplifies that, so that one seed
+    makes two different runs on them. Runs on both are two arms.
     """
 
     BUDGETS: ClassVar[tuple[str, ...]] = ("max_updates", "max_steps", "max_epochs", "max_seconds")
