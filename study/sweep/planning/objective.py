@@ -32,8 +32,9 @@ def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
 
 
 def _refuse_unknown(measure: str, config: Config) -> None:
-    """Refuse a measure that the task does not take of its naive guess either."""
-    known = [f"{name}/val" for name in ("loss", *tasks.build(config.task, config.data, config.seed).baseline("val"))]
+    """Refuse a measure that the task does not take of its baseline either."""
+    task = tasks.build(config.task, config.data, config.seed)
+    known = [f"{name}/val" for name in ("loss", *task.baseline_metrics("val"))]
     if measure not in known:
         hint = nearest(measure, known)
         raise ConfigError(
