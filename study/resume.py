@@ -63,9 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study-resume", description="Resume an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
     parser.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
-    parser.add_argument(
-        "--checkpoints", type=typed, help="folder of the checkpoint; default: found under outputs/"
-    )
+    parser.add_argument("--checkpoints", type=typed, help="folder of the checkpoint; default: found under outputs/")
     return parser
 
 

@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from study import models
-from study.command import CONF
+from study.installation import CONF
 from study.models import Core, Inputs, RecurrentModel
 from study.schema.model import MODELS
 from study.testing.cores import CoreContract

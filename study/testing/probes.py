@@ -14,7 +14,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from study.command import CONF
+from study.installation import CONF
 from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
 from study.models import Inputs, RecurrentModel

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count
+from study.schema.base import Count, Decides
 from study.schema.task.base import TASKS, DrawnConfig, Kind, SplitByShares, Steps, TaskConfig
 
 Ahead = Annotated[int, Field(ge=1)]
@@ -20,7 +20,7 @@ class ForecastingConfig(TaskConfig):
     kind: ClassVar[Kind] = "regression"
     family: ClassVar = "forecasting"
     seq_len: Steps
-    season: Count
+    season: Annotated[Count, Decides.RECORD]
 
 
 @TASKS.member("study.tasks.forecasting.stocks:Stocks")
@@ -51,12 +51,12 @@ class ForecastingCSVConfig(ForecastingConfig, SplitByShares):
     """
 
     name: Literal["forecasting_csv"]
-    path: str
+    path: Annotated[str, Decides.DATA]
     date: str
     targets: Names
     features: list[str]
     ahead: Annotated[list[Ahead], Field(min_length=1)]
-    frequency: str | None
+    frequency: Annotated[str | None, Decides.RECORD]
     missing: Literal["refuse", "forward"]
 
     @model_validator(mode="after")
