@@ -16,8 +16,6 @@ from omegaconf.errors import OmegaConfBaseException
 from study.errors import ConfigError, nearest
 from study.installation import CONF
 
-__all__ = ["CONF", "command", "explain"]
-
 INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 
 

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from study import train
-from study.command import CONF
+from study.installation import CONF
 
 
 @pytest.fixture(autouse=True)
