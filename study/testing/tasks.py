@@ -18,7 +18,7 @@ from study.tracking import provenance
 Make = Callable[[int], Task]
 """Builds the task for a seed."""
 
-DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=None, cache=None)
 
 
 def first(batches: Batches, most: int = 50) -> list[Batch]:
