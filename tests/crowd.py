@@ -1,4 +1,4 @@
-"""The command of a sweep, real but for its training, which takes no time: `python -m tests.crowd --multirun ...`.
+"""The real command of a sweep with a training that takes no time: `python -m tests.crowd --multirun ...`.
 
 `python -m tests.crowd cold FOLDER` starts four workers at once on a new SQLite storage, ten times.
 """
@@ -7,7 +7,7 @@ import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from study.analysis.diagnosis import Diagnosis
 from study.analysis.result import Result
-from study.command import CONF
+from study.installation import CONF
 from study.schema import Config, SweepingConfig, check
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import build_plan
@@ -27,6 +27,8 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import worker
 from study.tracking import writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 
 MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0}
 
@@ -34,17 +36,12 @@ MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0}
 def train(
     config: Config,
     overrides: Sequence[str],
-    *,
-    name: str,
-    parent: str,
-    tags: Mapping[str, Any],
-    resume: str | None,
-    begun: Callable[[str], None],
-    **_: object,
+    place: Place,
+    callbacks: Sequence[object],
 ) -> Result:
     """Stands for `study.train.train`: a tracked run without a network."""
-    with writer.run(config, name, tags, parent, resume) as run:
-        begun(run.run_id)
+    with writer.run(describe(config), place) as run:
+        place.announce(run.run_id)
         time.sleep(random.uniform(0, 0.05))
         run.tag({"outcome": "completed"})
     diagnosis = Diagnosis("completed", "healthy", "", "none", "")
@@ -52,7 +49,7 @@ def train(
 
 
 class OneComposer(Composer):
-    """Composes once: the runs of these plans differ in their seeds alone."""
+    """Composes once: the runs of these plans differ only in their seeds."""
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         if not hasattr(self, "_composed"):
@@ -69,7 +66,7 @@ class Quick(worker.Worker):
 
         study.train.train = train  # type: ignore[assignment]
         self.composer = OneComposer(self.loader, self.master)
-        ledger.GRACE = timedelta(seconds=2)  # a kill between claiming and signing shall not cost a minute
+        ledger.GRACE = timedelta(seconds=2)  # else a kill between claiming and signing costs a minute
         super().__call__(config)
 
 

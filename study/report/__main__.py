@@ -1,10 +1,11 @@
-"""Write the report of a study, or the page of one run: `python -m study.report SLUG [--run RUN]`."""
+"""Write the report of a study, or the page of one run: `study-report SLUG [--run RUN]`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from study.errors import ConfigError
+from study.installation import typed
 from study.tracking import uri
 
 UNUSABLE = 2
@@ -32,14 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m study.report", description="Write one page that answers a study from its tracked runs."
+        prog="study-report", description="Write one page that answers a study from its tracked runs."
     )
     parser.add_argument("slug", help="name of the study: its MLflow experiment")
     parser.add_argument("--run", help="id, start of an id, or name of a run: write the page of this run only")
     address = uri.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     parser.add_argument("--ui", help=f"address of the MLflow UI that links open; default the store's own, or {uri.UI}")
-    parser.add_argument("--folder", type=Path, help="to write into; default: a folder within outputs/SLUG")
+    parser.add_argument("--folder", type=typed, help="to write into; default: a folder within outputs/SLUG")
     return parser
 
 
