@@ -76,6 +76,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
     from study.learning import clipping, losses
+    from study.learning.bptt import refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
     from study.training.history import History
@@ -85,6 +86,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
+    refuse_unreachable(config.bptt.k2, batches)
     loss = losses.build(config.loss)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
