@@ -114,6 +114,7 @@ class Task(ABC):
         source: where the data are from.
         primary: the measure that ranks runs of this task.
         direction: whether less or more of it is better.
+        opponents: names of what a network is measured against; see `study.opponents`.
     """
 
     inputs: Inputs
@@ -121,6 +122,7 @@ class Task(ABC):
     source: str
     primary: str
     direction: Literal["minimize", "maximize"]
+    opponents: tuple[str, ...] = ("guess",)
 
     @abstractmethod
     def batches(self, split: Split) -> Batches:
