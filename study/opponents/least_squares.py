@@ -82,13 +82,11 @@ def fit_levels(design: Design, task: Forecasting) -> LinearForecast:
     """Fit every level on all steps of the training part that know the largest, and choose how many to use."""
     batch = task.whole("train")
     usable = [level for level in design.levels if _rows(batch, level).sum() >= ROWS_A_COLUMN * (level.columns + 1)]
-    largest = (usable or design.levels[:1])[-1]
-    rows = _rows(batch, largest)
+    usable = usable or [design.levels[0]]
+    rows, sizes = _rows(batch, usable[-1]), [level.columns for level in usable]
     x = design.columns(batch)[rows].numpy()
     y = (batch.targets - design.offset(batch))[rows].double().view(len(x), x.shape[1], -1).numpy()
-    groups = [
-        nested(x[:, g, : largest.columns], y[:, g], [level.columns for level in usable]) for g in range(x.shape[1])
-    ]
+    groups = [nested(x[:, g, : sizes[-1]], y[:, g], sizes) for g in range(x.shape[1])]
     fitted = [torch.from_numpy(np.stack(level)) for level in zip(*groups, strict=True)]
 
     def candidates() -> Iterator[LinearForecast]:

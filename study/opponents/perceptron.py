@@ -105,9 +105,9 @@ def read(task: Task, ahead: bool) -> Corpus:
     for batch in sentences.epoch(0):
         mask, true, sizes = _mask(batch).T, batch.targets.numpy(), batch.lengths.numpy()
         codes = word_features(batch, ahead)
-        last = [shifted(true, sizes, back, task.targets) for back in (1, 2, 3)]
+        one, two, three = (shifted(true, sizes, back, task.targets) for back in (1, 2, 3))
         words.append(np.stack([code.T[mask] for code in codes]))
-        history.append(np.stack([code.T[mask] for code in label_features(codes[0], *last, task.targets)]))
+        history.append(np.stack([code.T[mask] for code in label_features(codes[0], one, two, three, task.targets)]))
         targets.append(true.T[mask])
         order.append(sizes)
     return Corpus(np.concatenate(words, 1), np.concatenate(history, 1), np.concatenate(targets), np.concatenate(order))
@@ -138,7 +138,7 @@ class Perceptron(Fitted):
         one, two, three = np.full((3, scores.shape[1]), classes)
         for score, word in zip(scores, codes[0], strict=True):
             for numbering, code in zip(self._labels, label_features(word, one, two, three, classes), strict=True):
-                score += weights[numbering.rows(code)]
+                np.add(score, weights[numbering.rows(code)], out=score)
             one, two, three = score.argmax(-1), one, two
         return torch.from_numpy(scores)
 
@@ -163,7 +163,9 @@ class Training:
 
     def __init__(self, corpus: Corpus, classes: int):
         self._corpus, self._classes = corpus, classes
-        self.words, self.labels, free = [], [], UNKNOWN + 1
+        self.words: list[Numbering] = []
+        self.labels: list[Numbering] = []
+        free = UNKNOWN + 1
         for codes, numberings in ((corpus.words, self.words), (corpus.labels, self.labels)):
             for code in codes:
                 numberings.append(Numbering(code, free))

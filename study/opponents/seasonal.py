@@ -17,7 +17,7 @@ class Seasonal(Fitted):
     """
 
     def __init__(self, task: Forecasting):
-        self._task, self._season = task, task.config.season
+        self._task, self._season = task, task.season
         self.label = f"season of {self._season} repeated"
 
     def predict(self, batch: Batch, before: Tensor) -> Tensor:

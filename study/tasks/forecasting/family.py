@@ -64,7 +64,6 @@ class Forecasting(Task):
     With one target, errors are in its own unit; with several, in standard deviations of what they are the future of.
 
     Attributes:
-        config: of the task.
         features: their names, in the order in which they enter.
         known: the targets by name, in the order in which they are predicted.
     """
@@ -76,7 +75,7 @@ class Forecasting(Task):
     opponents = ("mean", "persistence", "seasonal", "autoregression", "nlinear")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
-        self.config, self._seed = config, seed
+        self._config, self._seed = config, seed
         self._tables = tables = self.load(config, data)
         self.source = tables.source
         self._check_lengths()
@@ -91,10 +90,10 @@ class Forecasting(Task):
     def _check_lengths(self) -> None:
         for name, splits in self._tables.series.items():
             for split, frame in splits.items():
-                steps = self.config.seq_len if split == "train" else 2
+                steps = self._config.seq_len if split == "train" else 2
                 if len(frame) < steps:
                     raise ConfigError(
-                        f"task.seq_len = {self.config.seq_len}: {name} has {len(frame)} steps in the {split} part, "
+                        f"task.seq_len = {self._config.seq_len}: {name} has {len(frame)} steps in the {split} part, "
                         f"{steps} are needed; give more data, other splits, or shorter sequences"
                     )
 
@@ -102,11 +101,11 @@ class Forecasting(Task):
         """Mean absolute error, a target, of repeating the latest season known, on the training part, standardised."""
         errors = []
         for name, target in self.known.items():
-            lag = self.config.season * math.ceil(target.ahead / self.config.season)
+            lag = self._config.season * math.ceil(target.ahead / self._config.season)
             changes = pd.concat([frame[target.series].diff(lag).abs() for frame in training]).dropna()
             if not changes.sum() > 0:
                 raise ConfigError(
-                    f"task.season = {self.config.season}: {name} has no two different values {lag} steps apart in "
+                    f"task.season = {self._config.season}: {name} has no two different values {lag} steps apart in "
                     "the training part"
                 )
             errors.append(changes.mean() / self._std[name])
@@ -133,12 +132,17 @@ class Forecasting(Task):
     def batches(self, split: Split) -> Batches:
         """Training: windows of `seq_len` steps of every series; else every series from first to last step."""
         if split == "train":
-            return Windows(self._tensors(split), self.config.seq_len, self.config.batch_size, self._seed)
+            return Windows(self._tensors(split), self._config.seq_len, self._config.batch_size, self._seed)
         return Whole(self._tensors(split))
 
     def whole(self, split: Split) -> Batch:
         """Every series of a split from first to last step, side by side: every step once."""
         return next(Whole(self._tensors(split)).epoch(0))
+
+    @property
+    def season(self) -> int:
+        """Steps of a season."""
+        return self._config.season
 
     @property
     def levels(self) -> list[str] | None:
