@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -23,7 +23,7 @@ class Fitted(ABC):
 
     label: str
     memory: int = 0
-    reads_ahead: ClassVar[bool] = False
+    reads_ahead: bool = False
 
     @abstractmethod
     def predict(

@@ -97,17 +97,15 @@ class Corpus(NamedTuple):
     lengths: Array
 
 
-def read(task: Task, ahead: bool) -> Corpus:
-    """The training part, in an order that no seed decides."""
-    tokens, labels, lengths = task.batches("train").tensors()
-    sentences = Buckets(Sentences(tokens[:-1], labels[:-1], lengths), SIDE_BY_SIDE, None)  # the last row is padding
+def read(sentences: Sentences, classes: int, ahead: bool) -> Corpus:
+    """The codes of all features of sentences, the longest first."""
     words, history, targets, order = [], [], [], []
-    for batch in sentences.epoch(0):
+    for batch in Buckets(sentences, SIDE_BY_SIDE, None).epoch(0):
         mask, true, sizes = _mask(batch).T, batch.targets.numpy(), batch.lengths.numpy()
         codes = word_features(batch, ahead)
-        one, two, three = (shifted(true, sizes, back, task.targets) for back in (1, 2, 3))
+        one, two, three = (shifted(true, sizes, back, classes) for back in (1, 2, 3))
         words.append(np.stack([code.T[mask] for code in codes]))
-        history.append(np.stack([code.T[mask] for code in label_features(codes[0], one, two, three, task.targets)]))
+        history.append(np.stack([code.T[mask] for code in label_features(codes[0], one, two, three, classes)]))
         targets.append(true.T[mask])
         order.append(sizes)
     return Corpus(np.concatenate(words, 1), np.concatenate(history, 1), np.concatenate(targets), np.concatenate(order))
@@ -121,7 +119,7 @@ class Perceptron(Fitted):
     """Averaged weights (rows, classes) and the numberings of the features; see the module."""
 
     def __init__(self, words: list[Numbering], labels: list[Numbering], weights: Array, ahead: bool):
-        self._words, self._labels, self._weights, self._ahead = words, labels, weights, ahead
+        self._words, self._labels, self._weights, self.reads_ahead = words, labels, weights, ahead
         self._temperature = 1.0
         self.label = "averaged perceptron, both ways" if ahead else "averaged perceptron"
 
@@ -131,7 +129,7 @@ class Perceptron(Fitted):
 
     def scores(self, batch: Batch) -> Tensor:
         """Scores (time, batch, classes) at every step, each after the guesses before it."""
-        codes, weights = word_features(batch, self._ahead), self._weights
+        codes, weights = word_features(batch, self.reads_ahead), self._weights
         scores = sum(weights[numbering.rows(code)] for numbering, code in zip(self._words, codes, strict=True))
         assert isinstance(scores, np.ndarray)
         classes = weights.shape[1]
@@ -216,7 +214,9 @@ def fit_both_ways(task: Task) -> Perceptron:
 
 
 def _fit(task: Task, ahead: bool) -> Perceptron:
-    training = Training(read(task, ahead), task.targets)
+    tokens, labels, lengths = task.batches("train").tensors()
+    sentences = Sentences(tokens[:-1], labels[:-1], lengths)  # what comes last is padding
+    training = Training(read(sentences, task.targets, ahead), task.targets)
     best = choose(_epochs(training, ahead), task)
     best.calibrate(task)
     return best
