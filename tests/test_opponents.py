@@ -144,6 +144,9 @@ def test_choosing_stops_when_patience_ends() -> None:
     assert made == [0.0, 0.5, 0.4]
 
 
+SETTINGS = configured("forecasting_stocks").task
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Task:
     """A task whose opponents take no time."""
@@ -153,7 +156,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Task:
 
 
 def scores(task: Task, folder: Path | None) -> dict[str, Score]:
-    return opponents.scores(task, configured("forecasting_stocks").task, "digest", folder)
+    return opponents.scores(task, SETTINGS, "digest", folder)
 
 
 def test_scores_are_kept_and_read_back_without_fitting(
@@ -161,7 +164,7 @@ def test_scores_are_kept_and_read_back_without_fitting(
 ) -> None:
     made = scores(quick, tmp_path / "opponents")
     assert list(made) == ["mean", "persistence", "har"]
-    assert made["persistence"].metrics["test"] == quick.baseline("test")
+    assert made["persistence"].metrics["test"] == quick.baseline_metrics("test")
     monkeypatch.setattr(keeping, "_score", None)  # nothing is fitted
     assert scores(quick, tmp_path / "opponents") == made
 

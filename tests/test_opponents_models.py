@@ -153,7 +153,7 @@ def test_a_season_repeated_is_exact_where_seasons_are_alike() -> None:
     batch = task.whole("test")
     found = opponents.fit("seasonal", task).predict(batch, batch.inputs[:0])
     torch.testing.assert_close(found[7:], batch.targets[7:], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[:7], task.naive(batch)[:7])
+    torch.testing.assert_close(found[:7], task.baseline(batch)[:7])
 
 
 def test_the_training_mean_is_the_mean_of_what_is_to_be_predicted() -> None:

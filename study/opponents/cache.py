@@ -63,11 +63,11 @@ def scores(
 def _key(task: Task, config: TaskConfig, digest: str) -> str:
     """What scores depend on.
 
-    A digest of standardised data does not tell of their units, nor of the names of classes; the naive guess's measures
-    on one batch do.
+    A digest of standardised data does not tell of their units, nor of the names of classes; the baseline's measures on
+    one batch do.
     """
     metrics, batch = task.metrics(), next(task.batches("val").epoch(0))
-    metrics.update(task.naive(batch), batch)
+    metrics.update(task.baseline(batch), batch)
     parts = digest, config.model_dump_json(exclude=IRRELEVANT), _rounded(metrics.compute())
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
 

@@ -7,14 +7,14 @@ from study.tasks import Batch, Task
 
 
 class Naive(Fitted):
-    """`Task.naive` as an opponent."""
+    """`Task.baseline` as an opponent."""
 
     def __init__(self, task: Task, label: str):
         self._task, self.label = task, label
 
     def predict(self, batch: Batch, before: Tensor) -> Tensor:
         """See `Fitted`; the guess at a drawn task may be told where an answer is due, never what it is."""
-        return self._task.naive(batch)
+        return self._task.baseline(batch)
 
 
 def fit_guess(task: Task) -> Naive:

@@ -29,7 +29,7 @@ class Differences(Design):
 
     def offset(self, batch: Batch) -> Tensor:
         """The value stays."""
-        return self._task.naive(batch)
+        return self._task.baseline(batch)
 
     def label(self, level: Level) -> str:
         """See `Design`."""

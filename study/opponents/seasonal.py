@@ -28,7 +28,7 @@ class Seasonal(Fitted):
         for column, target in enumerate(self._task.known.values()):
             back = self._season * math.ceil(target.ahead / self._season) - target.ahead
             changes[back:, :, column] = level[: len(level) - back, :, column] - level[back:, :, column]
-        return self._task.naive(batch) + (changes / self._task.units).to(torch.float32)
+        return self._task.baseline(batch) + (changes / self._task.units).to(torch.float32)
 
 
 def fit(task: Task) -> Seasonal:

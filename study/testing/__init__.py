@@ -1,8 +1,19 @@
-"""Contract suites for members of your own: pytest classes that hold every claim a member must meet.
+"""Contract suites: the claims every member must meet, as pytest classes for the tests of this project and of a user's.
 
-Nothing else in `study` imports pytest.
+    import pytest
+    from study.testing.cores import CoreContract
+
+    class TestMyCell(CoreContract):
+        @pytest.fixture
+        def core_class(self):
+            return MyCell
+
+Every claim is one test; its docstring says what is claimed. This project's own tests run the same classes over all
+members of the registries. Nothing else in `study` imports pytest, which has to be installed.
 """
 
 import pytest
 
-pytest.register_assert_rewrite("study.testing.opponents")
+SUITES = ("clips", "configs", "cores", "losses", "opponents", "probes", "tasks")
+
+pytest.register_assert_rewrite(*(f"study.testing.{suite}" for suite in SUITES))
