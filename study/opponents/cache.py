@@ -27,7 +27,7 @@ class Score(BaseModel):
 
     Attributes:
         label: what a reader calls it.
-        seconds: of fitting and measuring.
+        seconds: of the processor, for fitting and measuring.
         metrics: the task's measures by name, of the validation and the test split.
     """
 
@@ -92,10 +92,10 @@ def _kept(name: str, task: Task, folder: Path | None, stem: str) -> Score:
 
 
 def _score(name: str, task: Task) -> Score:
-    start = time.monotonic()
+    start = time.process_time()
     fitted = fit(name, task)
     metrics = {split: measure(fitted, task, split) for split in SPLITS}
-    return Score(label=fitted.label, seconds=time.monotonic() - start, metrics=metrics)
+    return Score(label=fitted.label, seconds=time.process_time() - start, metrics=metrics)
 
 
 def _writable(folder: Path) -> bool:

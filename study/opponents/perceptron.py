@@ -179,13 +179,16 @@ class Training:
             self._sentence(first, stop)
 
     def _sentence(self, first: int, stop: int) -> None:
-        weights, tables = self._weights, [numbering.table for numbering in self.labels]
+        weights, tables = self._weights, [(numbering.table, i) for i, numbering in enumerate(self.labels)]
         words, targets = self._corpus.words[0, first:stop].tolist(), self._corpus.targets[first:stop].tolist()
-        rows = np.pad(self._rows[first:stop], ((0, 0), (0, len(tables))))
         one = two = three = self._classes
-        for row, word, target in zip(rows, words, targets, strict=True):
+        row = np.empty(len(tables) + self._rows.shape[1], np.int64)  # one for all steps: this loop takes all the time
+        given = row[len(tables) :]
+        for rows, word, target in zip(self._rows[first:stop], words, targets, strict=True):
+            given[:] = rows
             codes = label_features(word, one, two, three, self._classes)
-            row[-len(tables) :] = [table.get(code, UNKNOWN) for table, code in zip(tables, codes, strict=True)]
+            for table, i in tables:
+                row[i] = table.get(codes[i], UNKNOWN)
             guess = int(weights.take(row, 0).sum(0).argmax())
             if guess != target:
                 self._correct(row, target, guess)

@@ -21,10 +21,10 @@ class Fits(NamedTuple):
 
 
 OPPONENTS = Registry("opponent")
-OPPONENTS.enter("guess", Fits(("forecasting", "language", "labelling")), "study.opponents.naive:fit_guess")
-OPPONENTS.enter("persistence", Fits(("forecasting",)), "study.opponents.naive:fit_persistence")
-OPPONENTS.enter("bigram", Fits(("language",)), "study.opponents.naive:fit_bigram")
-OPPONENTS.enter("word_tag", Fits(("labelling",)), "study.opponents.naive:fit_word_tag")
+OPPONENTS.enter("guess", Fits(("forecasting", "language", "labelling")), "study.opponents.baseline:fit_guess")
+OPPONENTS.enter("persistence", Fits(("forecasting",)), "study.opponents.baseline:fit_persistence")
+OPPONENTS.enter("bigram", Fits(("language",)), "study.opponents.baseline:fit_bigram")
+OPPONENTS.enter("word_tag", Fits(("labelling",)), "study.opponents.baseline:fit_word_tag")
 OPPONENTS.enter("mean", Fits(("forecasting",)), "study.opponents.mean:fit")
 OPPONENTS.enter("seasonal", Fits(("forecasting",)), "study.opponents.seasonal:fit")
 OPPONENTS.enter("autoregression", Fits(("forecasting",)), "study.opponents.autoregression:fit")

@@ -1,4 +1,4 @@
-"""The guess without memory that every task states, under the name it has in each family."""
+"""The baseline that every task states: predictions without memory, under the name it has in each family."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from study.opponents.contract import Fitted
 from study.tasks import Batch, Task
 
 
-class Naive(Fitted):
+class Baseline(Fitted):
     """`Task.baseline` as an opponent."""
 
     def __init__(self, task: Task, label: str):
@@ -17,21 +17,21 @@ class Naive(Fitted):
         return self._task.baseline(batch)
 
 
-def fit_guess(task: Task) -> Naive:
+def fit_guess(task: Task) -> Baseline:
     """What can be said of a drawn task without memory, in closed form."""
-    return Naive(task, "guess without memory")
+    return Baseline(task, "guess without memory")
 
 
-def fit_persistence(task: Task) -> Naive:
+def fit_persistence(task: Task) -> Baseline:
     """The value stays."""
-    return Naive(task, "persistence")
+    return Baseline(task, "persistence")
 
 
-def fit_bigram(task: Task) -> Naive:
+def fit_bigram(task: Task) -> Baseline:
     """How often each token followed the current one."""
-    return Naive(task, "bigram")
+    return Baseline(task, "bigram")
 
 
-def fit_word_tag(task: Task) -> Naive:
+def fit_word_tag(task: Task) -> Baseline:
     """How often each word had each label."""
-    return Naive(task, "word -> label")
+    return Baseline(task, "word -> label")
