@@ -14,7 +14,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from study.command import CONF
+from study.installation import CONF
 from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
 from study.models import Inputs, RecurrentModel
@@ -96,7 +96,7 @@ class ProbeContract:
         """Its options."""
         return True
 
-    @pytest.fixture(params=list(MODELS))
+    @pytest.fixture(params=MODELS)
     def core(self, request: pytest.FixtureRequest) -> str:
         """The name of the core that is measured: every registered one."""
         return request.param
