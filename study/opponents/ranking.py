@@ -31,5 +31,12 @@ def skill(value: float, opponent: float, direction: Direction) -> float:
     return 1 - error / reference if reference > 0 else math.nan
 
 
+def standing(value: float, opponent: float, direction: Direction) -> str:
+    """`ahead of`, `level with` or `behind`: where a network stands; one whose measure is NaN is behind."""
+    if value == opponent:
+        return "level with"
+    return "ahead of" if (value < opponent if direction == "minimize" else value > opponent) else "behind"
+
+
 def _last_if_nan(value: float) -> float:
     return math.inf if math.isnan(value) else value
