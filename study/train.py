@@ -33,7 +33,9 @@ def train(
         place: where the run belongs: its name, its relatives, its checkpoint, the run it resumes.
         callbacks: more Lightning callbacks.
     """
+    from study import opponents
     from study.analysis.result import conclude
+    from study.data import folder
     from study.tracking import provenance, writer
     from study.tracking.description import describe
     from study.training import checkpoint
@@ -65,11 +67,15 @@ def train(
             run.tag({"resumed_after": len(module.history)})
             run.log_texts(definition, f"{provenance.RESUMED}{len(module.history)}")
 
+        # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
+        digest, both_ways = provenance.combined(splits), config.model.bidirectional
+        rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), both_ways)
+
         # The recorder is first: when another callback raises, the history up to there is written all the same.
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, run)
+        return conclude(module, run, rivals)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":

@@ -31,6 +31,8 @@ DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
 GUIDE: Mapping[str, Any] = {"lw": 1, "ls": (0, (1, 1))}
 """Dotted line at a value that is given, not measured: a horizon, a threshold, a baseline."""
+OPPONENT: Mapping[str, Any] = {"lw": 1, "ls": (0, (8, 3))}
+"""Dashed line at what an opponent reaches."""
 
 WIDTH, HEIGHT, ROW = 9.0, 4.0, 2.5
 """Inches: width of every figure, height of a single panel, and of one row of several."""
@@ -168,10 +170,13 @@ def say_if_empty(axes: Axes, drawn: Sequence[ArrayLike]) -> None:
         axes.text(0.5, 0.5, "nothing finite to draw", transform=axes.transAxes, ha="center", color=INK)
 
 
-def draw_guide(axes: Axes, value: int | float, label: str = "", vertical: bool = False, colour: str = INK) -> None:
-    """A dotted line across the plot at a value that is given, not measured."""
+def draw_guide(
+    axes: Axes, value: int | float, label: str = "", vertical: bool = False, colour: str = INK,
+    style: Mapping[str, Any] = GUIDE,
+) -> None:  # fmt: skip
+    """A line across the plot, dotted by default, at a value that is given, not measured."""
     line = axes.axvline if vertical else axes.axhline
-    line(value, color=colour, label=label or None, **GUIDE)
+    line(value, color=colour, label=label or None, **style)
 
 
 def tag_run(run: str, artists: Sequence[Artist]) -> None:

@@ -61,7 +61,7 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _truncation_is_within_reach(self) -> "Config":
-        steps = self.task.steps(self.task.model_dump())
+        steps = self.task.sequence_steps(self.task.model_dump())
         if steps is None:
             return self
         keys = " and ".join(f"task.{key} = {getattr(self.task, key)}" for key in self.task.length_keys)
@@ -99,7 +99,7 @@ class Config(Strict):
         """A truncation as long as the sequences, or as a stream's batches, is none (k2 null)."""
         task = {key.removeprefix("task."): value for key, value in values.items() if key.startswith("task.")}
         known = task.get("name", "") in TASKS
-        if known and values.get("bptt.k2") == str(TASKS.config(task["name"]).steps(task)):
+        if known and values.get("bptt.k2") == str(TASKS.config(task["name"]).sequence_steps(task)):
             values = values | {"bptt.k2": "None"}
         return values
 

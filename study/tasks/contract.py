@@ -135,6 +135,7 @@ class Task(ABC):
         direction: whether less or more of it is better.
         horizon_known: whether the task is certain to need the past as far back as its `horizon` (see
             `study.schema.task.TaskConfig.horizon_known`); otherwise the horizon is a guess.
+        opponents: names of what a network is measured against; see `study.opponents`.
     """
 
     inputs: Inputs
@@ -143,6 +144,7 @@ class Task(ABC):
     primary: str
     direction: Literal["minimize", "maximize"]
     horizon_known: bool = False
+    opponents: tuple[str, ...] = ("guess",)
 
     @abstractmethod
     def batches(self, split: Split) -> Batches:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from study.probes.flow import half_life
 from study.report.data.histories import Norms
+from study.report.data.opponents import against
 from study.report.data.runs import Comparison
 from study.report.data.statistics import Interval, improvement, mean_interval
 
@@ -26,6 +27,7 @@ class Answer:
         gap: mean difference to the best arm, paired by seed, over the seeds on which neither diverged; None for the
             best arm itself. Above zero is worse, whether the measure is minimized or maximized.
         beaten: probability that a run of the best arm beats one of this arm; NaN for the best arm.
+        beats: how many opponents the arm beats, and the hardest that it does not.
         half_life: of the gradient, steps, median over runs; inf where it does not shrink.
         horizon: effective horizon, steps, median over runs.
         verdicts: number of runs by verdict.
@@ -41,6 +43,7 @@ class Answer:
     measure: Interval
     gap: Interval | None
     beaten: float
+    beats: str
     half_life: float
     horizon: float
     verdicts: dict[str, int]
@@ -76,10 +79,11 @@ def _answer(comparison: Comparison, arm: str, norms: Mapping[str, Norms]) -> Ans
     mine, best = comparison.arm(arm), comparison.arms[0]
     measure, diverged = comparison.interval(mine["value"]), int(mine["value"].isna().sum())
     gap = None if arm == best else paired_gap(comparison, arm, best)
+    opponents = against(comparison, arm)
     sentences = (
         _diverging(diverged, len(mine)),
         _ranking(comparison, measure, gap),
-        _learning(comparison, measure),
+        opponents.sentence or _learning(comparison, measure),
     )
     clipped = [norms[str(run)].clipped for run in mine.index if str(run) in norms]
     return Answer(
@@ -89,6 +93,7 @@ def _answer(comparison: Comparison, arm: str, norms: Mapping[str, Norms]) -> Ans
         measure=measure,
         gap=gap,
         beaten=math.nan if gap is None else _beaten(comparison, best, arm),
+        beats=opponents.cell,
         half_life=float(mine["decay"].dropna().map(half_life).median()),
         horizon=float(mine["horizon"].median()),
         verdicts=dict(Counter(map(str, mine["verdict"])).most_common()),

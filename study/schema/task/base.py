@@ -31,7 +31,7 @@ class TaskConfig(Strict):
     horizon: Annotated[Count, Decides.RECORD]
 
     @classmethod
-    def steps(cls, values: Mapping[str, Any]) -> int | None:
+    def sequence_steps(cls, values: Mapping[str, Any]) -> int | None:
         """Steps of the longest sequence, of a stream those of a batch; None where only the data say.
 
         Args:

@@ -79,7 +79,7 @@ class LanguageCopyingConfig(DrawnConfig):
         return given["longest"] + given["delay"]
 
     @classmethod
-    def steps(cls, values: Mapping[str, Any]) -> int:
+    def sequence_steps(cls, values: Mapping[str, Any]) -> int:
         """The symbols in, the silence, the symbols out."""
         return 2 * int(values["longest"]) + int(values["delay"])
 
