@@ -10,9 +10,9 @@ from torch import Tensor
 from study.command import CONF
 from study.errors import ConfigError
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.learning.evaluation import Evaluation
-from study.learning.losses import CrossEntropy
+from study.learning.losses.cross_entropy import CrossEntropy
 from study.models import RecurrentModel
 from study.models.contract import turn
 from study.probes.backpropagated import backpropagated

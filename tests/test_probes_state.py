@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import ClipNorm, NoClip
+from study.learning.clipping.none import NoClip
+from study.learning.clipping.norm import ClipNorm
 from study.probes.backpropagated import backpropagated
 from study.probes.geometry import noise_scale, update_geometry
 from study.probes.gradients import flat

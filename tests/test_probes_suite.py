@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import ClipNorm
+from study.learning.clipping.norm import ClipNorm
 from study.models import State
 from study.probes.flow import Flow
 from study.probes.schedule import NEVER, Schedule

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.gradients import flat, gradient
