@@ -18,6 +18,7 @@ from study.report.data.differences import (
     power_alone,
     seeds_for,
     smallest,
+    smallest_alone,
     studentized_range,
 )
 
@@ -138,6 +139,7 @@ def test_the_power_by_noncentral_t_is_that_of_simulated_means_and_scatters(size:
 def test_the_smallest_difference_has_80_percent_power_and_lies_above_the_critical_one() -> None:
     assert power(smallest(6, 10, 3), 6, 10, 3) == pytest.approx(0.8)
     assert smallest(6, 10, 3) > half_width(6, 10, 3)
+    assert power_alone(smallest_alone(6, 3), 6, 3) == pytest.approx(0.8)
     found = Differences(TABLE)
     assert found.detectable(3) == pytest.approx(smallest(6, 10, 3) * found.fit.scatter)
     gap = found.between(0, 1)
