@@ -14,7 +14,7 @@ CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
 def falling(rate: float, lags: int = 60, spread: float = 0.0, samples: int = 32) -> Flow:
     """A flow of `rate` nats a step; norms of the samples differ by `spread` nats, standard deviation."""
     noise = np.random.default_rng(0).normal(0.0, spread, (lags + 1, samples))
-    return Flow((rate * np.arange(lags + 1)[:, None] + noise)[:, None, None])
+    return Flow((rate * np.arange(lags + 1)[:, None] + noise)[:, None, None], ["h"], "h")
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(-0.5, "vanishing"), (-0.01, "healthy"), (0.5, "exploding")])

@@ -31,7 +31,7 @@ def labels(figure: Figure) -> list[str]:
 def flow(rate: float) -> Flow:
     lags = np.arange(31.0)
     fallen = np.where(lags > 0, rate * np.maximum(lags, 1), 0.0)
-    return Flow(fallen[:, None, None, None].repeat(4, -1))
+    return Flow(fallen[:, None, None, None].repeat(4, -1), ["h"], "h")
 
 
 def test_norms_are_drawn_before_and_after_clipping_with_the_threshold_and_what_is_not_finite() -> None:
@@ -81,7 +81,7 @@ def measures(value: float) -> dict[str, ProbeResult]:
     """One of every kind that has a picture, of a finite `value` everywhere or of one that is not."""
     bias = np.full(3, value)
     return {
-        "flow": Flow(np.full((31, 1, 1, 4), value)),
+        "flow": Flow(np.full((31, 1, 1, 4), value), ["h"], "h"),
         "lyapunov": Lyapunov(np.full((4, 3), value), 20, True),
         "backpropagated": Backpropagated(np.full((30, 2, 1, 4), value)),
         "truncation": Truncation([1, 5, 20], bias, bias, 2 * bias, bias[:, None], bias[:, None]),

@@ -119,7 +119,7 @@ class Splits(Task):
     def metrics(self) -> Metrics:
         raise NotImplementedError
 
-    def naive(self, batch: Batch) -> torch.Tensor:
+    def baseline(self, batch: Batch) -> torch.Tensor:
         raise NotImplementedError
 
 

@@ -19,12 +19,11 @@ from study.schema.task.forecasting import (
     ForecastingSineMixConfig,
     ForecastingStocksConfig,
 )
-from study.tasks import Split, Task
+from study.tasks import SPLITS, Split, Task
 from study.tasks.forecasting import etth1, stocks
 from tests import samples
 
 DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 COMMON: dict[str, Any] = {"seq_len": 10, "batch_size": 8, "horizon": 5, "season": 1, "validation": 0.2, "test": 0.2}
 
 
@@ -134,7 +133,7 @@ def test_log_returns_and_volatility_are_the_formulas_of_the_prices(ahead: int) -
 def test_persistence_repeats_the_last_value_and_its_error_is_that_of_a_walk(tmp_path: Path) -> None:
     frame = counting(300)
     values = frame["y"].to_numpy()[240:]
-    baseline = table(tmp_path / "own.csv", frame, ahead=[3]).baseline("test")
+    baseline = table(tmp_path / "own.csv", frame, ahead=[3]).baseline_metrics("test")
     errors = values[3:] - values[:-3]
     assert baseline["rmse"] == pytest.approx(math.sqrt((errors**2).mean()), rel=1e-4)
     assert baseline["mae"] == pytest.approx(abs(errors).mean(), rel=1e-4)
@@ -149,7 +148,7 @@ def test_mase_is_the_error_over_that_of_the_latest_season_known_in_training(
     values = frame["y"].to_numpy()
     training = values[: 180 - ahead]
     seasonal = abs(training[lag:] - training[:-lag]).mean()
-    baseline = table(tmp_path / "own.csv", frame, ahead=[ahead], season=season).baseline("test")
+    baseline = table(tmp_path / "own.csv", frame, ahead=[ahead], season=season).baseline_metrics("test")
     assert baseline["mase"] == pytest.approx(baseline["mae"] / seasonal, rel=1e-4)
 
 
@@ -157,8 +156,8 @@ def test_the_persistence_of_a_return_is_a_price_that_stays() -> None:
     task = stock(target="log_return", tickers=["IBM"])
     batch = next(task.batches("test").epoch(0))
     errors = stocks.load_stocks(task._config, DATA).series["IBM"]["test"]["target"]  # type: ignore[attr-defined]
-    assert task.baseline("test")["rmse"] == pytest.approx(math.sqrt((errors**2).mean()), rel=1e-4)
-    assert task.naive(batch).unique().numel() == 1
+    assert task.baseline_metrics("test")["rmse"] == pytest.approx(math.sqrt((errors**2).mean()), rel=1e-4)
+    assert task.baseline(batch).unique().numel() == 1
 
 
 def test_multivariate_stocks_enter_and_are_predicted_together_on_common_days() -> None:
@@ -206,7 +205,7 @@ def test_the_adding_problem_asks_for_the_sum_of_one_number_of_each_half_at_the_l
     assert batch.mask is not None
     assert batch.mask.sum(0).unique().tolist() == [1]
     assert batch.mask[-1].all()
-    assert task.baseline("test")["rmse"] ** 2 == pytest.approx(1 / 6, rel=0.06)
+    assert task.baseline_metrics("test")["rmse"] ** 2 == pytest.approx(1 / 6, rel=0.06)
 
 
 DAYS = "\n".join(f"2020-01-{day:02},{day % 5}" for day in range(1, 31))

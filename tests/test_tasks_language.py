@@ -12,11 +12,10 @@ from study import tasks
 from study.errors import ConfigError
 from study.schema.run import DataConfig
 from study.schema.task.language import LanguageBibleConfig, LanguageCopyingConfig, LanguageTextConfig
-from study.tasks import Split, Task
+from study.tasks import SPLITS, Split, Task
 from study.tasks.language.copying import Copying
 
 DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 PLACES: dict[str, Any] = {"validation_path": None, "test_path": None, "validation": 0.2, "test": 0.2}
 SHAPE: dict[str, Any] = {"level": "char", "min_count": 1, "seq_len": 4, "batch_size": 1, "horizon": 2}
 
@@ -73,8 +72,8 @@ def test_characters_take_a_byte_each_where_that_is_enough(different: int, tmp_pa
     assert columns.element_size() == (1 if different < 256 else 4)
 
 
-def test_the_naive_baseline_of_an_alternating_text_is_certain(tmp_path: Path) -> None:
-    assert own(tmp_path, "ab" * 500).baseline("test")["nats"] < 0.02
+def test_the_baseline_of_an_alternating_text_is_certain(tmp_path: Path) -> None:
+    assert own(tmp_path, "ab" * 500).baseline_metrics("test")["nats"] < 0.02
 
 
 def test_word_and_character_levels_of_the_bible_are_the_same_text() -> None:
@@ -159,7 +158,7 @@ def test_copied_symbols_are_asked_for_memory_plus_delay_steps_after_they_came(
 
 @pytest.mark.parametrize(("delay", "published"), [(100, 0.1733), (200, 0.0945), (300, 0.0650), (500, 0.0400)])
 def test_the_copying_baseline_is_the_published_one(delay: int, published: float) -> None:
-    nats = copying(delay=delay).baseline("test")["nats"]
+    nats = copying(delay=delay).baseline_metrics("test")["nats"]
     assert nats == pytest.approx(10 * math.log(8) / (delay + 20), rel=1e-4)
     assert nats == pytest.approx(published, abs=5e-5)
 
@@ -168,4 +167,4 @@ def test_the_baseline_of_variable_copying_is_its_general_form() -> None:
     task = copying(shortest=5, longest=10)
     kept = np.concatenate([(batch.lengths - 30).numpy() // 2 for batch in task.batches("test").epoch(0)])
     expected = kept.sum() * math.log(8) / (30 + 2 * kept).sum()
-    assert task.baseline("test")["nats"] == pytest.approx(expected, rel=1e-4)
+    assert task.baseline_metrics("test")["nats"] == pytest.approx(expected, rel=1e-4)

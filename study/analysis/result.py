@@ -12,12 +12,10 @@ from study.probes.lyapunov import Lyapunov
 from study.probes.saturation import Saturation
 from study.schema import Config
 from study.schema.clip import NoClipConfig
-from study.tasks import Split, Task
+from study.tasks import SPLITS, Split, Task
 from study.tracking import writer
 from study.training.history import APPLIED, TOTAL
 from study.training.module import RecurrentModule
-
-SPLITS: tuple[Split, ...] = ("val", "test")
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,12 @@ class Result:
 def conclude(config: Config, module: RecurrentModule, task: Task, run: writer.Run, seconds: float) -> Result:
     """Measure what came of the training, judge it, and keep everything in `run`."""
     history = module.history
-    measures = {f"{key}/{split}": v for split in SPLITS for key, v in evaluate(module, task, split).items()}
+    measures = {f"{key}/{split}": v for split in SPLITS[1:] for key, v in evaluate(module, task, split).items()}
     del measures["loss/test"]  # what is reported can be compared across losses
     if not math.isfinite(measures["loss/val"]):  # the last update itself may have ruined the model
         history.diverged = history.diverged or len(history)
     diagnosis = judge(config, module)
-    baseline = {f"{key}/baseline": value for key, value in task.baseline("test").items()}
+    baseline = {f"{key}/baseline": value for key, value in task.baseline_metrics("test").items()}
     cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(config, module, task)}
     final = measures | baseline | cost
     run.log_points([(len(history), final)])

@@ -1,13 +1,16 @@
-"""Architectures: one a file, one contract (`study.models.contract`), the names of `conf/model`."""
+"""Architectures: one a file, all with one contract (`study.models.contract`), named as in `conf/model`.
 
-from study.models.contract import Activations, Core, Inputs, RecurrentModel, State, detach
+A core is built from plain values, `LSTM(features=8, hidden_size=64)`; `build` does it from a configuration.
+"""
+
+from study.models.contract import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State, detach
 from study.schema.model import MODELS, CoreConfig
 
-__all__ = ["Activations", "Core", "Inputs", "RecurrentModel", "State", "build", "detach"]
+__all__ = ["Activations", "Core", "Inputs", "RecurrentBlock", "RecurrentModel", "State", "build", "detach"]
 
 
 def build(config: CoreConfig, inputs: Inputs, outputs: int) -> RecurrentModel:
-    """The model a config names, its parameters drawn from torch's global generator."""
+    """Build the model that a config names, its parameters drawn from torch's global generator."""
     core = MODELS.implementation(config.name)
     features = config.hidden_size if inputs.tokens else inputs.size
     values = config.model_dump(exclude={"name", "bidirectional"})

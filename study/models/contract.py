@@ -1,8 +1,11 @@
-"""The one contract of every model: time-major sequences and a state in, outputs and a state out."""
+"""The contract of every model: time-major sequences and a state in, outputs and a state out.
+
+`study.testing.cores` holds the claims that every core must meet, ready for the tests of a core of your own.
+"""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -10,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""What a core hands from one step to the next: (h,) or (h, c), each (layers, batch, hidden)."""
+"""What a core hands from one step to the next, such as (h,) or (h, c): each part (layers, batch, width of the part)."""
 
 
 def detach(state: State | None) -> State | None:
@@ -26,13 +29,14 @@ class Inputs(NamedTuple):
 
 
 class Activations(NamedTuple):
-    """The activations behind one step of one layer, by name, each (batch, hidden).
+    """The activations behind one step of one layer, by name, each (batch, units).
 
     Attributes:
         gates: sigmoids, in (0, 1).
         tanh: in (-1, 1).
         relu: not negative.
-        retention_gate: the gate that says how much of the old state stays; None: there is none.
+        retention_gate: name of the gate that says how much of the old memory stays: where it is 1, all of it, so that
+            the gradient passes undiminished. One gate for every unit of the memory. None: there is no such gate.
     """
 
     gates: Mapping[str, Tensor] = {}
@@ -41,19 +45,38 @@ class Activations(NamedTuple):
     retention_gate: str | None = None
 
 
-class Core(nn.Module, ABC):
-    """A recurrent core: h_1..h_T from x_1..x_T and the state before them; None is the zero state.
+class RecurrentBlock(NamedTuple):
+    """One square matrix that takes the state of a layer to the next step: all of W_hh, or the part of one gate.
 
     Attributes:
-        hidden_size: features of one output step.
+        layer: from 0, the lowest.
+        block: from 0, within the layer.
+        matrix: as the step multiplies with it. A view of the parameter, where it is one or a part of one.
+    """
+
+    layer: int
+    block: int
+    matrix: Float[Tensor, "size size"]
+
+
+class Core(nn.Module, ABC):
+    """A recurrent core: h_1..h_T from x_1..x_T and the state before them; None is `initial_state`.
+
+    Attributes:
+        hidden_size: features of one output step, and the width of the first part of the state.
         num_layers: stacked layers, the first dimension of every part of the state.
         bounded: whether h stays within -1 and 1 whatever comes in: then nearby states that part are chaos, else they
             may only be growing.
+        state_parts: names of the parts of the state. The first is what the layer above, and the head, read. Parts may
+            differ in width; a part that is a matrix is kept flattened.
+        memory: the name of the part that carries the past through time.
     """
 
     hidden_size: int
     num_layers: int
     bounded: bool
+    state_parts: tuple[str, ...]
+    memory: str
 
     @abstractmethod
     def forward(
@@ -63,26 +86,42 @@ class Core(nn.Module, ABC):
 
     @abstractmethod
     def step(self, layer: int, inputs: Float[Tensor, "batch features"], state: State) -> State:
-        """One step of one layer, without dropout: its new state, whose first part is what the layer above reads.
+        """One step of one layer, without dropout: its new state, in the order of `state_parts`.
 
         The same function as `forward`, opened up for the probes: the states a fused call returns are not on the way
-        its outputs came, so the gradient cannot be asked for there.
+        its outputs came, so the gradient cannot be asked for there. For the same reason h must be computed from the
+        very tensors that are returned beside it.
 
         Args:
             layer: from 0, the lowest.
             inputs: what enters this layer.
-            state: of this layer alone, each part (batch, hidden).
+            state: of this layer alone, each part (batch, width).
         """
 
     @abstractmethod
     def activations(self, layer: int, inputs: Float[Tensor, "batch features"], state: State) -> Activations:
         """What happens inside `step`: the activations that can saturate."""
 
+    @property
+    @abstractmethod
+    def recurrent_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that act on the state, relative to the core; () if there are none."""
+
+    @abstractmethod
+    def recurrent_blocks(self) -> Iterator[RecurrentBlock]:
+        """The square matrices among the recurrent parameters, lowest layer first; nothing if there are none."""
+
+    def initial_state(self, inputs: Float[Tensor, "time batch features"]) -> State:
+        """The state that None stands for, for every sequence of `inputs`: zeros, unless a core learns another one."""
+        with torch.no_grad():
+            return tuple(torch.zeros_like(part) for part in self(inputs[:1])[1])
+
 
 class Embedding(nn.Embedding):
-    """A learnt vector a token; of several tokens a step the sum over the root of their number, which keeps the scale.
+    """A learnt vector for every token; several tokens a step are summed and divided by the root of their number.
 
-    Words and their beginnings and ends make such steps (cf. Bojanowski et al. 2017, arXiv 1607.04606).
+    The division keeps the scale. Words with their beginnings and ends make such steps (cf. Bojanowski et al. 2017,
+    arXiv 1607.04606).
     """
 
     def forward(self, tokens: Int[Tensor, "time batch *features"]) -> Float[Tensor, "time batch encoded"]:
@@ -98,12 +137,12 @@ class RecurrentModel(nn.Module):
     enters the core and on what leaves it, never on the recurrence (Zaremba et al. 2014).
 
     Args:
-        inputs: what enters.
-        core: reads from the first step on.
-        outputs: a step.
-        dropout: share.
-        reverse: a second core, which reads every sequence from its last step back, in all layers by itself (as in
-            Peters et al. 2018, ELMo); the head sees what leaves both. None: the past is all there is.
+        inputs: what the task feeds at every step.
+        core: reads every sequence from its first step to its last.
+        outputs: numbers the head gives a step.
+        dropout: share of features set to zero in training.
+        reverse: a second core, which reads every sequence from its last step to its first, through all its layers
+            independently (as in Peters et al. 2018, ELMo); the head sees the outputs of both. None: there is none.
     """
 
     def __init__(self, inputs: Inputs, core: Core, outputs: int, dropout: float = 0.0, reverse: Core | None = None):
@@ -122,21 +161,21 @@ class RecurrentModel(nn.Module):
     def ahead(
         self, encoded: Float[Tensor, "time batch encoded"], mask: Bool[Tensor, "time batch"] | None
     ) -> Float[Tensor, "time batch hidden"] | None:
-        """What the reverse core makes of every step and those after it; None where there is no such core.
+        """Outputs of the reverse core at every step, which depend on that step and later ones; None without one.
 
         Args:
-            encoded: what enters it, whole sequences: it starts from zero at the last step that counts.
+            encoded: whole sequences, as they enter the cores. The reverse core starts at the last step that counts.
             mask: see `study.tasks.contract.Batch`.
         """
         if self.reverse is None:
             return None
-        turned, _ = self.reverse(turn(encoded, mask))
-        return turn(turned, mask)
+        outputs, _ = self.reverse(reverse_sequences(encoded, mask))
+        return reverse_sequences(outputs, mask)
 
     def decode(
         self, hidden: Float[Tensor, "time batch hidden"], ahead: Float[Tensor, "time batch hidden"] | None = None
     ) -> Float[Tensor, "time batch outputs"]:
-        """What the head makes of what leaves the core, and the reverse core."""
+        """What the head makes of the outputs of the core and, where there is one, of the reverse core."""
         return self.head(self.dropout(hidden if ahead is None else torch.cat([hidden, ahead], -1)))
 
     def forward(
@@ -145,16 +184,16 @@ class RecurrentModel(nn.Module):
         state: State | None = None,
         mask: Bool[Tensor, "time batch"] | None = None,
     ) -> tuple[Float[Tensor, "time batch outputs"], State]:
-        """Outputs at every step, and the core's state after the last; only a reverse core asks for the mask."""
+        """Outputs at every step, and the core's state after the last; only a reverse core needs the mask."""
         encoded = self.encode(inputs)
         hidden, state = self.core(encoded, state)
         return self.decode(hidden, self.ahead(encoded, mask)), state
 
 
-def turn(
+def reverse_sequences(
     sequences: Float[Tensor, "time batch features"], mask: Bool[Tensor, "time batch"] | None
 ) -> Float[Tensor, "time batch features"]:
-    """Every sequence from its last step that counts to its first; padding stays where it is. Twice is not at all."""
+    """Every sequence from its last step that counts to its first; padding stays in place. It is its own inverse."""
     if mask is None:
         return sequences.flip(0)
     steps = torch.arange(len(mask), device=mask.device)[:, None]

@@ -5,12 +5,29 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from study.models.contract import Activations, Core, State
+from study.models.contract import Activations, State
+from study.models.fused import Fused
 from study.models.initialisation import Start, initialise_recurrent
 
 
-class Elman(nn.RNN, Core):
-    """torch's fused layer; its two biases a layer add up to b. Act is tanh or relu."""
+class Elman(nn.RNN, Fused):
+    """torch's fused layer; its two biases a layer add up to b.
+
+        core = Elman(features=8, hidden_size=64)
+        outputs, (h,) = core(torch.randn(100, 32, 8))  # (100, 32, 64), (1, 32, 64)
+
+    Args:
+        features: of an input step.
+        hidden_size: units a layer.
+        num_layers: stacked layers.
+        activation: act, `tanh` or `relu`.
+        dropout: share of a layer's outputs set to zero, in training, before the layer above reads them.
+        recurrent_init: how W_hh starts, see `study.models.initialisation`.
+        gain: scale of W_hh at the start.
+    """
+
+    state_parts = ("h",)
+    memory = "h"
 
     def __init__(
         self,

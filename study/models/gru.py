@@ -4,14 +4,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.models.contract import Activations, Core, State
+from study.models.contract import Activations, State
+from study.models.fused import Fused
 from study.models.initialisation import Start, initialise_recurrent
 
 
-class GRU(nn.GRU, Core):
-    """torch's fused layer: the reset gate acts on W_hn h + b_hn."""
+class GRU(nn.GRU, Fused):
+    """torch's fused layer: the reset gate acts on W_hn h + b_hn.
+
+        core = GRU(features=8, hidden_size=64)
+        outputs, (h,) = core(torch.randn(100, 32, 8))  # (100, 32, 64), (1, 32, 64)
+
+    Args:
+        features: of an input step.
+        hidden_size: units a layer.
+        num_layers: stacked layers.
+        dropout: share of a layer's outputs set to zero, in training, before the layer above reads them.
+        recurrent_init: how the three blocks of W_hh start, see `study.models.initialisation`.
+        gain: scale of W_hh at the start.
+    """
 
     bounded = True
+    state_parts = ("h",)
+    memory = "h"
 
     def __init__(
         self,

@@ -6,24 +6,24 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from study.models.contract import Core
+
 Start = Literal["orthogonal", "uniform"]
 
 
 @torch.no_grad()
-def initialise_recurrent(core: nn.RNNBase, start: Start, gain: float) -> None:
-    """Draw every W_hh anew, gate by gate: orthogonal times gain, or uniform in +-gain / sqrt(hidden).
+def initialise_recurrent(core: Core, start: Start, gain: float) -> None:
+    """Draw every recurrent block anew: orthogonal times gain, or uniform in +-gain / sqrt(its size).
 
     An orthogonal W_hh keeps every norm: the linear network's gradient neither shrinks nor grows (Saxe et al. 2014).
     """
-    for name, weight in core.named_parameters():
-        if name.startswith("weight_hh"):
-            for block in weight.split(core.hidden_size):
-                _draw(block, start, gain)
+    for _, _, matrix in core.recurrent_blocks():
+        _draw(matrix, start, gain)
 
 
-def _draw(block: Tensor, start: Start, gain: float) -> None:
+def _draw(matrix: Tensor, start: Start, gain: float) -> None:
     if start == "orthogonal":
-        nn.init.orthogonal_(block, gain=gain)
+        nn.init.orthogonal_(matrix, gain=gain)
     else:
-        bound = gain / math.sqrt(block.shape[1])
-        nn.init.uniform_(block, -bound, bound)
+        bound = gain / math.sqrt(matrix.shape[1])
+        nn.init.uniform_(matrix, -bound, bound)

@@ -8,14 +8,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.models.contract import Activations, Core, State
+from study.models.contract import Activations, State
+from study.models.fused import Fused
 from study.models.initialisation import Start, initialise_recurrent
 
 
-class LSTM(nn.LSTM, Core):
-    """torch's fused layer, gates in the order input, forget, cell, output."""
+class LSTM(nn.LSTM, Fused):
+    """torch's fused layer, gates in the order input, forget, cell, output.
+
+        core = LSTM(features=8, hidden_size=64)
+        outputs, (h, c) = core(torch.randn(100, 32, 8))  # (100, 32, 64), (1, 32, 64), (1, 32, 64)
+
+    Args:
+        features: of an input step.
+        hidden_size: units a layer.
+        num_layers: stacked layers.
+        forget_bias: of the forget gate at the start; 1 lets most of c through.
+        dropout: share of a layer's outputs set to zero, in training, before the layer above reads them.
+        recurrent_init: how the four blocks of W_hh start, see `study.models.initialisation`.
+        gain: scale of W_hh at the start.
+    """
 
     bounded = True
+    state_parts = ("h", "c")
+    memory = "c"
 
     def __init__(
         self,

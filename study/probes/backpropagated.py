@@ -1,6 +1,6 @@
 r"""Gradient by time: || d L / d x_t^l || for the training loss itself, at every step: what BPTT really sends back.
 
-L is the loss of the batch, combined over time as in training; x^l the state of layer l; each sequence its own norm.
+L is the loss of the batch, combined over time as in training; x^l the state of layer l; norms are by sequence.
 By the chain rule of BPTT, delta_t = J_{t+1}^T delta_{t+1} + the loss's own gradient at t: a sum over all later losses.
 
 Activations: loss per unit of state.
@@ -16,7 +16,6 @@ from jaxtyping import Float
 from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import RecurrentModel
-from study.probes.flow import zero_state
 from study.probes.path import backpropagate, evaluating, unroll
 from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
@@ -34,8 +33,8 @@ class Backpropagated(ProbeResult):
 
     @property
     def mean(self) -> Float[np.ndarray, "time layers"]:
-        """The log of the mean norm over sequences, the parts of the state together."""
-        with np.errstate(invalid="ignore"):  # NaN and inf stay what they are
+        """The log of the mean norm over sequences, the parts of the state together; NaN and inf are kept."""
+        with np.errstate(invalid="ignore"):
             joint = 0.5 * np.logaddexp.reduce(2 * self.log_norms, axis=2)
             return np.logaddexp.reduce(joint, axis=2) - np.log(joint.shape[2])
 
@@ -45,7 +44,7 @@ class Backpropagated(ProbeResult):
         return backpropagated(bptt.model, bptt.loss, batch)
 
     def scalars(self) -> dict[str, float]:
-        """See `ProbeResult`; it is a profile."""
+        """See `ProbeResult`; there are none: this is a profile over time."""
         return {}
 
     def columns(self) -> dict[str, Any]:
@@ -59,7 +58,7 @@ class Backpropagated(ProbeResult):
 
 
 def backpropagated(model: RecurrentModel, loss: Loss, batch: Batch) -> Backpropagated:
-    """Full BPTT of a batch's loss, without dropout, from a zero state on."""
+    """Full BPTT of a batch's loss, without dropout, from the initial state on."""
     with evaluating(model):
         with torch.no_grad():
             encoded = model.encode(batch.inputs)
@@ -68,6 +67,6 @@ def backpropagated(model: RecurrentModel, loss: Loss, batch: Batch) -> Backpropa
         hidden.requires_grad_()
         total = loss.total(model.decode(hidden, ahead), batch.targets, batch.mask)
         (own,) = torch.autograd.grad(total / loss.normaliser(batch.targets.shape[1], batch.steps), hidden)
-        log_norms = backpropagate(unroll(model.core, encoded, zero_state(model, encoded)), own)
-    shape = len(encoded), model.core.num_layers, -1, encoded.shape[1]
+        log_norms = backpropagate(unroll(model.core, encoded, model.core.initial_state(encoded)), own)
+    shape = len(encoded), model.core.num_layers, len(model.core.state_parts), encoded.shape[1]
     return Backpropagated(log_norms.view(shape).cpu().numpy())

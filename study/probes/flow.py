@@ -2,18 +2,18 @@ r"""Gradient flow: how much of the gradient of one step's loss is left k steps b
 
     phi_k^l = mean over samples of || d loss_s / d x_{s-k}^l ||_2,   lag k = 0..K,
 
-the loss taken at ONE position s, x^l being the state (h) or (h, c) of layer l; a sample is one position of one
-sequence. The derivative counts every path, as BPTT does: from c to the h of the same step, up the layers, and along
-time; so at lag 0 every layer has one. By the chain rule it is a product of k Jacobians, so it shrinks or grows
+the loss taken at ONE position s, x^l being the state of layer l, such as (h) or (h, c); a sample is one position of
+one sequence. The derivative counts every path, as BPTT does: from c to the h of the same step, up the layers, and
+along time; so at lag 0 every layer has one. By the chain rule it is a product of k Jacobians, so it shrinks or grows
 exponentially with the lag (Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013, eq. 5). A
-loss summed over later steps would hide the lag: that is why s is one position. Of a bidirectional model this is the
+loss summed over later steps would hide the lag: that is why s is one position. In a bidirectional model this is the
 core that reads from the first step on; the other does not read its states.
 
 Activations: loss per unit of state; rates in nats a step.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,14 @@ from study.schema.probe import FlowConfig
 from study.tasks.contract import Batch
 
 FROM = 20
-"""Decay is fitted from this lag on (from half of the lags on where that is nearer): the first are not exponential."""
+"""Decay is fitted from this lag on, or from half of the lags on if that is less: the first are not exponential."""
 REACHED = 0.01
 """The effective horizon is the largest lag that keeps this share of the gradient at lag 0."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Norms by lag, of one layer or of all of them jointly, and what they say.
+    """Norms by lag, of one layer or of several jointly, and what follows from them.
 
     Attributes:
         log_norms: in nats; -inf where a gradient is exactly zero, inf or NaN where it is not finite.
@@ -57,12 +57,12 @@ class Profile:
         return int(np.flatnonzero(self.log_phi >= self.log_phi[0] + math.log(REACHED)).max(initial=0))
 
     def log_ratio(self, lag: int) -> float:
-        """log(phi_lag / phi_0): what is left of the gradient `lag` steps back."""
+        """log(phi_lag / phi_0): how much of the gradient is left `lag` steps back, in nats."""
         with np.errstate(invalid="ignore"):
             return float(self.log_phi[lag] - self.log_phi[0])
 
     def log_ratio_error(self, lag: int) -> float:
-        """Standard error of `log_ratio` over samples, by the delta method; NaN for one sample, or for none left."""
+        """Standard error of `log_ratio` over samples, by the delta method; NaN for one sample, or a zero gradient."""
         if np.isneginf(self.log_phi[[lag, 0]]).any():
             return math.nan
         shares = np.exp(self.log_norms[[lag, 0]] - self.log_phi[[lag, 0], None])
@@ -70,16 +70,17 @@ class Profile:
 
     @property
     def decay(self) -> float:
-        """The slope beta of the mean log norm against the lag, nats a step; the log of the mean is biased up (Jensen).
+        """The slope beta of the mean log norm against the lag, nats a step.
 
-        Samples whose gradient is exactly zero at a fitted lag are left out; -inf if that leaves none.
+        The mean of the logs, because the log of the mean is biased up (Jensen). Samples whose gradient is exactly
+        zero at a fitted lag are left out; -inf if that leaves none.
         """
         slopes = self._slopes()
         return float(slopes.mean()) if len(slopes) else -math.inf
 
     @property
     def decay_error(self) -> float:
-        """Standard error of `decay` over samples (lags are no independent points); NaN for a single sample."""
+        """Standard error of `decay` over samples (lags are not independent points); NaN for a single sample."""
         return _standard_error(self._slopes())
 
     @property
@@ -99,32 +100,36 @@ class Profile:
 
 @dataclass(frozen=True)
 class Flow(ProbeResult):
-    """Gradient norms by lag, layer, part of the state (h or h, c) and sample.
+    """Gradient norms by lag, layer, part of the state and sample.
 
     Attributes:
         log_norms: log || d loss_s / d (part of x_{s-k}^l) ||, in nats.
+        parts: names of the parts of the state.
+        memory_part: the one that carries the past, see `study.models.Core`.
     """
 
     log_norms: Float[np.ndarray, "lags layers parts samples"]
+    parts: list[str]
+    memory_part: str
 
     @property
     def joint(self) -> Profile:
-        """Of all layers and parts: the norm of all their gradients together."""
+        """All layers and parts: the norm of all their gradients together."""
         lags, layers, parts, samples = self.log_norms.shape
-        return Profile(_together(self.log_norms.reshape(lags, layers * parts, samples)))
+        return Profile(_joint_norm(self.log_norms.reshape(lags, layers * parts, samples)))
 
     @property
     def memory(self) -> Profile:
-        """Of the part of the state that remembers, c where there is one, else h, in all layers together.
+        """The part of the state that carries the past, in all layers together.
 
         An LSTM's h at lag 0 is read by the loss itself; what it has to carry through time is c, which need not lose
         anything on the way (Hochreiter & Schmidhuber 1997). So c is compared with c.
         """
-        return Profile(_together(self.log_norms[:, :, -1]))
+        return Profile(_joint_norm(self.log_norms[:, :, self.parts.index(self.memory_part)]))
 
     def layer(self, layer: int) -> Profile:
-        """Of one layer, its parts together."""
-        return Profile(_together(self.log_norms[:, layer]))
+        """One layer, its parts together."""
+        return Profile(_joint_norm(self.log_norms[:, layer]))
 
     @property
     def nonfinite(self) -> list[int]:
@@ -142,29 +147,35 @@ class Flow(ProbeResult):
         return gradient_flow(bptt.model, bptt.loss, batch, plan.max_lag, plan.samples)
 
     def scalars(self) -> dict[str, float]:
-        """See `ProbeResult`; of the memory."""
+        """See `ProbeResult`; those of the memory."""
         memory = self.memory
         return {"flow/decay": memory.decay, "flow/half_life": memory.half_life, "flow/horizon": float(memory.horizon)}
 
     def columns(self) -> dict[str, Any]:
-        """See `ProbeResult`; a row for every lag of the memory, of all together, of every layer and of its h and c."""
+        """See `ProbeResult`; a row for every lag of the memory, of all together, of every layer and of its parts."""
         profiles = {"memory": self.memory, "joint": self.joint} | self._layers()
-        told = {name: [getattr(p, name) for p in profiles.values()] for name in ("decay", "decay_error", "horizon")}
+        fits = {name: [getattr(p, name) for p in profiles.values()] for name in ("decay", "decay_error", "horizon")}
         return {
             "of": np.repeat(list(profiles), self.lags + 1),
             "lag": np.tile(np.arange(self.lags + 1), len(profiles)),
             "log_phi": np.concatenate([profile.log_phi for profile in profiles.values()]),
             "mean_log_norm": np.concatenate([profile.log_norms.mean(1) for profile in profiles.values()]),
-        } | {name: np.repeat(values, self.lags + 1) for name, values in told.items()}
+        } | {name: np.repeat(values, self.lags + 1) for name, values in fits.items()}
 
     def _layers(self) -> dict[str, Profile]:
-        """Every layer by its number and, where its state has parts, each of them: `0`, `0.h`, `0.c`, ..."""
-        found = {}
-        for layer, parts in enumerate(self.log_norms.swapaxes(0, 1)):
-            found[str(layer)] = self.layer(layer)
-            if parts.shape[1] > 1:
-                found |= {f"{layer}.{name}": Profile(parts[:, i]) for i, name in enumerate("hc")}
-        return found
+        """Every layer by its number and, where its state has several parts, each of them: `0`, `0.h`, `0.c`, ..."""
+        profiles = {}
+        for layer, by_part in enumerate(self.log_norms.swapaxes(0, 1)):
+            profiles[str(layer)] = self.layer(layer)
+            if len(self.parts) > 1:
+                profiles |= {f"{layer}.{name}": Profile(by_part[:, i]) for i, name in enumerate(self.parts)}
+        return profiles
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> "Flow":
+        """See `ProbeResult`; checkpoints older than the names of parts are of cores whose state is h, or h and c."""
+        names = ["h", "c"][: state["log_norms"].shape[2]]
+        return cls(state["log_norms"].numpy(), state.get("parts", names), state.get("memory_part", names[-1]))
 
 
 def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int, samples: int) -> Flow:
@@ -173,25 +184,26 @@ def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int,
     Args:
         model: measured without dropout, whatever its mode.
         loss: taken at single positions, undivided.
-        batch: sequences from a zero state on.
-        max_lag: K, where at least half of the sequences are longer than that.
-        samples: how many to pool, at least, where the batch has them: all its sequences, each at as many positions as
-            that takes, evenly spaced over what K leaves.
+        batch: sequences from their initial state on.
+        max_lag: K, if at least half of the sequences are longer than that; else the length of most of them.
+        samples: least number of samples to pool, if the batch has so many: all its sequences, each at as many
+            positions as that takes, evenly spaced among those K steps or more from the start.
     """
-    lags = min(max_lag, reachable(batch))
+    lags, core = min(max_lag, reachable(batch)), model.core
     with evaluating(model):
         windows = _windows(model, batch, _positions(batch, lags, samples), lags)
         log_norms = _log_norms(model, loss, windows)
-    return Flow(log_norms.view(lags + 1, model.core.num_layers, -1, log_norms.shape[-1]).cpu().numpy())
+    shape = lags + 1, core.num_layers, len(core.state_parts), log_norms.shape[-1]
+    return Flow(log_norms.view(shape).cpu().numpy(), list(core.state_parts), core.memory)
 
 
 def reachable(batch: Batch) -> int:
-    """The largest lag that half of the sequences of a batch are long enough for."""
+    """The largest lag for which half of the sequences of a batch are long enough."""
     return int(batch.lengths.median()) - 1
 
 
 def _positions(batch: Batch, lags: int, samples: int) -> list[int]:
-    """Steps whose losses count, `lags` or more from the start, enough for `samples`; the last one in any case."""
+    """Steps at which to take the loss: `lags` or more from the start, enough for `samples`, always the last one."""
     late = batch.counting[batch.counting >= lags]
     wanted = math.ceil(samples / batch.targets.shape[1])
     return [int(late[i]) for i in np.unique(np.linspace(len(late) - 1, 0, wanted).round().astype(int))]
@@ -219,6 +231,7 @@ def _windows(model: RecurrentModel, batch: Batch, positions: list[int], lags: in
     ahead = None if whole is None else torch.cat([whole[p : p + 1] for p in positions], 1)
     if last.mask is None:
         return _Windows(stretches, entry, last, ahead)
+    # A sequence that has ended, or is not asked, has no loss at a position: it is no sample there.
     real = last.mask[0]
     kept = Batch(last.inputs[:, real], last.targets[:, real])
     ahead = None if ahead is None else ahead[:, real]
@@ -227,24 +240,22 @@ def _windows(model: RecurrentModel, batch: Batch, positions: list[int], lags: in
 
 @torch.no_grad()
 def entering(model: RecurrentModel, encoded: Float[Tensor, "time batch features"], steps: Sequence[int]) -> list[State]:
-    """The states before some steps, in order, in one pass; the zero state before step 0."""
+    """The states before some steps, given in ascending order, in one pass; before step 0 the initial state."""
     state: State | None = None
     states, at = [], 0
     for step in steps:
         if step > at:
             _, state = model.core(encoded[at:step], state)
-        states.append(state or zero_state(model, encoded))
+        states.append(state or model.core.initial_state(encoded))
         at = step
     return states
 
 
-def zero_state(model: RecurrentModel, encoded: Float[Tensor, "time batch features"]) -> State:
-    """The state a core takes None for."""
-    return tuple(torch.zeros_like(part) for part in model.core(encoded[:1])[1])
-
-
 def _log_norms(model: RecurrentModel, loss: Loss, windows: _Windows) -> Float[Tensor, "lags states samples"]:
-    """One forward and one backward pass over all samples: samples do not mix, so the sum of their losses does."""
+    """One forward and one backward pass over all samples.
+
+    Samples do not mix, so the gradient of the sum of their losses holds the gradient of each.
+    """
     segments = unroll(model.core, windows.encoded, windows.entry)
     hidden = segments[-1].outputs[-1].detach()[None].requires_grad_()
     total = loss.total(model.decode(hidden, windows.ahead), windows.last.targets, None)
@@ -253,7 +264,7 @@ def _log_norms(model: RecurrentModel, loss: Loss, windows: _Windows) -> Float[Te
     return backpropagate(segments, torch.cat([earlier, own])).flip(0)
 
 
-def _together(log_norms: Float[np.ndarray, "lags parts samples"]) -> Float[np.ndarray, "lags samples"]:
+def _joint_norm(log_norms: Float[np.ndarray, "lags parts samples"]) -> Float[np.ndarray, "lags samples"]:
     """The logarithm of the root of the sum of the squares of the parts."""
     return 0.5 * _log_sum(2 * log_norms)
 

@@ -1,4 +1,4 @@
-r"""Update geometry: what one more update of this run would do, rehearsed on a copy.
+r"""Update geometry: what one more update of this run would do, tried on a copy.
 
 g being the gradient of the frozen batch, d the step the optimizer makes of it (clipping, momentum and all):
 
@@ -8,10 +8,10 @@ g being the gradient of the frozen batch, d the step the optimizer makes of it (
                      grows with ||g||, which is why clipping helps (Zhang, He, Sra & Jadbabaie 2020, arXiv 1905.11881)
     noise scale      tr(Sigma) / |G|^2, in sequences: the batch size at which noise and signal are equal, by the
                      two-batch-size estimator (McCandlish et al. 2018, arXiv 1812.06162, appendix A.1), the small
-                     batches being parts of the large one; noisy, and below zero where noise is all there is
+                     batches being parts of the large one; noisy, and below zero if there is nothing but noise
 
-Gradients are those of full BPTT; the step is truncated as in training. The first two cost little more than the update
-they rehearse; the last two are optional.
+Gradients are those of full BPTT; the step is truncated as in training. The first two cost little more than an update;
+the last two are optional.
 """
 
 import math
@@ -31,7 +31,7 @@ from study.tasks.contract import Batch
 
 @dataclass(frozen=True)
 class Geometry(ProbeResult):
-    """The measures above, and ||g|| beside them; smoothness and noise scale are NaN where they were not asked for."""
+    """The measures above and ||g||; smoothness and noise scale are NaN if they were not asked for."""
 
     gradient_norm: float
     weight_ratio: float
@@ -45,7 +45,7 @@ class Geometry(ProbeResult):
         return update_geometry(bptt, batch, plan.parts)
 
     def scalars(self) -> dict[str, float]:
-        """See `ProbeResult`; smoothness is for looking at beside ||g||, in the table."""
+        """See `ProbeResult`; smoothness only means something beside ||g||, so it is in the table alone."""
         noise = {} if math.isnan(self.noise_scale) else {"geometry/noise_scale": self.noise_scale}
         return {"geometry/weight_ratio": self.weight_ratio} | noise
 
@@ -55,13 +55,13 @@ class Geometry(ProbeResult):
 
 
 def update_geometry(bptt: TruncatedBPTT, batch: Batch, parts: int | None) -> Geometry:
-    """Rehearse one update.
+    """Try one update on a copy.
 
     Args:
         bptt: what trains.
-        batch: sequences from a zero state on.
-        parts: small batches, of equal size, for the noise scale; sequences left over are not used. None: neither
-            smoothness nor noise scale.
+        batch: sequences from their initial state on.
+        parts: number of small batches, of equal size, for the noise scale; sequences left over are not used. None:
+            neither smoothness nor noise scale.
     """
     small = batch.targets.shape[1] // parts if parts else 0
     batch = columns(batch, 0, small * parts) if parts and small else batch
@@ -82,6 +82,7 @@ def update_geometry(bptt: TruncatedBPTT, batch: Batch, parts: int | None) -> Geo
 
 def noise_scale(large: Float[Tensor, " parameters"], smalls: Float[Tensor, "parts parameters"], size: int) -> float:
     """tr(Sigma) / |G|^2 from the gradient of a large batch and those of its parts of `size` sequences."""
+    # E ||gradient of B sequences||^2 = |G|^2 + tr(Sigma) / B: two batch sizes give two equations for the two unknowns.
     whole, part = large.square().sum(), smalls.square().sum(1).mean()
     total = size * len(smalls)
     signal = (total * whole - size * part) / (total - size)

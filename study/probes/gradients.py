@@ -21,12 +21,13 @@ def gradient(
 ) -> Float[Tensor, " parameters"]:
     """The gradient of a whole batch's loss by BPTT(k2; k1), as `TruncatedBPTT.backward` gives it, end to end.
 
-    Windows do not depend on each other once the states they start from are known: all run side by side, as one batch.
+    Windows do not depend on each other once the states they start from are known, so all run side by side as one
+    batch.
 
     Args:
         model: differentiated without dropout.
         loss: normalised over the whole batch.
-        batch: sequences from a zero state on.
+        batch: sequences from their initial state on.
         k1: steps between windows; None: k2.
         k2: steps the gradient flows back; None: all.
     """
@@ -40,15 +41,14 @@ def gradient(
 
 
 class _Stretch(NamedTuple):
-    """Steps to go through, which of them count, and the states before the first."""
+    """Steps to run, which of them count, and the states before the first."""
 
     steps: Batch
     entry: State
 
 
-@torch.no_grad()
 def _side_by_side(model: RecurrentModel, batch: Batch, plan: Sequence[Window]) -> _Stretch:
-    """All windows as sequences of one batch; those that are shorter than others end in steps that do not count."""
+    """All windows as sequences of one batch; shorter ones end in steps that do not count."""
     first, stop = (torch.tensor([w[i] for w in plan])[:, None] for i in (1, 2))
     steps = torch.tensor([w.start for w in plan])[:, None] + torch.arange(max(w.stop - w.start for w in plan))
     counts = ((steps >= first) & (steps < stop)).T.to(batch.inputs.device)
@@ -56,20 +56,29 @@ def _side_by_side(model: RecurrentModel, batch: Batch, plan: Sequence[Window]) -
     inputs, targets = (part[index].flatten(1, 2) for part in (batch.inputs, batch.targets))
     wide = counts[..., None].expand(-1, -1, batch.targets.shape[1])
     mask = wide if batch.mask is None else wide & batch.mask[index]
-    states = entering(model, model.encode(batch.inputs), [window.start for window in plan])
-    entry = tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
-    return _Stretch(Batch(inputs, targets, mask.flatten(1, 2)), entry)
+    return _Stretch(Batch(inputs, targets, mask.flatten(1, 2)), _entry(model, batch, [w.start for w in plan]))
+
+
+def _entry(model: RecurrentModel, batch: Batch, starts: Sequence[int]) -> State:
+    """The states before some steps of a batch, side by side."""
+    with torch.no_grad():
+        encoded = model.encode(batch.inputs)
+        states = entering(model, encoded, starts)
+    # The initial state is not cut off: a core may learn it.
+    whole = [state if start else model.core.initial_state(encoded) for state, start in zip(states, starts, strict=True)]
+    return tuple(torch.cat(parts, 1) for parts in zip(*whole, strict=True))
 
 
 class Rehearsal:
-    """A trainer like the one that trains, with copies of its model and optimizer, and without dropout.
+    """A trainer like the one given, with copies of its model and optimizer, and without dropout.
 
     Args:
         bptt: what trains.
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        model, optimizer = copy.deepcopy((bptt.model, bptt.optimizer))  # together: one keeps referring to the other
+        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy.
+        model, optimizer = copy.deepcopy((bptt.model, bptt.optimizer))
         self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, bptt.clip, bptt.k1, bptt.k2, "sequence")
 
     @property

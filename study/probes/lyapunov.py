@@ -1,14 +1,14 @@
-r"""Lyapunov exponents: the mean rates at which nearby states of a network, driven by the task's data, part or meet.
+r"""Lyapunov exponents: the mean rates at which nearby states of a network, driven by the task's data, diverge.
 
     Q_t R_t = J_t^T Q_{t+1},   lambda_i = mean over t of log |R_t,ii|,
 
-J_t = d x_t / d x_{t-1} being the Jacobian of one step in the whole state x (all layers, h or h and c), Q orthonormal
+J_t = d x_t / d x_{t-1} being the Jacobian of one step in the whole state x (all layers, all parts), Q orthonormal
 (Benettin et al. 1980; for recurrent networks Vogt et al. 2020, arXiv 2006.14123; Engelken, Wolf & Abbott 2023). The
 product of transposed Jacobians, taken backwards, has the singular values of the product itself, and its factors are
 what backpropagation applies anyway: vector-Jacobian products.
 
 The largest exponent predicts the decay rate of the gradient flow (`study.probes.flow`). A positive one in a network
-whose states are bounded is chaos. Exponents depend on the strength of the inputs: they belong to a task.
+whose states are bounded is chaos. Exponents depend on the strength of the inputs, so they belong to a task.
 
 Activations: nats a step.
 """
@@ -25,14 +25,14 @@ from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
 from study.models import RecurrentModel
-from study.probes.flow import reachable, zero_state
+from study.probes.flow import reachable
 from study.probes.path import Segment, chain, evaluating, flatten
 from study.probes.result import ProbeResult
 from study.schema.probe import LyapunovConfig
 from study.tasks.contract import Batch
 
 TRANSIENT = 20
-"""Steps left out at either end (at most a quarter of all): the state comes to its attractor, the directions settle."""
+"""Steps left out at either end, a quarter of all at most: the state reaches its attractor, the directions settle."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Lyapunov(ProbeResult):
 
     Attributes:
         rates: the mean of log |R_ii| over time, largest first.
-        steps: how many were averaged.
+        steps: number of steps averaged.
         bounded: whether the core keeps its states within bounds.
     """
 
@@ -56,7 +56,7 @@ class Lyapunov(ProbeResult):
 
     @property
     def errors(self) -> Float[np.ndarray, " exponents"]:
-        """Standard errors over sequences; NaN for a single one, or where a direction is lost altogether (-inf)."""
+        """Standard errors over sequences; NaN for a single one, or where a direction is lost completely (-inf)."""
         if len(self.rates) < 2:
             return np.full(self.rates.shape[1], math.nan)
         with np.errstate(invalid="ignore"):
@@ -66,7 +66,7 @@ class Lyapunov(ProbeResult):
     def log_condition(self) -> float:
         """The log of the condition number of the Jacobian product over `steps`, within the directions followed.
 
-        From the accumulated logarithms of R: the product itself leaves the range of floats. NaN for one direction.
+        Taken from the logarithms of R, because the product itself leaves the range of floats. NaN for one direction.
         """
         if len(self.exponents) < 2:
             return math.nan
@@ -93,16 +93,16 @@ def lyapunov(model: RecurrentModel, batch: Batch, exponents: int | None, sequenc
 
     Args:
         model: measured as it is.
-        batch: its first sequences that are long enough are followed, from a zero state on.
-        exponents: how many, the largest; None: all (as many as the state has dimensions).
-        sequences: how many at most.
+        batch: its first sequences that are long enough are followed, from the initial state on.
+        exponents: number of exponents, the largest ones; None: all (as many as the state has dimensions).
+        sequences: largest number of sequences.
     """
     steps = reachable(batch) + 1
     chosen = (batch.lengths >= steps).nonzero()[:sequences, 0].to(batch.inputs.device)
     with evaluating(model):
         with torch.no_grad():
             encoded = model.encode(batch.inputs[:steps, chosen])
-            start = flatten(zero_state(model, encoded))
+            start = flatten(model.core.initial_state(encoded))
         path = chain(model.core, encoded, start, 1)
 
         def transposed(t: int, directions: Tensor) -> Tensor:
@@ -122,31 +122,35 @@ def exponents_by_qr(
         transposed: (t, V) -> J_t^T V for V of shape (samples, size, exponents), t from 0.
         steps: of the trajectory.
         samples: trajectories side by side.
-        size: of the state.
-        exponents: how many.
+        size: dimensions of the state.
+        exponents: number of exponents.
         like: a tensor of the type and on the device to work on.
     """
-    draws = torch.Generator().manual_seed(0)  # of its own: the training's random state stays as it is
+    draws = torch.Generator().manual_seed(0)  # its own, so that the training's random state stays as it is
     start = torch.randn(size, exponents, generator=draws, dtype=torch.float64)
     directions = torch.linalg.qr(start).Q.expand(samples, -1, -1).to(like.device)
     transient = min(TRANSIENT, steps // 4)
     total = torch.zeros(samples, exponents, dtype=torch.float64, device=like.device)
+    # Backwards, because transposed products are what autograd computes. So the directions start at random at the end:
+    # the last steps let them turn towards the leading ones, and are not counted; the first steps of the trajectory are
+    # its own transient.
     for t in reversed(range(transient, steps)):
         product = transposed(t, directions.to(like.dtype)).double()
         directions, triangle = torch.linalg.qr(product)
         if t < steps - transient:
             total += triangle.diagonal(dim1=-2, dim2=-1).abs().log()
     kept = steps - 2 * transient
+    # QR yields them in order only on average: over a short time neighbours may still be exchanged.
     return (total / kept).sort(-1, descending=True).values, kept
 
 
 def _transposed_product(
     segment: Segment, directions: Float[Tensor, "samples size exponents"]
 ) -> Float[Tensor, "samples size exponents"]:
-    """J^T V of a segment of one step: one backward pass takes all directions."""
+    """J^T V of a segment of one step, all directions in one backward pass."""
     widths = [part.shape[-1] for part in segment.entry]
     cotangents = directions.permute(2, 0, 1)
-    several = len(cotangents) > 1  # one alone needs no batching, whose overhead is that of several
+    several = len(cotangents) > 1  # batching costs time, and a single direction does not need it
     given = (cotangents if several else cotangents[0]).split(widths, -1)
     gradients = torch.autograd.grad(segment.nodes[-1], segment.entry, given, is_grads_batched=several)
     return torch.cat(gradients, -1).view(len(cotangents), *directions.shape[:2]).permute(1, 2, 0)

@@ -1,12 +1,12 @@
-r"""The way a gradient takes back through time, step by step and layer by layer, at any size a float cannot hold.
+r"""The way a gradient takes back through time, step by step and layer by layer, at sizes that no float can hold.
 
-The core is stepped one layer and one step at a time (`Core.step`), so that every state x_t^l = (h) or (h, c) of every
+The core is stepped one layer and one step at a time (`Core.step`), so that every part of every state x_t^l of every
 layer l is a tensor autograd can be asked about, along ALL paths: from c to h, up through the layers of the same step,
 and on through time. (A fused call returns states that are not on the way its outputs came.)
 
 The graph is cut into segments of a few steps. Between two of them the gradient of every sequence is scaled to norm 1
-and its logarithm kept, so that 1e-300 and 1e300 are as exact as 1. A segment in which it leaves the range of its floats
-all the same is gone through again step by step. Sequences of a batch do not mix: each has its scale.
+and the logarithm of its norm kept, so that 1e-300 and 1e300 are as exact as 1. A segment in which the gradient leaves
+the range of its floats all the same is repeated step by step. Sequences of a batch do not mix: each has its own scale.
 """
 
 import math
@@ -44,22 +44,22 @@ class Segment:
 
     @property
     def outputs(self) -> list[Tensor]:
-        """What leaves the core at every step: h of the top layer."""
-        parts = len(self.entry) // self._core.num_layers
-        return [states[-parts] for states in self.nodes]
+        """What leaves the core at every step: the first part of the top layer's state."""
+        top = -len(self._core.state_parts)
+        return [states[top] for states in self.nodes]
 
     @property
     def steps(self) -> int:
-        """How many."""
+        """Number of steps."""
         return len(self.inputs)
 
-    def singly(self) -> "list[Segment]":
-        """The same steps, each a segment."""
+    def split(self) -> "list[Segment]":
+        """The same steps as segments of one step each."""
         return chain(self._core, self.inputs, self.entry, 1)
 
     def backward(
         self, exit: Sequence[Tensor], outputs: Float[Tensor, "time batch hidden"]
-    ) -> tuple[Float[Tensor, "time states batch hidden"], list[Tensor]]:
+    ) -> tuple[Float[Tensor, "time states batch"], list[Tensor]]:
         """Take a gradient back to the entry.
 
         Args:
@@ -67,20 +67,26 @@ class Segment:
             outputs: with respect to what leaves the core at every step.
 
         Returns:
-            The gradient with respect to every node, along all paths; and that with respect to the entry.
+            The log norm of the gradient with respect to every node, along all paths; the gradient with respect to the
+            entry.
         """
         flat = [node for states in self.nodes for node in states]
         ends, given = [*self.nodes[-1]], [*exit]
-        if outputs.any():  # each end costs
+        if outputs.any():  # every end costs time, and most segments lie before the one where the loss is taken
             ends, given = [*ends, *self.outputs], [*given, *outputs]
         gradients = torch.autograd.grad(ends, [*flat, *self.entry], given, allow_unused=True, materialize_grads=True)
-        inside = torch.stack(gradients[: len(flat)])
-        return inside.view(self.steps, len(self.entry), *inside.shape[1:]), list(gradients[len(flat) :])
+        return self._log_norms(gradients[: len(flat)]), list(gradients[len(flat) :])
+
+    def _log_norms(self, gradients: tuple[Tensor, ...]) -> Float[Tensor, "time states batch"]:
+        """Log norms in the order of `nodes`; one part of the state at a time, for parts may differ in width."""
+        parts, batch = len(self._core.state_parts), self.inputs.shape[1]
+        norms = [log_norm(torch.stack(gradients[part::parts])) for part in range(parts)]
+        return torch.stack(norms, 1).view(self.steps, len(self.entry), batch)
 
 
 def step(core: Core, inputs: Float[Tensor, "batch features"], state: Sequence[Tensor]) -> list[Tensor]:
     """One step of all layers; states in the order of `Segment.entry`."""
-    parts = len(state) // core.num_layers
+    parts = len(core.state_parts)
     new: list[Tensor] = []
     for layer in range(core.num_layers):
         after = core.step(layer, inputs, tuple(state[layer * parts : (layer + 1) * parts]))
@@ -90,7 +96,7 @@ def step(core: Core, inputs: Float[Tensor, "batch features"], state: Sequence[Te
 
 
 def flatten(state: State) -> list[Tensor]:
-    """The parts of a core's state, (layers, batch, hidden) each, in the order of `Segment.entry`."""
+    """The parts of a core's state, (layers, batch, width) each, in the order of `Segment.entry`."""
     return [part[layer] for layer in range(len(state[0])) for part in state]
 
 
@@ -102,7 +108,7 @@ def unroll(core: Core, inputs: Float[Tensor, "time batch features"], state: Stat
 def chain(
     core: Core, inputs: Float[Tensor, "time batch features"], state: Sequence[Tensor], steps: int
 ) -> list[Segment]:
-    """All steps of `inputs` as segments of so many, each from the state the one before ends in."""
+    """All steps of `inputs` as segments of so many steps, each from the state in which the one before ends."""
     segments: list[Segment] = []
     for part in inputs.split(steps):
         segments.append(Segment(core, part, segments[-1].nodes[-1] if segments else state))
@@ -114,7 +120,7 @@ class Carried(NamedTuple):
 
     Attributes:
         parts: in the order of `Segment.entry`.
-        scale: the logarithm of what to multiply with.
+        scale: the logarithm of what to multiply with; -inf where the gradient is zero.
     """
 
     parts: list[Tensor]
@@ -132,19 +138,21 @@ def backpropagate(
     """
     nothing = outputs.new_full(outputs.shape[1:2], -torch.inf, dtype=torch.float64)
     carried = Carried([torch.zeros_like(part) for part in segments[0].entry], nothing)
-    return _back(segments, carried, outputs)[0]
+    return _through_all(segments, carried, outputs)[0]
 
 
-def _back(
+def _through_all(
     segments: Sequence[Segment], carried: Carried, outputs: Float[Tensor, "time batch hidden"]
 ) -> tuple[Float[Tensor, "time states batch"], Carried]:
-    """Through several segments, from what was carried into the last one's end to what leaves the first."""
+    """Through several segments, from what is carried into the end of the last to what leaves the first."""
     norms: list[Tensor] = []
     for segment, own in zip(reversed(segments), reversed(outputs.split([s.steps for s in segments])), strict=True):
         added = log_norm(own).amax(0)
         passed, after = _through(segment, carried, own, added)
+        # A gradient may leave the range of its floats inside a segment and come back as 0, inf or NaN. Single steps
+        # are scaled after each, so they cannot go on to lose it.
         if segment.steps > 1 and _out_of_range(passed, torch.maximum(carried.scale, added), after.scale):
-            passed, after = _back(segment.singly(), carried, own)
+            passed, after = _through_all(segment.split(), carried, own)
         norms.append(passed)
         carried = after
     return torch.cat(norms[::-1]), carried
@@ -153,7 +161,8 @@ def _back(
 def _through(
     segment: Segment, carried: Carried, own: Float[Tensor, "time batch hidden"], added: Float[Tensor, " batch"]
 ) -> tuple[Float[Tensor, "time states batch"], Carried]:
-    """Through one, after scaling what is carried and what the loss adds on the way, `added` at most, to at most 1."""
+    """Through one segment, with the carried and the added gradient, of log norm `added` at most, on a common scale."""
+    # The larger of the two becomes 1: what then underflows is too small beside it to be seen in the sum.
     common = torch.maximum(carried.scale, added)
     common = torch.where(common == -torch.inf, 0.0, common)
     shrink = (carried.scale - common).exp()[:, None]
@@ -161,18 +170,18 @@ def _through(
     exit = [(part * shrink).to(part.dtype) for part in carried.parts]
     inside, entry = segment.backward(exit, (own * weight).to(own.dtype))
     parts, length = _normalised(entry)
-    return log_norm(inside) + common, Carried(parts, common + length)
+    return inside + common, Carried(parts, common + length)
 
 
 def _out_of_range(
     passed: Float[Tensor, "time states batch"], before: Float[Tensor, " batch"], after: Float[Tensor, " batch"]
 ) -> bool:
-    """Whether a gradient that was there came out of a segment as nothing, nearly nothing, or nothing finite."""
+    """Whether a gradient that was there left a segment as zero, nearly zero, or nothing finite."""
     faint = (before > -torch.inf) & (after < before + math.log(FAINT))
     return bool((faint | ~(passed < torch.inf).all(0).all(0)).any())
 
 
-def log_norm(vectors: Float[Tensor, "*rest hidden"]) -> Float[Tensor, " *rest"]:
+def log_norm(vectors: Float[Tensor, "*rest width"]) -> Float[Tensor, " *rest"]:
     """The logarithm of ||v||_2 over the last dimension, in float64."""
     return torch.linalg.vector_norm(vectors, dim=-1, dtype=torch.float64).log()
 
@@ -186,7 +195,10 @@ def _normalised(parts: list[Tensor]) -> tuple[list[Tensor], Float[Tensor, " batc
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout off within the block, as it was after it; gradients on, which cuDNN's layers refuse without dropout."""
+    """Switch dropout off within the block and gradients on, and put every module back into its mode afterwards.
+
+    cuDNN's layers refuse to be differentiated in evaluation mode, so they are switched off too.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

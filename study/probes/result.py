@@ -1,4 +1,7 @@
-"""What every measure gives: a few numbers for charts, and everything as a table."""
+"""The contract of every probe: what it measures, a few numbers for charts, and everything as a table.
+
+`study.testing.probes` holds the claims that every probe must meet, ready for the tests of a probe of your own.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,34 +17,36 @@ from study.tasks.contract import Batch
 
 
 class ProbeResult(ABC):
-    """The result of one measure at one time."""
+    """The result of one probe after one update: a frozen dataclass of arrays, plain values, lists of named tuples."""
 
     @classmethod
     @abstractmethod
     def measure(cls, plan: Any, bptt: TruncatedBPTT, batch: Batch) -> "ProbeResult":
         """Measure a model as it is now.
 
+        A model that is broken (NaN or inf in its weights) is measured all the same: NaN is a result.
+
         Args:
             plan: the options of this probe in `conf/probe`.
             bptt: what trains; neither it nor its model, optimizer and clip policy may change.
-            batch: sequences from a zero state on.
+            batch: sequences from their initial state on.
         """
 
     @abstractmethod
     def scalars(self) -> Mapping[str, float]:
-        """The few numbers worth a chart over updates, by metric key."""
+        """The few numbers worth a chart over updates, by metric key such as `flow/decay`."""
 
     @abstractmethod
     def columns(self) -> Mapping[str, Any]:
-        """Everything, as columns of equal length or single values that fill theirs."""
+        """Everything, as columns of equal length; a single value fills its column."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: tensors and plain values."""
+        """All fields, for a checkpoint: tensors and plain values."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> "ProbeResult":
-        """The result whose `state` this is."""
+        """Restore from a dict returned by `state()`."""
         hints = get_type_hints(cls)
         return cls(**{name: _as(hints[name], value) for name, value in state.items()})
 
@@ -55,7 +60,7 @@ def _plain(value: Any) -> Any:
 
 
 def _as(hint: Any, value: Any) -> Any:
-    """A plain value as its field has it: an array, a list of named rows, or itself."""
+    """A plain value as the type of its field asks: an array, a list of named tuples, or the value itself."""
     if isinstance(value, Tensor):
         return value.numpy()
     row: Any = next(iter(get_args(hint)), None)

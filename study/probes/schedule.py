@@ -1,4 +1,4 @@
-"""When measures are taken: apart from what they measure."""
+"""When probes measure, apart from what they measure."""
 
 import sys
 
@@ -9,8 +9,9 @@ class Schedule:
     """Updates after which to measure; 0 is before the first. The end of a run is measured in any case.
 
     Args:
-        every: after every so many updates, from 0 on; None: not so.
-        per_decade: after 0 updates, 1, and so many more in every decade, evenly spaced in the logarithm; None: not so.
+        every: measure after every so many updates, from 0 on; None: no such rhythm.
+        per_decade: measure after 0 updates, after 1, and so many times in every decade of updates, evenly spaced in
+            the logarithm; None: no such rhythm.
     """
 
     def __init__(self, every: int | None, per_decade: int | None):
@@ -21,7 +22,7 @@ class Schedule:
         return 0 if self._every or self._per_decade else NEVER
 
     def after(self, update: int) -> int:
-        """The next one after `update`, or `NEVER`."""
+        """The next update to measure after `update`, or `NEVER`."""
         due = NEVER
         if self._every:
             due = (update // self._every + 1) * self._every

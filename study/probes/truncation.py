@@ -1,7 +1,7 @@
 r"""Truncation bias: how far the gradient of truncated BPTT lies from that of full BPTT, on one frozen batch.
 
 For every k2 of a list, g being the full gradient of the same loss over all parameters, and updates as far apart as in
-the training (k1; plain blocks, k1 = k2, where it has none of its own):
+training (k1; plain blocks, k1 = k2, if training has no k1 of its own):
 
     cosine = <g_k2, g> / (||g_k2|| ||g||),    relative error delta = ||g_k2 - g|| / ||g||,
 
@@ -16,9 +16,9 @@ Here phi is measured, not extrapolated, up to the length of most sequences (beyo
 and M, which cannot be known, is the smallest that the measured gradients allow: the largest || g_a - g_b || over
 sum_k (n_k^a - n_k^b) phi_k of neighbouring lengths a < b, the last b being full BPTT.
 
-Zero at k2 = T. About zero at the start of training whatever k2, where outputs do not yet depend on the past: there it
-says nothing. And a small bias does not promise learning: the missing part of the gradient may be the one that
-matters. `experiments/truncation_cliff` shows both.
+The bias is zero at k2 = T. At the start of training, when outputs do not yet depend on the past, it is about zero
+for every k2 and says nothing. A small bias does not promise learning either: the missing part of the gradient may be
+the one that matters. `experiments/truncation_cliff` shows both.
 """
 
 import itertools
@@ -44,11 +44,11 @@ class Truncation(ProbeResult):
 
     Attributes:
         k2: truncation lengths, the shortest first.
-        cosine: of the whole batch's gradients.
+        cosine: between the whole batch's gradients.
         error: delta of the whole batch's gradients.
-        bound: on `error`.
-        cosines: of every part of the batch alone.
-        errors: likewise.
+        bound: upper bound on `error`.
+        cosines: for every part of the batch alone.
+        errors: for every part of the batch alone.
     """
 
     k2: list[int]
@@ -64,7 +64,7 @@ class Truncation(ProbeResult):
         return truncation_bias(bptt, batch, plan.k2, plan.parts)
 
     def scalars(self) -> dict[str, float]:
-        """See `ProbeResult`; at the shortest truncation."""
+        """See `ProbeResult`; the error of the shortest truncation."""
         return {"truncation/error": float(self.error[0])}
 
     def columns(self) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def truncation_bias(bptt: TruncatedBPTT, batch: Batch, lengths: Sequence[int], p
 
     Args:
         bptt: what trains.
-        batch: sequences from a zero state on.
-        lengths: values of k2, the training's own being added; those beyond the length of the sequences are full BPTT.
-        parts: groups of sequences that are looked at alone too.
+        batch: sequences from their initial state on.
+        lengths: values of k2; training's own is added. Those beyond the length of the sequences are full BPTT.
+        parts: number of groups of sequences that are also measured alone.
     """
     model, loss, width = bptt.model, bptt.loss, batch.targets.shape[1]
     k2s = sorted({*lengths, *([bptt.k2] if bptt.k2 else [])})
@@ -102,7 +102,7 @@ def truncation_bias(bptt: TruncatedBPTT, batch: Batch, lengths: Sequence[int], p
 
 
 def missing(flow: Profile, batch: Batch, k1: int | None, k2: int | None) -> float:
-    """The sum of phi_k over all lags that truncation cuts off from all the losses of a batch."""
+    """The sum of phi_k over all lags that truncation cuts off, over all losses of a batch."""
     plan, step = windows(batch.longest, k1, k2), np.arange(batch.longest)
     start = np.array([next(w.start for w in plan if w.first <= s < w.stop) for s in step])
     losses = np.full(batch.longest, batch.targets.shape[1])
@@ -110,6 +110,7 @@ def missing(flow: Profile, batch: Batch, k1: int | None, k2: int | None) -> floa
         losses = batch.mask[: batch.longest].sum(1).cpu().numpy()
     lag = step[:, None]
     cut = ((lag > step - start) & (lag <= step)) @ losses
+    # Lags longer than most sequences are not measured: beyond them phi goes on at its decay rate, and never grows.
     measured = len(flow.log_norms)
     with np.errstate(all="ignore"):  # a flow that is not finite has no finite bound
         beyond = flow.log_phi[-1] + (step - measured + 1) * min(flow.decay, 0.0)
@@ -118,9 +119,10 @@ def missing(flow: Profile, batch: Batch, k1: int | None, k2: int | None) -> floa
 
 
 def _bound(gradients: Float[torch.Tensor, "more parameters"], tails: list[float]) -> Float[np.ndarray, " lengths"]:
-    """The bound from gradients and missing flow by length, the last being full BPTT."""
+    """The bound at every length but the last, which is full BPTT, from the gradients and the flow missing at each."""
     turned = (gradients[1:] - gradients[:-1]).norm(dim=-1).cpu().numpy()
     tail = np.array(tails)
+    # M cannot be known: take the smallest that explains how far the gradient turns from each length to the next.
     with np.errstate(all="ignore"):
         factor = np.where(tail[:-1] > tail[1:], turned / (tail[:-1] - tail[1:]), 0.0).max()
         return factor * tail[:-1] / float(gradients[-1].norm())

@@ -1,7 +1,7 @@
 r"""The recurrent weights themselves: what their spectrum allows the gradient to do.
 
-For every block W of W_hh (one an Elman layer, one a gate of LSTM and GRU): the spectral radius max |eigenvalue|, the
-largest singular value ||W||_2, and the non-normality of Henrici 1962,
+For every recurrent block W of a core (one an Elman layer, one for each gate of LSTM and GRU): the spectral radius
+max |eigenvalue|, the largest singular value ||W||_2, and the non-normality of Henrici 1962,
 
     sqrt(||W||_F^2 - sum |eigenvalue|^2) / ||W||_F,    0 for a normal matrix, near 1 for a nearly nilpotent one.
 
@@ -25,7 +25,7 @@ from study.tasks.contract import Batch
 
 
 class Block(NamedTuple):
-    """One square block of one layer's W_hh, and the three measures of it."""
+    """One recurrent block of one layer, and the three measures of it."""
 
     layer: int
     block: int
@@ -46,7 +46,7 @@ class Weights(ProbeResult):
         return recurrent_weights(bptt.model.core)
 
     def scalars(self) -> dict[str, float]:
-        """See `ProbeResult`; the largest over all blocks."""
+        """See `ProbeResult`; the largest over all blocks, NaN if the core has none."""
         return {"weights/spectral_radius": max((block.spectral_radius for block in self.blocks), default=math.nan)}
 
     def columns(self) -> dict[str, Any]:
@@ -56,17 +56,11 @@ class Weights(ProbeResult):
 
 @torch.no_grad()
 def recurrent_weights(core: Core) -> Weights:
-    """Measure every recurrent matrix: the square blocks, hidden by hidden, of parameters named `weight_hh_l*`."""
-    weights = [weight for name, weight in core.named_parameters() if name.startswith("weight_hh")]
-    blocks = [
-        Block(layer, place, *_measure(block))
-        for layer, weight in enumerate(weights)
-        for place, block in enumerate(weight.split(core.hidden_size))
-    ]
-    return Weights(blocks)
+    """Measure every recurrent block of a core, in float64."""
+    return Weights([Block(layer, block, *_measure(matrix)) for layer, block, matrix in core.recurrent_blocks()])
 
 
-def _measure(weight: Float[Tensor, "hidden hidden"]) -> tuple[float, float, float]:
+def _measure(weight: Float[Tensor, "size size"]) -> tuple[float, float, float]:
     """Spectral radius, largest singular value, non-normality; NaN where a weight is not finite."""
     if not weight.isfinite().all():
         return math.nan, math.nan, math.nan

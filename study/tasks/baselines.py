@@ -7,14 +7,18 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 BLOCK = 1 << 22
-"""Steps counted at a time, so that a text is not held in eight bytes a character; and most pairs so counted."""
+"""Steps counted at a time, so that a text does not take eight bytes a character; a larger table of pairs is sorted."""
 
 
 class Memoryless:
     """p(class | token) = (n(token, class) + p(class)) / (n(token) + 1), p(class) = (n(class) + 1) / (n + classes).
 
-    What a network must beat to show that it remembers anything. A token never seen is given the classes' own shares.
-    Only pairs that occur are kept: a table of all would not fit for words.
+    A network that does no better shows no memory. A token never seen in training gets the shares of the classes.
+
+    Args:
+        tokens: of the training part.
+        classes: what followed each.
+        sizes: how many different tokens and classes there are.
     """
 
     def __init__(
@@ -26,6 +30,7 @@ class Memoryless:
         blocks = zip(tokens.split(BLOCK), classes.split(BLOCK), strict=True)
         numbered = (token.long() * sizes[1] + label.long() for token, label in blocks)
         pairs, counts = _count(numbered, sizes[0] * sizes[1])
+        # Sparse: a table of all pairs of words would not fit into memory.
         places = torch.stack([pairs // sizes[1], pairs % sizes[1]])
         self._counts = torch.sparse_coo_tensor(places, counts.float(), sizes, is_coalesced=True, check_invariants=False)
         self._seen = torch.zeros(sizes[0]).index_add_(0, places[0], counts.float())
@@ -42,7 +47,7 @@ class Memoryless:
 def _count(
     blocks: Iterable[Int[Tensor, " steps"]], size: int
 ) -> tuple[Int[Tensor, " different"], Int[Tensor, " different"]]:
-    """Every different number below `size` in all blocks, in order, and how often it comes."""
+    """Every different number below `size` in all blocks, ascending, and how often it occurs."""
     if size > BLOCK:
         return torch.cat(list(blocks)).unique(return_counts=True)
     counts = sum((block.bincount(minlength=size) for block in blocks), torch.zeros(size, dtype=torch.int64))

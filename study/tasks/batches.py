@@ -1,4 +1,4 @@
-"""The ways data become batches: windows of series, columns of a stream, buckets of sentences, fresh draws.
+"""Ways to make batches: windows of series, columns of a stream, buckets of sentences, fresh draws.
 
 All of them index whole tensors; nothing here loops over single items.
 """
@@ -92,10 +92,15 @@ class Whole(Batches):
 
 
 class Stream(Batches):
-    """A text as `batch_size` contiguous columns read side by side: the state carried means what it says.
+    """A text as `batch_size` contiguous columns read side by side, so that the state can be carried between batches.
 
-    Tokens are kept as they come (one byte a character), once, and widened a batch at a time. Fewer than `batch_size`
-    of them, at the end, make no whole row and are left out.
+    Tokens are stored once, in their own type (one byte a character), and widened a batch at a time. The last ones,
+    fewer than `batch_size`, make no whole row and are left out.
+
+    Args:
+        tokens: of the text, in its order.
+        seq_len: tokens of every column in a batch.
+        batch_size: columns.
     """
 
     stateful = True
@@ -111,7 +116,7 @@ class Stream(Batches):
         return math.ceil(len(self._columns) / self._seq_len)
 
     def keys(self, epoch: int) -> Sequence[int]:
-        """From the top to the bottom: a stream is never shuffled."""
+        """First rows, top to bottom: a stream is never shuffled."""
         return range(0, len(self._columns), self._seq_len)
 
     def batch(self, key: int) -> Batch:
@@ -142,10 +147,13 @@ class Sentences(NamedTuple):
 
 
 class Buckets(Batches):
-    """Sentences of like length side by side, padded with zeros to the longest of the batch.
+    """Sentences of similar length side by side, padded with zeros to the longest of the batch.
 
-    With a seed, sentences of equal length change places and batches change order every epoch; without, the longest
-    come first.
+    Args:
+        sentences: of the split.
+        batch_size: sentences side by side; the last bucket may be smaller.
+        seed: in every epoch, sentences of equal length and the order of the batches are shuffled anew; None: the
+            longest come first, always.
     """
 
     def __init__(self, sentences: Sentences, batch_size: int, seed: int | None):
@@ -187,20 +195,20 @@ class Buckets(Batches):
 
 
 def _padded(steps: Shaped[Tensor, "steps *features"]) -> Shaped[Tensor, "padded *features"]:
-    """With a row of zeros at the end, where padding is read from."""
+    """The steps and, at the end, a row of zeros, from which padding is read."""
     return torch.cat([steps, torch.zeros_like(steps[:1])])
 
 
 class Fresh(Batches):
-    """Sequences drawn when they are asked for, no two epochs alike; or, if `fixed`, the same in every epoch.
+    """Sequences drawn on demand, new ones in every epoch; or, if `fixed`, the same in every epoch.
 
     Args:
-        draw: makes a batch of so many sequences from a generator.
-        sequences: an epoch.
+        draw: makes a batch of so many sequences with a generator.
+        sequences: number of sequences in an epoch.
         batch_size: sequences side by side; the last batch of an epoch may be smaller.
         seed: of the draws.
-        purpose: names the draws, e.g. `train`.
-        fixed: every epoch is epoch 0.
+        purpose: name of the draws, e.g. `train`; different names draw different sequences.
+        fixed: whether every epoch is epoch 0.
     """
 
     def __init__(
@@ -224,13 +232,13 @@ class Fresh(Batches):
         return [(0 if self.fixed else epoch, first) for first in range(0, self._sequences, self._batch_size)]
 
     def batch(self, key: tuple[int, int]) -> Batch:
-        """The batch that starts at one sequence of one epoch, from a generator of its own."""
+        """The batch that starts at one sequence of one epoch, drawn with a generator of its own."""
         epoch, first = key
         width = min(self._batch_size, self._sequences - first)
         return self._draw(width, generator(self._seed, f"{self._purpose}/{epoch}/{first}"))
 
     def tensors(self) -> Iterator[Tensor]:
-        """The batches of epoch 0: they fix those of all others."""
+        """The batches of epoch 0, which stand for all others: seed and formula are the same."""
         return (part for batch in self.epoch(0) for part in batch if part is not None)
 
     @property

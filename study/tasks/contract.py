@@ -1,4 +1,7 @@
-"""The one contract of every task: time-major batches, loss-independent measures, a guess without memory."""
+"""The contract of every task: time-major batches, loss-independent measures, a baseline without memory.
+
+`study.testing.tasks` holds the claims that every task must meet, ready for the tests of a task of your own.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +14,7 @@ from torch import Tensor
 from study.models import Inputs
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class Batch(NamedTuple):
@@ -20,8 +24,8 @@ class Batch(NamedTuple):
         inputs: real features (time, batch, features), or tokens (time, batch), or several tokens a step
             (time, batch, features).
         targets: real values (time, batch, values), or classes (time, batch).
-        mask: True on steps whose targets count, in the loss and in measures; None where all do. Earlier steps are
-            read all the same (a task may ask at the last step only); steps after a sequence's last are padding.
+        mask: True on steps whose targets count, in the loss and in measures; None if all do. Earlier steps are read
+            all the same (a task may ask at the last step only); steps after a sequence's last one are padding.
     """
 
     inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"]
@@ -30,7 +34,7 @@ class Batch(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """Steps that count, in all."""
+        """Number of steps that count, over all sequences."""
         time, width = self.targets.shape[:2]
         return time * width if self.mask is None else int(self.mask.sum())
 
@@ -62,7 +66,8 @@ class Batches(ABC):
     """One split as numbered batches: any epoch, from any batch on, without making the ones before.
 
     Attributes:
-        stateful: the state goes from each batch to the next (columns of a stream); else every batch starts at zero.
+        stateful: the state is carried from each batch to the next (columns of a stream); otherwise every batch starts
+            from the initial state.
     """
 
     stateful: ClassVar[bool] = False
@@ -73,7 +78,7 @@ class Batches(ABC):
 
     @abstractmethod
     def keys(self, epoch: int) -> Sequence[Any]:
-        """What to give `batch`, one key a batch, in the order of this epoch; depends on `epoch` alone."""
+        """One key for every batch, for `batch`, in the order of this epoch; depends on `epoch` alone."""
 
     @abstractmethod
     def batch(self, key: Any) -> Batch:
@@ -85,24 +90,24 @@ class Batches(ABC):
 
     @abstractmethod
     def tensors(self) -> Iterable[Tensor]:
-        """All the data of the split, in an order of their own, not the epoch's."""
+        """All the data of the split, in an order that no epoch or seed changes."""
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """What an epoch holds: windows, series, tokens, sentences or sequences."""
+        """Items in an epoch: windows, series, tokens, sentences or sequences."""
 
 
 class Metrics(ABC):
-    """Loss-independent measures, gathered over the batches of a split."""
+    """Loss-independent measures, accumulated over the batches of a split."""
 
     @abstractmethod
     def update(self, predictions: Float[Tensor, "time batch predictions"], batch: Batch) -> None:
-        """Count one batch; `predictions` are what `Loss.predict` gives. Steps that do not count are left out."""
+        """Add one batch; `predictions` are those of `Loss.predict`. Steps that do not count are left out."""
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Each measure by name, over everything counted."""
+        """Each measure by name, over everything added."""
 
 
 class Task(ABC):
@@ -110,10 +115,12 @@ class Task(ABC):
 
     Attributes:
         inputs: what enters at every step.
-        targets: values or classes a step.
+        targets: number of values or classes a step.
         source: where the data are from.
-        primary: the measure that ranks runs of this task.
+        primary: the measure that ranks runs of this task, one of those that `metrics` computes.
         direction: whether less or more of it is better.
+        horizon_known: whether the task is certain to need the past as far back as its `horizon` (see
+            `study.schema.task.TaskConfig.horizon_known`); otherwise the horizon is a guess.
     """
 
     inputs: Inputs
@@ -121,22 +128,23 @@ class Task(ABC):
     source: str
     primary: str
     direction: Literal["minimize", "maximize"]
+    horizon_known: bool = False
 
     @abstractmethod
     def batches(self, split: Split) -> Batches:
-        """A split; only `train` is shuffled."""
+        """The batches of a split; only `train` is shuffled."""
 
     @abstractmethod
     def metrics(self) -> Metrics:
         """Fresh, empty measures."""
 
     @abstractmethod
-    def naive(self, batch: Batch) -> Float[Tensor, "time batch predictions"]:
-        """Predictions without memory: what the current step alone, or persistence, tells."""
+    def baseline(self, batch: Batch) -> Float[Tensor, "time batch predictions"]:
+        """Predictions without memory: what follows from the current step alone, or persistence."""
 
-    def baseline(self, split: Split) -> dict[str, float]:
-        """The measures of the naive predictions on a split."""
+    def baseline_metrics(self, split: Split) -> dict[str, float]:
+        """The measures of the baseline's predictions on a split."""
         measures = self.metrics()
         for batch in self.batches(split).epoch(0):
-            measures.update(self.naive(batch), batch)
+            measures.update(self.baseline(batch), batch)
         return measures.compute()

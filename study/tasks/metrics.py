@@ -1,4 +1,4 @@
-"""Loss-independent measures of the three families, by torchmetrics; padding never counts."""
+"""Loss-independent measures of the three families, by torchmetrics; steps that do not count are left out."""
 
 import math
 from collections.abc import Callable
@@ -24,9 +24,10 @@ class ForecastMetrics(Metrics):
     2006), averaged over targets.
 
     Args:
-        scale: what 1 in a standardised target is in the unit of errors, a target.
-        persistence: the naive predictions of a batch.
-        seasonal: mean absolute error of the seasonal naive forecast, a target, standardised; None: there is no season.
+        scale: for every target, the size of one standard deviation in the unit in which errors are given.
+        persistence: predictions of persistence for a batch, standardised.
+        seasonal: for every target, the mean absolute error of the seasonal naive forecast, standardised; None: there
+            is no season.
     """
 
     def __init__(
@@ -36,25 +37,25 @@ class ForecastMetrics(Metrics):
         seasonal: Float[Tensor, " values"] | None = None,
     ):
         self._scale, self._persistence, self._seasonal = scale, persistence, seasonal
-        self._mse, self._mae, self._naive = MeanSquaredError(), MeanAbsoluteError(), MeanSquaredError()
+        self._mse, self._mae, self._baseline = MeanSquaredError(), MeanAbsoluteError(), MeanSquaredError()
         self._mase = MeanAbsoluteError()
 
     def update(self, predictions: Float[Tensor, "time batch values"], batch: Batch) -> None:
         """See `Metrics`."""
         targets, guesses = _counting(batch.targets, batch), _counting(predictions, batch)
-        naive = _counting(self._persistence(batch), batch)
+        repeated = _counting(self._persistence(batch), batch)
         self._mse.update(guesses * self._scale, targets * self._scale)
         self._mae.update(guesses * self._scale, targets * self._scale)
-        self._naive.update(naive * self._scale, targets * self._scale)
+        self._baseline.update(repeated * self._scale, targets * self._scale)
         if self._seasonal is not None:
             self._mase.update(guesses / self._seasonal, targets / self._seasonal)
 
     def compute(self) -> dict[str, float]:
-        """Rmse, mae, skill, and mase where there is a season."""
+        """Rmse, mae, skill, and mase if there is a season."""
         measures = {
             "rmse": math.sqrt(self._mse.compute()),
             "mae": float(self._mae.compute()),
-            "skill": float(1 - self._mse.compute() / self._naive.compute()),
+            "skill": float(1 - self._mse.compute() / self._baseline.compute()),
         }
         return measures if self._seasonal is None else measures | {"mase": float(self._mase.compute())}
 
@@ -63,7 +64,7 @@ class LanguageMetrics(Metrics):
     """nats = mean of -log p(next token); perplexity = exp nats; bpc = nats / ln 2, bits a character.
 
     Args:
-        characters: tokens are characters; otherwise there is no bpc.
+        characters: whether tokens are characters; otherwise there is no bpc.
     """
 
     def __init__(self, characters: bool) -> None:
@@ -106,6 +107,6 @@ class LabellingMetrics(Metrics):
 
 
 def _surprise(probabilities: Tensor, classes: Tensor) -> Float[Tensor, "time batch"]:
-    """-log p of the class that came, never infinite: p is held above the smallest float32."""
+    """-log p of the true class, never infinite: p is kept above the smallest normal float32."""
     chosen = probabilities.gather(-1, classes[..., None])[..., 0]
     return -chosen.clamp(min=torch.finfo(torch.float32).tiny).log()

@@ -1,4 +1,4 @@
-"""Tasks whose sequences are drawn, not read: the distance over which they need the past is known."""
+"""Tasks whose sequences are drawn, not read, so that how far back they need the past is known."""
 
 from abc import abstractmethod
 
@@ -11,17 +11,23 @@ from study.tasks.contract import Batch, Split, Task
 
 
 class Synthetic(Task):
-    """Training sequences are new in every epoch; validation and test are the same for every seed and epoch."""
+    """Training sequences are new in every epoch; validation and test are the same for every seed and epoch.
+
+    Args:
+        config: says how many sequences there are.
+        data: not used: nothing is read.
+        seed: of the training sequences.
+    """
 
     source = "drawn by the formula of the task"
 
     def __init__(self, config: DrawnConfig, data: DataConfig, seed: int):
         self._sequences, self._held_out, self._batch_size = config.sequences, config.held_out, config.batch_size
-        self._seed = seed
+        self._seed, self.horizon_known = seed, config.horizon_known
 
     @abstractmethod
     def draw(self, width: int, draws: Generator) -> Batch:
-        """`width` sequences, drawn independently."""
+        """`width` independent sequences."""
 
     def batches(self, split: Split) -> Fresh:
         """See `Task`."""

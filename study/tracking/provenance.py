@@ -20,12 +20,11 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from study.schema import Config
-from study.tasks import Split, Task
+from study.tasks import SPLITS, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("*.py", "*.yaml", "*.toml")
 """New files that are kept with the uncommitted changes; others may be data, or nobody's business."""
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 RESUMED = "resumed_after_"
 """Start of the names of the folders with what was kept when a run was gone on with, the number of updates follows."""
 PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")

@@ -137,7 +137,7 @@ def weights() -> Iterator[Check]:
         ("shift", torch.diag(torch.full((4,), 2.0).double(), 1), (0.0, 2.0, 1.0)),
     ):
         network = random_network("elman", 1.0, 5)
-        network.core.get_parameter("weight_hh_l0").data = matrix
+        next(network.core.recurrent_blocks()).matrix.data.copy_(matrix)
         block = recurrent_weights(network.core).blocks[0]
         for kind, truth in zip(("spectral_radius", "largest_singular_value", "non_normality"), expected, strict=True):
             yield Check(kind.replace("_", " "), f"W = {name}", truth, getattr(block, kind), 1e-6)
@@ -153,7 +153,7 @@ def units() -> Iterator[Check]:
     found = saturation(network, data(8, 3))
     forget = next(share for share in found.shares if share.name == "forget")
     yield Check("forget gate's time scale", "lstm, bias 3", 1 / math.log1p(math.exp(-3.0)), forget.time_scale, 1e-9)
-    yield Check("share of saturated gates", "lstm, bias 3", 1 / 3, found.of("gate"), 1e-9)
+    yield Check("share of saturated gates", "lstm, bias 3", 1 / 3, found.mean_share("gate"), 1e-9)
 
 
 def geometry() -> Iterator[Check]:

@@ -1,12 +1,14 @@
 """Networks and data whose gradients are known, or can be worked out slowly: float64, the same at every call."""
 
 import math
+from collections.abc import Iterator
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
 from study.learning import losses
-from study.models import Activations, Core, Inputs, RecurrentModel, State
+from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 
@@ -18,6 +20,9 @@ class Linear(Core):
     """h_t = W h_{t-1} + V x_t: d h_t / d h_{t-1} = W at every step, whatever the inputs."""
 
     bounded = False
+    state_parts = ("h",)
+    memory = "h"
+    recurrent_parameters = ("weight",)
 
     def __init__(self, weight: Tensor, features: int):
         super().__init__()
@@ -42,10 +47,16 @@ class Linear(Core):
         """See `Core`; nothing saturates."""
         return Activations()
 
+    def recurrent_blocks(self) -> Iterator[RecurrentBlock]:
+        """See `Core`."""
+        yield RecurrentBlock(0, 0, self.weight)
+
 
 def linear(weight: Tensor) -> RecurrentModel:
-    """A linear network."""
-    return RecurrentModel(Inputs(FEATURES, tokens=False), Linear(weight, FEATURES), 1).double()
+    """A linear network, its input weights and head the same at every call."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return RecurrentModel(Inputs(FEATURES, tokens=False), Linear(weight, FEATURES), 1).double()
 
 
 def orthogonal(size: int) -> Tensor:
@@ -54,14 +65,17 @@ def orthogonal(size: int) -> Tensor:
 
 
 def random_network(name: str, gain: float, hidden_size: int = 48, layers: int = 1) -> RecurrentModel:
-    """W_hh ~ N(0, gain^2 / hidden)."""
+    """A registered core of `hidden_size` units, every recurrent block W ~ N(0, gain^2 / hidden)."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         core = MODELS.implementation(name)(FEATURES, hidden_size, layers, recurrent_init="uniform")
         network = RecurrentModel(Inputs(FEATURES, tokens=False), core, 1).double()
-    for layer in range(layers):
-        weight = network.core.get_parameter(f"weight_hh_l{layer}")
-        weight.data = normal(*weight.shape, seed=3 + layer) * gain / math.sqrt(hidden_size)
+    for layer, blocks in groupby(network.core.recurrent_blocks(), lambda block: block.layer):
+        weights = [block.matrix for block in blocks]
+        sizes = [weight.numel() for weight in weights]
+        draws = normal(sum(sizes), seed=3 + layer) * gain / math.sqrt(hidden_size)
+        for weight, drawn in zip(weights, draws.split(sizes), strict=True):
+            weight.data.copy_(drawn.view_as(weight))
     return network
 
 

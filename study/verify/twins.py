@@ -1,145 +1,174 @@
-"""Metrics against slow twins: every architecture written out, differentiated by plain autograd, Jacobians in full."""
+"""Measures against slow twins: one plain graph, one step and one sequence at a time, Jacobians in full.
 
-from collections.abc import Callable, Iterator
+A twin takes one step of one layer as a function, `Step`. For the classical cells it is their equations, written out
+here; for every other core it is the core's own `step`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import grad, jacrev
+from torch.autograd.functional import jacobian
 
-from study.models import RecurrentModel
+from study.learning.bptt import windows
+from study.models import Core, RecurrentModel, State
 from study.probes.backpropagated import backpropagated
 from study.probes.flow import gradient_flow
 from study.probes.gradients import flat, gradient
-from study.probes.lyapunov import lyapunov
+from study.probes.lyapunov import TRANSIENT, lyapunov
+from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.check import Check
 from study.verify.networks import MSE, data, random_network
 
 HIDDEN, TIME, WIDTH = 5, 20, 2
-TRANSIENT = TIME // 4
-"""What `study.probes.lyapunov` leaves out at either end of so short a path."""
 
-State = list[Tensor]
-"""(h) or (h, c) of one layer."""
+Step = Callable[[Core, int, Tensor, State], State]
+"""(core, layer, what enters it, its state) -> its new state; h is computed from the very parts returned beside it."""
 
 
-def elman(x: Tensor, h: Tensor, state: State, nudge: Tensor) -> State:
+def own(core: Core, layer: int, inputs: Tensor, state: State) -> State:
+    """The core's own step."""
+    return core.step(layer, inputs, state)
+
+
+def elman(core: Core, layer: int, inputs: Tensor, state: State) -> State:
     """H = tanh(a), a the sum of what comes from below and from the past."""
-    return [torch.tanh(x + h) + nudge[0]]
+    x, h = _sums(core, layer, inputs, state)
+    return (torch.tanh(x + h),)
 
 
-def lstm(x: Tensor, h: Tensor, state: State, nudge: Tensor) -> State:
+def lstm(core: Core, layer: int, inputs: Tensor, state: State) -> State:
     """C = f c + i g, h = o tanh c."""
+    x, h = _sums(core, layer, inputs, state)
     i, f, g, o = (x + h).chunk(4, -1)
-    c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh() + nudge[1]
-    return [o.sigmoid() * c.tanh() + nudge[0], c]
+    c = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
 
-def gru(x: Tensor, h: Tensor, state: State, nudge: Tensor) -> State:
+def gru(core: Core, layer: int, inputs: Tensor, state: State) -> State:
     """H = (1 - z) n + z h."""
-    (xr, xz, xn), (hr, hz, hn) = x.chunk(3, -1), h.chunk(3, -1)
+    (xr, xz, xn), (hr, hz, hn) = (part.chunk(3, -1) for part in _sums(core, layer, inputs, state))
     z = (xz + hz).sigmoid()
-    return [(1 - z) * torch.tanh(xn + (xr + hr).sigmoid() * hn) + z * state[0] + nudge[0]]
+    return ((1 - z) * torch.tanh(xn + (xr + hr).sigmoid() * hn) + z * state[0],)
 
 
-CELLS: dict[str, Callable[[Tensor, Tensor, State, Tensor], State]] = {"elman": elman, "lstm": lstm, "gru": gru}
-PARTS = {"elman": 1, "lstm": 2, "gru": 1}
+EQUATIONS: dict[str, Step] = {"elman": elman, "lstm": lstm, "gru": gru}
 
 
-def advance(name: str, network: RecurrentModel, inputs: Tensor, states: list[State], nudges: Tensor) -> list[State]:
-    """One step of all layers; to every part of a state a nudge (layer, part) is added as it is made."""
-    weights, after = dict(network.core.named_parameters()), []
+def _sums(core: Core, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, Tensor]:
+    """What comes from below and what comes from the past, before any activation."""
+    w, u, b, d = (core.get_parameter(f"{kind}_l{layer}") for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    return inputs @ w.T + b, state[0] @ u.T + d
+
+
+def advance(step: Step, core: Core, inputs: Tensor, states: Sequence[State]) -> list[State]:
+    """One step of all layers, the lowest first."""
+    after: list[State] = []
     for layer, state in enumerate(states):
-        w, u, b, d = (weights[f"{kind}_l{layer}"] for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
-        after.append(CELLS[name](inputs @ w.T + b, state[0] @ u.T + d, state, nudges[layer]))
+        after.append(step(core, layer, inputs, state))
         inputs = after[-1][0]
     return after
 
 
-def outputs(name: str, network: RecurrentModel, batch: Batch, nudges: Tensor, k2: int | None = None) -> Tensor:
-    """What the head gives at every step; every k2 steps the states are cut off."""
-    states = [[torch.zeros_like(part) for part in layer] for layer in nudges[0]]
-    hidden = []
-    for t, inputs in enumerate(batch.inputs):
-        if k2 and t % k2 == 0:
-            states = [[part.detach() for part in state] for state in states]
-        states = advance(name, network, inputs, states, nudges[t])
-        hidden.append(states[-1][0])
-    return network.decode(torch.stack(hidden))
+def initial(core: Core, inputs: Tensor) -> list[State]:
+    """The initial state, layer by layer."""
+    state = core.initial_state(inputs)
+    return [tuple(part[layer] for part in state) for layer in range(core.num_layers)]
 
 
-def slow_flow(name: str, network: RecurrentModel, batch: Batch) -> Float[np.ndarray, "lags layers parts samples"]:
-    """Log norms of the full Jacobian of every sequence's last loss in all states there were."""
-    nudges = still(name, network, batch)
-
-    def losses(nudges: Tensor) -> Tensor:
-        return MSE.per_step(outputs(name, network, batch, nudges)[-1:], batch.targets[-1:])[0]
-
-    jacobian = jacrev(losses)(nudges)
-    own = torch.stack([jacobian[sample, ..., sample, :] for sample in range(nudges.shape[-2])], -2)
-    return own.norm(dim=-1).log().flip(0).detach().numpy()
+def run(step: Step, network: RecurrentModel, inputs: Tensor, states: list[State]) -> tuple[Tensor, list[list[State]]]:
+    """Outputs of the network at every step, and the states after it, all on one graph."""
+    nodes: list[list[State]] = []
+    for entering in network.encode(inputs):
+        nodes.append(advance(step, network.core, entering, nodes[-1] if nodes else states))
+    return network.decode(torch.stack([after[-1][0] for after in nodes])), nodes
 
 
-def slow_by_time(name: str, network: RecurrentModel, batch: Batch) -> Float[np.ndarray, "time layers parts samples"]:
+def slow_flow(step: Step, network: RecurrentModel, batch: Batch) -> Float[np.ndarray, "lags layers parts samples"]:
+    """Log norms of the gradient of every sequence's last loss in all states there were, a sequence at a time."""
+    outputs, nodes = run(step, network, batch.inputs, initial(network.core, batch.inputs))
+    losses = MSE.per_step(outputs[-1:], batch.targets[-1:])[0]
+    norms = [_node_norms(loss, nodes)[..., sample] for sample, loss in enumerate(losses)]
+    return np.stack(norms, -1)[::-1]
+
+
+def slow_by_time(step: Step, network: RecurrentModel, batch: Batch) -> Float[np.ndarray, "time layers parts samples"]:
     """Log norms of the gradient of the whole batch's loss in all states there were."""
-
-    def loss(nudges: Tensor) -> Tensor:
-        return MSE.per_step(outputs(name, network, batch, nudges), batch.targets).mean()
-
-    return grad(loss)(still(name, network, batch)).norm(dim=-1).log().detach().numpy()
+    outputs, nodes = run(step, network, batch.inputs, initial(network.core, batch.inputs))
+    return _node_norms(MSE.per_step(outputs, batch.targets).mean(), nodes)
 
 
-def slow_exponents(name: str, network: RecurrentModel, inputs: Tensor) -> Float[np.ndarray, " exponents"]:
+def _node_norms(loss: Tensor, nodes: list[list[State]]) -> Float[np.ndarray, "time layers parts samples"]:
+    flat_nodes = [part for states in nodes for state in states for part in state]
+    gradients = torch.autograd.grad(loss, flat_nodes, retain_graph=True, allow_unused=True, materialize_grads=True)
+    norms = torch.stack([each.norm(dim=-1).log() for each in gradients])
+    return norms.view(len(nodes), len(nodes[0]), len(nodes[0][0]), -1).numpy()
+
+
+def slow_exponents(step: Step, network: RecurrentModel, inputs: Tensor) -> Float[np.ndarray, " exponents"]:
     """Of one sequence, by QR of the full Jacobian of every step."""
-    shape = network.core.num_layers, PARTS[name], HIDDEN
-    states = [torch.zeros(shape, dtype=torch.float64)]
+    core, start = network.core, initial(network.core, inputs[:, None])
+    widths = [part.shape[-1] for part in start[0]]
 
     def after(state: Tensor, entering: Tensor) -> Tensor:
-        new = advance(name, network, entering, [[*layer] for layer in state], torch.zeros_like(state))
-        return torch.stack([torch.stack(parts) for parts in new])
+        layers = [layer.split(widths) for layer in state.split(sum(widths))]
+        return _flattened(advance(step, core, entering, layers))
 
+    states = [_flattened([tuple(part[0] for part in state) for state in start])]
     for entering in inputs:
         states.append(after(states[-1], entering).detach())
-    size = states[0].numel()
+    size, skipped = len(states[0]), min(TRANSIENT, len(inputs) // 4)
     draws = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     directions, total = torch.linalg.qr(draws).Q, torch.zeros(size, dtype=torch.float64)
-    for t in reversed(range(TRANSIENT, len(inputs))):
-        jacobian = jacrev(after)(states[t], inputs[t]).reshape(size, size)
-        directions, triangle = torch.linalg.qr(jacobian.T @ directions)
-        total = total + (t < len(inputs) - TRANSIENT) * triangle.diagonal().abs().log()
-    return (total / (len(inputs) - 2 * TRANSIENT)).sort(descending=True).values.detach().numpy()
+    for t in reversed(range(skipped, len(inputs))):
+        full = jacobian(lambda state, t=t: after(state, inputs[t]), states[t])
+        directions, triangle = torch.linalg.qr(full.T @ directions)
+        total = total + (t < len(inputs) - skipped) * triangle.diagonal().abs().log()
+    return (total / (len(inputs) - 2 * skipped)).sort(descending=True).values.detach().numpy()
 
 
-def slow_gradient(name: str, network: RecurrentModel, batch: Batch, k2: int | None) -> Float[Tensor, " parameters"]:
-    """The gradient of the whole batch's loss in the parameters, states cut off every k2 steps."""
-    loss = MSE.per_step(outputs(name, network, batch, still(name, network, batch), k2), batch.targets).mean()
-    return flat(torch.autograd.grad(loss, [*network.parameters()]))
+def _flattened(states: Sequence[State]) -> Tensor:
+    return torch.cat([part for state in states for part in state], -1)
 
 
-def still(name: str, network: RecurrentModel, batch: Batch) -> Float[Tensor, "time layers parts batch hidden"]:
-    """No nudge anywhere."""
-    shape = len(batch.inputs), network.core.num_layers, PARTS[name], batch.inputs.shape[1], network.core.hidden_size
-    return torch.zeros(shape, dtype=torch.float64)
+def slow_gradient(
+    step: Step, network: RecurrentModel, batch: Batch, k1: int | None = None, k2: int | None = None
+) -> Float[Tensor, " parameters"]:
+    """The gradient of the whole batch's loss in the parameters by BPTT(k2; k1), window after window."""
+    total = torch.zeros((), dtype=batch.targets.dtype)
+    for window in windows(len(batch.inputs), k1, k2):
+        states = initial(network.core, batch.inputs)
+        if window.start:
+            with torch.no_grad():
+                states = run(step, network, batch.inputs[: window.start], states)[1][-1]
+        outputs, _ = run(step, network, batch.inputs[window.start : window.stop], states)
+        counting = slice(window.first - window.start, None)
+        total = total + MSE.per_step(outputs[counting], batch.targets[window.first : window.stop]).sum()
+    mean = total / batch.steps
+    return flat(torch.autograd.grad(mean, [*network.parameters()], allow_unused=True, materialize_grads=True))
 
 
 def jacobians() -> Iterator[Check]:
     """Every fast measure of every architecture, one layer and three."""
-    for name in CELLS:
+    for name in MODELS:
         for layers in (1, 3):
-            yield from _compared(name, random_network(name, 1.5, HIDDEN, layers), f"{name}, layers: {layers}")
+            network = random_network(name, 1.5, HIDDEN, layers)
+            yield from compare(EQUATIONS.get(name, own), network, f"{name}, layers: {layers}")
 
 
-def _compared(name: str, network: RecurrentModel, of: str) -> Iterator[Check]:
+def compare(step: Step, network: RecurrentModel, of: str) -> Iterator[Check]:
+    """The measures of one network beside their twins."""
     batch = data(TIME, WIDTH)
     flow, by_time = gradient_flow(network, MSE, batch, TIME - 1, WIDTH), backpropagated(network, MSE, batch)
-    yield _worst("log flow, every lag", of, slow_flow(name, network, batch), flow.log_norms, 1e-8)
-    yield _worst("log gradient, every step", of, slow_by_time(name, network, batch), by_time.log_norms, 1e-8)
-    spectra = np.stack([slow_exponents(name, network, batch.inputs[:, i]) for i in range(WIDTH)])
+    yield _worst("log flow, every lag", of, slow_flow(step, network, batch), flow.log_norms, 1e-8)
+    yield _worst("log gradient, every step", of, slow_by_time(step, network, batch), by_time.log_norms, 1e-8)
+    spectra = np.stack([slow_exponents(step, network, batch.inputs[:, i]) for i in range(WIDTH)])
     yield _worst("Lyapunov spectrum", of, spectra, lyapunov(network, batch, None, WIDTH).rates, 1e-6)
     for k2 in (None, 7):
-        slow, fast = slow_gradient(name, network, batch, k2), gradient(network, MSE, batch, None, k2)
+        slow, fast = slow_gradient(step, network, batch, None, k2), gradient(network, MSE, batch, None, k2)
         yield _worst(f"gradient, k2 = {k2 or 'T'}", of, slow.numpy(), fast.numpy(), 1e-10)
 
 

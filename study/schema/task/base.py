@@ -27,6 +27,11 @@ class TaskConfig(Strict):
     batch_size: Count
     horizon: Count
 
+    @property
+    def horizon_known(self) -> bool:
+        """Whether the task is certain to need the past as far back as `horizon`; of real data that is a guess."""
+        return False
+
 
 class SplitByShares(Strict):
     """Data without published splits: shares of the whole, in its own order, training first, test last."""
@@ -58,7 +63,8 @@ class OwnTextConfig(SplitByShares):
 class DrawnConfig(TaskConfig):
     """Synthetic sequences: `sequences` new ones every epoch, `held_out` for validation and as many for test.
 
-    How far back they need the past is known exactly: without a `horizon` (null) it is `reach`.
+    How far back they need the past is known exactly: it is `reach`, which is the `horizon` if that is null. A shorter
+    horizon is known to be needed too, for what comes from further back passes it. A longer one is the user's guess.
     """
 
     sequences: Count
@@ -66,8 +72,14 @@ class DrawnConfig(TaskConfig):
 
     @classmethod
     def reach(cls, given: Mapping[str, Any]) -> int | None:
-        """The lag in steps at which a task of the `given` values needs the past; None: it must be stated."""
+        """The lag in steps at which a task of the `given` values needs the past; None: `horizon` must be stated."""
         return None
+
+    @property
+    def horizon_known(self) -> bool:
+        """See `TaskConfig`; up to `reach`."""
+        reach = self.reach(dict(self))
+        return reach is not None and self.horizon <= reach
 
     @model_validator(mode="before")
     @classmethod
@@ -76,5 +88,5 @@ class DrawnConfig(TaskConfig):
             return given
         try:
             return {**given, "horizon": cls.reach(given)}
-        except (KeyError, TypeError):  # it is not the horizon's fault: a key it follows from is refused
+        except (KeyError, TypeError):  # a key that the horizon follows from is missing or wrong, and refused as such
             return {**given, "horizon": 1}

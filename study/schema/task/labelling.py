@@ -87,3 +87,8 @@ class LabellingParityConfig(DrawnConfig):
     family: ClassVar = "labelling"
     name: Literal["labelling_parity"]
     seq_len: Steps
+
+    @property
+    def horizon_known(self) -> bool:
+        """See `TaskConfig`; every answer depends on all bits before it, so whatever lag there is is needed."""
+        return self.horizon < self.seq_len

@@ -30,7 +30,8 @@ def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
 
 def _refuse_unknown(measure: str, config: Config) -> None:
     """Its task tells what it measures by measuring the naive guess."""
-    known = [f"{name}/val" for name in ("loss", *tasks.build(config.task, config.data, config.seed).baseline("val"))]
+    task = tasks.build(config.task, config.data, config.seed)
+    known = [f"{name}/val" for name in ("loss", *task.baseline_metrics("val"))]
     if measure not in known:
         hint = nearest(measure, known)
         raise ConfigError(

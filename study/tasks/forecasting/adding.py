@@ -1,8 +1,8 @@
 """The adding problem: the sum of two numbers far apart (Hochreiter & Schmidhuber 1997; as in Arjovsky et al. 2016).
 
 At every step a number, uniform in [0, 1], and a mark; one step of the first half and one of the second are marked.
-At the last step the sum of the two marked numbers is asked for: the first lies T/2 to T - 1 steps back. Knowing
-nothing, the best answer is 1, and its mean squared error the variance of a sum of two uniform numbers, 1/6.
+At the last step the sum of the two marked numbers is asked for: the first lies T/2 to T - 1 steps back. Without
+memory the best answer is 1, and its mean squared error the variance of a sum of two uniform numbers, 1/6.
 """
 
 import torch
@@ -42,8 +42,8 @@ class Adding(Synthetic):
 
     def metrics(self) -> ForecastMetrics:
         """RMSE, MAE, skill over the constant 1."""
-        return ForecastMetrics(torch.ones(1), self.naive)
+        return ForecastMetrics(torch.ones(1), self.baseline)
 
-    def naive(self, batch: Batch) -> Tensor:
+    def baseline(self, batch: Batch) -> Tensor:
         """The mean of the sum."""
         return torch.ones_like(batch.targets)

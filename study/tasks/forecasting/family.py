@@ -1,4 +1,4 @@
-"""What forecasting tasks share: tables in, standardised by the training part, windows and whole series out.
+"""What forecasting tasks share: tables are read, standardised by the training part, and cut into windows.
 
 A data set is a function `load` that reads its tables; everything else is here.
 """
@@ -18,18 +18,16 @@ from study.schema.run import DataConfig
 from study.schema.task.base import SplitByShares
 from study.schema.task.forecasting import ForecastingConfig as Config
 from study.tasks.batches import Whole, Windows
-from study.tasks.contract import Batch, Batches, Split, Task
+from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
 from study.tasks.metrics import ForecastMetrics
-
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class Target(NamedTuple):
     """What is predicted.
 
     Attributes:
-        ahead: steps between the inputs and the last step the target tells of.
-        persists: the feature that the naive forecast repeats; None: it predicts 0 in the target's own unit.
+        ahead: steps between the inputs and the last step that the target depends on.
+        persists: the feature that persistence repeats; None: it predicts 0 in the target's own unit.
         series: the column whose future this is: its seasonal changes scale MASE, and its standard deviation is the
             unit of errors where there are several targets.
     """
@@ -44,7 +42,7 @@ class Tables(NamedTuple):
 
     Attributes:
         series: for every series by name, its splits. Rows are steps; columns are the targets and, all others, the
-            features, in their own units. Nothing in a split tells of a later one.
+            features, in their own units. No value in a split depends on a later split.
         targets: by column.
         source: where the data are from.
     """
@@ -89,7 +87,7 @@ class Forecasting(Task):
                     )
 
     def _seasonal_errors(self, training: Sequence[pd.DataFrame]) -> Tensor:
-        """Mean absolute error, a target, of repeating the latest season known, on the training part, standardised."""
+        """Mean absolute error of repeating the latest season known, for every target; on training, standardised."""
         errors = []
         for name, target in self._tables.targets.items():
             lag = self._config.season * math.ceil(target.ahead / self._config.season)
@@ -103,7 +101,7 @@ class Forecasting(Task):
         return torch.tensor(errors, dtype=torch.float32)
 
     def _persistence(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(feature, factor, offset) a target: the naive forecast is factor times feature plus offset, standardised."""
+        """(feature, factor, offset) of every target: persistence is factor times feature plus offset, standardised."""
         rows = []
         for name, target in self._tables.targets.items():
             kept = target.persists
@@ -130,9 +128,9 @@ class Forecasting(Task):
         """RMSE, MAE, skill over persistence, MASE."""
         units = 1.0 if self.targets == 1 else self._std[[target.series for target in self._tables.targets.values()]]
         scale = self._std[list(self._tables.targets)] / np.asarray(units)
-        return ForecastMetrics(torch.tensor(scale.to_numpy(np.float32)), self.naive, self._seasonal)
+        return ForecastMetrics(torch.tensor(scale.to_numpy(np.float32)), self.baseline, self._seasonal)
 
-    def naive(self, batch: Batch) -> Tensor:
+    def baseline(self, batch: Batch) -> Tensor:
         """Persistence."""
         columns, factors, offsets = self._repeat
         return batch.inputs[..., columns] * factors + offsets

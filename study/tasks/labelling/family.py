@@ -1,4 +1,4 @@
-"""What labelling tasks share: corpora in, numbered words and labels by the training part, buckets out.
+"""What labelling tasks share: corpora are read, words and labels numbered by the training part, put into buckets.
 
 A data set is a function `load` that reads its sentences; everything else is here.
 """
@@ -19,12 +19,10 @@ from study.schema.task.base import SplitByShares
 from study.schema.task.labelling import LabellingConfig as Config
 from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
-from study.tasks.contract import Batch, Batches, Split, Task
+from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
 from study.tasks.labelling.columns import Corpus
 from study.tasks.labelling.entities import EntityMetrics, are_entities
 from study.tasks.metrics import LabellingMetrics, Metrics
-
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class Corpora(NamedTuple):
@@ -75,8 +73,8 @@ class Labelling(Task):
         """Accuracy, macro-F1, nats; entity-F1 where labels are entities."""
         return EntityMetrics(self._labels) if self._entities else LabellingMetrics(self.targets)
 
-    def naive(self, batch: Batch) -> Tensor:
-        """How often each word has each label in the training part."""
+    def baseline(self, batch: Batch) -> Tensor:
+        """The shares of the labels that each word has in the training part."""
         return self._memoryless(self._words(batch.inputs))
 
     def _words(self, tokens: Tensor) -> Tensor:

@@ -32,6 +32,6 @@ class Parity(Synthetic):
         """Accuracy, macro-F1, nats."""
         return LabellingMetrics(self.targets)
 
-    def naive(self, batch: Batch) -> Tensor:
-        """Both classes alike."""
+    def baseline(self, batch: Batch) -> Tensor:
+        """Both classes with equal probability."""
         return torch.full((*batch.targets.shape, 2), 0.5)

@@ -50,6 +50,6 @@ class TemporalOrder(Synthetic):
         """Accuracy, macro-F1, nats."""
         return LabellingMetrics(self.targets)
 
-    def naive(self, batch: Batch) -> Tensor:
-        """All classes alike."""
+    def baseline(self, batch: Batch) -> Tensor:
+        """All classes with equal probability."""
         return torch.full((*batch.targets.shape, self.targets), 1 / self.targets)

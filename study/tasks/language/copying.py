@@ -1,9 +1,9 @@
 """The copying problem (Hochreiter & Schmidhuber 1997; as in Arjovsky, Shah & Bengio 2016, arXiv 1511.06464).
 
 m symbols out of K letters come in, then a silence of T steps whose last is the signal to answer, then m silent steps in
-which the same symbols are to come out; silence is to be answered by silence. So each symbol is asked for m + T steps
-after it came. Remembering nothing, the best is silence until the answer and then guessing among the letters: m ln K /
-(T + 2 m) nats a step.
+which the same symbols have to be given back; the answer to all other steps is silence. So each symbol is asked for
+m + T steps after it came. Without memory the best answer is silence until the signal and then a guess among the
+letters: m ln K / (T + 2 m) nats a step.
 """
 
 import torch
@@ -50,8 +50,8 @@ class Copying(Synthetic):
         """Nats and perplexity."""
         return LanguageMetrics(characters=False)
 
-    def naive(self, batch: Batch) -> Tensor:
-        """The published baseline: told where the answer is, but not what."""
+    def baseline(self, batch: Batch) -> Tensor:
+        """The published baseline: it knows where the answer is, but not which."""
         guess = torch.zeros(self.targets)
         guess[1 : self._signal] = 1 / self._config.letters
         silence = one_hot(torch.tensor(SILENCE), self.targets).float()

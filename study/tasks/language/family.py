@@ -1,4 +1,4 @@
-"""What language tasks share: texts in, numbered tokens by the training part, columns of a stream out.
+"""What language tasks share: texts are read, tokens numbered by the training part, and laid out in columns.
 
 A data set is a function `load` that reads its text; everything else is here.
 """
@@ -19,7 +19,7 @@ from study.schema.task.base import SplitByShares
 from study.schema.task.language import LanguageConfig as Config
 from study.tasks.baselines import BLOCK, Memoryless
 from study.tasks.batches import Stream
-from study.tasks.contract import Batch, Batches, Split, Task
+from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
 from study.tasks.metrics import LanguageMetrics
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
@@ -52,7 +52,7 @@ class Language(Task):
         if len(parts) == 1:
             assert isinstance(config, SplitByShares)
             parts = _by_shares(parts[0], config)
-        self._tokens, size = _number(dict(zip(("train", "val", "test"), parts, strict=True)), config.min_count)
+        self._tokens, size = _number(dict(zip(SPLITS, parts, strict=True)), config.min_count)
         self.inputs, self.targets = Inputs(size, tokens=True), size
         self._check_lengths()
         train = self._tokens["train"]
@@ -76,8 +76,8 @@ class Language(Task):
         """Nats, perplexity, and bits a character where tokens are characters."""
         return LanguageMetrics(characters=self._config.level == "char")
 
-    def naive(self, batch: Batch) -> Tensor:
-        """How often each token follows the current one in the training part."""
+    def baseline(self, batch: Batch) -> Tensor:
+        """The shares of the tokens that follow the current one in the training part."""
         return self._memoryless(batch.inputs)
 
 
