@@ -30,6 +30,9 @@ ALL: dict[str, Any] = {
     "weights": True,
     "saturation": True,
     "geometry": {"parts": 2},
+    "sensitivity": {"draws": 2, "sequences": 3},
+    "sharpness": {"iterations": 4},
+    "alignment": {"split": None, "sequences": 3},
 }
 
 
@@ -68,7 +71,7 @@ def train(bptt: TruncatedBPTT, probes: Probes | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-@pytest.mark.parametrize("measure", PROBES)
+@pytest.mark.parametrize("measure", list(PROBES))
 def test_training_is_bitwise_the_same_with_a_probe_and_without(measure: str, name: str) -> None:
     bptt = trainer(name)
     probes = Probes(plan(every=1, **{measure: ALL[measure]}), [batch(12, 4, 3)], 4)
@@ -77,7 +80,7 @@ def test_training_is_bitwise_the_same_with_a_probe_and_without(measure: str, nam
     assert [taken.update for taken in probes.taken] == list(range(10))
 
 
-@pytest.mark.parametrize("measure", PROBES)
+@pytest.mark.parametrize("measure", list(PROBES))
 def test_a_probe_leaves_gradients_that_are_there_as_they_are(measure: str) -> None:
     bptt = trainer("gru")
     bptt.backward(batch(13, 4, 3))
