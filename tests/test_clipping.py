@@ -112,3 +112,11 @@ def test_clipping_by_value_leaves_small_components_alone() -> None:
     gradients = [torch.tensor([-3.0, -0.5, 0.0, 0.5, 3.0])]
     build("value", 1.0)(gradients)
     assert gradients[0].tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("threshold", [1e-9, 1e-5, 1.0])
+def test_a_clipped_norm_is_the_threshold_itself_not_a_little_less(threshold: float) -> None:
+    gradients = [g.double() for g in draw(1e-4 if threshold < 1e-4 else 10.0)]  # torch adds 1e-6 to the norm
+    clipped = build("norm", threshold)(gradients)
+    assert norm(gradients) == pytest.approx(threshold, rel=1e-12)
+    assert clipped.applied.item() == pytest.approx(threshold, rel=1e-12)

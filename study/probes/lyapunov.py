@@ -100,9 +100,8 @@ class Lyapunov(ProbeResult):
         return lyapunov(bptt.model, batch, plan.exponents, plan.sequences, plan.horizon)
 
     def scalars(self) -> dict[str, float]:
-        """See `ProbeResult`; the last two where more than the largest exponent was followed."""
-        several = {"lyapunov/near_zero": self.near_zero, "lyapunov/dimension": self.dimension}
-        return {"lyapunov/largest": float(self.exponents[0])} | (several if len(self.exponents) > 1 else {})
+        """See `ProbeResult`; what follows from all exponents together is in the table alone."""
+        return {"lyapunov/largest": float(self.exponents[0])}
 
     def columns(self) -> dict[str, Any]:
         """See `ProbeResult`; a row for every exponent."""

@@ -62,6 +62,11 @@ class Sharpness(ProbeResult):
         """The learning rate times the largest eigenvalue."""
         return self.rate * self.largest
 
+    @property
+    def of_limit(self) -> float:
+        """The product as a share of its limit: at 1 the step is as long as this curvature allows."""
+        return self.product / self.limit
+
     @classmethod
     def measure(cls, plan: SharpnessConfig, bptt: TruncatedBPTT, batch: Batch) -> "Sharpness":
         """See `ProbeResult`."""
@@ -69,12 +74,12 @@ class Sharpness(ProbeResult):
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`."""
-        return {"sharpness/product": self.product, "sharpness/limit": self.limit}
+        return {"sharpness/of_limit": self.of_limit}
 
     def columns(self) -> dict[str, Any]:
         """See `ProbeResult`; one row."""
         fields = {name: [getattr(self, name)] for name in ("largest", "smallest", "residual", "rate", "limit")}
-        return fields | {"product": [self.product]}
+        return fields | {"product": [self.product], "of_limit": [self.of_limit]}
 
 
 def sharpness(bptt: TruncatedBPTT, batch: Batch, iterations: int) -> Sharpness:
@@ -100,8 +105,7 @@ def hessian_product(model: RecurrentModel, loss: Loss, batch: Batch) -> Product:
     parameters = [p for p in model.parameters() if p.requires_grad]
     outputs, _ = model(batch.inputs, None, batch.mask)
     mean = loss.total(outputs, batch.targets, batch.mask) / loss.normaliser(batch.targets.shape[1], batch.steps)
-    options = {"allow_unused": True, "materialize_grads": True}
-    slopes = torch.autograd.grad(mean, parameters, create_graph=True, **options)
+    slopes = torch.autograd.grad(mean, parameters, create_graph=True, allow_unused=True, materialize_grads=True)
     curved = [slope for slope in slopes if slope.requires_grad]  # the others are constants: no curvature
 
     def product(vector: Float[Tensor, " parameters"]) -> Float[Tensor, " parameters"]:
@@ -109,7 +113,10 @@ def hessian_product(model: RecurrentModel, loss: Loss, batch: Batch) -> Product:
             return torch.zeros_like(vector)
         pieces = vector.split([p.numel() for p in parameters])
         given = [v.view_as(s).to(s) for v, s in zip(pieces, slopes, strict=True) if s.requires_grad]
-        return flat(torch.autograd.grad(curved, parameters, given, retain_graph=True, **options))
+        second = torch.autograd.grad(
+            curved, parameters, given, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return flat(second)
 
     return product
 
@@ -159,4 +166,4 @@ def _seen(optimizer: Optimizer, parameters: list[Tensor]) -> tuple[Float[Tensor,
             return ones * math.nan, limit
         moments = [state["exp_avg_sq"] / (1 - second ** float(state["step"])) for state in kept]
         return flat([moment.sqrt() + group["eps"] for moment in moments]).cpu(), limit
-    return ones, 2 * (1 + group["momentum"]) if isinstance(optimizer, SGD) else math.nan
+    return ones, 2.0 * (1 + group["momentum"]) if isinstance(optimizer, SGD) else math.nan

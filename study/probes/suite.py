@@ -48,12 +48,19 @@ class Probes:
 
     def __init__(self, config: ProbeConfig, batches: Iterable[Batch], horizon: int):
         wanted = {name: plan for name in PROBES if (plan := getattr(config, name)) not in (None, False)}
-        self._plans = {name: plan.at(horizon) if isinstance(plan, Plan) else plan for name, plan in wanted.items()}
+        self._plans: dict[str, Any] = {
+            name: plan.at(horizon) if isinstance(plan, Plan) else plan for name, plan in wanted.items()
+        }
         self._schedule, self._batches, self.horizon = Schedule(config.every, config.per_decade), batches, horizon
         self._batch: Batch | None = None
         self.due = self._schedule.first() if self._plans else NEVER
         self.taken: list[Taken] = []
         self._reported = 0
+
+    @property
+    def count(self) -> int:
+        """How many probes run."""
+        return len(self._plans)
 
     def measure(self, update: int, bptt: TruncatedBPTT) -> None:
         """Run all probes on the model as it is now, after `update` updates."""

@@ -18,6 +18,8 @@ LOSS, RATE, TOTAL, APPLIED = 0, 1, 2, 3
 
 CHARTED = 6
 """Parameters with a chart of their own: with some 34 other keys a run stays within the 40 that MLflow's pages take."""
+SHARED = 12
+"""Probes and parameters with a chart together: where more probes measure, fewer parameters have a chart."""
 
 
 class History:
@@ -118,12 +120,13 @@ class Envelope:
         columns: of the history.
         updates: how many are expected in all; they fall into at most `points` buckets.
         points: see `conf/tracking`.
+        probes: how many measure beside it.
     """
 
-    def __init__(self, columns: Sequence[str], updates: int, points: int):
+    def __init__(self, columns: Sequence[str], updates: int, points: int, probes: int = 0):
         self._single = points // 4
         self._width = max(1, math.ceil((updates - self._single) / (points - self._single)))
-        self._parameters = _charted(columns[len(FIXED) :])
+        self._parameters = _charted(columns[len(FIXED) :], max(0, min(CHARTED, SHARED - probes)))
         self._places = [columns.index(name) for name in self._parameters]
         self._rest = np.empty((0, len(columns)), np.float32)
         self._done = 0
@@ -166,9 +169,9 @@ class Envelope:
         return {f"{name}_max": peak for name, peak in zip(self._parameters, peaks, strict=True)}
 
 
-def _charted(parameters: Sequence[str]) -> Sequence[str]:
+def _charted(parameters: Sequence[str], most: int) -> Sequence[str]:
     """The per-parameter norms drawn: all, or as many weights as the charts can take, recurrent ones first."""
-    if len(parameters) <= CHARTED:
+    if len(parameters) <= most:
         return parameters
     weights = [name for name in parameters if "bias" not in name]
-    return sorted(weights, key=lambda name: "weight_hh" not in name)[:CHARTED]
+    return sorted(weights, key=lambda name: "weight_hh" not in name)[:most]

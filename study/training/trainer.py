@@ -99,7 +99,8 @@ def fit(
     """Train `module` within the budget, writing to `run` on the way and its checkpoint to `folder`."""
     plan, batches = config.trainer, task.batches("train")
     pace = Pace.of(config, batches)
-    extra = [Recorder(run, Envelope(module.history.columns, pace.updates, config.tracking.points)), *callbacks]
+    envelope = Envelope(module.history.columns, pace.updates, config.tracking.points, module.probes.count)
+    extra = [Recorder(run, envelope), *callbacks]
     extra += [UpdateBar(pace.updates)] if plan.progress_bar else []
     extra += [EarlyStopping("loss/val", patience=plan.patience, check_finite=False)] if plan.patience else []
     extra += [Clock(plan.max_seconds)] if plan.max_seconds else []
