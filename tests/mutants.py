@@ -46,7 +46,7 @@ class Mutant(NamedTuple):
     by: str
 
 
-FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt.py", "study/learning/clipping.py"
+FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt.py", "study/learning/clipping/norm.py"
 LYAPUNOV, SHARP, SENSE = "study/probes/lyapunov.py", "study/probes/sharpness.py", "study/probes/sensitivity.py"
 
 MUTANTS: Sequence[Mutant] = (
@@ -89,11 +89,11 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "per-parameter norms after clipping", CLIP,
-        "return Clipped(parameters, total, total * scale)", "return Clipped(norms(gradients), total, total * scale)",
+        "return Clipped(before, total, total * scale)", "return Clipped(norms(gradients), total, total * scale)",
         VERIFY,
     ),
     Mutant(
-        "value clip without its lower bound", CLIP,
+        "value clip without its lower bound", "study/learning/clipping/value.py",
         "        torch._foreach_clamp_min_(gradients, -self.threshold)\n", "", VERIFY,
     ),
     Mutant("one-sided tanh", "study/probes/saturation.py", '"tanh": x.abs() > HIGH', '"tanh": x > HIGH', VERIFY),
@@ -107,7 +107,7 @@ MUTANTS: Sequence[Mutant] = (
         "self._forward(batch, window, boundary, self.state)", VERIFY,
     ),
     Mutant(
-        "padding counted by the loss", "study/learning/losses.py",
+        "padding counted by the loss", "study/learning/losses/contract.py",
         "return steps.sum() if mask is None else torch.where(mask, steps, 0.0).sum()", "return steps.sum()", VERIFY,
     ),
     Mutant("exponents without sorting", LYAPUNOV, ".sort(-1, descending=True).values", "", VERIFY),

@@ -1,24 +1,28 @@
 """Truncated backpropagation through time, against references that know nothing of windows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from study.learning import losses
 from study.learning.bptt import TruncatedBPTT, count, windows
-from study.learning.clipping import Clip, Clipped, NoClip
+from study.learning.clipping import Clip, Clipped
+from study.learning.clipping.none import NoClip
+from study.learning.losses import Loss
+from study.learning.losses.mse import MSE
 from study.models import Inputs, RecurrentModel, State, detach
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.networks import Linear, orthogonal
+from tests.members import LearntStart
 
 TIME, WIDTH, FEATURES = 11, 3, 4
 PLANS = [(1, 1), (3, 3), (4, 4), (1, 4), (2, 5), (3, 4), (2, 10), (5, 11), (11, 11), (4, 30), (None, 4), (None, None)]
-SUM = losses.MSE("sum")
-MEAN = losses.MSE()
+SUM = MSE("sum")
+MEAN = MSE()
 
 
 @pytest.fixture(autouse=True)
@@ -44,14 +48,12 @@ class Spy(Clip):
     def __init__(self) -> None:
         self.seen: list[list[Tensor]] = []
 
-    def __call__(self, gradients: list[Tensor]) -> Clipped:
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
         self.seen.append([g.clone() for g in gradients])
-        return NoClip()(gradients)
+        return NoClip()(gradients, parameters)
 
 
-def trainer(
-    network: RecurrentModel, loss: losses.Loss = MEAN, lr: float = 0.0, **plan: Any
-) -> tuple[TruncatedBPTT, Spy]:
+def trainer(network: RecurrentModel, loss: Loss = MEAN, lr: float = 0.0, **plan: Any) -> tuple[TruncatedBPTT, Spy]:
     spy = Spy()
     return TruncatedBPTT(network, loss, torch.optim.SGD(network.parameters(), lr=lr), spy, **plan), spy
 
@@ -71,9 +73,7 @@ def run_stepwise(network: RecurrentModel, inputs: Tensor, state: State | None) -
         yield outputs[0], state
 
 
-def within_reach(
-    network: RecurrentModel, loss: losses.Loss, batch: Batch, cut: Callable[[int], int], steps: range
-) -> Tensor:
+def within_reach(network: RecurrentModel, loss: Loss, batch: Batch, cut: Callable[[int], int], steps: range) -> Tensor:
     """The sum of the losses of `steps`, each of whose graphs is unrolled anew from the state before step `cut(t)`."""
     states: list[State | None] = [None, *(detach(s) for _, s in run_stepwise(network, batch.inputs, None))]
     total = torch.zeros(())
@@ -273,10 +273,36 @@ def test_an_update_moves_the_parameters_by_the_gradient_and_forgets_it() -> None
     assert all(p.grad is None for p in network.parameters())
 
 
+def test_a_parameter_that_a_loss_does_not_reach_has_a_gradient_of_zero_which_the_optimizer_sees() -> None:
+    network, batch = RecurrentModel(Inputs(FEATURES, tokens=False), LearntStart(FEATURES, 5, 2), 2), make()
+    sgd, spy = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9), Spy()
+    start = network.core.get_parameter("start")
+    place = [name for name, _ in network.named_parameters()].index("core.start")
+    seen = [start.detach().clone()]
+    for _ in TruncatedBPTT(network, MEAN, sgd, spy, k2=4).updates(batch):
+        seen.append(start.detach().clone())
+    first, *later = (gradients[place] for gradients in spy.seen)
+    assert len(later) == 2
+    assert first.any()
+    assert not any(gradient.any() for gradient in later)
+    steps = [after - before for before, after in pairwise(seen)]
+    assert_equal(steps[1:], [0.9 * step for step in steps[:-1]])
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(2, 5), (1, 4)])
+def test_a_learnt_start_has_a_gradient_in_every_window_that_reaches_back_to_it(k1: int, k2: int) -> None:
+    network, batch = RecurrentModel(Inputs(FEATURES, tokens=False), LearntStart(FEATURES, 5), 2), make()
+    truncated, spy = trainer(network, k1=k1, k2=k2)
+    list(truncated.updates(batch))
+    place = [name for name, _ in network.named_parameters()].index("core.start")
+    reached = [bool(gradients[place].any()) for gradients in spy.seen]
+    assert reached == [window.start == 0 for window in windows(TIME, k1, k2)]
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("loss", [MEAN, SUM])
 @pytest.mark.parametrize(("k1", "k2"), [(None, None), (4, 4), (2, 5)])
-def test_what_padding_holds_changes_no_bit(name: str, loss: losses.Loss, k1: int | None, k2: int | None) -> None:
+def test_what_padding_holds_changes_no_bit(name: str, loss: Loss, k1: int | None, k2: int | None) -> None:
     network, batch = build(name).float(), make("padded")
     assert batch.mask is not None
     seen = []

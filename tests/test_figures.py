@@ -11,7 +11,6 @@ from study.probes.lyapunov import Lyapunov
 from study.probes.result import ProbeResult
 from study.probes.suite import Taken
 from study.probes.truncation import Truncation
-from study.schema.clip import ClipConfig, ClipNormConfig, NoClipConfig
 from study.training.history import APPLIED, FIXED, TOTAL
 
 
@@ -67,14 +66,14 @@ def test_a_flow_broken_by_nan_or_by_overflow_can_be_drawn() -> None:
 
 
 def test_a_run_has_the_pictures_its_measures_allow() -> None:
-    def of(rows: np.ndarray, clip: ClipConfig, *updates: int) -> set[str]:
+    def of(rows: np.ndarray, threshold: float | None, *updates: int) -> set[str]:
         taken = [Taken(update, {"flow": flow(-0.1)}) for update in updates]
-        return set(pictures.figures(rows, clip, taken, 20))
+        return set(pictures.figures(rows, threshold, taken, 20))
 
-    rows, clip = history([1.0, 2.0], 1.5), ClipNormConfig(name="norm", threshold=1.5)
-    assert of(rows, clip, 0, 10) == {"gradient_norms", "flow_over_lag", "flow_over_updates"}
-    assert of(rows, NoClipConfig(name="none"), 10) == {"gradient_norms", "flow_over_lag"}
-    assert of(rows[:0], clip) == set()
+    rows = history([1.0, 2.0], 1.5)
+    assert of(rows, 1.5, 0, 10) == {"gradient_norms", "flow_over_lag", "flow_over_updates"}
+    assert of(rows, None, 10) == {"gradient_norms", "flow_over_lag"}
+    assert of(rows[:0], 1.5) == set()
 
 
 def measures(value: float) -> dict[str, ProbeResult]:
@@ -93,7 +92,7 @@ def measures(value: float) -> dict[str, ProbeResult]:
 def test_every_measure_has_its_picture_also_of_a_broken_run(updates: list[int], value: float) -> None:
     rows = history([1.0 if np.isfinite(value) else np.nan], 1.5)
     taken = [Taken(update, measures(value)) for update in updates]
-    figures = pictures.figures(rows, ClipNormConfig(name="norm", threshold=1.5), taken, 200)
+    figures = pictures.figures(rows, 1.5, taken, 200)
     over_training = {"flow_over_updates", "decay_over_updates"} if len(updates) > 1 else set()
     profiles = {"flow_over_lag", "lyapunov_spectrum", "gradient_by_time", "truncation_bias"}
     assert set(figures) == {"gradient_norms"} | profiles | over_training

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.models import RecurrentModel
 from study.probes.alignment import alignment
 from study.probes.lyapunov import Lyapunov, kaplan_yorke

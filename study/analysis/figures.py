@@ -18,7 +18,6 @@ from study.probes.lyapunov import Lyapunov
 from study.probes.result import ProbeResult
 from study.probes.suite import Taken
 from study.probes.truncation import Truncation
-from study.schema.clip import ClipConfig, ClipNormConfig
 from study.training.history import APPLIED, TOTAL
 
 History = Float[np.ndarray, "updates columns"]
@@ -33,16 +32,15 @@ Kind = TypeVar("Kind", bound=ProbeResult)
 Series = Sequence[tuple[int, Kind]]
 
 
-def figures(history: History, clip: ClipConfig, taken: Sequence[Taken], horizon: int) -> dict[str, Figure]:
+def figures(history: History, threshold: float | None, taken: Sequence[Taken], horizon: int) -> dict[str, Figure]:
     """Every picture of a run by file name.
 
     Args:
         history: rows of `study.training.history`.
-        clip: of the run.
+        threshold: norm that clipping held every update to; None: there is no one such number.
         taken: all measures.
         horizon: the lag at which the task needs the past.
     """
-    threshold = clip.threshold if isinstance(clip, ClipNormConfig) else None
     flows, spectra = _series(taken, Flow), _series(taken, Lyapunov)
     figures = {"gradient_norms": gradient_norms(history, threshold)} if len(history) else {}
     if flows:

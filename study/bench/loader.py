@@ -20,7 +20,7 @@ from study.command import CONF
 from study.errors import ConfigError
 from study.learning import losses
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.schema import Config, validate
 from study.tasks import Batch, Batches
 

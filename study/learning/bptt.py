@@ -1,8 +1,13 @@
 """Truncated backpropagation through time: windows, carry, detach, one update. Plain torch, no Lightning.
 
-BPTT(k2; k1), Williams & Peng 1990's BPTT(h; h'): every k1 steps, the gradient of the losses of the last k1 steps is
-taken back to at most k2 steps before the end of the window, where the state is cut off. So a loss reaches
-k2 - k1 .. k2 - 1 steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 = T it is full BPTT.
+BPTT(k2; k1), Williams & Peng 1990's BPTT(h; h'): after every k1 steps, the gradient of the losses of these k1 steps
+flows back at most k2 steps from the last of them; there the state is detached. So a loss reaches k2 - k1 .. k2 - 1
+steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 = T it is full BPTT.
+
+    k1 = 2, k2 = 4    step      0 1 2 3 4 5
+                      window 1  L L              L: its loss counts
+                      window 2  . . L L          .: read again, so that gradients can flow back through it
+                      window 3      . . L L
 """
 
 from collections.abc import Iterator
@@ -20,7 +25,7 @@ from study.tasks.contract import Batch
 
 
 class Window(NamedTuple):
-    """One stretch of BPTT: gradients flow from `stop` back to `start`, losses count from `first` on."""
+    """Steps `start` to `stop` - 1: gradients flow back to `start`, losses are taken from `first` on."""
 
     start: int
     first: int
@@ -28,14 +33,14 @@ class Window(NamedTuple):
 
 
 class Update(NamedTuple):
-    """One optimizer step: the loss it descended and what clipping found and left."""
+    """One optimizer step: the loss before it, and the gradient norms before and after clipping."""
 
     loss: Float[Tensor, ""]
     clipped: Clipped
 
 
 def windows(seq_len: int, k1: int | None, k2: int | None) -> list[Window]:
-    """The windows of a sequence; the losses of every step fall into exactly one. The last may be shorter.
+    """The windows of a sequence; every step's loss is in exactly one. The last window may be shorter.
 
     Args:
         seq_len: steps T.
@@ -48,7 +53,7 @@ def windows(seq_len: int, k1: int | None, k2: int | None) -> list[Window]:
 
 
 def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window", "sequence"]) -> int:
-    """How many updates a batch makes."""
+    """How many updates a batch makes: windows in which no step counts make none."""
     if update == "sequence":
         return 1
     return sum(batch.between(window.first, window.stop).steps > 0 for window in windows(batch.longest, k1, k2))
@@ -61,11 +66,14 @@ class TruncatedBPTT:
         model: see `study.models.contract`.
         loss: see `study.learning.losses`.
         optimizer: steps on the model's parameters.
-        clip: see `study.learning.clipping`; applied before every step.
+        clip: see `study.learning.clipping`; clips the gradient of every update.
         k1: steps between updates; None: k2.
         k2: steps gradients flow back; None: the whole sequence.
         update: `window`: one step a window, each window's loss normalised by its own steps. `sequence`: the
             gradients of all windows, normalised by the steps of the sequence, are added for one step.
+
+    Attributes:
+        state: after the last batch, detached; what the next batch of a stream starts from.
     """
 
     def __init__(
@@ -84,7 +92,7 @@ class TruncatedBPTT:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
     def updates(self, batch: Batch, state: State | None = None) -> Iterator[Update]:
-        """Run a batch, yielding after every optimizer step; afterwards `self.state` is the state after the batch."""
+        """Train on a batch from `state` (None: zero), yielding after every optimizer step."""
         if self.update == "sequence":
             yield self._step(self.backward(batch, state))
             return
@@ -92,29 +100,30 @@ class TruncatedBPTT:
             yield self._step(self._descend(total, part))
 
     def backward(self, batch: Batch, state: State | None = None) -> Float[Tensor, ""]:
-        """Add the truncated gradient of a whole batch to the parameters' `grad`; return the batch's loss."""
+        """Add the truncated gradient of a whole batch to the parameters' `grad`; return its loss. No update is made."""
         losses = [self._descend(total, batch) for _, total in self._walk(batch, state)]
         return torch.stack(losses).sum()
 
     def _walk(self, batch: Batch, state: State | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
-        """For every window the steps whose losses it counts, and their sum, whose graph ends at the window's start.
+        """Yield every window's counting steps and the sum of their losses, whose graph ends at the window's start.
 
-        Windows in which nothing counts are read, for the state they leave, but left out. Where k1 < k2 the steps
-        before the counted ones run anew, from the state kept for the window's start, so that the graph exists.
+        A window in which no step counts is read all the same, for the state it leaves, but not yielded.
         """
         self.state = state
         plan = windows(batch.longest, self.k1, self.k2)
         for window, following in zip(plan, [*plan[1:], None], strict=True):
+            # Where k1 < k2 the next window starts inside this one: the state is kept at its start, not at our end, and
+            # its first k2 - k1 steps are read again then, by the weights as updated, so that they have a graph.
             boundary = following.start if following else window.stop
             outputs, state = self._forward(batch, window, boundary, detach(self.state))
             part = batch.between(window.first, window.stop)
             if part.steps:
                 yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
-            self.state = detach(state)
+            self.state = detach(state)  # no gradient crosses into the next window
 
     def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State | None]:
-        """Outputs of a whole window, and the state at `boundary`, where the next window starts."""
-        if boundary == window.start:
+        """Outputs of a whole window, and the state before step `boundary`, where the next window starts."""
+        if boundary == window.start:  # the first windows of k1 < k2 all start at step 0
             return self._read(batch.between(window.start, window.stop), state)[0], state
         outputs, kept = self._read(batch.between(window.start, boundary), state)
         if boundary == window.stop:
@@ -132,8 +141,19 @@ class TruncatedBPTT:
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Clip, move the parameters, forget the gradient."""
-        clipped = self.clip([p.grad for p in self._parameters if p.grad is not None])
+        """Clip, step, drop the gradient."""
+        with torch.no_grad():
+            clipped = self.clip([_gradient(p) for p in self._parameters], self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return Update(loss, clipped)
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """The gradient of a parameter; where the loss does not reach it, zeros, which the optimizer then sees too.
+
+    A learnt initial state has a gradient only in the windows that start a sequence.
+    """
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad

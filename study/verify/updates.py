@@ -6,9 +6,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from study.learning import losses
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import ClipNorm, ClipValue, NoClip
+from study.learning.clipping.none import NoClip
+from study.learning.clipping.norm import ClipNorm
+from study.learning.clipping.value import ClipValue
+from study.learning.losses.binary_cross_entropy import BinaryCrossEntropy
+from study.learning.losses.cross_entropy import CrossEntropy
+from study.learning.losses.mse import MSE as SquaredError
+from study.learning.losses.one_vs_rest import OneVsRest
 from study.models import RecurrentModel, State
 from study.probes.gradients import flat
 from study.probes.truncation import truncation_bias
@@ -95,10 +100,10 @@ def loss_values() -> Iterator[Check]:
     one, binary = e[..., :1], (labels % 2)[..., None].double()
     surprise = -(binary * one.log() + (1 - binary) * (1 - one).log())
     truths = (
-        (losses.MSE(), outputs, values, (outputs - values) ** 2 / classes, 2 * (outputs - values) / classes),
-        (losses.CrossEntropy(), outputs, labels, -hot * p.log(), p - hot),
-        (losses.OneVsRest(), outputs, labels, -hot * e.log() - (1 - hot) * (1 - e).log(), e - hot),
-        (losses.BinaryCrossEntropy(), outputs[..., :1], labels % 2, surprise, one - binary),
+        (SquaredError(), outputs, values, (outputs - values) ** 2 / classes, 2 * (outputs - values) / classes),
+        (CrossEntropy(), outputs, labels, -hot * p.log(), p - hot),
+        (OneVsRest(), outputs, labels, -hot * e.log() - (1 - hot) * (1 - e).log(), e - hot),
+        (BinaryCrossEntropy(), outputs[..., :1], labels % 2, surprise, one - binary),
     )  # fmt: skip
     for loss, given, targets, terms, slopes in truths:
         leaf = given.clone().requires_grad_()
@@ -122,7 +127,7 @@ def clipping() -> Iterator[Check]:
             left = [min(max(entry, -threshold), threshold) for entry in entries]
         else:
             left = [entry * min(1.0, threshold / 13.0) for entry in entries]
-        clipped = clip(given)
+        clipped = clip(given, [torch.zeros_like(gradient) for gradient in given])
         yield _worst("entries left by the clip", policy, torch.tensor(left, dtype=torch.float64), flat(given))
         yield _worst("norms, by parameter, before", policy, torch.tensor([3.0, 4.0, 12.0]), clipped.parameters)
         yield Check("norm before", policy, 13.0, float(clipped.total), 1e-9)

@@ -12,7 +12,6 @@ from study.sweep.planning.plan import Plan
 from study.tasks import Task
 from study.train import assemble
 from study.training.module import RecurrentModule
-from study.training.trainer import Pace
 
 TRIAL = 0.5
 """Seconds that an arm's updates are tried for."""
@@ -47,7 +46,7 @@ def estimate(plan: Plan, workers: int) -> str:
 def _try(config: Config) -> Cost:
     """One run of an arm: its updates and its validations; starting, and probes, are not tried."""
     task, module = assemble(config)
-    updates = Pace.of(config, task.batches("train")).updates
+    updates = module.pace.updates
     an_update, a_validation = _an_update(config, task, module), _a_validation(task, module)
     validations = updates / (config.trainer.validate_every or updates) + 2
     seconds = config.trainer.max_seconds or updates * an_update + validations * a_validation

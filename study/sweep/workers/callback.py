@@ -46,7 +46,7 @@ class SweepCallback(pl.Callback):
         """
         measured = module.probes.taken[-1].update if module.probes.taken else 0
         if self._config.sweep.bad_verdicts is not None and measured > self._looked:
-            verdict = judge(self._config, module, self._looked).verdict
+            verdict = judge(module, self._looked).verdict
             self._sick, self._looked = self._sick + 1 if verdict in BAD_VERDICTS else 0, len(module.history)
             if self._sick >= self._config.sweep.bad_verdicts:
                 raise Pruned(f"gradients {verdict} in {self._sick} verdicts in a row")
