@@ -102,9 +102,8 @@ MUTANTS: Sequence[Mutant] = (
         "torch's 1e-6 in the norm clip", CLIP, "(self.threshold / total)", "(self.threshold / (total + 1e-6))", VERIFY,
     ),
     Mutant(
-        "no cut between windows", BPTT,
-        "self._forward(batch, window, boundary, detach(self.state))",
-        "self._forward(batch, window, boundary, self.state)", VERIFY,
+        "the carry not cut off from its graph", BPTT,
+        "            self.state = detach(state)\n", "            self.state = state\n", "tests/test_bptt.py",
     ),
     Mutant(
         "padding counted by the loss", "study/learning/losses/contract.py",

@@ -10,7 +10,7 @@ from torch import nn
 
 from study.learning.bptt import Update
 from study.learning.clipping import Clipped
-from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History
+from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History, column
 
 NAMES = ["core.weight_hh_l0", "core.bias_hh_l0", "head.weight"]
 
