@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from study.errors import ConfigError
+from study.installation import typed
 from study.reproduce.restore import CONFIG, restore
 from study.tracking.place import Place
 from study.tracking.reader import find
@@ -59,10 +60,10 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m study.resume", description="Resume an interrupted run.")
+    parser = argparse.ArgumentParser(prog="study-resume", description="Resume an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
     parser.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
-    parser.add_argument("--checkpoints", type=Path, help="folder of the checkpoint; default: looked for under outputs/")
+    parser.add_argument("--checkpoints", type=typed, help="folder of the checkpoint; default: found under outputs/")
     return parser
 
 

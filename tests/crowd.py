@@ -1,4 +1,4 @@
-"""The command of a sweep, real but for its training, which takes no time: `python -m tests.crowd --multirun ...`.
+"""The real command of a sweep with a training that takes no time: `python -m tests.crowd --multirun ...`.
 
 `python -m tests.crowd cold FOLDER` starts four workers at once on a new SQLite storage, ten times.
 """
@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from study.analysis.diagnosis import Diagnosis
 from study.analysis.result import Result
-from study.command import CONF
+from study.installation import CONF
 from study.schema import Config, SweepingConfig, check
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import build_plan
@@ -49,7 +49,7 @@ def train(
 
 
 class OneComposer(Composer):
-    """Composes once: the runs of these plans differ in their seeds alone."""
+    """Composes once: the runs of these plans differ only in their seeds."""
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         if not hasattr(self, "_composed"):
@@ -66,7 +66,7 @@ class Quick(worker.Worker):
 
         study.train.train = train  # type: ignore[assignment]
         self.composer = OneComposer(self.loader, self.master)
-        ledger.GRACE = timedelta(seconds=2)  # a kill between claiming and signing shall not cost a minute
+        ledger.GRACE = timedelta(seconds=2)  # else a kill between claiming and signing costs a minute
         super().__call__(config)
 
 

@@ -2,92 +2,136 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 
 import pytest
 from hydra import compose, initialize_config_dir
 
-from study.command import CONF
+from study.installation import CONF
 from study.schema import validate
 
 ROOT = CONF.parent
 FILES = sorted((ROOT / "study").rglob("*.py"))
 SOURCES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
+TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()}
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+ROOMS = (
+    "errors", "schema", "command", "seeding", "data", "models", "tasks", "learning", "tracking", "probes", "figures",
+    "training", "analysis", "train", "verify", "report", "reproduce", "sweep", "hydra_plugins", "resume", "api", "ui",
+    "bench",
+)  # fmt: skip
+"""What lies in `study/`, from the ground up: each imports only what stands before it."""
+INSIDE = {
+    "sweep": ("planning", "trials", "workers", "summary", "sweeper"),
+    "report": ("data", "figures", "pages", "__main__"),
+}
+"""The same for what lies in a room."""
+FLAT = {"errors", "seeding", "command", "train", "resume", "ui", "api"}
+"""The files that are no folder: the doors, and what every room stands on."""
+PLAIN_TORCH = {"seeding", "data", "models", "tasks", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}
-CORE = (
-    "study.tasks",
-    "study.models",
-    "study.learning.losses",
-    "study.learning.clipping",
-    "study.probes",
-    "study.learning.bptt",
-    "study.data",
-)
+OWNERS = {
+    "mlflow": {"study.tracking.writer", "study.tracking.reader", "study.bench"},  # the bench times it by itself
+    "optuna": {"study.sweep"},
+}
+"""Packages that some modules alone import."""
+OPTUNA_PRIVATE = "study.sweep.trials.optuna_private"
 
 
 def imports(module: str) -> set[str]:
-    """Every module named in an import statement, wherever it stands."""
+    """Every module named in an import statement of a module, wherever it stands, under TYPE_CHECKING too.
+
+    Members that a registry names by their address, in a text, are imported when they are asked for and not seen here.
+    """
     found = set()
-    for node in ast.walk(ast.parse(SOURCES[module].read_text())):
+    for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative import"
-            found |= {str(node.module), *(f"{node.module}.{name.name}" for name in node.names)}
-    return found
+            names = {f"{node.module}.{name.name}" for name in node.names}
+            found |= (names & set(SOURCES)) | ({str(node.module)} if names - set(SOURCES) else set())
+    return found - {module}
+
+
+IMPORTS = {module: imports(module) for module in SOURCES}
 
 
 def under(module: str, packages: set[str] | tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def within(*packages: str) -> list[str]:
-    return [module for module in SOURCES if under(module, packages)]
+def within(*rooms: str) -> list[str]:
+    return [module for module in SOURCES if under(module, {f"study.{room}" for room in rooms})]
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if not module.startswith("study.bench")])
-def test_mlflow_is_known_where_runs_are_written_and_where_they_are_read(module: str) -> None:
-    mlflow = [name for name in imports(module) if under(name, {"mlflow"})]
-    assert not mlflow or module in {"study.tracking.writer", "study.tracking.reader"}
+def part(module: str, depth: int) -> str:
+    """The name at some depth of a module's path: of `study.sweep.planning.plan` at 1 `sweep`, at 2 `planning`."""
+    return (module.split(".") + [""] * depth)[depth]
 
 
-@pytest.mark.parametrize("module", within(*CORE))
-def test_the_core_is_plain_torch(module: str) -> None:
-    assert not [name for name in imports(module) if under(name, FRAMEWORKS)]
-    above = {
-        "study.training.module",
-        "study.train",
-        "study.training.trainer",
-        "study.tracking.writer",
-        "study.sweep",
-        "study.training.recorder",
-    }
-    assert not [name for name in imports(module) if under(name, above)]
+@pytest.mark.parametrize("module", [module for module in SOURCES if module != "study"])
+def test_a_room_imports_only_from_rooms_before_it(module: str) -> None:
+    room = part(module, 1)
+    assert room in ROOMS, "say in ROOMS where it stands"
+    for other in (name for name in IMPORTS[module] if under(name, {"study"}) and part(name, 1) != room):
+        assert ROOMS.index(part(other, 1)) < ROOMS.index(room), f"{module} imports {other}"
 
 
-@pytest.mark.parametrize(
-    "module", within("study.tasks", "study.models", "study.learning.losses", "study.learning.clipping")
-)
-def test_what_is_trained_knows_nothing_of_how(module: str) -> None:
-    assert not [
-        name for name in imports(module) if under(name, {"study.learning.bptt", "study.probes", "study.training"})
-    ]
+@pytest.mark.parametrize("module", [m for m in within(*INSIDE) if part(m, 2)])
+def test_inside_a_room_too(module: str) -> None:
+    order = INSIDE[part(module, 1)]
+    for other in (name for name in IMPORTS[module] if part(name, 1) == part(module, 1) and part(name, 2)):
+        assert order.index(part(other, 2)) <= order.index(part(module, 2)), f"{module} imports {other}"
 
 
-@pytest.mark.parametrize("module", within("study.schema", "study.errors", "study.command"))
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as circle:
+        pytest.fail(" <- ".join(circle.args[1]))
+
+
+def test_at_the_top_lie_the_doors_and_what_all_rooms_stand_on() -> None:
+    assert {path.stem for path in (ROOT / "study").glob("*.py")} - {"__init__"} == FLAT
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_what_runs_are_written_to_and_searched_by_is_known_in_one_place(module: str) -> None:
+    for package, owners in OWNERS.items():
+        if not under(module, owners):
+            assert not [name for name in IMPORTS[module] if under(name, {package})]
+
+
+@pytest.mark.parametrize("module", within(*PLAIN_TORCH))
+def test_what_is_trained_and_measured_is_plain_torch(module: str) -> None:
+    assert not [name for name in IMPORTS[module] if under(name, FRAMEWORKS)]
+
+
+@pytest.mark.parametrize("module", within("errors", "schema", "command"))
 def test_configurations_are_checked_without_torch(module: str) -> None:
-    assert not [name for name in imports(module) if under(name, {"torch", "mlflow", "pytorch_lightning"})]
+    assert not [name for name in IMPORTS[module] if under(name, {"torch", "mlflow", "pytorch_lightning"})]
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if not under(module, {"study.sweep"})])
-def test_training_one_network_knows_nothing_of_sweeps(module: str) -> None:
-    allowed = {"study.hydra_plugins"}
-    assert under(module, allowed) or not [name for name in imports(module) if under(name, {"study.sweep", "optuna"})]
+def private_names(module: str) -> Iterator[str]:
+    """Names with an underscore before them that a module takes from elsewhere."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.ImportFrom) and not under(str(node.module), {"study"}):
+            yield from (n for n in [*str(node.module).split("."), *(a.name for a in node.names)] if n.startswith("_"))
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            yield from () if own else (node.attr,)
+
+
+@pytest.mark.parametrize("module", [module for module in within("sweep") if module != OPTUNA_PRIVATE])
+def test_private_names_of_optuna_are_used_in_one_file(module: str) -> None:
+    assert not list(private_names(module))
 
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_nothing_imports_experiments_or_tests(module: str) -> None:
-    assert not [name for name in imports(module) if under(name, {"experiments", "tests"})]
+    assert not [name for name in IMPORTS[module] if under(name, {"experiments", "tests"})]
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
@@ -100,9 +144,8 @@ def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_every_module_and_every_public_name_says_what_it_is(module: str) -> None:
-    tree = ast.parse(SOURCES[module].read_text())
-    assert ast.get_docstring(tree)
-    assert not [node.name for node in public(tree.body) if not ast.get_docstring(node)]
+    assert ast.get_docstring(TREES[module])
+    assert not [node.name for node in public(TREES[module].body) if not ast.get_docstring(node)]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

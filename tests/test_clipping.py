@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from study.command import CONF
+from study.installation import CONF
 from study.learning import clipping
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping import Clip, Clipped

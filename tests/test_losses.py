@@ -9,8 +9,8 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.learning import losses
 from study.learning.losses import Loss
 from study.schema.loss import LOSSES, LossConfig

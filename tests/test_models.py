@@ -9,21 +9,27 @@ import torch
 from omegaconf import OmegaConf
 
 from study import models
-from study.command import CONF
+from study.installation import CONF
 from study.models import Core, Inputs, RecurrentModel
 from study.schema.model import MODELS
 from study.testing.cores import CoreContract
-from tests.networks import Uneven
+from tests.members import LearntStart, Uneven
 
 TIME, WIDTH, HIDDEN = 7, 3, 6
 FEATURES = Inputs(4, tokens=False)
-every_core = pytest.mark.parametrize("name", list(MODELS))
+every_core = pytest.mark.parametrize("name", MODELS)
 
 
 class TestRegisteredCores(CoreContract):
-    @pytest.fixture(params=list(MODELS))
+    @pytest.fixture(params=MODELS)
     def core_class(self, request: pytest.FixtureRequest) -> Callable[..., Core]:
         return MODELS.implementation(request.param)
+
+
+class TestACoreThatLearnsItsFirstState(CoreContract):
+    @pytest.fixture
+    def core_class(self) -> Callable[..., Core]:
+        return LearntStart
 
 
 class TestACoreWhosePartsDifferInWidth(CoreContract):

@@ -7,8 +7,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.none import NoClip
 from study.learning.evaluation import Evaluation

@@ -12,8 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from study.learning.bptt import TruncatedBPTT, count
-from study.models import State
+from study.learning.bptt import Carry, TruncatedBPTT, count
 from study.schema import Config
 from study.schema.clip import CLIPS
 from study.schema.model import MODELS
@@ -82,17 +81,19 @@ def plain(config: Config, updates: int) -> np.ndarray:
     task, module = assemble(config)
     history = History([name for name, _ in module.model.named_parameters()])
     optimizer, plan, batches = module.configure_optimizers(), config.bptt, task.batches("train")
-    bptt = TruncatedBPTT(module.model, module.loss, optimizer, module.clip, plan.k1, plan.k2, plan.update)
+    bptt = TruncatedBPTT(
+        module.model, module.loss, optimizer, module.clip, plan.k1, plan.k2, plan.update, batches.stream
+    )
     with seeded(config.seed, "dropout"):
         for epoch in range(updates):
-            carry: State | None = None
+            carry: Carry | None = None
             for batch in batches.epoch(epoch):
                 for update in bptt.updates(batch, carry):
                     history.append(update, optimizer.param_groups[0]["lr"])
                     if len(history) == updates:
                         history.flush()
                         return history.rows()
-                carry = bptt.state if batches.stateful else None
+                carry = bptt.carry if batches.stateful else None
     raise AssertionError("too few batches")
 
 

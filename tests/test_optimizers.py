@@ -6,7 +6,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from study.command import CONF
+from study.installation import CONF
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.testing.configs import ConfigContract
 

@@ -18,7 +18,7 @@ CORE = "lstm"
 
 
 class TestRegisteredProbes(ProbeContract):
-    @pytest.fixture(params=list(PROBES))
+    @pytest.fixture(params=PROBES)
     def name(self, request: pytest.FixtureRequest) -> str:
         return request.param
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,16 @@ import pytest
 from scipy import stats
 
 from study.errors import ConfigError
-from study.figures import style as drawing
+from study.figures.style import INK, panels, tag_run
 from study.report.data.arm_names import name_arms
 from study.report.data.ranking import answer, format_interval, paired_gap
-from study.report.data.runs import MEASURES, Comparison, gather, rank
+from study.report.data.runs import BEFORE, Comparison, gather, rank
 from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
+from study.report.figures.picture import for_page, to_svg
+from study.schema import Config
+from study.tracking import writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 
 
 def compared(values: dict[str, list[float]], maximize: bool = False, baseline: float = math.nan) -> Comparison:
@@ -174,26 +180,58 @@ def test_half_life_is_that_of_the_decay() -> None:
     assert answer(compared({"a": [1.0, 1.1]}), {})[0].half_life == pytest.approx(4.0)
 
 
-def test_numbers_are_told_with_the_digits_that_their_interval_bears() -> None:
+def test_numbers_have_as_many_digits_as_their_interval_bears() -> None:
     assert format_interval(Interval(1.23456, 1.1, 1.4, 5)) == "1.23 [1.10, 1.40]"
     assert format_interval(Interval(1.23456, math.nan, math.nan, 1)) == "1.235"
 
 
 def test_a_task_s_own_measure_comes_before_the_loss() -> None:
-    assert list(MEASURES)[-1] == "loss"
+    assert list(BEFORE)[-1] == "loss"
 
 
 def test_a_picture_on_a_page_takes_the_page_s_ink_and_its_marks_know_their_run() -> None:
-    figure, (axes,) = drawing.panels(1)
-    marks = drawing.Marks()
-    marks("abc", axes.plot([1, 2], [1, 2]))
-    page = drawing.inline(drawing.render(figure), "a picture")
-    assert 'data-run="abc"' in page
+    with panels(1) as (figure, (axes,)):
+        tag_run("abc", axes.plot([1, 2], [1, 2]))
+        tag_run("abc", axes.plot([2, 3], [1, 2]))
+    svg = to_svg(figure)
+    assert svg.count('id="run:abc:1"') == svg.count('id="run:abc:2"') == 1
+    page = for_page(svg, "a picture")
+    assert page.count('data-run="abc"') == 2
     assert "currentColor" in page
-    assert drawing.INK not in page
+    assert INK not in page
 
 
 def test_a_study_that_was_never_tracked_is_refused_with_its_name(tmp_path: Path) -> None:
     missing = f"sqlite:///{tmp_path}/none.db"
     with pytest.raises(ConfigError, match="no such store"):
         gather(missing, "nothing")
+
+
+def track(config: Config, metrics: dict[str, float], **tags: str) -> None:
+    """A completed run with these metrics."""
+    with writer.run(describe(config), Place(tags={"outcome": "completed", "phase": "grid", **tags})) as run:
+        run.log_points([(1, metrics)])
+
+
+def test_runs_are_ranked_by_what_they_recorded_and_older_ones_by_a_known_measure(
+    configure: Callable[..., Config], store: str
+) -> None:
+    for model, found in (("elman", 0.4), ("gru", 0.9)):
+        new, old = ({"score/test": found, "rmse/test": found}, {"rmse/test": found, "loss/test": 1.0})
+        track(configure("slug=ranked", f"model={model}"), new, primary="score", direction="maximize")
+        track(configure("slug=ranked-before", f"model={model}"), old)
+    (now,), (before,) = gather(store, "ranked").comparisons, gather(store, "ranked-before").comparisons
+    assert (now.measure, now.arms, now.arm("gru")["value"].item()) == ("score", ["gru", "elman"], 0.9)
+    assert (before.measure, before.arms) == ("rmse", ["elman", "gru"])
+
+
+def test_runs_that_train_the_same_bits_are_one_arm_whatever_was_measured_or_spelled(
+    configure: Callable[..., Config], store: str
+) -> None:
+    same = ("probe=none", "probe=full", "trainer.checkpoint=null", "task.horizon=9", "trainer.validate_every=9")
+    for seed, override in enumerate(same):
+        track(configure("slug=same", f"seed={seed}", override), {"rmse/test": 0.5})
+    track(configure("slug=same", f"seed={len(same)}", "bptt.k1=10", "bptt.k2=10"), {"rmse/test": 0.5})
+    track(configure("slug=same", f"seed={len(same)}", "bptt.k2=10"), {"rmse/test": 0.5})
+    (comparison,) = gather(store, "same").comparisons
+    assert comparison.runs["arm"].value_counts().to_dict() == {"no k2": len(same), "k2=10": 1}

@@ -79,12 +79,12 @@ def test_only_runs_that_ended_and_were_not_tuning_count(slug: str, store: str) -
 
 def test_a_diverged_run_has_no_value_but_is_counted(slug: str, store: str, tmp_path: Path) -> None:
     page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
-    assert "1 of 2 runs diverged; what follows is of the others." in page
+    assert "1 of 2 runs diverged; the rest of this row is about the others." in page
 
 
 def test_runs_that_did_not_end_are_told_with_their_cause(slug: str, store: str, tmp_path: Path) -> None:
     page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
-    assert "1 runs did not come to an end (failed)" in page
+    assert "1 run did not finish (failed)" in page
     assert "RuntimeError: no such thing" in page
 
 
@@ -97,7 +97,7 @@ def test_a_sweep_that_still_runs_has_a_page_that_says_what_is_missing(
     parent = writer.open_parent(store, "under-way", plan)
     _track(configure("slug=under-way", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
     page = study_page.write("under-way", store, UI, tmp_path / "report").read_text()
-    assert "The sweep is still going on" in page
+    assert "The sweep is still running" in page
     assert "3 planned runs have no result yet (elman: 1 of 2 seeds; lstm: 2 of 2 seeds)." in page
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.reproduce import restore as module
 from study.reproduce.restore import parse, restore
 from study.schema import Config
@@ -117,7 +117,7 @@ def test_unknown_keys_and_values_are_refused_by_name(configure: Configure, path:
         restore(dumped(configure(), **{path: value}), STORE)
 
 
-def test_keys_gained_since_are_filled_from_the_options_of_the_run_and_told(configure: Configure) -> None:
+def test_keys_added_since_are_filled_from_the_options_of_the_run_and_listed(configure: Configure) -> None:
     node = configure("model=lstm", "clip=norm").model_dump()
     del node["model"]["forget_bias"], node["clip"]["threshold"], node["probe"], node["tracking"]["points"]
     restored = restore(yaml.safe_dump(node).encode(), STORE)
@@ -134,7 +134,7 @@ def test_keys_of_a_measure_that_is_off_by_default_are_filled_where_it_was_on(con
     assert restored.config.probe == configure("probe=full").probe
 
 
-def test_where_things_lie_is_as_here_and_told_to_be_no_other_run(configure: Configure) -> None:
+def test_where_things_lie_is_taken_from_here_and_makes_no_other_run(configure: Configure) -> None:
     text = dumped(configure(), data__cache="/gone", tracking__uri="postgresql://me:secret@there/db")
     restored = restore(text, STORE)
     assert restored.config.data == configure().data

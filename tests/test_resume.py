@@ -14,8 +14,8 @@ import pytorch_lightning as pl
 import torch
 
 from study import tasks
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.learning.bptt import TruncatedBPTT
 from study.reproduce.compare import compare
 from study.reproduce.differences import differences

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep while it runs and at its end."""
+"""The display of a sweep while it runs, and its summary at the end."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from study.sweep.planning.plan import Arm, Plan
 from study.sweep.summary import best_of_arms
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
-from study.sweep.workers import display as live
+from study.sweep.workers import display
 
 RECORD = {
     "outcome": "completed", "verdict": "healthy", "measure": "rmse", "test": 0.25, "baseline": 1.0, "half_life": 3.0,
@@ -23,7 +23,7 @@ RECORD = {
 
 
 @pytest.fixture
-def book(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Ledger]:
+def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Ledger]:
     """The ledger of a search of two arms in the middle of its work."""
     config = configure()
     arms = {name: Arm("", {"model": name}, name, {}, config) for name in ("elman", "lstm")}
@@ -32,33 +32,33 @@ def book(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Ledger]:
         yield Ledger(study, plan)
 
 
-def begin(book: Ledger, arm: str) -> Trial:
+def begin(ledger: Ledger, arm: str) -> Trial:
     """Claim a trial of an arm."""
     kept = []
-    while (trial := book.claim()) and trial.user_attrs["cell"]["arm"] != arm:
+    while (trial := ledger.claim()) and trial.user_attrs["cell"]["arm"] != arm:
         kept.append(trial)
     for other in kept:
-        book.fail(other, {"interrupted": True})
+        ledger.fail(other, {"interrupted": True})
     assert trial is not None
     trial.suggest_float("optimizer.lr", 0.1, 1.0)
     return trial
 
 
-def shown(book: Ledger) -> str:
+def shown(ledger: Ledger) -> str:
     page = io.StringIO()
-    Console(file=page, width=200).print(live.render(book.statuses(), book.plan, book.sign))
+    Console(file=page, width=200).print(display.render(ledger.statuses(), ledger.plan, ledger.sign))
     return page.getvalue()
 
 
-def test_the_display_tells_counts_the_best_of_each_arm_and_of_runs_under_way_their_last_value_and_host(book):
+def test_the_display_tells_counts_the_best_of_each_arm_and_of_runs_under_way_their_last_value_and_host(ledger):
     for value in (0.5, 0.3):
-        book.finish(begin(book, "elman"), value, RECORD)
-    book.fail(begin(book, "lstm"), {"error": "ValueError: no"})
-    trial = begin(book, "lstm")
-    assert "no value yet" in shown(book)
+        ledger.finish(begin(ledger, "elman"), value, RECORD)
+    ledger.fail(begin(ledger, "lstm"), {"error": "ValueError: no"})
+    trial = begin(ledger, "lstm")
+    assert "no value yet" in shown(ledger)
     for step, value in ((10, 0.9), (20, 0.7)):
         trial.report(value, step)
-    page = shown(book)
+    page = shown(ledger)
     assert "3/8 runs" in page
     assert "1 running  2 completed  0 diverged  0 pruned  1 failed" in page
     assert "left" in page
@@ -69,12 +69,12 @@ def test_the_display_tells_counts_the_best_of_each_arm_and_of_runs_under_way_the
     assert "failed: ValueError: no" in page
 
 
-def test_without_a_terminal_every_run_that_ends_is_one_plain_line(book, capsys):
-    book.finish(begin(book, "elman"), 0.5, RECORD)
-    with live.Display(book) as screen:
+def test_without_a_terminal_every_run_that_ends_is_one_plain_line(ledger, capsys):
+    ledger.finish(begin(ledger, "elman"), 0.5, RECORD)
+    with display.Display(ledger) as screen:
         screen.show()
         assert capsys.readouterr().out == ""  # ended before this command
-        book.finish(begin(book, "lstm"), 0.4, RECORD)
+        ledger.finish(begin(ledger, "lstm"), 0.4, RECORD)
         screen.show()
         screen.show()
     said = capsys.readouterr().out
@@ -83,24 +83,24 @@ def test_without_a_terminal_every_run_that_ends_is_one_plain_line(book, capsys):
     assert "\x1b" not in said
 
 
-def test_the_best_of_each_arm_is_told_as_markdown_search_apart_from_what_counts(book):
-    while trial := book.claim():
+def test_the_best_of_each_arm_is_listed_as_markdown_trials_apart_from_what_counts(ledger):
+    while trial := ledger.claim():
         lr = trial.suggest_float("optimizer.lr", 0.1, 1.0)
-        book.finish(trial, lr, RECORD)
-    told = best_of_arms(book)
-    assert told.count("- best: ") == 2
-    assert told.count("| rmse 0.25 |") == 2
-    assert "| elman |" in told
+        ledger.finish(trial, lr, RECORD)
+    text = best_of_arms(ledger)
+    assert text.count("- best: ") == 2
+    assert text.count("| rmse 0.25 |") == 2
+    assert "| elman |" in text
 
 
-def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(book, capsys):
+def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(ledger, capsys):
     diverged = {**RECORD, "outcome": "diverged", "verdict": "exploding", "test": 1e9}
-    while trial := book.claim():
-        book.finish(trial, trial.suggest_float("optimizer.lr", 0.1, 1.0), RECORD if trial.number else diverged)
-    told = best_of_arms(book)
-    assert "1e+09" not in told
-    alone = Plan([], {"elman": book.plan.arms["elman"]}, {}, 0, [1])
-    with live.Display(other := Ledger(book.study, alone)) as screen:
+    while trial := ledger.claim():
+        ledger.finish(trial, trial.suggest_float("optimizer.lr", 0.1, 1.0), RECORD if trial.number else diverged)
+    text = best_of_arms(ledger)
+    assert "1e+09" not in text
+    alone = Plan([], {"elman": ledger.plan.arms["elman"]}, {}, 0, [1])
+    with display.Display(other := Ledger(ledger.study, alone)) as screen:
         trial = other.claim()
         assert trial is not None
         other.finish(trial, 9.0, diverged)

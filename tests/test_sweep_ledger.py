@@ -1,4 +1,4 @@
-"""The shared book of a sweep: every run exactly once, whoever dies."""
+"""The ledger of a sweep: every run is made exactly once, whichever process dies."""
 
 import math
 import sqlite3
@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.trials import process as owner
+from study.sweep.trials import process
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import LOST
 from study.sweep.trials.storage import open_study
@@ -25,7 +25,7 @@ Open = Callable[..., Ledger]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Open]:
+def open_ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Open]:
     """A ledger of a plan of two arms, as every process would open it."""
     config, opened_studies = configure(), ExitStack()
 
@@ -54,22 +54,22 @@ def states(ledger: Ledger) -> list[TrialState]:
     return [trial.state for trial in ledger.study.get_trials(deepcopy=False)]
 
 
-def test_every_run_is_made_once_and_by_the_same_command_nothing_is_made_again(ledger):
-    book = ledger()
-    assert work(book) == 4
-    assert states(book) == [TrialState.COMPLETE] * 4
-    assert book.counts() == {"completed": 4, "open": 0}
-    assert work(ledger()) == 0
+def test_every_run_is_made_once_and_by_the_same_command_nothing_is_made_again(open_ledger):
+    ledger = open_ledger()
+    assert work(ledger) == 4
+    assert states(ledger) == [TrialState.COMPLETE] * 4
+    assert ledger.counts() == {"completed": 4, "open": 0}
+    assert work(open_ledger()) == 0
 
 
-def test_more_seeds_make_only_what_is_new_and_fewer_leave_the_rest_alone(ledger):
-    work(ledger(seeds=(0,)))
-    assert work(ledger(seeds=(0, 1, 2))) == 4
-    assert ledger(seeds=(1,)).counts() == {"completed": 2, "open": 0}
+def test_more_seeds_make_only_what_is_new_and_fewer_leave_the_rest_alone(open_ledger):
+    work(open_ledger(seeds=(0,)))
+    assert work(open_ledger(seeds=(0, 1, 2))) == 4
+    assert open_ledger(seeds=(1,)).counts() == {"completed": 2, "open": 0}
 
 
-def test_of_two_trials_for_one_run_the_later_is_surplus(ledger):
-    one, other = ledger(seeds=(0,)), ledger(seeds=(0,))
+def test_of_two_trials_for_one_run_the_later_is_surplus(open_ledger):
+    one, other = open_ledger(seeds=(0,)), open_ledger(seeds=(0,))
     first = one.claim()
     other.study.enqueue_trial({}, user_attrs=first.user_attrs)  # as one does who looked before the first had written
     second = other.claim()
@@ -81,99 +81,99 @@ def test_of_two_trials_for_one_run_the_later_is_surplus(ledger):
     assert work(one) == 0
 
 
-def test_a_run_that_raised_is_made_again_only_when_asked(ledger):
-    book = ledger(seeds=(0,))
-    book.fail(book.claim(), {"error": "ValueError: no"})
-    assert work(book) == 1
-    assert book.counts()["failed"] == 1
-    book.retry()
-    assert work(book) == 1
-    assert book.counts() == {"completed": 2, "open": 0}
+def test_a_run_that_raised_is_made_again_only_when_asked(open_ledger):
+    ledger = open_ledger(seeds=(0,))
+    ledger.fail(ledger.claim(), {"error": "ValueError: no"})
+    assert work(ledger) == 1
+    assert ledger.counts()["failed"] == 1
+    ledger.retry()
+    assert work(ledger) == 1
+    assert ledger.counts() == {"completed": 2, "open": 0}
 
 
-def test_an_interrupted_run_is_open_again(ledger):
-    book = ledger(seeds=(0,))
-    book.fail(book.claim(), {"interrupted": True})
-    assert book.counts()["open"] == 2
-    assert work(book) == 2
+def test_an_interrupted_run_is_open_again(open_ledger):
+    ledger = open_ledger(seeds=(0,))
+    ledger.fail(ledger.claim(), {"interrupted": True})
+    assert ledger.counts()["open"] == 2
+    assert work(ledger) == 2
 
 
-def test_a_run_whose_process_was_killed_is_given_up_and_made_again(ledger):
-    book = ledger(seeds=(0,))
-    trial, body = book.claim(), subprocess.Popen([sys.executable, "-c", ""])
-    dead = {**owner.me(), "pid": body.pid}
+def test_a_run_whose_process_was_killed_is_given_up_and_made_again(open_ledger):
+    ledger = open_ledger(seeds=(0,))
+    trial, body = ledger.claim(), subprocess.Popen([sys.executable, "-c", ""])
+    dead = {**process.current(), "pid": body.pid}
     body.wait()
-    book.note(trial, {"owner": dead})
-    assert owner.is_dead(dead)
-    book.reap()
-    assert book.counts()["open"] == 2
-    book.finish(trial, 1.0, RECORD)  # it was alive after all: nobody is harmed
-    assert work(book) == 2
+    ledger.note(trial, {"owner": dead})
+    assert process.is_dead(dead)
+    ledger.reap()
+    assert ledger.counts()["open"] == 2
+    ledger.finish(trial, 1.0, RECORD)  # it was alive after all: nobody is harmed
+    assert work(ledger) == 2
 
 
-def test_a_run_that_kills_its_process_again_and_again_has_failed(ledger):
-    book = ledger(seeds=(0,))
+def test_a_run_that_kills_its_process_again_and_again_has_failed(open_ledger):
+    ledger = open_ledger(seeds=(0,))
     for _ in range(LOST):
-        for trial in iter(book.claim, None):
-            book.note(trial, {"owner": {**owner.me(), "born": 0.0}})
-        book.reap()
-    assert work(book) == 0
-    assert book.counts() == {"failed": 2, "open": 0}
+        for trial in iter(ledger.claim, None):
+            ledger.note(trial, {"owner": {**process.current(), "born": 0.0}})
+        ledger.reap()
+    assert work(ledger) == 0
+    assert ledger.counts() == {"failed": 2, "open": 0}
 
 
 def test_living_owners_and_those_of_other_machines_are_left_alone():
-    assert not owner.is_dead(owner.me())
-    assert not owner.is_dead({**owner.me(), "host": "elsewhere", "pid": 1})
-    assert owner.is_dead({**owner.me(), "born": 0.0})
+    assert not process.is_dead(process.current())
+    assert not process.is_dead({**process.current(), "host": "elsewhere", "pid": 1})
+    assert process.is_dead({**process.current(), "born": 0.0})
 
 
-def test_nan_and_divergence_are_the_worst_value_and_no_failure(ledger):
-    book = ledger(seeds=(0,))
-    book.finish(book.claim(), math.nan, RECORD)
-    book.finish(book.claim(), math.inf, {"outcome": "diverged"})
-    assert [trial.value for trial in book.study.get_trials()] == [math.inf, math.inf]
-    assert book.counts() == {"completed": 1, "diverged": 1, "open": 0}
+def test_nan_and_divergence_are_the_worst_value_and_no_failure(open_ledger):
+    ledger = open_ledger(seeds=(0,))
+    ledger.finish(ledger.claim(), math.nan, RECORD)
+    ledger.finish(ledger.claim(), math.inf, {"outcome": "diverged"})
+    assert [trial.value for trial in ledger.study.get_trials()] == [math.inf, math.inf]
+    assert ledger.counts() == {"completed": 1, "diverged": 1, "open": 0}
 
 
-def test_the_winner_of_every_arm_is_confirmed_on_every_seed_when_its_search_is_over(ledger):
-    book = ledger(trials=4)
-    assert work(book) == len(book.plan) == 2 * (4 + 2)
-    for arm in book.plan.arms:
-        mine = [s for s in book.statuses() if s.cell.arm == arm]
+def test_the_winner_of_every_arm_is_confirmed_on_every_seed_when_its_search_is_over(open_ledger):
+    ledger = open_ledger(trials=4)
+    assert work(ledger) == len(ledger.plan) == 2 * (4 + 2)
+    for arm in ledger.plan.arms:
+        mine = [s for s in ledger.statuses() if s.cell.arm == arm]
         best = min(s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "search")
         assert [s.trial.params["optimizer.lr"] for s in mine if s.cell.phase == "confirm"] == [best, best]
 
 
-def test_a_longer_search_that_finds_a_better_winner_supersedes_the_confirmations_of_the_old_one(ledger):
-    book = ledger(trials=2)
+def test_a_longer_search_that_finds_a_better_winner_supersedes_the_confirmations_of_the_old_one(open_ledger):
+    ledger = open_ledger(trials=2)
     for _ in range(2 * (2 + 2)):
-        trial = book.claim()
+        trial = ledger.claim()
         trial.suggest_float("optimizer.lr", 0.1, 1.0)
-        book.note(trial, {"run_id": f"run {trial.number}"})
-        book.finish(trial, 0.5, RECORD)
-    confirmed = [t.user_attrs["run_id"] for t in book.study.trials if t.user_attrs["phase"] == "confirm"]
+        ledger.note(trial, {"run_id": f"run {trial.number}"})
+        ledger.finish(trial, 0.5, RECORD)
+    confirmed = [t.user_attrs["run_id"] for t in ledger.study.trials if t.user_attrs["phase"] == "confirm"]
     assert len(confirmed) == 4
-    assert book.superseded() == []
-    longer = ledger(trials=3)
+    assert ledger.superseded() == []
+    longer = open_ledger(trials=3)
     assert work(longer, offset=1.0) == 2 * (1 + 2)
     assert sorted(longer.superseded()) == sorted(confirmed)
 
 
-def test_an_arm_whose_whole_search_failed_has_nothing_to_confirm(ledger):
-    book = ledger(trials=2)
-    for trial in iter(book.claim, None):
-        book.fail(trial, {"error": "ValueError: no"})
-    assert work(book) == 0
-    assert book.counts() == {"failed": 4, "open": 0}
+def test_an_arm_whose_whole_search_failed_has_nothing_to_confirm(open_ledger):
+    ledger = open_ledger(trials=2)
+    for trial in iter(ledger.claim, None):
+        ledger.fail(trial, {"error": "ValueError: no"})
+    assert work(ledger) == 0
+    assert ledger.counts() == {"failed": 4, "open": 0}
 
 
-def test_processes_that_open_a_new_storage_at_once_all_succeed_and_share_the_work(ledger, tmp_path):
-    books: list[Ledger] = []
+def test_processes_that_open_a_new_storage_at_once_all_succeed_and_share_the_work(open_ledger, tmp_path):
+    ledgers: list[Ledger] = []
     made: list[int] = []
 
     def open_and_work() -> None:
-        books.append(ledger(seeds=tuple(range(5))))
-        made.append(work(books[-1]))
+        ledgers.append(open_ledger(seeds=tuple(range(5))))
+        made.append(work(ledgers[-1]))
 
     threads = [threading.Thread(target=open_and_work) for _ in range(4)]
     for thread in threads:
@@ -181,16 +181,16 @@ def test_processes_that_open_a_new_storage_at_once_all_succeed_and_share_the_wor
     for thread in threads:
         thread.join()
     assert sum(made) == 10
-    assert books[0].counts() == {"completed": 10, "open": 0}
+    assert ledgers[0].counts() == {"completed": 10, "open": 0}
 
 
-def test_a_run_of_another_machine_is_given_up_once_it_gives_no_sign_of_life(ledger, tmp_path):
-    book = ledger(seeds=(0,))
-    trial = book.claim()
-    book.note(trial, {"owner": {**owner.me(), "host": "elsewhere"}})
-    book.reap()
-    assert book.counts()["running"] == 1
+def test_a_run_of_another_machine_is_given_up_once_it_gives_no_sign_of_life(open_ledger, tmp_path):
+    ledger = open_ledger(seeds=(0,))
+    trial = ledger.claim()
+    ledger.note(trial, {"owner": {**process.current(), "host": "elsewhere"}})
+    ledger.reap()
+    assert ledger.counts()["running"] == 1
     with sqlite3.connect(tmp_path / "optuna.db") as storage:
         storage.execute("update trial_heartbeats set heartbeat = datetime('now', '-1 hour')")
-    book.reap()
-    assert book.counts() == {"open": 2}
+    ledger.reap()
+    assert ledger.counts() == {"open": 2}

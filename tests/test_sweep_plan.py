@@ -1,4 +1,4 @@
-"""The vocabulary of sweeps and the plans made of it."""
+"""Sweeps as they are written, and the plans made from them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.schema.sweep import SweepConfig
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.grammar import Dimension, grids, space
@@ -51,8 +51,8 @@ def labels(plan: Plan) -> list[str]:
 
 
 def test_values_are_spelled_out_from_lists_single_values_and_hydras_syntax():
-    told = grids([{"model": "elman,lstm", "a": [1, 2.5, None], "b": 3, "c": "range(1,4)", "d": [["x", "y"], ["x"]]}])
-    assert told == [
+    spelled = grids([{"model": "elman,lstm", "a": [1, 2.5, None], "b": 3, "c": "range(1,4)", "d": [["x", "y"], ["x"]]}])
+    assert spelled == [
         {"model": ["elman", "lstm"], "a": ["1", "2.5", "null"], "b": ["3"], "c": ["1", "2", "3"], "d": ["[x,y]", "[x]"]}
     ]
 
@@ -103,7 +103,20 @@ def test_an_arm_is_the_same_however_it_is_spelled_and_another_with_any_other_num
     digest = {*draw(arms=[{"model": "gru"}]).arms}
     assert digest == {*draw("model=gru").arms} == {*draw(arms=[{"model": "gru", "clip": "none"}]).arms}
     assert digest == {*draw("model=gru", "sweep.workers=3").arms} == {*draw("model=gru", seeds=[1]).arms}
+    assert digest == {*draw("model=gru", "probe=none", "trainer.checkpoint=null").arms}
     assert digest.isdisjoint(draw("model=gru", "trainer.max_updates=7").arms)
+
+
+def test_arms_whose_runs_would_be_the_same_are_one_and_the_plan_names_both(draw):
+    plan = draw(arms=[{"model": "gru", "probe": ["end", "none"]}, {"model": "lstm"}, {"model": "lstm"}])
+    assert labels(plan) == ["model=gru probe=end", "model=lstm"]
+    assert plan.twins == [
+        "'model=gru probe=end' and 'model=gru probe=none' would train the same runs: they are one arm."
+    ]
+    assert OmegaConf.create(plan.describe()).twins == {"gru": ["model=gru probe=none"]}
+    assert len(plan) == 2
+    spelled = draw("bptt.k2=5", arms=[{"bptt.k1": ["null", 5, 1]}])
+    assert [arm.twins for arm in spelled.arms.values()] == [("bptt.k1=5",), ()]
 
 
 def test_the_command_line_compares_choices_and_tunes_intervals(draw):
@@ -158,7 +171,7 @@ def test_a_key_exists_even_if_it_is_null(composer):
         (["model=elman,lstn"], "model = 'lstn': no such option; did you mean 'lstm'"),
         (["bptt.k1=9", "bptt.k2=5,10"], "k1=9 must not exceed k2=5"),
         (["optimizer.lr=interval(-1,1)"], r"optimizer.lr = -1.0"),
-        (["slug=a,b"], "slug: is one for the whole sweep"),
+        (["slug=a,b"], "slug: has one value for the whole sweep"),
     ],
 )
 def test_an_arm_that_cannot_run_is_refused_before_any_does(draw, arguments, words):
@@ -221,12 +234,12 @@ def test_every_trial_of_a_search_has_the_same_budget(draw):
         draw("trainer.max_updates=interval(10,100)")
 
 
-def test_a_plan_tells_the_budget_of_every_arm_and_how_many_runs_there_are(draw):
+def test_a_plan_lists_the_budget_of_every_arm_and_how_many_runs_there_are(draw):
     arms = [{"model": ["elman", "lstm"]}, {"model": "gru", "trainer.max_updates": "null", "trainer.max_steps": 5000}]
-    told = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1.0))"}).describe())
-    assert [arm.budget for arm in told.arms.values()] == ["1,000 updates", "1,000 updates", "5,000 steps"]
-    assert told.search == {"optimizer.lr": "0.1 to 1.0, log"}
-    assert told.runs == 3 * (3 + 1)
+    plan = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1.0))"}).describe())
+    assert [arm.budget for arm in plan.arms.values()] == ["1,000 updates", "1,000 updates", "5,000 steps"]
+    assert plan.search == {"optimizer.lr": "0.1 to 1.0, log"}
+    assert plan.runs == 3 * (3 + 1)
 
 
 def test_an_objective_is_a_direction_and_a_measure_of_the_task_and_there_is_one(draw):

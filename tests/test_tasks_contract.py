@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from study import tasks
-from study.command import CONF
+from study.installation import CONF
 from study.learning import losses
 from study.schema import Config, validate
 from study.schema.task import TASKS, DrawnConfig, TaskConfig

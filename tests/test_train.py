@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from mlflow.data import get_source
 from mlflow.entities import Run
 
-from study.command import CONF
+from study.installation import CONF
 from study.schema import Config
 from study.sweep.planning.plan import Composer, build_plan
 from study.tasks.forecasting.adding import Adding

@@ -3,8 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from study.analysis import figures as pictures
+from study.analysis import figures
 from study.analysis.diagnosis import Diagnosis, Evidence, Training, diagnose
+from study.installation import door
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.probes.flow import Flow
@@ -50,7 +51,7 @@ class Result:
             f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}  "
             f"(without memory: {self.primary} {baseline:.4g})\n"
             f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n{self.diagnosis.clipping_sentence}\n"
-            f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `make ui` to see it."
+            f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
         )
 
 
@@ -67,8 +68,8 @@ def conclude(module: RecurrentModule, run: writer.Run) -> Result:
     final = measures | baseline | cost
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
-    figures = pictures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
-    for name, figure in figures.items():
+    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
+    for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
     return Result(run.run_id, diagnosis, len(history), seconds, final | probes.final, task.primary)

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study import models
-from study.command import CONF
+from study.installation import CONF
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
 from study.learning.losses.mse import MSE

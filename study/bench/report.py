@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from study.command import CONF
+from study.installation import CONF
 from study.report.pages.study import write
 from study.schema import Config, validate
 from study.tracking import uri as place

@@ -1,4 +1,4 @@
-"""`hydra/launcher=local`: every job a process of its own on this machine; the death of one leaves the others alone."""
+"""`hydra/launcher=local`: every job in a process of its own on this machine; if one dies the others go on."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ from omegaconf import DictConfig, open_dict
 
 
 class LocalLauncher(Launcher):
-    """Starts all jobs at once; how many are sensible is the sweeper's business."""
+    """Starts all jobs at once; the sweeper decides how many there are."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives."""
         self.job = (hydra_context, config, task_function)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run jobs to their ends; what they return stays with them."""
+        """Run jobs to their ends; their return values are dropped."""
         spawn = get_context("spawn")
         jobs = [
             spawn.Process(target=work, args=(number, list(overrides), *self.job))
@@ -38,8 +38,12 @@ class LocalLauncher(Launcher):
 
 
 def work(number: int, overrides: list[str], context: HydraContext, config: DictConfig, task: TaskFunction) -> None:
-    """One job in its own process, in a process group of its own: Ctrl-C is its parent's to pass on."""
+    """Run one job in this new process, in a process group of its own: Ctrl-C is its parent's to pass on.
+
+    SIGINT is how that is done (`_follow_parent`), so it must not stay ignored, as in a shell's background job.
+    """
     os.setpgrp()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_follow_parent, daemon=True).start()
     setup_globals()
     JobRuntime.instance().set("name", config.hydra.job.name)
@@ -53,7 +57,7 @@ def work(number: int, overrides: list[str], context: HydraContext, config: DictC
 
 
 def _follow_parent() -> None:
-    """When the parent is gone nobody watches: interrupt, so that runs end cleanly and can be made again."""
+    """When the parent is gone, interrupt this process, so that its run ends cleanly and can be made again."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=study`: hands a `--multirun` command to `study.sweep`. Thin: Hydra imports it at every start."""
+"""`hydra/sweeper=study`: hands a `--multirun` command to `study.sweep`. Hydra imports this file at every start."""
 
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper

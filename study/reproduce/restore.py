@@ -1,7 +1,7 @@
-"""A logged configuration is input from elsewhere: refused where it reaches out, completed where it is old.
+"""From the logged configuration of a run to a checked one of today. No torch here.
 
-No torch here, and nothing in it is ever called or resolved: it becomes a `study.schema.Config` or a message. What is
-built from that comes from the project's own registries.
+A logged configuration is untrusted input: nothing in it is called or resolved, and what would be is refused. Keys that
+it lacks, because they were added since, get their defaults.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from study.command import CONF, explain
+from study.command import explain
 from study.errors import ConfigError, nearest
+from study.installation import CONF
 from study.schema import Config, validate
+from study.schema.base import Decides
+from study.schema.defaults import fill, fill_from, option, options
+from study.schema.identity import marked
 
 CONFIG = "definition/config.yaml"
 """Where a run keeps it, among its artifacts."""
@@ -23,20 +27,20 @@ CONFIG = "definition/config.yaml"
 LARGEST = 100_000
 """Bytes of a logged configuration; real ones have some 2,000."""
 
-HERE = ("data", "tracking.uri", "sweep", "trainer.progress_bar")
-"""Where things lie and what is shown, which decides no number: as here and now, whatever was logged."""
-PLACES = (*HERE, "task.path")
-"""What may be given without making the run another one; the digest of the data is compared in any case."""
+MACHINE = marked(Decides.HERE)
+"""Taken from here and now, whatever was logged."""
+PLACES = marked(Decides.HERE, Decides.DATA)
+"""What may be given and leaves the run the same run; the digest of its data is compared in any case."""
 
 
 class Restored(NamedTuple):
-    """A logged configuration as the schema of today has it.
+    """The configuration of a logged run, checked by the schema of today.
 
     Attributes:
         config: checked.
-        filled: keys the schema gained since, with the values of `conf/` they were given.
+        filled: keys that the log lacks, by dotted key, with the defaults they got.
         overrides: given on top.
-        varied: whether they make it another run.
+        varied: whether the overrides make it another run.
     """
 
     config: Config
@@ -46,37 +50,35 @@ class Restored(NamedTuple):
 
 
 def restore(text: bytes, store: str, overrides: Sequence[str] = ()) -> Restored:
-    """The configuration of a logged run.
-
-    What a run is does not depend on the sweep it was part of, nor on where its data and the store lie: `HERE`.
+    """Read the configuration of a logged run.
 
     Args:
         text: of the run's `config.yaml`.
         store: where the new run goes.
-        overrides: in Hydra's syntax; those of more than `PLACES` make a variation.
+        overrides: in Hydra's syntax; keys other than `PLACES` make a variation.
 
     Raises:
         ConfigError: naming the key that cannot be used.
     """
     logged, given = parse(text), _given(overrides)
-    kept = {key: value for key, value in logged.items() if key not in (*HERE, *given)}  # whole groups chosen anew
+    replaced = (*MACHINE, *given)
+    kept = {key: value for key, value in logged.items() if key not in replaced}  # whole groups chosen anew
     composed = _compose([*_options(kept), *overrides])
     composed["tracking"]["uri"] = store
-    filled = dict(_fill(kept, {key: value for key, value in composed.items() if key in Config.model_fields}))
-    filled |= _fill_measures(kept["probe"], _compose(["probe=full"])["probe"])
-    for path in (key.split(".") for key in (*HERE, *given)):
+    filled = fill(kept) | _fill_measures(kept["probe"])
+    for path in (key.split(".") for key in replaced):
         if len(path) == 1 or isinstance(kept.get(path[0], {}), dict):  # else it is for the schema to refuse
             _put(kept, path, composed)
-    told = {key: value for key, value in filled.items() if not _within(key, (*HERE, *given))}
+    added = {key: value for key, value in filled.items() if not _within(key, replaced)}
     varied = any(not _within(key, PLACES) for key in given)
-    return Restored(validate(kept), told, tuple(overrides), varied)
+    return Restored(validate(kept), added, tuple(overrides), varied)
 
 
 def parse(text: bytes) -> dict[str, Any]:
-    """Plain values from YAML, nothing resolved.
+    """Read plain values from YAML, resolving nothing.
 
     Raises:
-        ConfigError: it is not a mapping of plain values, or a value would be looked up or called.
+        ConfigError: the text is not a mapping of plain values, or names something to look up or to call.
     """
     if len(text) > LARGEST:
         raise ConfigError(f"config.yaml has {len(text)} bytes: no configuration is that long")
@@ -93,7 +95,7 @@ def parse(text: bytes) -> dict[str, Any]:
 
 
 def _refuse(node: Any, path: str) -> None:
-    """Stop at whatever a configuration library would call or look up."""
+    """Refuse whatever a configuration library would call or look up."""
     if isinstance(node, dict):
         for key, value in node.items():
             here = f"{path}.{key}".lstrip(".")
@@ -108,7 +110,11 @@ def _refuse(node: Any, path: str) -> None:
 
 
 def _given(overrides: Sequence[str]) -> list[str]:
-    """The keys of overrides; all of them are keys of a run."""
+    """The keys of overrides.
+
+    Raises:
+        ConfigError: an override is not of a run's configuration, or says where the new run goes.
+    """
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -126,9 +132,8 @@ def _options(logged: dict[str, Any]) -> Iterator[str]:
     for group, node in logged.items():
         name = node.get("name") if isinstance(node, dict) else None
         if name is not None and group in Config.model_fields:
-            options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-            if name not in options:
-                raise ConfigError(f"{group}.name = {name!r}: no such option (allowed: {', '.join(options)})")
+            if name not in (known := options(group)):
+                raise ConfigError(f"{group}.name = {name!r}: no such option (allowed: {', '.join(known)})")
             yield f"{group}={name}"
 
 
@@ -142,21 +147,11 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     return {str(key): value for key, value in composed.items()}
 
 
-def _fill(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Put into `old` the keys that only `new` has; yield them."""
-    for key, value in new.items():
-        if key not in old:
-            old[key] = value
-            yield prefix + key, value
-        elif isinstance(value, dict) and isinstance(old[key], dict):
-            yield from _fill(old[key], value, f"{prefix}{key}.")
-
-
-def _fill_measures(old: Any, known: dict[str, Any]) -> dict[str, Any]:
-    """The same for measures that are off by default, so that only `conf/probe/full.yaml` has their keys."""
-    asked = [name for name, plan in old.items() if isinstance(plan, dict)] if isinstance(old, dict) else []
-    found = {name: dict(_fill(old[name], known[name], f"probe.{name}.")) for name in asked if name in known}
-    return {key: value for keys in found.values() for key, value in keys.items()}
+def _fill_measures(logged: Any) -> dict[str, Any]:
+    """Fill the plans of probes that are off by default: only `conf/probe/full.yaml` has their keys."""
+    known, asked = option("probe", "full"), logged.items() if isinstance(logged, dict) else ()
+    plans = [(name, plan) for name, plan in asked if isinstance(plan, dict) and name in known]
+    return dict(pair for name, plan in plans for pair in fill_from(plan, known[name], f"probe.{name}."))
 
 
 def _within(key: str, roots: Sequence[str]) -> bool:
@@ -164,7 +159,7 @@ def _within(key: str, roots: Sequence[str]) -> bool:
 
 
 def _put(config: dict[str, Any], path: Sequence[str], source: dict[str, Any]) -> None:
-    """Give the key at `path` the value it has in `source`; what lies on the way is there, or is put there whole."""
+    """Give the key at `path` the value it has in `source`; a group that is missing on the way is copied whole."""
     first, *rest = path
     if rest and isinstance(config.get(first), dict):
         _put(config[first], rest, source[first])

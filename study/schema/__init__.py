@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from study.errors import ConfigError, nearest
-from study.schema.base import Strict
+from study.schema.base import Decides, Strict
 from study.schema.bptt import BPTTConfig
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
@@ -36,19 +36,19 @@ else:
 class Config(Strict):
     """One run, complete: everything that decides its numbers, and where they go."""
 
-    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    seed: int
-    data: DataConfig
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), Decides.RECORD]
+    seed: Annotated[int, Decides.SEED]
+    data: Annotated[DataConfig, Decides.HERE]
     task: AnyTask
     model: AnyModel
     loss: AnyLoss
     bptt: BPTTConfig
     clip: AnyClip
     optimizer: AnyOptimizer
-    probe: ProbeConfig
+    probe: Annotated[ProbeConfig, Decides.RECORD]
     trainer: TrainerConfig
-    tracking: TrackingConfig
-    sweep: SweepConfig
+    tracking: Annotated[TrackingConfig, Decides.RECORD]
+    sweep: Annotated[SweepConfig, Decides.HERE]
 
     @model_validator(mode="after")
     def _loss_fits_the_task(self) -> "Config":
@@ -113,17 +113,23 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
 
 def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every dotted key the schema knows, over all options of every group."""
-    for model in _models(node):
-        for name, field in model.model_fields.items():
+    for group in group_classes(node):
+        for name, field in group.model_fields.items():
             yield prefix + name
             yield from keys(field.annotation, f"{prefix}{name}.")
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def group_classes(annotation: Any) -> Iterator[type[Strict]]:
+    """The config classes in a type: of a config group those of all its options."""
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
-        yield from _models(argument)
+        yield from group_classes(argument)
+
+
+def option_names(group: type[Strict]) -> tuple[str, ...]:
+    """The values that `name` may have in a config class; none where it has no `name`."""
+    return getattr(group.model_fields["name"].annotation, "__args__", ()) if "name" in group.model_fields else ()
 
 
 def _explain(raw: Any, item: Any) -> str:
@@ -141,18 +147,13 @@ def _explain(raw: Any, item: Any) -> str:
 
 def _allowed(raw: Any, path: str) -> list[str]:
     """The keys a group may have, of the option that is chosen there."""
-    models: list[type[BaseModel]] = [Config]
+    classes: list[type[Strict]] = [Config]
     for part in filter(None, path.split(".")):
         raw = raw[part]
-        groups = [model.model_fields[part].annotation for model in models if part in model.model_fields]
-        models = [model for group in groups for model in _models(group)]
-        models = [model for model in models if raw.get("name") in _names(model)] or models
-    return sorted({name for model in models for name in model.model_fields})
-
-
-def _names(model: type[BaseModel]) -> tuple[str, ...]:
-    """What an option of a group is called."""
-    return getattr(model.model_fields["name"].annotation, "__args__", ()) if "name" in model.model_fields else ()
+        groups = [found.model_fields[part].annotation for found in classes if part in found.model_fields]
+        classes = [found for group in groups for found in group_classes(group)]
+        classes = [found for found in classes if raw.get("name") in option_names(found)] or classes
+    return sorted({name for found in classes for name in found.model_fields})
 
 
 def _path(raw: Any, location: tuple[Any, ...]) -> str:

@@ -1,5 +1,6 @@
-"""The strict base of every config group."""
+"""The strict base of every config group, and the marks that say what a key decides."""
 
+from enum import Enum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,7 +10,29 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
+class Decides(Enum):
+    """What a key decides, as a mark on its field: `seed: Annotated[int, Decides.SEED]`.
+
+    A key without a mark decides the bits of the training: runs that differ in it are runs of different arms. A mark
+    on a group holds for all its keys that have no mark of their own. `study.schema.identity` reads the marks.
+    """
+
+    SEED = "the bits of the training, but not the arm: every arm is trained with the same seeds"
+    DATA = "the bits of the training by the content of the file it names, which may be moved"
+    RECORD = "what is measured and kept of a run, no bit of its training"
+    HERE = "where things lie and what is shown on this machine; no part of a run's record"
+
+
 class Strict(BaseModel):
     """A config group: unknown keys, wrong types and values out of range are errors; values never change."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @classmethod
+    def canonical(cls, values: dict[str, str]) -> dict[str, str]:
+        """The one form of values that train the same run: a key without effect is left out, a synonym replaced.
+
+        Args:
+            values: of the group's keys that decide the training, as texts; null is `None`.
+        """
+        return values

@@ -19,3 +19,12 @@ class BPTTConfig(Strict):
         if self.k1 is not None and self.k2 is not None and self.k1 > self.k2:
             raise ValueError(f"k1={self.k1} must not exceed k2={self.k2}: steps in between would never be learnt from")
         return self
+
+    @classmethod
+    def canonical(cls, values: dict[str, str]) -> dict[str, str]:
+        """`k1` equal to `k2` is null; a sequence that is one window makes one update, whatever `update` says."""
+        if values.get("k1") == values.get("k2"):
+            values = values | {"k1": "None"}
+        if values.get("k1") == values.get("k2") == "None":
+            values = {key: value for key, value in values.items() if key != "update"}
+        return values

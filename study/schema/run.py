@@ -4,14 +4,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count, Positive, Strict
+from study.schema.base import Count, Decides, Positive, Strict
 
 
 class DataConfig(Strict):
-    """Where data files lie, relative to the project's root: of the data packages, and downloaded ones."""
+    """Folders of data files, of the data packages and of downloads; null: see `study.data.folders`."""
 
-    carriers: str
-    cache: str
+    carriers: str | None
+    cache: str | None
 
 
 class TrainerConfig(Strict):
@@ -19,6 +19,9 @@ class TrainerConfig(Strict):
 
     `max_steps` counts the steps of the sequences (characters, words, days) that losses were taken at: runs that differ
     in batch size or truncation then see the same data, and make different numbers of updates.
+
+    `accelerator` decides numbers: a GPU rounds differently from a CPU and training amplifies that, so that one seed
+    makes two different runs on them. Runs on both are two arms.
     """
 
     BUDGETS: ClassVar[tuple[str, ...]] = ("max_updates", "max_steps", "max_epochs", "max_seconds")
@@ -31,8 +34,8 @@ class TrainerConfig(Strict):
     patience: Count | None
     divergence: Annotated[float, Field(gt=1)] | None
     accelerator: Literal["cpu", "cuda"]
-    checkpoint: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    progress_bar: bool
+    checkpoint: Annotated[Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, Decides.RECORD]
+    progress_bar: Annotated[bool, Decides.HERE]
 
     @model_validator(mode="after")
     def _one_budget(self) -> "TrainerConfig":
@@ -41,6 +44,13 @@ class TrainerConfig(Strict):
                 "the budget is either max_updates, max_steps, max_epochs or max_seconds: set the others to null"
             )
         return self
+
+    @classmethod
+    def canonical(cls, values: dict[str, str]) -> dict[str, str]:
+        """When to validate has an effect where validations end the training, or take of its time."""
+        if values.get("patience") == values.get("max_seconds") == "None":
+            values = {key: value for key, value in values.items() if key != "validate_every"}
+        return values
 
     @property
     def budget(self) -> str:
@@ -53,5 +63,5 @@ class TrainerConfig(Strict):
 class TrackingConfig(Strict):
     """The MLflow store, and how densely histories are drawn there (in full they are in gradients.parquet)."""
 
-    uri: str
+    uri: Annotated[str, Decides.HERE]
     points: Annotated[int, Field(ge=10, le=500)]

@@ -1,4 +1,4 @@
-"""What a sweep tells at its end: a table of its arms, what failed, where the results are."""
+"""The summary at the end of a sweep: a table of its arms, and its failed runs."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -9,13 +9,13 @@ from rich.table import Table
 
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE
-from study.sweep.workers.display import bests, line
+from study.sweep.workers.display import best_lines, format_ended
 
 COLUMNS = ("run", "test", "naive", "verdict", "half-life", "outcome", "seconds")
 
 
 def table(ledger: Ledger) -> Table:
-    """One row an arm over its seeds (search trials are left out: they were chosen, not measured)."""
+    """One row an arm over its seeds, without search trials, which were made to choose a winner, not to measure it."""
     drawn = Table(*COLUMNS, box=None, header_style="bold")
     by_arm = _counting(ledger)
     for arm, name in ledger.plan.names.items():
@@ -25,20 +25,21 @@ def table(ledger: Ledger) -> Table:
 
 
 def best_of_arms(ledger: Ledger) -> str:
-    """What is best of every arm by now, as Markdown: of a search the trial that won, then each arm over its seeds."""
+    """The best so far as Markdown: the best trial of every search, and every arm over its seeds."""
     by_arm = _counting(ledger)
+    trials = [f"- {best}" for best in best_lines(ledger.statuses(), ledger.plan, ledger.sign)]
     rows = [f"| {name} | {' | '.join(_row(by_arm[arm]))} |" for arm, name in ledger.plan.names.items() if by_arm[arm]]
     head = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"] if rows else []
-    return "\n".join([*(f"- {told}" for told in bests(ledger.statuses(), ledger.plan, ledger.sign)), "", *head, *rows])
+    return "\n".join([*trials, "", *head, *rows])
 
 
 def failures(ledger: Ledger) -> list[str]:
-    """Every failed run with its error."""
-    return [line(status, ledger.plan) for status in ledger.statuses() if status.state == "failed"]
+    """A line for every failed run, with its error."""
+    return [format_ended(status, ledger.plan) for status in ledger.statuses() if status.state == "failed"]
 
 
 def _counting(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
-    """What was written down of the runs that count, by arm."""
+    """The records of the runs that count, by arm."""
     by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for status in ledger.statuses():
         if status.state in MADE and status.cell.phase != "search":
@@ -47,7 +48,7 @@ def _counting(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
 
 
 def _row(runs: list[dict[str, Any]]) -> list[str]:
-    """Means are over the runs that came to an end: what is left of a diverged network is nothing to measure."""
+    """The cells of one arm; means leave out diverged runs, whose networks are nothing to measure."""
     ended = [run for run in runs if run["outcome"] != "diverged"]
     test = [run["test"] for run in ended]
     spread = f" ± {statistics.stdev(test):.2g}" if len(test) > 1 else ""

@@ -1,4 +1,4 @@
-"""From one command to many runs: plan, prepare the stores, launch workers once, watch, tell what came of it."""
+"""One command, many runs: plan them, prepare the stores, launch workers, display, report."""
 
 import os
 import shlex
@@ -18,11 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.errors import ConfigError
+from study.installation import door
 from study.schema import SweepingConfig, check
 from study.sweep.planning.composer import Composer
-from study.sweep.planning.plan import build_plan
+from study.sweep.planning.plan import Plan, build_plan
 
 if TYPE_CHECKING:
+    from optuna import Study
+
     from study.sweep.trials.ledger import Ledger
 
 
@@ -31,7 +34,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
 
     Raises:
         ConfigError: before anything is logged or launched.
-        KeyboardInterrupt: when all workers have left after a Ctrl-C.
+        KeyboardInterrupt: after a Ctrl-C, when all workers have ended.
         SystemExit: code 1 if a run failed or is missing at the end.
     """
     common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
@@ -42,66 +45,89 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
 
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
+    for twins in plan.twins:
+        print(twins)
     if common.sweep.dry_run:
         from study.sweep.planning.estimate import estimate
 
         return print(plan.describe() + estimate(plan, count_workers(common.sweep.workers, len(plan))))
-    from study.sweep.planning import fingerprint as definition
-    from study.sweep.trials.ledger import Ledger
     from study.sweep.trials.storage import open_study
-    from study.sweep.workers.launcher import run_workers
-    from study.sweep.workers.worker import Worker
     from study.tracking import writer
 
     writer.prepare(common.tracking.uri, common.slug)
     with open_study(common.sweep.storage, common.slug, direction) as study:
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
-        ledger = Ledger(study, plan, uuid.uuid4().hex[:12])
-        if master.hydra.runtime.choices.get("experiment") and common.sweep.changed == "refuse":
-            definition.refuse_changes(ledger)
-        definition.save(ledger)
-        folder = Path(str(master.hydra.sweep.dir)).absolute()
-        with _parent(common, ledger) as parent:
-            ledger.reap()
-            ledger.retry()
-            worker = Worker(context.config_loader, master, common, plan, parent, folder, ledger.launch)
-            launcher = Plugins.instance().instantiate_launcher(
-                hydra_context=context, task_function=worker, config=master
-            )
-            workers = partial(count_workers, common.sweep.workers)
-            problem = run_workers(launcher, ledger, workers, common.sweep.failures)
-        _tell(common, ledger, folder / "report", problem)
+        refusing = bool(master.hydra.runtime.choices.get("experiment")) and common.sweep.changed == "refuse"
+        _make_runs(context, master, common, _match(plan, study, refusing), study)
+
+
+def _match(plan: Plan, study: "Study", refusing: bool) -> Plan:
+    """The plan with the arms that the study knows from earlier commands found again; the study then knows all of them.
+
+    Raises:
+        ConfigError: an arm has changed, and changes are to be refused.
+    """
+    from study.sweep.trials.changes import adopt_digests, refuse_changes, save_arms
+
+    plan = adopt_digests(study, plan)
+    if refusing:
+        refuse_changes(study, plan)
+    save_arms(study, plan)
+    return plan
+
+
+def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig, plan: Plan, study: "Study") -> None:
+    """Launch workers until every run is made, then summarize."""
+    from study.sweep.trials.ledger import Ledger
+    from study.sweep.workers.launcher import run_workers
+    from study.sweep.workers.worker import Worker
+
+    ledger = Ledger(study, plan, uuid.uuid4().hex[:12])
+    folder = Path(str(master.hydra.sweep.dir)).absolute()
+    with _parent_run(common, ledger) as parent:
+        ledger.reap()
+        ledger.retry()
+        worker = Worker(context.config_loader, master, common, plan, parent, folder, ledger.launch)
+        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=master)
+        workers = partial(count_workers, common.sweep.workers)
+        problem = run_workers(launcher, ledger, workers, common.sweep.failures)
+    _summarize(common, ledger, folder / "report", problem)
 
 
 def _refuse_missing(master: DictConfig) -> None:
-    """Stop where the package of a launcher is not installed."""
+    """Refuse a launcher whose package is not installed."""
     launcher = master.hydra.launcher._target_
     try:
         get_class(launcher)
-    except Exception as error:  # whatever Hydra makes of an import that fails
+    except Exception as error:  # Hydra wraps a failed import in one of several
         chosen = master.hydra.runtime.choices["hydra/launcher"]
-        told = f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); README.md says what to install"
-        raise ConfigError(told) from error
+        raise ConfigError(
+            f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); the README says what to install"
+        ) from error
 
 
 def count_workers(asked: int | None, runs: int) -> int:
-    """How many workers: as many as asked or one a core, never more than runs."""
+    """The number of workers: that asked for, else one a core; never more than runs."""
     cores = psutil.cpu_count(logical=False) or 1
     if hasattr(os, "sched_getaffinity"):
         cores = min(cores, len(os.sched_getaffinity(0)))
     return min(asked or cores, runs)
 
 
+PARENT = "mlflow_parent_run"
+"""The study's attribute that names the MLflow run of the sweep."""
+
+
 @contextmanager
-def _parent(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
+def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
     from study.sweep.summary import best_of_arms
     from study.tracking import writer
     from study.tracking.lock import locked
 
     uri, status = common.tracking.uri, "FAILED"
-    with locked(common.sweep.storage, "parent"):  # of two commands that start at once, one makes it, the other finds it
+    with locked(common.sweep.storage, "parent"):  # of two commands that start at once one makes it, the other finds it
         known = ledger.study.user_attrs.get(PARENT)
         plan = f"objective: {common.sweep.objective or 'null'}\n{ledger.plan.describe()}"
         parent = writer.open_parent(uri, common.slug, plan, known)
@@ -111,7 +137,7 @@ def _parent(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
         status = "FAILED" if ledger.counts()["open"] else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
-        _tell_how_to_continue(ledger)
+        _print_how_to_continue(ledger)
         raise
     finally:
         writer.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
@@ -119,18 +145,18 @@ def _parent(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
         writer.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
 
 
-PARENT = "mlflow_parent_run"
-"""The study's attribute that names the MLflow run of the sweep."""
-
-
-def _tell_how_to_continue(ledger: "Ledger") -> None:
+def _print_how_to_continue(ledger: "Ledger") -> None:
     counts = ledger.counts()
     command = shlex.join([sys.executable, "-m", "study.train", *sys.argv[1:]])
     print(f"Interrupted: {counts['open']} of {counts.total()} runs are still to be made. This makes them:\n  {command}")
 
 
-def _tell(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: str) -> None:
-    """The table, what failed, where the results are, a report; exit code 1 if anything is missing."""
+def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: str) -> None:
+    """Print the table, the failed and the missing runs, and where the results are; write the report.
+
+    Raises:
+        SystemExit: code 1 if a run failed or is missing.
+    """
     from study.report.pages import study as study_page
     from study.sweep.summary import failures, table
     from study.tracking import uri as place
@@ -138,14 +164,14 @@ def _tell(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: str) 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
     console.print(table(ledger))
-    reason = f" The launcher said: {problem}" if problem else ""
+    reason = f" The launcher reported: {problem}" if problem else ""
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]
-    for told in lines:
-        console.print(told, style="red", markup=False, highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
     console.print(
-        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them; "
-        f"what they say is on one page: {page}",
+        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `{door('ui')}` to browse them; "
+        f"the report is {page}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
     if lines:

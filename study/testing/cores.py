@@ -48,8 +48,9 @@ def model(core: Core) -> RecurrentModel:
 
 
 def takes(core_class: CoreClass, option: str) -> bool:
-    """Whether a core has an option of this name."""
-    return option in inspect.signature(core_class).parameters
+    """Whether a core has an option of this name, or hands all options on."""
+    parameters = inspect.signature(core_class).parameters
+    return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def entering(core: Core, layer: int) -> Tensor:

@@ -14,10 +14,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from study.command import CONF
-from study.learning.bptt import TruncatedBPTT
+from study.installation import CONF
+from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
-from study.models import Inputs, RecurrentModel, State
+from study.models import Inputs, RecurrentModel
 from study.probes.result import ProbeResult
 from study.schema import validate
 from study.schema.model import MODELS
@@ -65,7 +65,7 @@ def everything(bptt: TruncatedBPTT) -> dict[str, Any]:
     parameters = {name: (p.detach().clone(), copy.deepcopy(p.grad)) for name, p in bptt.model.named_parameters()}
     modes = [module.training for module in bptt.model.modules()]
     drawn = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(legacy=False)["state"]["pos"]}
-    carried = [*bptt.state] if bptt.state else []
+    carried = [*(bptt.carry.state or ())] if bptt.carry else []
     optimizer = copy.deepcopy(bptt.optimizer.state_dict())
     return {"parameters": parameters, "modes": modes, "optimizer": optimizer, "carried": carried} | drawn
 
@@ -74,13 +74,13 @@ def updates(bptt: TruncatedBPTT) -> Iterator[int]:
     """Train on a few batches, the state carried from each to the next; the number of every update, after it."""
     torch.manual_seed(5)
     np.random.seed(5)
-    state: State | None = None
+    carry: Carry | None = None
     done = 0
     for _ in range(2):
-        for _ in bptt.updates(data(TIME + 1, WIDTH), state):
+        for _ in bptt.updates(data(TIME + 1, WIDTH), carry):
             done += 1
             yield done
-        state = bptt.state
+        carry = bptt.carry
 
 
 class ProbeContract:
@@ -96,7 +96,7 @@ class ProbeContract:
         """Its options."""
         return True
 
-    @pytest.fixture(params=list(MODELS))
+    @pytest.fixture(params=MODELS)
     def core(self, request: pytest.FixtureRequest) -> str:
         """The name of the core that is measured: every registered one."""
         return request.param

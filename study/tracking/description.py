@@ -1,10 +1,10 @@
 """A configuration as the tracking store keeps it, in plain values. No MLflow here."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from study.schema import Config
+from study.schema.identity import flat_record, nested_record
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Description:
         slug: of the experiment.
         name: model-task-seed.
         tags: the choices that runs are filtered by in MLflow's table.
-        parameters: every key of the run with its value, flat; the plan of a sweep is not the run's.
+        parameters: the same as `config`, flat, as texts.
         config: every key that defines the run, nested. Where data and runs lie, and the sweep around it, are left out:
             they are this machine's, and may hold passwords.
     """
@@ -31,7 +31,7 @@ class Description:
 
 def describe(config: Config) -> Description:
     """Turn a checked configuration into plain values."""
-    values, k2 = config.model_dump(), config.bptt.k2 or "full"
+    k2 = config.bptt.k2 or "full"
     tags = {
         "task": config.task.name,
         "family": config.task.family,
@@ -47,14 +47,6 @@ def describe(config: Config) -> Description:
         slug=config.slug,
         name=f"{config.model.name}-{config.task.name}-{config.seed}",
         tags={key: str(value) for key, value in tags.items()},
-        parameters={key: str(value) for key, value in _flatten(values) if not key.startswith("sweep.")},
-        config=config.model_dump(exclude={"data": True, "tracking": {"uri"}, "sweep": True}),
+        parameters=flat_record(config),
+        config=nested_record(config),
     )
-
-
-def _flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

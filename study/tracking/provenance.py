@@ -20,9 +20,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from study.installation import CHECKOUT
 from study.tasks import SPLITS, Task
 
-ROOT = Path(__file__).resolve().parents[2]
+STUDY = Path(__file__).resolve().parents[1]
 SOURCES = ("*.py", "*.yaml", "*.toml")
 """New files of these names are part of the uncommitted changes; others may be data, or private."""
 RESUMED = "resumed_after_"
@@ -55,17 +56,21 @@ def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict
 
 
 @lru_cache
-def commit(root: Path = ROOT) -> str:
+def commit(root: Path | None = CHECKOUT) -> str:
     """The project's commit, with a `+` where tracked files differ from it; `unknown` outside a checkout."""
+    if root is None:  # an installed package: the repository around it, if there is one, is another project's
+        return "unknown"
     return _git(root, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*").strip() or "unknown"
 
 
 @lru_cache
-def changes(root: Path = ROOT) -> str:
+def changes(root: Path | None = CHECKOUT) -> str:
     """Uncommitted changes, new source files included, as a patch for `git apply` on the commit; empty if none.
 
     A patch longer than `LARGEST` is replaced by the names of its files.
     """
+    if root is None:
+        return ""
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder, "index")  # a copy: naming new files would change the user's own
         staged = root / _git(root, "rev-parse", "--git-path", "index").strip()
@@ -106,9 +111,13 @@ def environment() -> dict[str, str | int | bool]:
 
 @lru_cache
 def source() -> str:
-    """Digest of the source files in `study/`: equal for two checkouts of the same code, whatever their history."""
-    files = sorted((ROOT / "study").rglob("*.py"))
-    return _digest(part for file in files for part in (str(file.relative_to(ROOT)).encode(), file.read_bytes()))
+    """Digest of the source files in `study/`: equal for two checkouts of the same code, and for its wheel.
+
+    The Hydra plugins are left out: they start processes and decide no number, and a wheel has them beside `study/`.
+    """
+    files = sorted(file for file in STUDY.rglob("*.py") if file.parent.name != "hydra_plugins")
+    texts = [(str(file.relative_to(STUDY.parent)), file.read_bytes()) for file in files]
+    return _digest(part for name, text in texts for part in (name.encode(), text))
 
 
 def weights(model: nn.Module) -> str:

@@ -10,11 +10,11 @@ from pytorch_lightning.utilities import move_data_to_device
 from torch.optim import Optimizer
 
 from study import seeding
-from study.learning.bptt import TruncatedBPTT
+from study.learning.bptt import Carry, TruncatedBPTT, load_carry
 from study.learning.clipping import Clip
 from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
-from study.models import RecurrentModel, State
+from study.models import RecurrentModel
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
@@ -93,7 +93,7 @@ class RecurrentModule(pl.LightningModule):
         self.journal = Journal()
         self._restored: dict[str, Any] = {}
         self._started = 0.0
-        self._state: State | None = None
+        self._carry: Carry | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
 
@@ -107,7 +107,8 @@ class RecurrentModule(pl.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         plan = self.truncation
-        self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self.clip, plan.k1, plan.k2, plan.update)
+        stream = self.task.batches("train").stream
+        self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self.clip, plan.k1, plan.k2, plan.update, stream)
         self._started = time.monotonic() - self._restored.get("seconds", 0.0)
         if self._restored:
             self.model.load_state_dict(self._restored["model"])
@@ -123,14 +124,14 @@ class RecurrentModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Number the epoch for the data order; a stream starts at its top, from the zero state."""
         self.trainer.train_dataloader.epoch = self.current_epoch
-        self._state = None
+        self._carry = None
 
     def training_step(self, chunk: list[Batch], index: int) -> None:
         """Make all updates of a chunk of batches, until the budget is used up."""
         if self.journal.replaying:
             return self._replay()
         for batch in chunk:
-            for update in self._bptt.updates(batch, self._state):
+            for update in self._bptt.updates(batch, self._carry):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
                 done = len(self.history)
                 if done == self.probes.due:
@@ -140,7 +141,7 @@ class RecurrentModule(pl.LightningModule):
                     self.probes.measure(done, self._bptt)
                 if done == self.pace.budget:
                     return self._end_step()
-            self._state = self._bptt.state if self.trainer.train_dataloader.batches.stateful else None
+            self._carry = self._bptt.carry if self._bptt.stream is not None else None
         self._end_step()
 
     def on_train_end(self) -> None:
@@ -168,7 +169,7 @@ class RecurrentModule(pl.LightningModule):
         """
         self._set_global_step(self.journal.next_step())
         if not self.journal.replaying:
-            self._state = move_data_to_device(self._restored["carry"], self.device)
+            self._carry = load_carry(move_data_to_device(self._restored["carry"], self.device))
             seeding.set_state(self._restored["random"])
             if self.history.diverged:
                 self.trainer.should_stop = True
@@ -186,7 +187,7 @@ class RecurrentModule(pl.LightningModule):
             "clip": self.clip.state_dict(),
             "history": self.history.state(),
             "probes": self.probes.state(),
-            "carry": self._state,
+            "carry": None if self._carry is None else self._carry.as_dict(),
             "random": seeding.state(),
             "seconds": self.seconds,
             "steps": self.journal.steps,

@@ -1,4 +1,4 @@
-"""What to call the arms of a comparison: the fewest values that tell them apart."""
+"""Names for the arms of a comparison, of as few values as set them apart."""
 
 from collections.abc import Mapping
 
@@ -6,13 +6,16 @@ Configuration = Mapping[str, str]
 
 
 def name_arms(configurations: Mapping[str, Configuration]) -> dict[str, str]:
-    """Names by arm.
+    """Name arms by their values.
 
-    Groups of the configuration (`model`, `clip`) come first, then single keys, each only if it tells apart what those
-    before it do not: a forget bias that only the LSTM has adds nothing to the name of the LSTM.
+    Options of groups (`model`, `clip`) come first, then single keys; each only if it sets arms apart that those before
+    it do not: the forget bias, which only an LSTM has, adds nothing to the name of the LSTM.
 
     Args:
         configurations: of every arm, dotted key -> value.
+
+    Returns:
+        Names by arm.
     """
     parts: dict[str, list[str]] = {arm: [] for arm in configurations}
     apart = 1
@@ -24,14 +27,14 @@ def name_arms(configurations: Mapping[str, Configuration]) -> dict[str, str]:
 
 
 def _candidates(configurations: Mapping[str, Configuration]) -> list[str]:
-    """Keys with more than one value, names of groups first, each in the order of the configuration."""
+    """Keys with more than one value in the order of the configuration, options of groups first."""
     keys = dict.fromkeys(key for configuration in configurations.values() for key in configuration)
     differing = [key for key in keys if len({c.get(key) for c in configurations.values()}) > 1]
     return sorted(differing, key=lambda key: not key.endswith(".name"))
 
 
 def _part(key: str, configuration: Configuration) -> list[str]:
-    """How a key stands in a name: a group's choice alone, a value with the last part of its key."""
+    """A key in a name: of a group the option, else the last part of the key with the value."""
     if key not in configuration:
         return []
     group, _, last = key.rpartition(".")

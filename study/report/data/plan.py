@@ -1,4 +1,4 @@
-"""What a sweep was to make, as its own run keeps it, and what of that is missing."""
+"""The plan of a sweep, read from its MLflow run, and the planned runs that are missing."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +20,11 @@ class Planned:
     """The plan of the newest command of a sweep.
 
     Attributes:
-        arms: name -> what its runs may be tagged with: that name if it is a title, else all that sets it apart.
+        arms: by name the labels that its runs may be tagged with: its title or its values, and those of its twins,
+            arms of the experiment that would have trained the same runs.
         seeds: of every arm.
         trials: of every arm's search.
-        search: the tuned keys and how each was sampled, in words; empty for a grid.
+        search: the tuned keys, and in words how each was sampled; empty for a grid.
         objective: of the search, such as `minimize nats/val`; empty: the measure that ranks runs of the task.
     """
 
@@ -35,10 +36,11 @@ class Planned:
 
 
 def load_plan(parent: Logged | None) -> Planned:
-    """The plan that a sweep's run keeps; an empty one where there is none that can be read."""
+    """Read the plan that a sweep's run keeps; an empty one where none can be read."""
     try:
         plan = yaml.safe_load(parent.read("plan.yaml")) if parent else {}
-        arms = {str(name): {str(name), _label(arm)} for name, arm in plan["arms"].items()}
+        twins = plan.get("twins", {})
+        arms = {str(name): {str(name), _label(arm), *twins.get(name, ())} for name, arm in plan["arms"].items()}
         search = {str(key): str(words) for key, words in plan.get("search", {}).items()}
         objective = str(plan.get("objective") or "")
         return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective)
@@ -51,7 +53,7 @@ def _label(arm: Mapping[str, Any]) -> str:
 
 
 def missing(planned: Planned, runs: pd.DataFrame) -> str:
-    """What has not come to an end yet, arm by arm, in a sentence; empty where all has.
+    """A sentence that counts the planned runs without a result, arm by arm; empty where there are none.
 
     Args:
         planned: of the sweep.
@@ -60,13 +62,13 @@ def missing(planned: Planned, runs: pd.DataFrame) -> str:
     found = list(_lacking(planned, runs[runs["outcome"].isin([*ENDED, "pruned"])]))
     if not found:
         return ""
-    told = "; ".join(f"{arm}: {lacking} of {wanted} {what}" for arm, what, lacking, wanted in found[:NAMED])
+    listed = "; ".join(f"{arm}: {lacking} of {wanted} {what}" for arm, what, lacking, wanted in found[:NAMED])
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return f"{sum(lacking for _, _, lacking, _ in found)} planned runs have no result yet ({told}{more})."
+    return f"{sum(lacking for _, _, lacking, _ in found)} planned runs have no result yet ({listed}{more})."
 
 
 def _lacking(planned: Planned, ended: pd.DataFrame) -> Iterator[tuple[str, str, int, int]]:
-    """Arm, what of it, how many of them are missing, of how many."""
+    """Of every arm with missing runs: its name, what is missing (trials or seeds), how many, of how many."""
     phase = "confirm" if planned.search else "grid"
     for arm, labels in planned.arms.items():
         mine = ended[ended["label"].isin(labels)]

@@ -1,7 +1,7 @@
-"""The runs of a study in the terms of its question: tasks, arms, seeds, and what each run came to."""
+"""The runs of a study read from MLflow, by task, arm and seed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,13 +9,12 @@ import pandas as pd
 from study.errors import ConfigError
 from study.report.data.arm_names import name_arms
 from study.report.data.statistics import Interval, mean_interval
+from study.schema.identity import deciding
 from study.tracking.reader import Logged, frame, search
 
-MEASURES = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
-"""Which measure ranks the runs of a task: the first of these that it has; `loss` only where there is none of a task."""
-
-SURFACE = ("slug", "seed", "data.", "tracking.", "trainer.progress_bar", "trainer.checkpoint", "trainer.accelerator")
-"""Parameters that do not tell arms apart."""
+BEFORE = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
+"""Measures and their directions for runs of versions that did not record what ranks them, as the tags `primary` and
+`direction`: such runs are ranked by the first of these that they have."""
 
 NUMBERS = {
     "updates": "metrics.run/updates",
@@ -25,7 +24,7 @@ NUMBERS = {
     "horizon": "metrics.flow/horizon",
     "lyapunov": "metrics.lyapunov/largest",
 }
-"""Columns of `Evidence.runs` and where they are from; NaN where a run has no such measure."""
+"""Columns of `Evidence.runs` and the metrics in them; NaN where a run has no such metric."""
 
 ENDED = ("completed", "diverged")
 
@@ -37,7 +36,7 @@ class Comparison:
     Attributes:
         task: its name.
         family: of tasks.
-        measure: that ranks.
+        measure: that ranks runs of the task.
         maximize: more of it is better.
         runs: one row a run, by run id; the newest for every arm and seed.
         arms: their names, best first.
@@ -52,11 +51,11 @@ class Comparison:
 
     @property
     def baseline(self) -> float:
-        """The measure of the naive guess on the test split; NaN where it was not kept."""
+        """The measure of the naive guess on the test split; NaN where it was not logged."""
         return float(self.runs["baseline"].mean())
 
     def interval(self, values: pd.Series) -> Interval:
-        """The mean of the measure over runs that have one, within what the measure can be."""
+        """The mean of values of the measure, without NaN, within the range of the measure."""
         return mean_interval(values.dropna().to_numpy(float)).within(0.0, 1.0 if self.maximize else math.inf)
 
     def arm(self, name: str) -> pd.DataFrame:
@@ -66,16 +65,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was tracked of a study.
+    """All tracked runs of a study.
 
     Attributes:
         slug: of the study.
         uri: of the MLflow store.
-        parent: the run of its newest sweep; None where runs were made one by one.
+        parent: MLflow run of its newest sweep; None where runs were made one by one.
         runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
             `arm`, `seed`, `phase` (grid, search, confirm), `outcome` (completed, diverged, pruned, failed, killed,
             running), `verdict`, `clipping`, `measure` (its name), `value` (on test; NaN unless completed),
-            `validation`, `baseline`, `counts` (whether the answer rests on it), those of `NUMBERS`, and `params.*`.
+            `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -87,7 +86,7 @@ class Evidence:
 
 
 def gather(uri: str, slug: str) -> Evidence:
-    """Read a study.
+    """Read a study from its store.
 
     Raises:
         ConfigError: there is no such store, or nothing in it under this slug.
@@ -115,7 +114,7 @@ def column(rows: pd.DataFrame, key: str, default: object = "") -> pd.Series:
 
 
 def _described(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `Evidence.runs`, but the names of arms."""
+    """The columns of `Evidence.runs`; arms by digest, not yet by name."""
     common = rows[["logged", "name", *(c for c in map(str, rows) if c.startswith("params."))]]
     facts = {
         "note": column(rows, "tags.mlflow.note.content"),
@@ -138,21 +137,22 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _outcomes(rows: pd.DataFrame) -> pd.Series:
-    """What became of every run; MLflow's status where the run did not come to tell it itself."""
+    """The outcome of every run; MLflow's status where the run ended before it could tag one."""
     status = column(rows, "status").map({"RUNNING": "running", "FAILED": "failed", "KILLED": "killed"})
     return status.where(status.notna(), column(rows, "tags.outcome", "completed"))
 
 
 def _digests(rows: pd.DataFrame) -> pd.Series:
-    """Everything that decides a run's numbers but its seed."""
-    return pd.util.hash_pandas_object(deciding(rows).astype(str), index=False).astype(str)
+    """The same text for runs of the same arm."""
+    return pd.util.hash_pandas_object(deciding_parameters(rows).astype(str), index=False).astype(str)
 
 
-def deciding(rows: pd.DataFrame) -> pd.DataFrame:
-    """Parameters, by their own key, that decide a run's numbers, but its seed."""
-    parameters = {key: key.removeprefix("params.") for key in map(str, rows) if key.startswith("params.")}
-    deciding = {column: key for column, key in parameters.items() if not key.startswith(SURFACE)}
-    return rows[list(deciding)].rename(columns=deciding)
+def deciding_parameters(rows: pd.DataFrame) -> pd.DataFrame:
+    """The parameters that decide a run's training but the seed, one column a key; see `study.schema.identity`."""
+    columns = {key: key.removeprefix("params.") for key in map(str, rows) if key.startswith("params.")}
+    records = rows[list(columns)].rename(columns=columns).to_dict("records")
+    logged = ({str(key): str(value) for key, value in record.items() if pd.notna(value)} for record in records)
+    return pd.DataFrame([deciding(record) for record in logged], index=rows.index)
 
 
 def _measured(rows: pd.DataFrame, tasks: pd.Series) -> dict[str, pd.Series]:
@@ -160,21 +160,30 @@ def _measured(rows: pd.DataFrame, tasks: pd.Series) -> dict[str, pd.Series]:
     found = pd.DataFrame(index=rows.index, columns=["value", "validation", "baseline"], dtype=float)
     name = pd.Series("loss", rows.index)
     for _, group in rows.groupby(tasks):
-        of_task = _ranking(group)
+        of_task = _ranking_measure(group["logged"])
         name[group.index] = of_task
         for kind, split in (("value", "test"), ("validation", "val"), ("baseline", "baseline")):
             found.loc[group.index, kind] = column(group, f"metrics.{of_task}/{split}", math.nan).astype(float)
     return {"measure": name, **{str(kind): found[kind] for kind in found}}
 
 
-def _ranking(group: pd.DataFrame) -> str:
-    return next((m for m in MEASURES if column(group, f"metrics.{m}/test", math.nan).notna().any()), "loss")
+def _ranking_measure(runs: pd.Series) -> str:
+    """The measure that ranks the runs of a task: as the newest of them recorded it."""
+    recorded = [run.tags["primary"] for run in runs if "primary" in run.tags]
+    taken = (m for m in BEFORE if any(not math.isnan(run.measures.get(f"{m}/test", math.nan)) for run in runs))
+    return recorded[-1] if recorded else next(taken, "loss")
+
+
+def is_maximized(measure: str, runs: Iterable[Logged]) -> bool:
+    """Whether more of the measure that ranks the runs of a task is better: as the newest of them recorded it."""
+    recorded = [run.tags["direction"] for run in runs if run.tags.get("primary") == measure and "direction" in run.tags]
+    return (recorded[-1] if recorded else BEFORE.get(measure)) == "maximize"
 
 
 def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:
-    """The newest run of every arm and seed that came to an end.
+    """Whether a run counts: the newest of its arm and seed that completed or diverged does.
 
-    Tuning trials, confirmations of a winner that a longer search replaced, and repetitions of a run do not count.
+    Search trials, confirmations of a winner that a longer search replaced, and reproductions do not count.
     """
     ended = runs["outcome"].isin(ENDED) & runs["phase"].isin(["grid", "confirm"]) & (reproduces == "")
     newest = ~runs[ended].duplicated(["task", "arm", "seed"], keep="last")
@@ -182,15 +191,15 @@ def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:
 
 
 def _compare(task: object, group: pd.DataFrame) -> Comparison:
-    """Arms named by what sets them apart, the best first."""
+    """Compare the runs of a task: name its arms by what sets them apart, and rank them."""
     measure = str(group["measure"].iloc[0])
-    maximize = MEASURES[measure] == "maximize"
+    maximize = is_maximized(measure, group["logged"])
     named = group.assign(arm=group["arm"].map(name_arms(configurations(group))))
     return Comparison(str(task), str(group["family"].iloc[0]), measure, maximize, named, rank(named, maximize))
 
 
 def rank(named: pd.DataFrame, maximize: bool) -> list[str]:
-    """Arms by mean; those with fewer diverged runs come first whatever their mean: it is over the others alone."""
+    """Arms, the best first: by the share of diverged runs, then by the mean of the others."""
     by_arm = named.groupby("arm", sort=False)
     table = pd.DataFrame({"lost": by_arm["value"].apply(lambda v: v.isna().mean()), "mean": by_arm["value"].mean()})
     table["mean"] *= -1 if maximize else 1
@@ -198,14 +207,14 @@ def rank(named: pd.DataFrame, maximize: bool) -> list[str]:
 
 
 def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
-    """The parameters of every arm by its digest."""
+    """The deciding parameters of every arm."""
     first = group.drop_duplicates("arm")
-    values = zip(first["arm"], deciding(first).to_dict("records"), strict=True)
+    values = zip(first["arm"], deciding_parameters(first).to_dict("records"), strict=True)
     return {str(arm): {str(k): str(v) for k, v in row.items() if pd.notna(v)} for arm, row in values}
 
 
 def _named(runs: pd.DataFrame, comparisons: list[Comparison]) -> pd.DataFrame:
-    """All runs with the names that the comparisons gave to their arms; the others keep what the sweep calls theirs."""
+    """All runs with the names of their arms in the comparisons; those in none with the label from the sweep."""
     names = pd.concat([c.runs["arm"] for c in comparisons]) if comparisons else pd.Series(dtype=str)
     known = dict(zip(runs.loc[names.index, "arm"], names, strict=True))
     fallback = runs["label"].where(runs["label"] != "", runs["name"])

@@ -1,4 +1,4 @@
-"""The search trials of a study in the terms of its question: what was tuned, between which ends, what came of it."""
+"""The search trials of a study: the tuned keys, their ranges, and the value of every trial."""
 
 import math
 from collections import Counter
@@ -10,12 +10,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from study.report.data.arm_names import name_arms
-from study.report.data.runs import MEASURES, deciding
+from study.report.data.runs import deciding_parameters, is_maximized
 
-TOLD = ("completed", "pruned", "diverged")
-"""Outcomes of trials that tell something; the value of a pruned one is its last validation, of a diverged one NaN."""
+INFORMATIVE = ("completed", "pruned", "diverged")
+"""Outcomes of the trials shown; the value of a pruned one is its last validation, of a diverged one NaN."""
 WIDE = 100
-"""Numbers that span more than this factor were searched on a log scale, where no plan says."""
+"""Without a plan, numbers that span more than this factor are taken to be searched on a log scale."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Axis:
 
     Attributes:
         key: of the configuration.
-        choices: if it is not a number: its values.
+        choices: its values, where they are no numbers.
         low: smallest number tried.
         high: largest.
         log: searched on a log scale.
@@ -42,11 +42,11 @@ class Axis:
         return self.key.removesuffix(".name").rpartition(".")[2]
 
     def places(self, values: pd.Series) -> pd.Series:
-        """Values as numbers: of choices their position."""
+        """Values as numbers; choices by their position."""
         return values.map(self.choices.index) if self.choices else values
 
     def unit(self, values: pd.Series) -> Float[np.ndarray, " values"]:
-        """Values between 0 and 1 as the search saw them; choices in the middle of equal parts."""
+        """Values between 0 and 1 on the scale of the search; choices in the middle of equal parts."""
         if self.choices:
             return (self.places(values).to_numpy(float) + 0.5) / len(self.choices)
         numbers, ends = values.to_numpy(float), np.array([self.low, self.high])
@@ -64,9 +64,9 @@ class Search:
         measure: that was searched by, on validation.
         maximize: more of it is better.
         axes: what was tuned in any arm.
-        trials: one row a trial, by run id, in the order they were begun: `arm`, `value`, `outcome`, `cause` (why it
+        trials: one row a trial, by run id, in the order of their starts: `arm`, `value`, `outcome`, `cause` (why it
             was pruned or failed) and the tuned keys.
-        arms: their names, that with the best trial first.
+        arms: their names, the arm with the best trial first.
     """
 
     task: str
@@ -78,12 +78,12 @@ class Search:
 
     @property
     def worst(self) -> float:
-        """Beyond every value."""
+        """A value worse than every other."""
         return -math.inf if self.maximize else math.inf
 
     @property
     def told(self) -> str:
-        """How many trials, and what counts as their value."""
+        """A sentence with the number of trials by outcome, and what counts as their value."""
         counts = ", ".join(f"{n} {word}" for word, n in Counter(self.trials["outcome"]).most_common())
         return (
             f"{len(self.trials)} trials ({counts}); of those pruned the last validation counts, those that diverged "
@@ -91,31 +91,31 @@ class Search:
         )
 
     def of(self, arm: str) -> pd.DataFrame:
-        """The trials of an arm that tell something."""
-        return self.trials[(self.trials["arm"] == arm) & self.trials["outcome"].isin(TOLD)]
+        """The trials of an arm that have a value or diverged."""
+        return self.trials[(self.trials["arm"] == arm) & self.trials["outcome"].isin(INFORMATIVE)]
 
     def axes_of(self, arm: str) -> list[Axis]:
-        """What was tuned in an arm: a key may exist in some arms only."""
+        """The keys tuned in an arm: some arms may lack a key."""
         mine = self.of(arm)
         return [axis for axis in self.axes if mine[axis.key].notna().all() and mine[axis.key].nunique() > 1]
 
     def ranks(self, arm: str) -> Float[np.ndarray, " trials"]:
-        """Places of the trials of `of(arm)` from 0, the best, to 1, all that diverged being last alike."""
+        """Ranks of the trials of `of(arm)` from 0, the best, to 1; diverged ones share the last rank."""
         values = self.of(arm)["value"].fillna(self.worst)
         places = values.rank(ascending=not self.maximize).to_numpy()
         return (places - 1) / max(1, len(places) - 1)
 
 
 def searches(runs: pd.DataFrame, planned: Mapping[str, str], objective: str = "") -> Iterator[Search]:
-    """One a task that has search trials.
+    """The search of every task that has trials.
 
     Args:
         runs: of `study.report.data.runs.Evidence`.
-        planned: how each tuned key was sampled, as the plan says; empty where there is no plan.
+        planned: how each tuned key was sampled, from the plan; empty where there is none.
         objective: such as `minimize nats/val`; empty: the measure that ranks runs of the task.
     """
     for task, group in runs[runs["phase"] == "search"].groupby("task"):
-        parameters = deciding(group)
+        parameters = deciding_parameters(group)
         varying = _varying(parameters, group["label"])
         fixed = parameters.drop(columns=varying).groupby(group["label"]).first()
         kept = {str(label): {str(k): str(v) for k, v in row.dropna().items()} for label, row in fixed.iterrows()}
@@ -127,7 +127,7 @@ def searches(runs: pd.DataFrame, planned: Mapping[str, str], objective: str = ""
 def _search(
     task: str, group: pd.DataFrame, values: pd.DataFrame, planned: Mapping[str, str], objective: str
 ) -> Search:  # fmt: skip
-    measure, maximize, worth = _aim(group, objective)
+    measure, maximize, worth = _objective(group, objective)
     axes = [_axis(key, values[key], planned.get(key)) for key in map(str, values)]
     numbers = {a.key: values[a.key] if a.choices else pd.to_numeric(values[a.key]) for a in axes}
     trials = pd.DataFrame(
@@ -143,14 +143,14 @@ def _search(
     return Search(task, measure, maximize, axes, trials, [str(arm) for arm in best.index])
 
 
-def _aim(group: pd.DataFrame, objective: str) -> tuple[str, bool, pd.Series]:
-    """The measure that was searched by, whether more of it is better, and that of every trial."""
+def _objective(group: pd.DataFrame, objective: str) -> tuple[str, bool, pd.Series]:
+    """The measure that was searched by, whether more of it is better, and its value of every trial."""
     if not objective:
         measure = str(group["measure"].iloc[0])
-        return measure, MEASURES[measure] == "maximize", group["validation"]
+        return measure, is_maximized(measure, group.get("logged", [])), group["validation"]
     direction, _, key = objective.partition(" ")
-    worth = pd.Series([run.measures.get(key, math.nan) for run in group["logged"]], group.index)
-    return key.removesuffix("/val"), direction == "maximize", worth
+    values = pd.Series([run.measures.get(key, math.nan) for run in group["logged"]], group.index)
+    return key.removesuffix("/val"), direction == "maximize", values
 
 
 def _varying(parameters: pd.DataFrame, labels: pd.Series) -> list[str]:
@@ -160,7 +160,7 @@ def _varying(parameters: pd.DataFrame, labels: pd.Series) -> list[str]:
 
 
 def _is_tuned(key: str, planned: Mapping[str, str]) -> bool:
-    """Whether a key that varies was tuned itself; of a tuned group only the choice is, not all that goes with it."""
+    """Whether a key that varies was tuned itself; of a tuned group the option was, its other keys go with it."""
     return not planned or key in planned or key.removesuffix(".name") in planned
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count, Strict
+from study.schema.base import Count, Decides, Strict
 from study.schema.registry import Registry
 
 TASKS = Registry("task")
@@ -25,7 +25,7 @@ class TaskConfig(Strict):
     family: ClassVar[Literal["forecasting", "language", "labelling"]]
     name: str
     batch_size: Count
-    horizon: Count
+    horizon: Annotated[Count, Decides.RECORD]
 
     @property
     def horizon_known(self) -> bool:
@@ -49,15 +49,22 @@ class SplitByShares(Strict):
 class OwnTextConfig(SplitByShares):
     """The user's own text: one file split by shares, or three files, whose shares then do not matter."""
 
-    path: str
-    validation_path: str | None
-    test_path: str | None
+    path: Annotated[str, Decides.DATA]
+    validation_path: Annotated[str | None, Decides.DATA]
+    test_path: Annotated[str | None, Decides.DATA]
 
     @model_validator(mode="after")
     def _one_file_or_three(self) -> "OwnTextConfig":
         if (self.validation_path is None) != (self.test_path is None):
             raise ValueError("validation_path and test_path: give both, or neither to split `path` by shares")
         return self
+
+    @classmethod
+    def canonical(cls, values: dict[str, str]) -> dict[str, str]:
+        """Of three files no shares are taken."""
+        if values.get("validation_path", "None") != "None":
+            values = {key: value for key, value in values.items() if key not in SplitByShares.model_fields}
+        return values
 
 
 class DrawnConfig(TaskConfig):

@@ -5,13 +5,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count
+from study.schema.base import Count, Decides
 from study.schema.task.base import TASKS, DrawnConfig, Kind, SplitByShares, Steps, TaskConfig
 
 Ahead = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
 Ticker = Literal["AAPL", "FB", "GOOG", "IBM", "MSFT"]
-SweepCallback = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
+Channel = Literal["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
 
 
 class ForecastingConfig(TaskConfig):
@@ -20,7 +20,7 @@ class ForecastingConfig(TaskConfig):
     kind: ClassVar[Kind] = "regression"
     family: ClassVar = "forecasting"
     seq_len: Steps
-    season: Count
+    season: Annotated[Count, Decides.RECORD]
 
 
 @TASKS.member("study.tasks.forecasting.stocks:Stocks")
@@ -39,7 +39,7 @@ class ForecastingETTh1Config(ForecastingConfig):
     """Electricity transformer, hourly; all 7 channels enter, `targets` are predicted at every one of `ahead`."""
 
     name: Literal["forecasting_etth1"]
-    targets: Annotated[list[SweepCallback], Field(min_length=1)]
+    targets: Annotated[list[Channel], Field(min_length=1)]
     ahead: Annotated[list[Ahead], Field(min_length=1)]
 
 
@@ -51,12 +51,12 @@ class ForecastingCSVConfig(ForecastingConfig, SplitByShares):
     """
 
     name: Literal["forecasting_csv"]
-    path: str
+    path: Annotated[str, Decides.DATA]
     date: str
     targets: Names
     features: list[str]
     ahead: Annotated[list[Ahead], Field(min_length=1)]
-    frequency: str | None
+    frequency: Annotated[str | None, Decides.RECORD]
     missing: Literal["refuse", "forward"]
 
     @model_validator(mode="after")

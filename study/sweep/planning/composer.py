@@ -1,4 +1,4 @@
-"""Configurations of single runs, composed as Hydra would compose them for their overrides alone. No torch here."""
+"""Configurations of single runs, composed from their overrides as Hydra composes a command line. No torch here."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from study.errors import ConfigError
 from study.schema import Config, validate
 
 QUIET = ["trainer.progress_bar=false"]
-"""What a run is told in a sweep, whose own display stands in."""
+"""Overrides of every run of a sweep, which has a display of its own."""
 
 
 class Composer:
@@ -29,7 +29,7 @@ class Composer:
         self._loader, self._master, self._fixed = loader, master, fixed
 
     def within(self, fixed: Sequence[str]) -> "Composer":
-        """The same with other fixed overrides."""
+        """A composer with other fixed overrides."""
         return Composer(self._loader, self._master, fixed)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -44,14 +44,18 @@ class Composer:
         return composed
 
     def check(self, overrides: Sequence[str]) -> Config:
-        """The validated configuration; what is wrong with it is told with its overrides."""
+        """Compose and validate.
+
+        Raises:
+            ConfigError: naming the overrides with the offending key.
+        """
         try:
             return validate(self.compose(overrides))
         except ConfigError as error:
             raise ConfigError(f"{error}\n(in the arm {' '.join(overrides)})" if overrides else str(error)) from error
 
     def parse(self, arguments: Sequence[str]) -> list[Override]:
-        """Overrides as they were typed; `glob(*)` knows the options of its group."""
+        """Parse typed overrides; in `glob(*)` the options of the group are known."""
         return OverridesParser.create(config_loader=self._loader).parse_overrides(list(arguments))
 
     def groups(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""How long a plan takes and how much it stores, told before any of it is run: a moment of every arm is tried."""
+"""Estimates, before anything is run, of a plan's time and storage, from a few updates of every arm."""
 
 import time
 from datetime import timedelta
@@ -14,26 +14,26 @@ from study.train import assemble
 from study.training.module import RecurrentModule
 
 TRIAL = 0.5
-"""Seconds that an arm's updates are tried for."""
+"""Seconds of updates that are timed of an arm."""
 FIXED = 170_000
-"""Bytes of a run whatever its length: definition, pictures; measured on `bible_search`, as the two below."""
+"""Bytes of a run of any length: its definition and figures. Measured on `bible_search`, like the two numbers below."""
 POINT = 320
-"""Bytes of a charted value in the store, on SQLite, its indices and all the rest of the run's rows included."""
+"""Bytes of a charted value in SQLite, with its share of the indices and of the run's other rows."""
 CHARTS = 18
-"""Charted keys of a run with a value at every point."""
+"""Metrics of a run with a value at every charted point."""
 
 
 class Cost(NamedTuple):
-    """Of one run."""
+    """Of one run: seconds, and bytes in the store."""
 
     seconds: float
     bytes: float
 
 
 def estimate(plan: Plan, workers: int) -> str:
-    """Lines that tell the time of all runs, shared by so many workers, and the size of the store."""
+    """Lines with the time that all runs take so many workers, and the size of their store."""
     runs = len(plan) / len(plan.arms)
-    costs = {name: _try(plan.arms[arm].config) for arm, name in plan.names.items()}
+    costs = {name: _time_run(plan.arms[arm].config) for arm, name in plan.names.items()}
     whole = timedelta(seconds=round(sum(cost.seconds for cost in costs.values()) * runs / workers))
     stored = sum(cost.bytes for cost in costs.values()) * runs
     each = "".join(f"  {name}: {cost.seconds:.0f} s a run\n" for name, cost in costs.items())
@@ -43,18 +43,19 @@ def estimate(plan: Plan, workers: int) -> str:
     )
 
 
-def _try(config: Config) -> Cost:
-    """One run of an arm: its updates and its validations; starting, and probes, are not tried."""
+def _time_run(config: Config) -> Cost:
+    """The cost of a run, from a few of its updates and one validation; its start and its probes are left out."""
     task, module = assemble(config)
     updates = module.pace.updates
-    an_update, a_validation = _an_update(config, task, module), _a_validation(task, module)
+    an_update, a_validation = _time_update(config, task, module), _time_validation(task, module)
     validations = updates / (config.trainer.validate_every or updates) + 2
     seconds = config.trainer.max_seconds or updates * an_update + validations * a_validation
     history = 4 * len(module.history.columns) * updates
     return Cost(seconds, FIXED + POINT * CHARTS * min(updates, config.tracking.points) + history)
 
 
-def _an_update(config: Config, task: Task, module: RecurrentModule) -> float:
+def _time_update(config: Config, task: Task, module: RecurrentModule) -> float:
+    """Seconds."""
     optimizer, plan, done = module.configure_optimizers(), config.bptt, 0
     bptt = TruncatedBPTT(
         module.model, module.loss, optimizer, clipping.build(config.clip), plan.k1, plan.k2, plan.update
@@ -67,7 +68,8 @@ def _an_update(config: Config, task: Task, module: RecurrentModule) -> float:
     return (time.perf_counter() - started) / done
 
 
-def _a_validation(task: Task, module: RecurrentModule) -> float:
+def _time_validation(task: Task, module: RecurrentModule) -> float:
+    """Seconds."""
     started = time.perf_counter()
     evaluate(module, task, "val")
     return time.perf_counter() - started

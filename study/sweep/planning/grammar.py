@@ -1,4 +1,4 @@
-"""The words of a sweep, in Hydra's own syntax, in files and on the command line: what is compared, what is tuned."""
+"""`sweep.arms` and `sweep.search`, read in Hydra's syntax: the values to compare, and the space to tune in."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Grid = dict[str, list[str]]
 """Key -> values to compare, as they stand on a command line."""
 
 NAME = "name"
-"""What a grid may hold beside keys of the configuration: what to call it."""
+"""The one key of a grid that is no key of the configuration: a name for its arms."""
 
 SYNTAX = "see https://hydra.cc/docs/advanced/override_grammar/extended"
 SAMPLES = "interval(low, high), tag(log, interval(low, high)), int(...) of them, range(...) or choice(...)"
@@ -23,7 +23,10 @@ SAMPLES = "interval(low, high), tag(log, interval(low, high)), int(...) of them,
 
 @dataclass(frozen=True)
 class Dimension:
-    """One tuned key: numbers from `low` to `high` in steps (0: all between), or `choices` as on a command line."""
+    """One tuned key: numbers from `low` to `high` in steps (0: all between), or `choices` as on a command line.
+
+    Studies keep its text, `str(dimension)`, to compare later plans with.
+    """
 
     key: str
     low: int | float = 0
@@ -42,7 +45,7 @@ class Dimension:
 
     @property
     def words(self) -> str:
-        """Itself for a reader."""
+        """The space in words."""
         how = [*(["log"] if self.log else []), *([f"in steps of {self.step}"] if self.step else [])]
         return ", ".join(self.choices or (f"{self.low} to {self.high}", *how))
 
@@ -53,7 +56,7 @@ class Dimension:
 
 
 def grids(arms: Sequence[Mapping[str, Any]]) -> list[Grid]:
-    """`sweep.arms` with every value spelled out; without arms one grid of one cell.
+    """Read `sweep.arms`, every value spelled out; without arms one empty grid, which makes one arm.
 
     Raises:
         ConfigError: naming the key, for an empty list of values, an interval, a value that Hydra cannot read.
@@ -62,7 +65,7 @@ def grids(arms: Sequence[Mapping[str, Any]]) -> list[Grid]:
 
 
 def space(search: Mapping[str, Any]) -> dict[str, Dimension]:
-    """`sweep.search` as dimensions by key.
+    """Read `sweep.search`: dimensions by key.
 
     Raises:
         ConfigError: naming the key, for a value that is no range, interval or choice.
@@ -76,7 +79,7 @@ def space(search: Mapping[str, Any]) -> dict[str, Dimension]:
 
 
 def parse(key: str, value: Any, where: str) -> Override:
-    """One key of a file as Hydra would read it on a command line."""
+    """Read one key of a file as Hydra reads it on a command line."""
     try:
         return OverridesParser.create().parse_overrides([f"{key}={_text(value)}"])[0]
     except HydraException as error:
@@ -84,14 +87,18 @@ def parse(key: str, value: Any, where: str) -> Override:
 
 
 def spelled(override: Override) -> list[str]:
-    """Every value of a choice or range, or the one value, as on a command line."""
+    """The values of a choice or range, or the one value, as on a command line."""
     if override.is_discrete_sweep():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]
 
 
 def dimension(override: Override) -> Dimension:
-    """The tuned key that an override describes."""
+    """The space that an override describes.
+
+    Raises:
+        ConfigError: naming the key, for a value that is no range, interval or choice, or is empty.
+    """
     key, value = override.get_key_element(), override.value()
     if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
         found = Dimension(key, value.start, value.end, log="log" in value.tags)

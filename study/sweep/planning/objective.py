@@ -1,4 +1,6 @@
-"""What a search tunes for, and whether less or more of it is better."""
+"""The measure that a search tunes for, and its direction."""
+
+from typing import Literal
 
 from study import tasks
 from study.errors import ConfigError, nearest
@@ -6,14 +8,15 @@ from study.schema import Config
 from study.schema.sweep import SweepConfig
 from study.schema.task import TASKS
 from study.sweep.planning.plan import Plan
-from study.sweep.trials.storage import Direction
+
+Direction = Literal["minimize", "maximize"]
 
 
 def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
-    """The direction of `sweep.objective`, or of the tasks' own: those of a search must agree, of a grid need not.
+    """The direction of `sweep.objective`, else of the measure that ranks runs of the task.
 
     Raises:
-        ConfigError: if they do not agree, or a task has no such measure.
+        ConfigError: tasks of one search have different directions, or a task has no such measure.
     """
     by_name = {arm.config.task.name: arm.config for arm in plan.arms.values()}
     if sweep.tuned_for is not None:
@@ -23,18 +26,18 @@ def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
         return "minimize" if direction == "minimize" else "maximize"
     found: dict[str, Direction] = {name: TASKS.implementation(name).direction for name in by_name}
     if plan.search and len(set(found.values())) > 1:
-        told = ", ".join(f"{task}: {direction}" for task, direction in found.items())
-        raise ConfigError(f"sweep.search: one search cannot serve tasks of both directions ({told}); make two sweeps")
+        listed = ", ".join(f"{task}: {direction}" for task, direction in found.items())
+        raise ConfigError(f"sweep.search: one search cannot serve tasks of both directions ({listed}); make two sweeps")
     return next(iter(found.values()))
 
 
 def _refuse_unknown(measure: str, config: Config) -> None:
-    """Its task tells what it measures by measuring the naive guess."""
+    """Refuse a measure that the task does not take of its baseline either."""
     task = tasks.build(config.task, config.data, config.seed)
     known = [f"{name}/val" for name in ("loss", *task.baseline_metrics("val"))]
     if measure not in known:
         hint = nearest(measure, known)
         raise ConfigError(
-            f"sweep.objective = {measure!r}: task={config.task.name} measures no such thing{hint} "
+            f"sweep.objective = {measure!r}: task={config.task.name} has no such measure{hint} "
             f"(allowed: {', '.join(known)})"
         )

@@ -1,7 +1,7 @@
-"""The plan of a sweep: its arms and cells, every arm composed and checked before anything runs. No torch here."""
+"""The plan of a sweep: its arms and cells. Every arm is composed and checked before anything runs. No torch here."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -19,10 +19,10 @@ from study.sweep.planning.grammar import NAME, Dimension, Grid, dimension, grids
 Phase = Literal["grid", "search", "confirm"]
 
 SEARCH_SEED = 1000
-"""Search trials have a seed of their own, so that `sweep.seeds` are fresh when the winners are confirmed."""
+"""Seed of all search trials, so that `sweep.seeds` are fresh when the winners are confirmed."""
 
 FIXED = ("slug", "experiment", "sweep", "tracking", "data")
-"""One for the whole sweep."""
+"""Groups and keys with one value for the whole sweep."""
 
 BUDGETS = tuple(f"trainer.{key}" for key in TrainerConfig.BUDGETS)
 
@@ -33,10 +33,11 @@ class Arm:
 
     Attributes:
         title: its name, if the experiment gives one.
-        values: what sets it apart, key -> value as on a command line.
-        digest: of its definition: the same digest, the same arm, whatever its files are called.
-        definition: its whole configuration but the seed, as far as it decides numbers.
-        config: as checked.
+        values: what the experiment sets for it, key -> value as on a command line.
+        digest: of its definition: arms of the same digest are the same arm, whatever the experiment calls them.
+        definition: its configuration as far as it decides numbers, but the seed; see `fingerprint`.
+        config: checked.
+        twins: labels of further arms of the experiment whose runs would be the same, bit for bit.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Arm:
     digest: str
     definition: Mapping[str, str]
     config: Config
+    twins: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -56,7 +58,7 @@ class Arm:
         return [f"{key}={value}" for key, value in self.values.items()]
 
     def name(self, keys: Sequence[str]) -> str:
-        """Its title or its values of some keys, for a screen: a group's option alone, a value with its key's end."""
+        """A short name: its title, or its values of some keys: of a group the option, else the last part of the key."""
         if self.title:
             return self.title
         parts = [(key.rpartition(".")[2], self.values[key], "." in key) for key in keys if key in self.values]
@@ -84,14 +86,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run.
+    """The runs that an experiment asks for.
 
     Attributes:
-        fixed: overrides of every trial, as typed.
+        fixed: overrides of every run, as typed.
         arms: by digest.
         search: tuned keys; empty: a grid.
-        trials: of the search, for every arm.
-        seeds: every arm's.
+        trials: search trials of every arm.
+        seeds: of every arm.
     """
 
     fixed: list[str]
@@ -102,54 +104,63 @@ class Plan:
 
     @property
     def names(self) -> dict[str, str]:
-        """Arms by digest -> what to call each on a screen: no more values than tell them apart."""
+        """A short name of every arm by digest, with as few values as set the arms apart."""
         listed = [arm.values for arm in self.arms.values()]
-        telling = list(dict.fromkeys(key for values in listed for key in values))
-        for key in reversed(telling):
-            others = [other for other in telling if other != key]
+        needed = list(dict.fromkeys(key for values in listed for key in values))
+        for key in reversed(needed):
+            others = [other for other in needed if other != key]
             if len({tuple(values.get(other) for other in others) for values in listed}) == len(listed):
-                telling = others  # also a rate or threshold that goes with its task
-        return {digest: arm.name(telling) for digest, arm in self.arms.items()}
+                needed = others  # also a rate or threshold that goes with its task
+        return {digest: arm.name(needed) for digest, arm in self.arms.items()}
+
+    @property
+    def twins(self) -> list[str]:
+        """A sentence for every arm that the experiment lists more than once, in other words."""
+        pairs = [(arm, " and ".join(f"'{label}'" for label in arm.twins)) for arm in self.arms.values() if arm.twins]
+        return [f"'{arm.label}' and {others} would train the same runs: they are one arm." for arm, others in pairs]
 
     def cells(self) -> Iterator[Cell]:
-        """The cells known from the start: all of a grid, the search trials of a search, arms taking turns."""
+        """The cells known from the start: all of a grid, the trials of a search; arms take turns."""
         if self.search:
             yield from (Cell(arm, "search", SEARCH_SEED, n) for n in range(self.trials) for arm in self.arms)
         else:
             yield from (Cell(arm, "grid", seed) for seed in self.seeds for arm in self.arms)
 
     def confirmation(self, arm: str, winner: int) -> Iterator[Cell]:
-        """The winner of an arm's search once on every seed."""
+        """The cells that train the winner of an arm's search once on every seed."""
         yield from (Cell(arm, "confirm", seed, winner) for seed in self.seeds)
 
     def __contains__(self, cell: Cell) -> bool:
-        """Whether this plan, which may be a part of the study, asks for a cell."""
+        """Whether the plan asks for a cell; a study may hold the cells of other plans too."""
         wanted = cell.number < self.trials if cell.phase == "search" else cell.seed in self.seeds
         return cell.arm in self.arms and wanted and (cell.phase == "grid") != bool(self.search)
 
     def __len__(self) -> int:
-        """Runs in all."""
+        """Number of runs."""
         return len(self.arms) * (len(self.seeds) + (self.trials if self.search else 0))
 
     def describe(self) -> str:
-        """The plan for a reader, as YAML; every arm with the budget of each of its runs."""
+        """The plan as YAML; every arm with the budget of each of its runs."""
         names = self.names
         arms = {names[key]: {**arm.values, "budget": arm.config.trainer.budget} for key, arm in self.arms.items()}
+        twins = {names[key]: list(arm.twins) for key, arm in self.arms.items() if arm.twins}
         search = {key: dimension.words for key, dimension in self.search.items()}
         tuned = {"search": search, "trials": self.trials} if search else {}
         counted = {"seeds": self.seeds, "runs": len(self)}
-        return OmegaConf.to_yaml({"fixed": self.fixed, "arms": arms, **tuned, **counted})
+        return OmegaConf.to_yaml({
+            "fixed": self.fixed, "arms": arms, **({"twins": twins} if twins else {}), **tuned, **counted
+        })  # fmt: skip
 
     def overrides(self, cell: Cell) -> list[str]:
-        """All overrides of a cell but the searched ones."""
+        """All overrides of a cell but those of tuned keys."""
         return [*self.fixed, *self.arms[cell.arm].overrides, f"seed={cell.seed}"]
 
 
 def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer) -> Plan:
-    """Make the plan of an experiment's `sweep` section and what was typed; the command line wins.
+    """Plan the `sweep` section of an experiment and what was typed; where both set a key, what was typed counts.
 
     Raises:
-        ConfigError: naming the arm and the key, if any arm or any end of the search space cannot be used.
+        ConfigError: naming the arm and the key, if an arm or an end of the search space cannot be used.
     """
     tables, search, seeds, fixed = grids(sweep.arms), space(sweep.search), list(sweep.seeds), []
     for key in {key for grid in tables for key in grid} | set(search):
@@ -180,7 +191,7 @@ def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer)
 
 def _refuse_to_sweep(key: str, seeds_too: bool = False) -> None:
     if key.partition(".")[0] in FIXED:
-        raise ConfigError(f"{key}: is one for the whole sweep, it can be neither compared nor tuned")
+        raise ConfigError(f"{key}: has one value for the whole sweep; it can be neither compared nor tuned")
     if key == "seed" and seeds_too:
         raise ConfigError("sweep.arms.seed: every arm gets the same seeds; list them under sweep.seeds")
 
@@ -192,7 +203,7 @@ def _refuse_to_tune_budgets(search: Mapping[str, Dimension]) -> None:
 
 
 def _chosen(tables: list[Grid], key: str, values: list[str]) -> list[Grid]:
-    """The grids with a key as typed: those of their arms that have the values, or, if none has, all with the values."""
+    """The grids with a key as typed: the arms that have one of the values; if none has, all arms with these values."""
     known = {value for grid in tables for value in grid.get(key, [])}
     if not known.issuperset(values):
         return [grid | {key: values} for grid in tables]
@@ -201,7 +212,7 @@ def _chosen(tables: list[Grid], key: str, values: list[str]) -> list[Grid]:
 
 
 def _arms(tables: list[Grid], search: dict[str, Dimension], composer: Composer) -> dict[str, Arm]:
-    """Every cell of every grid, composed and checked, by digest."""
+    """Every combination of values in every grid as an arm, composed and checked, by digest."""
     arms: dict[str, Arm] = {}
     for grid in tables:
         compared = {key: values for key, values in grid.items() if key != NAME}
@@ -210,18 +221,24 @@ def _arms(tables: list[Grid], search: dict[str, Dimension], composer: Composer) 
             config = composer.check([f"{key}={value}" for key, value in values.items()])
             definition = define(config, search)
             arm = Arm(_title(grid, values), values, digest(definition), definition, config)
-            arms.setdefault(arm.digest, arm)
+            arms[arm.digest] = _joined(arms.get(arm.digest, arm), arm)
     return arms
 
 
+def _joined(first: Arm, arm: Arm) -> Arm:
+    """An arm that is listed again; if in other words, those are kept."""
+    known = arm.label in (first.label, *first.twins)
+    return first if known else replace(first, twins=(*first.twins, arm.label))
+
+
 def _title(grid: Grid, values: Mapping[str, str]) -> str:
-    """The name of an arm whose grid has one; where the grid has several arms, with what sets them apart."""
+    """The name that a grid gives its arm; where it has several arms, with the values that set them apart."""
     apart = [f"{key.rpartition('.')[2]}={value}" for key, value in values.items() if len(grid[key]) > 1]
     return " ".join([*grid[NAME], *apart]) if NAME in grid else ""
 
 
 def _check_space(plan: Plan, composer: Composer) -> None:
-    """Every end and choice of the search space must be usable in every arm that has its key, and one must have it."""
+    """Refuse a tuned key that no arm has, and ends and choices that cannot be used in an arm that has the key."""
     groups = composer.groups()
     chosen = [d for key, d in plan.search.items() if key in groups]
     valued = [d for key, d in plan.search.items() if key not in groups]

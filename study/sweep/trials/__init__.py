@@ -1,1 +1,1 @@
-"""The shared Optuna study in the terms of a plan."""
+"""The shared Optuna study, read and written in the terms of a plan."""

@@ -1,4 +1,4 @@
-"""Who works on a trial: a process by host, number and time of birth, so that a dead one is told from a new one."""
+"""The process that works on a trial. Its time of birth tells it from a later process of the same number."""
 
 import os
 import socket
@@ -7,13 +7,13 @@ from typing import Any
 import psutil
 
 
-def me() -> dict[str, Any]:
-    """This process, as JSON can hold it."""
+def current() -> dict[str, Any]:
+    """This process, in values that JSON can hold."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "born": psutil.Process().create_time()}
 
 
 def is_dead(owner: dict[str, Any]) -> bool:
-    """Whether a process of this host is gone or a zombie; of another host's nothing is known."""
+    """Whether a process of this host is gone or a zombie; nothing is known of other hosts' processes."""
     if owner["host"] != socket.gethostname():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Ending search trials early: Optuna's pruners within an arm, and one that looks at the gradients."""
+"""Ending search trials early by Optuna's pruners, each within one arm."""
 
 import inspect
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ PRUNERS: dict[str, type[BasePruner]] = {
 
 
 class ArmPruner(BasePruner):
-    """Compares a trial with the search trials of its own arm only."""
+    """Compares a trial with the search trials of its own arm."""
 
     def __init__(self, pruner: BasePruner):
         self._pruner = pruner
@@ -33,7 +33,7 @@ class ArmPruner(BasePruner):
 
 
 def build_pruner(options: Mapping[str, Any] | None) -> BasePruner:
-    """The pruner of `sweep.pruner`.
+    """Build the pruner of `sweep.pruner`.
 
     Raises:
         ConfigError: naming the key, for a name or an argument that Optuna does not know.

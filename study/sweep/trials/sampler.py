@@ -1,7 +1,6 @@
-"""The search of every arm by itself: a sampler that sees the trials of its own arm only."""
+"""Proposing values for the trials of a search, for every arm by itself."""
 
 import warnings
-from collections.abc import Container
 from typing import Any
 
 import optuna
@@ -11,17 +10,14 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from study.sweep.trials.optuna_private import StudyView
 
-class ArmStudy(optuna.Study):
-    """A study as one arm's sampler sees it."""
+
+class ArmStudy(StudyView):
+    """A study as one arm's sampler and pruner see it: the search trials of the arm."""
 
     def __init__(self, study: optuna.Study, arm: str):
-        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
-        self._arm = arm
-
-    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
-        """The search trials of the arm."""
-        return self._get_trials(deepcopy, states)
+        super().__init__(study, lambda trial: _search_of(trial) == arm)
 
     @property
     def best_trial(self) -> FrozenTrial:
@@ -31,15 +27,14 @@ class ArmStudy(optuna.Study):
             ValueError: no trial is complete.
         """
         sign = 1 if self.direction == StudyDirection.MINIMIZE else -1
-        complete = self._get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        complete = self.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return min(complete, key=lambda trial: sign * trial.values[0])
 
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        trials = super()._get_trials(deepcopy, states, use_cache)
-        cells = ((trial, trial.user_attrs.get("cell", {})) for trial in trials)
-        return [trial for trial, cell in cells if cell.get("arm") == self._arm and cell.get("phase") == "search"]
+
+def _search_of(trial: FrozenTrial) -> str | None:
+    """The arm whose search a trial is part of."""
+    cell = trial.user_attrs.get("cell", {})
+    return cell.get("arm") if cell.get("phase") == "search" else None
 
 
 class ArmSampler(BaseSampler):
@@ -48,7 +43,7 @@ class ArmSampler(BaseSampler):
     Args:
         name: `tpe` or `random`.
         trials: the budget of an arm; TPE draws the first quarter at random.
-        seed: its own for every worker: equal seeds repeat each other's trials.
+        seed: another one for every worker: samplers of equal seeds propose the same values.
     """
 
     def __init__(self, name: str, trials: int, seed: int):
@@ -59,7 +54,7 @@ class ArmSampler(BaseSampler):
         self._sampler: BaseSampler = tpe if name == "tpe" else RandomSampler(seed)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """None: every key is sampled by itself, so that keys which exist in some trials only are no special case."""
+        """None: every key is sampled by itself, so that a key which only some trials have is no special case."""
         return {}
 
     def sample_relative(
@@ -71,10 +66,10 @@ class ArmSampler(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A value for one key from what the arm's trials have shown."""
+        """A value for one key, proposed from the trials of the arm."""
         own = ArmStudy(study, trial.user_attrs["cell"]["arm"])
         return self._sampler.sample_independent(own, trial, param_name, param_distribution)
 
     def reseed_rng(self) -> None:
-        """Draw differently from now on."""
+        """Seed the random numbers anew."""
         self._sampler.reseed_rng()

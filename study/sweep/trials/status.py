@@ -1,4 +1,4 @@
-"""How the runs of a plan stand: each judged by its tries, the trials that were put down for it."""
+"""The state of every cell of a plan, judged by the trials of the cell."""
 
 import math
 from collections import Counter, defaultdict
@@ -13,17 +13,17 @@ State = Literal["open", "running", "completed", "diverged", "pruned", "failed"]
 MADE = ("completed", "diverged", "pruned")
 
 LOST = 3
-"""A run whose process dies this often is taken to kill it: it counts as failed."""
+"""A run whose process died so often counts as failed: it seems to kill its process."""
 
 
 class CellStatus(NamedTuple):
-    """How one cell of the plan stands.
+    """The state of one cell.
 
     Attributes:
         cell: of the plan.
-        params: tuned values that are fixed for it: a confirmation's, and those of a try that was interrupted.
-        state: `open` if it is still to be made.
-        trial: the try that tells; None if it was never put down.
+        params: values of tuned keys that are fixed for it: of a confirmation, and of an interrupted trial.
+        state: `open` if the run is still to be made.
+        trial: of the cell, the one that decides the state; None if there is none yet.
     """
 
     cell: Cell
@@ -33,12 +33,12 @@ class CellStatus(NamedTuple):
 
     @property
     def record(self) -> dict[str, Any]:
-        """What was written down of it."""
+        """The attributes of its trial."""
         return self.trial.user_attrs if self.trial else {}
 
     @property
     def value(self) -> float:
-        """What it was told to be worth; while it trains, the last interim value; NaN before."""
+        """Its objective; while it trains, the last interim value; NaN before."""
         if self.trial is None:
             return math.nan
         if self.trial.state == TrialState.COMPLETE:
@@ -48,67 +48,68 @@ class CellStatus(NamedTuple):
 
 
 def cell_of(trial: FrozenTrial | Trial) -> Cell | None:
-    """The cell that a trial is a try of; None for surplus trials and those of nobody's plan."""
+    """The cell that a trial belongs to; None for surplus trials and those that no plan asked for."""
     found = trial.user_attrs
     return Cell(**found["cell"]) if "cell" in found and "surplus" not in found else None
 
 
 def cell_statuses(plan: Plan, trials: Iterable[FrozenTrial], sign: int) -> list[CellStatus]:
-    """Every cell that is known by now: all but the confirmations of searches that still go on.
+    """The state of every cell known by now: of all but the confirmations of searches that are not over.
 
     Args:
-        plan: other trials are left alone.
+        plan: trials of other plans are left alone.
         trials: of the study, by number.
         sign: 1 where less is better, -1 where more is.
     """
-    tries: dict[str, list[FrozenTrial]] = defaultdict(list)
+    by_cell: dict[str, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
         if (cell := cell_of(trial)) is not None and cell in plan:
-            tries[cell.key].append(trial)
-    found = [_status(cell, {}, tries[cell.key]) for cell in plan.cells()]
+            by_cell[cell.key].append(trial)
+    found = [_status(cell, {}, by_cell[cell.key]) for cell in plan.cells()]
     for arm in plan.arms if plan.search else ():
         search = [status for status in found if status.cell.arm == arm]
         if not searching(search) and (winner := best(search, sign)) is not None and winner.trial:
             cells = plan.confirmation(arm, winner.trial.number)
-            found += [_status(cell, winner.trial.params, tries[cell.key]) for cell in cells]
+            found += [_status(cell, winner.trial.params, by_cell[cell.key]) for cell in cells]
     return found
 
 
 def count(plan: Plan, statuses: Sequence[CellStatus]) -> Counter[State]:
-    """How many runs stand how; confirmations are open while the searches before them go on."""
+    """Number of runs by state; confirmations count as open while the searches before them are not over."""
     counts = Counter(status.state for status in statuses)
     counts["open"] += len(plan.seeds) * len({status.cell.arm for status in statuses if searching([status])})
     return counts
 
 
 def searching(statuses: Iterable[CellStatus]) -> bool:
-    """Whether a search trial among them is still to be made or under way."""
+    """Whether one of the cells is a search trial that is open or running."""
     return any(s.cell.phase == "search" and s.state in ("open", "running") for s in statuses)
 
 
 def best(statuses: Iterable[CellStatus], sign: int) -> CellStatus | None:
-    """The one whose objective is best; None if every one failed or was pruned."""
+    """The cell with the best objective; None if all failed or were pruned."""
     complete = [s for s in statuses if s.trial is not None and s.trial.state == TrialState.COMPLETE]
     return min(complete, key=lambda status: sign * status.value, default=None)
 
 
-def is_alive(trial: FrozenTrial) -> bool:
-    """Whether a try counts: it waits, runs, or came to an end that is a result (a divergence may be told as FAIL).
+def counts_as_made(trial: FrozenTrial) -> bool:
+    """Whether a trial makes its run, or has made it, so that no other needs to.
 
-    One whose process died after its record was written, but before the study was told, is made again.
+    A diverged run is a result, though its trial may be FAIL. A run whose process died after it wrote its record, but
+    before the study knew, is made again.
     """
     return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") == "diverged"
 
 
-def _status(cell: Cell, params: dict[str, Any], tries: list[FrozenTrial]) -> CellStatus:
-    """Judge a cell by its tries: the first that counts, else the last."""
-    trial = next(filter(is_alive, tries), tries[-1] if tries else None)
+def _status(cell: Cell, params: dict[str, Any], trials: list[FrozenTrial]) -> CellStatus:
+    """Judge a cell by the first of its trials that makes the run, else by the last."""
+    trial = next(filter(counts_as_made, trials), trials[-1] if trials else None)
     if trial is None or trial.state == TrialState.WAITING:
         return CellStatus(cell, params, "open", trial)
     if trial.state == TrialState.RUNNING:
         return CellStatus(cell, params, "running", trial)
-    if is_alive(trial):
+    if counts_as_made(trial):
         return CellStatus(cell, params, trial.user_attrs["outcome"], trial)
-    lost = sum("error" not in t.user_attrs and "interrupted" not in t.user_attrs for t in tries)
+    lost = sum("error" not in t.user_attrs and "interrupted" not in t.user_attrs for t in trials)
     failed = "error" in trial.user_attrs or lost >= LOST
     return CellStatus(cell, params or trial.params, "failed" if failed else "open", trial)

@@ -1,4 +1,4 @@
-"""Where the study lies: opened by many processes at once, watched for the dead."""
+"""The database of the study, opened by many processes at once."""
 
 import random
 import sqlite3
@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -15,23 +14,22 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from study.errors import ConfigError
+from study.sweep.planning.objective import Direction
 from study.tracking.lock import locked
 
-Direction = Literal["minimize", "maximize"]
-
 BEAT = 20
-"""Seconds between signs of life of a running trial, for workers on other machines."""
+"""Seconds between heartbeats of a running trial, by which workers on other machines know it is alive."""
 SILENCE = 120
-"""Seconds without a sign of life after which a trial of another machine is given up."""
+"""Seconds without a heartbeat after which a trial of another machine is given up."""
 PAUSES = (0.1, 0.3, 1, 3, 10)
-"""Seconds between attempts to open a storage that is busy, or whose tables a machine elsewhere is just creating."""
+"""Seconds between attempts to open a storage that is busy, or whose tables another machine is creating."""
 
 
 @contextmanager
 def open_study(url: str, slug: str, direction: Direction | None = None) -> Iterator[optuna.Study]:
-    """The study of a slug, created with its tables if `direction` is given and it is not there.
+    """Open the study of a slug; with a `direction` create it, and its tables, where it is missing.
 
-    Its connections close with the block: a psycopg connection that nobody closes complains when it is collected.
+    Connections are closed with the block: psycopg warns of one that is collected open.
 
     Raises:
         ConfigError: the storage cannot be used.
@@ -48,7 +46,7 @@ def open_study(url: str, slug: str, direction: Direction | None = None) -> Itera
 
 
 def _connected(url: str) -> RDBStorage:
-    """The storage, its tables created by one process at a time."""
+    """Open the storage; of the processes of this machine one at a time creates its tables."""
     patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     for pause in (*PAUSES, None):
         try:
@@ -70,7 +68,7 @@ def _connected(url: str) -> RDBStorage:
 def _write_one_at_a_time(engine: Engine) -> None:
     """Lock the file from the start of every transaction.
 
-    SQLite has no SELECT FOR UPDATE: left to itself it lets two processes read a trial as waiting, and both take it.
+    SQLite has no SELECT FOR UPDATE: without the lock two processes can read a trial as waiting, and both claim it.
     """
 
     @event.listens_for(engine, "connect")
@@ -81,4 +79,4 @@ def _write_one_at_a_time(engine: Engine) -> None:
     def _lock(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    engine.dispose()  # connections from before
+    engine.dispose()  # connections from before the listeners

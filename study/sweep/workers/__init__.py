@@ -1,1 +1,1 @@
-"""Processes that make the runs of a plan, and how they are watched and stopped."""
+"""The processes that make the runs of a plan: launched, displayed, stopped."""

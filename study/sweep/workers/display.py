@@ -1,4 +1,4 @@
-"""What a person sees of a sweep while it runs: one display on a terminal, plain lines elsewhere."""
+"""The display of a sweep while it runs: redrawn in place on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Iterable
@@ -23,14 +23,14 @@ WORDS = ("running", "completed", "diverged", "pruned", "failed")
 
 
 class Display:
-    """Shows a ledger at every `show` while the block lasts, whatever launcher does the work, on whatever machine."""
+    """Shows a ledger at every `show` while in the block, with any launcher and workers on any machine."""
 
     def __init__(self, ledger: Ledger):
         self._ledger, self._console = ledger, Console(file=sys.stdout)
-        self._told = {status.trial.number for status in over(ledger.statuses()) if status.trial}
+        self._printed = {status.trial.number for status in ended_runs(ledger.statuses()) if status.trial}
         self._screen = Screen(
             console=self._console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-        )  # redirects nothing: a worker in this process does it for itself
+        )  # redirects nothing: a worker in this process redirects its own output
 
     def __enter__(self) -> "Display":
         if self._console.is_terminal:
@@ -42,63 +42,62 @@ class Display:
         self._screen.stop()
 
     def show(self) -> None:
-        """Look at the ledger and tell what is new in it."""
+        """Read the ledger and show what is new."""
         statuses, plan = self._ledger.statuses(), self._ledger.plan
         if self._console.is_terminal:
             self._screen.update(render(statuses, plan, self._ledger.sign), refresh=True)
             return
-        for status in over(statuses):
-            if status.trial and status.trial.number not in self._told:
-                self._told.add(status.trial.number)
-                remaining = left(statuses, len(plan))
-                told = f"[{len(self._told)}/{len(plan)}] {line(status, plan)}"
-                self.say(f"{told}; {remaining}" if remaining else told)
+        for status in ended_runs(statuses):
+            if status.trial and status.trial.number not in self._printed:
+                self._printed.add(status.trial.number)
+                ended = f"[{len(self._printed)}/{len(plan)}] {format_ended(status, plan)}"
+                self.say("; ".join(filter(None, (ended, time_left(statuses, len(plan))))))
 
     def say(self, words: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def render(statuses: list[CellStatus], plan: Plan, sign: int) -> RenderableType:
-    """The whole display: how many runs stand how, time left, the best of each arm, the last ended, those under way."""
-    ended, running = over(statuses), [status for status in statuses if status.state == "running"]
+    """The whole display: runs by state, time left, the best of each arm, the last ended runs, the running ones."""
+    ended, running = ended_runs(statuses), [status for status in statuses if status.state == "running"]
     head = Table.grid(padding=(0, 2))
     counts = [f"{sum(s.state == word for s in statuses)} {word}" for word in WORDS]
     bar = ProgressBar(total=len(plan), completed=len(ended), width=30)
-    head.add_row(bar, f"{len(ended)}/{len(plan)} runs", left(statuses, len(plan)))
+    head.add_row(bar, f"{len(ended)}/{len(plan)} runs", time_left(statuses, len(plan)))
     rows = [Text("  ".join(counts))]
-    rows += [Text(f"  {told}", no_wrap=True) for told in list(bests(statuses, plan, sign))[:ARMS]]
-    rows += [Text(f"  {line(status, plan)}", style="dim", no_wrap=True) for status in ended[-LAST:]]
+    rows += [Text(f"  {best_line}", no_wrap=True) for best_line in best_lines(statuses, plan, sign)[:ARMS]]
+    rows += [Text(f"  {format_ended(status, plan)}", style="dim", no_wrap=True) for status in ended[-LAST:]]
     rows += [Text(f"> {format_running(s, s.trial, plan)}", no_wrap=True) for s in running if s.trial]
     return Group(head, *rows)
 
 
-def bests(statuses: Iterable[CellStatus], plan: Plan, sign: int) -> list[str]:
+def best_lines(statuses: Iterable[CellStatus], plan: Plan, sign: int) -> list[str]:
     """A line for every arm of a search with a result: its best trial so far."""
     search = [status for status in statuses if status.cell.phase == "search"]
     found = {arm: best((s for s in search if s.cell.arm == arm), sign) for arm in plan.arms}
     return [f"best: {title(s, plan)}: {s.value:.4g}" for s in found.values() if s is not None]
 
 
-def over(statuses: list[CellStatus]) -> list[CellStatus]:
-    """The runs that have ended, in that order."""
+def ended_runs(statuses: list[CellStatus]) -> list[CellStatus]:
+    """The runs that have ended, in the order in which they did."""
     ended = [status for status in statuses if status.state not in ("open", "running")]
     return sorted(ended, key=lambda s: (s.trial and s.trial.datetime_complete) or datetime.min)
 
 
-def left(statuses: list[CellStatus], total: int) -> str:
-    """Time left, from how long runs took so far."""
+def time_left(statuses: list[CellStatus], total: int) -> str:
+    """The time left in words, from the time that runs took so far; empty while none has ended or none is running."""
     took = [_seconds(s.trial) for s in statuses if s.state in MADE and s.trial]
     running = [_seconds(s.trial) for s in statuses if s.state == "running" and s.trial]
     if not took or not running:
         return ""
     mean = sum(took) / len(took)
-    work = (total - len(over(statuses))) * mean - sum(min(mean, seconds) for seconds in running)
+    work = (total - len(ended_runs(statuses))) * mean - sum(min(mean, seconds) for seconds in running)
     return f"{timedelta(seconds=round(work / len(running)))} left"
 
 
 def title(status: CellStatus, plan: Plan) -> str:
-    """What a run is."""
+    """The name of a run: its arm, its trial or seed, its tuned values."""
     cell, tuned = status.cell, status.trial.params if status.trial else {}
     which = f"trial {cell.number + 1}" if cell.phase == "search" else f"seed {cell.seed}"
     values = {key.rpartition(".")[2]: f"{v:.3g}" if isinstance(v, float) else v for key, v in tuned.items()}
@@ -106,23 +105,23 @@ def title(status: CellStatus, plan: Plan) -> str:
 
 
 def format_running(status: CellStatus, trial: FrozenTrial, plan: Plan) -> str:
-    """A run under way: for how long, its last value, after how many updates, on which machine."""
+    """A running run: its time so far, its last value and after how many updates, its machine."""
     interim = trial.intermediate_values
     value = f"{status.value:.4g} after {max(interim)}" if interim else "no value yet"
     clock = timedelta(seconds=round(_seconds(trial)))
     return f"{title(status, plan)}  {clock}  {value}  on {status.record.get('owner', {}).get('host', '?')}"
 
 
-def line(status: CellStatus, plan: Plan) -> str:
-    """What came of a run."""
+def format_ended(status: CellStatus, plan: Plan) -> str:
+    """An ended run: its state, verdict, measure and time, or its error."""
     found = status.record
     if status.state == "failed":
-        return f"{title(status, plan)}: failed: {found.get('error', 'its process died again and again')}"
+        return f"{title(status, plan)}: failed: {found.get('error', 'its process died every time')}"
     if status.state == "pruned":
         return f"{title(status, plan)}: pruned"
     test = "" if status.state == "diverged" else f", {found['measure']} {found['test']:.4g}"
-    told = f"{status.state}, {found['verdict']}{test} in {found['seconds']:.0f} s on {found['owner']['host']}"
-    return f"{title(status, plan)}: {told}"
+    where = f"in {found['seconds']:.0f} s on {found['owner']['host']}"
+    return f"{title(status, plan)}: {status.state}, {found['verdict']}{test} {where}"
 
 
 def _seconds(trial: FrozenTrial) -> float:

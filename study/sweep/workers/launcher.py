@@ -1,8 +1,8 @@
-"""Workers launched, watched from here, told to stop by Ctrl-C. Whether the work is done the ledger says alone.
+"""Launching workers, watching them, and stopping them on Ctrl-C.
 
-What a launcher returns or raises says little: a killed worker fails a whole launch of joblib, and submitit waits for a
-killed task of Slurm until its next look, minutes later. So the launcher works in a thread, and nobody waits for it
-longer than there are runs to make.
+Only the ledger says whether the work is done. What a launcher returns or raises says little: one killed worker fails a
+whole launch of joblib, and submitit notices a killed task of Slurm minutes later. So the launcher runs in a thread that
+is waited for no longer than there are runs to make.
 """
 
 import math
@@ -20,15 +20,15 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.workers.display import Display
 
 PAUSE = 1.0
-"""Seconds between looks at the ledger."""
+"""Seconds between two reads of the ledger."""
 LINGER = 5.0
-"""Seconds that workers get to leave by themselves when nothing is left to do."""
+"""Seconds that workers get to end by themselves when nothing is left to do."""
 STALLED = 60.0
-"""Seconds without a run under way, after there have been some, from which on all workers are taken for dead."""
+"""Seconds without a running run, once there have been some, after which all workers are taken for dead."""
 
 
 class SignalCounter:
-    """Counts how often the command is asked to stop; the third time it does so at once, whatever its workers do."""
+    """Counts signals to stop; the third interrupts this process at once, whatever its workers do."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -41,8 +41,13 @@ class SignalCounter:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count Ctrl-C and terminations while in the block."""
-        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Count Ctrl-C and terminations while in the block.
+
+        A Ctrl-C that was ignored stays so: a shell starts the background jobs of a script like that, for Ctrl-C to
+        reach the foreground alone.
+        """
+        numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self) for number in numbers}
         try:
             yield
         finally:
@@ -51,74 +56,78 @@ class SignalCounter:
 
 
 def run_workers(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int], failures: int | None) -> str:
-    """Launch workers until every run is made, or a launch makes none; return what went wrong in the last one.
+    """Launch workers until every run is made, or a launch starts none; return what the last launch raised.
 
     Args:
         launcher: of Hydra.
         ledger: says which runs are open.
-        workers: how many for so many open runs.
-        failures: failed runs after which it is no use to go on; None: never.
+        workers: number of workers for a number of open runs.
+        failures: failed runs after which no workers are launched any more; None: no limit.
 
     Raises:
-        KeyboardInterrupt: when all workers have left after a Ctrl-C.
+        KeyboardInterrupt: after a Ctrl-C, when all workers have ended.
     """
-    problem, made = "", -1
-    while (open_runs := ledger.counts()["open"]) and made != (made := _tries(ledger)):
+    problem, trials = "", -1
+    while (open_runs := ledger.counts()["open"]) and trials != (trials := _count_trials(ledger)):
         if failures is not None and ledger.counts()["failed"] >= failures:
             break
         problem = _launch(launcher, ledger, workers(open_runs))
     return problem
 
 
-def _tries(ledger: Ledger) -> int:
+def _count_trials(ledger: Ledger) -> int:
     return len(ledger.study.get_trials(deepcopy=False))
 
 
 def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
-    """One launch; return what it raised, as a line."""
+    """Launch once; return what was raised, as a line."""
     raised: list[str] = []
 
     def launch() -> None:
         try:
-            launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # for folders
+            launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
         except BaseException as error:
             raised.append(f"{type(error).__name__}: {error}")
 
-    live, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
-    thread.start()  # a worker in this process prints into a file from now on: the display has its own way out
-    _watch(thread, ledger, live)
+    display, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
+    thread.start()  # a worker in this process redirects stdout to its log: the display has taken hold of it before
+    _watch(thread, ledger, display)
     return "".join(raised)
 
 
-def _watch(thread: threading.Thread, ledger: Ledger, live: Display) -> None:
-    """Show how the ledger fills until the workers have left, or have had the time to."""
-    presses, told, idle, patience = SignalCounter(), 0, 0.0, math.inf
+def _watch(thread: threading.Thread, ledger: Ledger, display: Display) -> None:
+    """Display the ledger until the workers have ended, or have had the time to; pass signals on to them."""
+    signals, ordered, idle, patience = SignalCounter(), 0, 0.0, math.inf
     before = len(ledger.claimed())
-    with presses.counted(), live:
-        while idle < patience and _goes_on(thread, ledger):
+    with signals.counted(), display:
+        while idle < patience and _is_working(thread, ledger):
             time.sleep(PAUSE)
-            live.show()
-            if presses.count > told:
-                told = presses.count
-                ledger.order("stop" if told == 1 else "stop at once")
-                live.say("Stopping after the update under way; Ctrl-C again: at once." if told == 1 else "Stopping.")
-            patience = _patience(ledger, told > 0, len(ledger.claimed()) > before)
+            display.show()
+            if signals.count > ordered:
+                ordered = signals.count
+                _order_to_stop(ledger, display, at_once=ordered > 1)
+            patience = _patience(ledger, ordered > 0, len(ledger.claimed()) > before)
             idle = 0.0 if patience == math.inf else idle + PAUSE
-    if told:
+    if ordered:
         raise KeyboardInterrupt
 
 
-def _goes_on(thread: threading.Thread, ledger: Ledger) -> bool:
-    """Whether workers are left, or a run whose worker has died is still to be given up."""
+def _order_to_stop(ledger: Ledger, display: Display, at_once: bool) -> None:
+    ledger.order("stop at once" if at_once else "stop")
+    display.say("Stopping." if at_once else "Stopping after the current update; press Ctrl-C again to stop at once.")
+
+
+def _is_working(thread: threading.Thread, ledger: Ledger) -> bool:
+    """Whether workers are left, or the run of a dead one is not given up yet."""
     ledger.reap()
     return thread.is_alive() or TrialState.RUNNING in ledger.claimed().values()
 
 
-def _patience(ledger: Ledger, told: bool, begun: bool) -> float:
-    """Seconds to wait on as things stand: for ever where runs are under way, or a queue has not let workers in yet."""
-    if told:
+def _patience(ledger: Ledger, stopping: bool, started: bool) -> float:
+    """Seconds to wait on: without end while runs are running, or while a queue has not started any worker yet."""
+    if stopping:
         return math.inf if TrialState.RUNNING in ledger.claimed().values() else LINGER
     counts = ledger.counts()
     if counts["running"]:
         return math.inf
-    return LINGER if not counts["open"] else STALLED if begun else math.inf
+    return LINGER if not counts["open"] else STALLED if started else math.inf

@@ -1,4 +1,4 @@
-"""How a worker hears that it shall leave: by a signal, or by an order in the ledger, which reaches every machine."""
+"""Stopping a worker: by a signal, or by an order in the ledger, which reaches every machine."""
 
 import os
 import signal
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from study.sweep.trials.ledger import Ledger
 
 PAUSE = 1.0
-"""Seconds between looks into the ledger."""
+"""Seconds between two reads of the ledger."""
 
 
 class Stop:
-    """Asked once: finish the update under way, then leave; twice: leave at once.
+    """A request to stop: the first lets the update under way finish, the second interrupts it.
 
     Attributes:
-        asked: whether to leave.
+        asked: whether there was one.
     """
 
     def __init__(self) -> None:
         self.asked = False
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
-        """Remember a signal; the second one interrupts."""
+        """Handle a signal."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
 
     @contextmanager
     def listening(self, ledger: "Ledger") -> Iterator[None]:
-        """Listen while in the block; signals, and orders to leave at once, can be heard in a main thread only."""
+        """Watch for signals and orders while in the block; outside a main thread only for orders to stop."""
         done, main = threading.Event(), threading.current_thread() is threading.main_thread()
         signals = (signal.SIGINT, signal.SIGTERM) if main else ()
         before = {number: signal.signal(number, self) for number in signals}
@@ -57,8 +57,8 @@ class Stop:
                 return
 
     def _read(self, ledger: "Ledger", main: bool) -> bool:
-        """Look for an order; True if none can follow."""
-        with suppress(SQLAlchemyError, StorageInternalError):  # a busy database is asked again
+        """Read the order to this launch; True if no other can follow."""
+        with suppress(SQLAlchemyError, StorageInternalError):  # a busy database is read again later
             order = ledger.ordered()
             self.asked |= order is not None
             if main and order == "stop at once":

@@ -1,4 +1,4 @@
-"""A worker: claims one waiting run after another, trains it, writes down what came of it, until none is left."""
+"""A worker: claims an open run, trains it, records its result, until no run is left."""
 
 import contextlib
 import math
@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
-from optuna.storages import BaseStorage
-from optuna.storages._heartbeat import get_heartbeat_thread
 
 from study.errors import Pruned
 from study.schema import SweepingConfig, validate
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.plan import Cell, Plan
 from study.sweep.trials.ledger import Ledger
+from study.sweep.trials.optuna_private import beating
 from study.sweep.trials.pruner import build_pruner
 from study.sweep.trials.sampler import ArmSampler
 from study.sweep.trials.storage import open_study
@@ -32,21 +31,21 @@ if TYPE_CHECKING:
     from study.analysis.result import Result
 
 POLL = 1.0
-"""Seconds between looks at the study while others still run, who may die and leave their run to this worker."""
+"""Seconds between two reads of the study while only other workers' runs are left: they may die and leave them."""
 
 
 @dataclass
 class Worker:
-    """What a launcher runs, in any process on any machine that reaches the storage and the store of runs.
+    """The job of a launcher: runs in any process on any machine that reaches the study and the store of runs.
 
     Attributes:
         loader: of Hydra.
         master: the composed configuration of the sweep.
         common: its checked part that is one for all runs.
-        plan: what is to be run.
+        plan: the runs to make.
         parent: MLflow run id of the sweep.
-        folder: of the sweep, for checkpoints and what workers print.
-        launch: name of the command it works for.
+        folder: of the sweep, for checkpoints and logs of workers.
+        launch: name of the command that it works for.
     """
 
     loader: ConfigLoader
@@ -61,9 +60,9 @@ class Worker:
         self.composer = Composer(self.loader, self.master)
 
     def __call__(self, _: DictConfig) -> None:
-        """Work until no run of the plan is left, or until told to stop: the run under way then is made again."""
+        """Work until no run of the plan is left, or until asked to stop: the run under way stays open then."""
         stop, sweep = Stop(), self.common.sweep
-        with self._printing_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
+        with self._logging_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
             study.sampler = ArmSampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
             study.pruner = build_pruner(sweep.pruner)
             ledger = Ledger(study, self.plan, self.launch)
@@ -71,7 +70,7 @@ class Worker:
                 self._work(ledger, stop)
 
     def _work(self, ledger: Ledger, stop: Stop) -> None:
-        """Run after run; where none waits, stay while others run: they may die and leave theirs."""
+        """Make run after run; without an open one, wait while others run: their workers may die."""
         while not stop.asked:
             ledger.reap()
             counts = ledger.counts()
@@ -85,9 +84,9 @@ class Worker:
                 break
 
     def _run(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> None:
-        """One run from its claim to its record; whatever it raises is its own."""
+        """Make one run and end its trial, whatever it raises."""
         try:
-            with beating(ledger.storage, trial):
+            with beating(ledger.study, trial):
                 result = self._train(ledger, trial, stop)
         except (KeyboardInterrupt, SystemExit):
             ledger.fail(trial, {"interrupted": True})
@@ -98,10 +97,10 @@ class Worker:
             traceback.print_exc()
             ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
         else:
-            ledger.finish(trial, self._worth(result), record(result))
+            ledger.finish(trial, self._objective(result), record(result))
 
-    def _worth(self, result: "Result") -> float | None:
-        """What the study is told of a run: the objective; for a diverged one the worst there is (NaN), or nothing."""
+    def _objective(self, result: "Result") -> float | None:
+        """The objective of a run; of a diverged one NaN, the worst there is, or None with `sweep.diverged=fail`."""
         if result.diagnosis.outcome == "diverged":
             return math.nan if self.common.sweep.diverged == "worst" else None
         return result.metrics[self.common.sweep.measure(result.primary)]
@@ -115,41 +114,30 @@ class Worker:
         overrides = sample(self.plan, cell, trial, self.composer)
         config = validate(self.composer.compose(overrides))
         arm = self.plan.arms[cell.arm].label
-        former = ledger.interrupted_run(trial)
+        interrupted = ledger.interrupted_run(trial)
         place = Place(
             name=f"{self.plan.names[cell.arm]} {cell.phase} {cell.number if cell.phase == 'search' else cell.seed}",
             parent=self.parent,
             tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
             checkpoints=self.folder / "checkpoints",
-            resume=former if former and writer.is_there(config.tracking.uri, former) else None,
+            resume=interrupted if interrupted and writer.is_there(config.tracking.uri, interrupted) else None,
             announce=lambda run_id: ledger.note(trial, {"run_id": run_id}),
         )
         return train(config, overrides, place, [SweepCallback(trial, config, stop)])
 
     @contextlib.contextmanager
-    def _printing_to_a_file(self) -> Iterator[None]:
-        """Whatever is printed or warned of while working belongs into a file, not between the lines of a display."""
+    def _logging_to_a_file(self) -> Iterator[None]:
+        """Send what is printed and warned of in the block to a file: the terminal belongs to the display."""
         path = self.folder / "workers" / f"{socket.gethostname()}-{os.getpid()}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
             yield
 
 
-@contextlib.contextmanager
-def beating(storage: BaseStorage, trial: optuna.Trial) -> Iterator[None]:
-    """Give signs of life for a trial while in the block, whatever else the process is busy with."""
-    thread = get_heartbeat_thread(trial._trial_id, storage)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
 def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> list[str]:
-    """All overrides of a trial: its cell's, and a value for each tuned key that exists in the trial.
+    """All overrides of a trial: those of its cell, and a value for every tuned key that the trial has.
 
-    Groups are chosen first: they decide which keys exist.
+    Options of groups are proposed first: they decide which keys there are.
     """
     overrides = plan.overrides(cell)
     if cell.phase == "grid":
@@ -162,7 +150,7 @@ def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> l
 
 
 def record(result: "Result") -> dict[str, Any]:
-    """What the sweep's own tables need of a run."""
+    """The attributes of a trial that the sweep's display and summary show."""
     found = result.metrics
     return {
         "outcome": result.diagnosis.outcome,

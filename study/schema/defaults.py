@@ -1,0 +1,85 @@
+"""What `conf/` gives a key that nobody sets, read without Hydra: a running Hydra application is not disturbed."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from study.installation import CONF
+
+
+@cache
+def options(group: str) -> tuple[str, ...]:
+    """Names of the options of a config group."""
+    return tuple(sorted(path.stem for path in (CONF / group).glob("*.yaml")))
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """The values of an option, such as `model`, `lstm`; none where there is no such option."""
+    if name not in options(group):
+        return {}
+    return _plain(_load(group, name))
+
+
+def defaults(chosen: Mapping[str, str]) -> dict[str, Any]:
+    """The values of all groups.
+
+    Args:
+        chosen: options by group, such as `{"model": "lstm"}`; of other groups the one that `train.yaml` lists.
+    """
+    groups = {group: option(group, chosen.get(group, listed)) for group, listed in _listed().items()}
+    return groups | _plain(OmegaConf.masked_copy(_train(), ["slug", "seed"]))
+
+
+def fill(record: dict[str, Any]) -> dict[str, Any]:
+    """Put into the nested `record` of a run the keys it lacks, as its options have them; return them by dotted key."""
+    return dict(fill_from(record, defaults(chosen(record))))
+
+
+def chosen(record: Mapping[str, Any]) -> dict[str, str]:
+    """The option of every group that has a `name` in a nested record."""
+    return {group: str(node["name"]) for group, node in record.items() if isinstance(node, Mapping) and "name" in node}
+
+
+def fill_from(record: dict[str, Any], known: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Put into `record` the keys that only `known` has; yield them."""
+    for key, value in known.items():
+        if key not in record:
+            record[key] = value
+            yield prefix + key, value
+        elif isinstance(value, dict) and isinstance(record[key], dict):
+            yield from fill_from(record[key], value, f"{prefix}{key}.")
+
+
+@cache
+def _train() -> DictConfig:
+    node = OmegaConf.load(CONF / "train.yaml")
+    assert isinstance(node, DictConfig)
+    return node
+
+
+@cache
+def _listed() -> dict[str, str]:
+    """The option of every group in the defaults list of `train.yaml`; overrides, of Hydra's own groups, left out."""
+    entries = [entry for entry in _train()["defaults"] if isinstance(entry, DictConfig)]
+    pairs = {str(group): name for entry in entries for group, name in entry.items()}
+    return {group: name for group, name in pairs.items() if name is not None and not group.startswith("override ")}
+
+
+@cache
+def _load(group: str, name: str) -> DictConfig:
+    """An option on top of the options of its group that its defaults list names."""
+    node = OmegaConf.load(CONF / group / f"{name}.yaml")
+    assert isinstance(node, DictConfig)
+    bases = [entry for entry in node.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    merged = OmegaConf.merge(*(_load(group, base) for base in bases), node)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    """New plain values; what looks up the environment stays as it is written."""
+    values = OmegaConf.to_container(node)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}

@@ -1,0 +1,79 @@
+"""The private names of Optuna that a sweep cannot do without; no other file uses any. Written for Optuna 5.
+
+`Study.ask` takes whichever waiting trial comes first and `Study.tell` refuses one that was given up meanwhile; workers
+that share a study need to claim one certain trial, atomically, and to learn who was first. Heartbeats, by which Optuna
+itself finds dead trials, are not offered outside `Study.optimize` either.
+"""
+
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages._heartbeat import BaseHeartbeat, get_heartbeat_thread
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+
+class StudyView(optuna.Study):
+    """A study of which samplers and pruners see some trials only.
+
+    Args:
+        study: the whole.
+        shown: whether a trial is seen.
+    """
+
+    def __init__(self, study: optuna.Study, shown: Callable[[FrozenTrial], bool]):
+        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+        self._shown = shown
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """The trials that are seen."""
+        return self._get_trials(deepcopy, states)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in super()._get_trials(deepcopy, states, use_cache) if self._shown(trial)]
+
+
+def claim(study: optuna.Study, waiting: FrozenTrial) -> Trial | None:
+    """Make a waiting trial a running one of this process; None if another process was first."""
+    if not set_state(study, waiting, TrialState.RUNNING):
+        return None
+    give_sign_of_life(study, waiting)
+    return Trial(study, waiting._trial_id)
+
+
+def set_state(study: optuna.Study, trial: Trial | FrozenTrial, state: TrialState) -> bool:
+    """Change the state of a trial; False if another process was first, or has ended it."""
+    with suppress(UpdateFinishedTrialError):
+        return study._storage.set_trial_state_values(trial._trial_id, state)
+    return False
+
+
+def give_sign_of_life(study: optuna.Study, trial: Trial | FrozenTrial) -> None:
+    """Record a heartbeat of a running trial."""
+    _heartbeats(study).record_heartbeat(trial._trial_id)
+
+
+@contextmanager
+def beating(study: optuna.Study, trial: Trial) -> Iterator[None]:
+    """Record heartbeats of a trial from a thread while in the block, whatever else the process is busy with."""
+    thread = get_heartbeat_thread(trial._trial_id, study._storage)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def silent_trials(study: optuna.Study) -> set[int]:
+    """Numbers of the running trials whose last heartbeat is older than the storage's grace period."""
+    stale = _heartbeats(study)._get_stale_trial_ids(study._study_id)
+    return {study._storage.get_trial_number_from_id(trial_id) for trial_id in stale}
+
+
+def _heartbeats(study: optuna.Study) -> BaseHeartbeat:
+    storage = study._storage
+    assert isinstance(storage, BaseHeartbeat)
+    return storage
