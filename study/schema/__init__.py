@@ -86,7 +86,8 @@ class Config(Strict):
                 f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
                 "be; it fits sequence labelling alone"
             )
-        cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2, "probe.truncation": self.probe.truncation}
+        cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2}
+        cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:
             raise ValueError(
                 f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
