@@ -16,8 +16,8 @@ PLACE = [*SERIES, "update", "nth"]
 JUDGEMENT = ("outcome", "verdict", "clipping")
 FINAL = "weights_final"
 MARKS = ("data_digest", "weights_initial", FINAL, *JUDGEMENT)
-CLOCK = re.compile("seconds")
-"""Metrics of time, which are never the same twice, are not compared."""
+NOT_COMPARED = re.compile("seconds|/opponent$")
+"""Metrics of time are never the same twice; those of opponents are no bits of the run's training."""
 
 
 class Deviation(NamedTuple):
@@ -111,7 +111,7 @@ def numbers(run: Logged) -> pd.DataFrame:
         (name for name in run.files() if name.endswith(".parquet")), key=lambda name: (name != HISTORY, name)
     )
     points = pd.DataFrame(list(run.points()), columns=["key", "update", "value"]).assign(source=METRICS)
-    points = points[points["key"].map(lambda key: CLOCK.search(key) is None).astype(bool)]
+    points = points[points["key"].map(lambda key: NOT_COMPARED.search(key) is None).astype(bool)]
     parts = [_melted(name, run.table(name)) for name in names]
     recorded = pd.concat([*parts, points.astype({"update": int, "value": float})], ignore_index=True)
     return recorded.assign(nth=recorded.groupby(PLACE[:3]).cumcount())

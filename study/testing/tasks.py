@@ -55,7 +55,7 @@ class TaskContract:
 
     @pytest.fixture
     def config(self) -> TaskConfig:
-        """The configuration of the task."""
+        """The configuration of the task, such as `study.tasks.configure("labelling_parity", sequences=100)`."""
         raise NotImplementedError("override the fixture `config`: return the configuration of your task")
 
     @pytest.fixture
