@@ -33,7 +33,9 @@ def train(
         place: where the run belongs: its name, its relatives, its checkpoint, the run it resumes.
         callbacks: more Lightning callbacks.
     """
+    from study import opponents
     from study.analysis.result import conclude
+    from study.data import folder
     from study.tracking import provenance, writer
     from study.tracking.description import describe
     from study.training import checkpoint
@@ -65,17 +67,22 @@ def train(
             run.tag({"resumed_after": len(module.history)})
             run.log_texts(definition, f"{provenance.RESUMED}{len(module.history)}")
 
+        # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
+        digest, both_ways = provenance.combined(splits), config.model.bidirectional
+        rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), both_ways)
+
         # The recorder is first: when another callback raises, the history up to there is written all the same.
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, run)
+        return conclude(module, run, rivals)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
     from study.learning import clipping, losses
+    from study.learning.bptt import refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
     from study.training.history import History
@@ -85,6 +92,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
+    refuse_unreachable(config.bptt.k2, batches)
     loss = losses.build(config.loss)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))

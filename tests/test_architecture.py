@@ -17,9 +17,9 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "schema", "command", "seeding", "data", "models", "tasks", "learning", "tracking", "probes", "figures",
-    "training", "analysis", "train", "verify", "report", "reproduce", "sweep", "hydra_plugins", "resume", "api", "ui",
-    "bench",
+    "errors", "schema", "command", "seeding", "data", "models", "tasks", "opponents", "learning", "tracking", "probes",
+    "figures", "training", "analysis", "train", "verify", "report", "reproduce", "sweep", "hydra_plugins", "resume",
+    "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
@@ -29,7 +29,7 @@ INSIDE = {
 """The same for what lies in a room."""
 FLAT = {"errors", "seeding", "command", "train", "resume", "ui", "api"}
 """The files that are no folder: the doors, and what every room stands on."""
-PLAIN_TORCH = {"seeding", "data", "models", "tasks", "learning", "probes"}
+PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}
 OWNERS = {
     "mlflow": {"study.tracking.writer", "study.tracking.reader", "study.bench"},  # the bench times it by itself

@@ -42,9 +42,11 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     _refuse_missing(master)
     from study.sweep.planning.objective import find_direction
     from study.sweep.trials.pruner import build_pruner
+    from study.sweep.trials.sampler import build_sampler
 
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
+    build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
     for twins in plan.twins:
         print(twins)
     if common.sweep.dry_run:
