@@ -19,8 +19,9 @@ from rich.console import Console
 
 from study.errors import ConfigError
 from study.schema import SweepingConfig, check
+from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
-from study.sweep.planning.plan import Plan, build_plan
+from study.sweep.planning.plan import Plan
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -44,8 +45,8 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
 
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
-    for twins in plan.twins:
-        print(twins)
+    for sentence in plan.describe_twins():
+        print(sentence)
     if common.sweep.dry_run:
         from study.sweep.planning.estimate import estimate
 
