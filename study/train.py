@@ -1,19 +1,20 @@
-"""One tracked run, from a checked configuration to its verdict: `python -m study.train [overrides]`."""
+"""One tracked run, from a checked configuration to its diagnosis: `python -m study.train [overrides]`."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from study.command import command
 from study.schema import Config, validate
+from study.tracking.place import Place
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from study.analysis.result import Result
+    from study.models import RecurrentModel
     from study.tasks import Task
     from study.training.module import RecurrentModule
 
@@ -21,83 +22,95 @@ if TYPE_CHECKING:
 def train(
     config: Config,
     overrides: Sequence[str] = (),
-    *,
-    name: str | None = None,
-    parent: str | None = None,
-    tags: Mapping[str, Any] | None = None,
-    folder: Path | None = None,
+    place: Place = Place(),  # noqa: B008, it is frozen
     callbacks: "Sequence[pl.Callback]" = (),
-    resume: str | None = None,
-    begun: Callable[[str], None] | None = None,
 ) -> "Result":
-    """Train one network as `config` says and keep everything in MLflow.
+    """Train one network and record everything in MLflow.
 
     Args:
         config: checked; see `study.schema.validate`.
-        overrides: what was typed to get it, kept beside it.
-        name: of the MLflow run; default model-task-seed.
-        parent: MLflow run id of the sweep.
-        tags: more MLflow tags.
-        folder: where the checkpoint goes, named after the MLflow run; None: no checkpoint.
+        overrides: what was typed to get it, recorded beside it.
+        place: where the run belongs: its name, its relatives, its checkpoint, the run it resumes.
         callbacks: more Lightning callbacks.
-        resume: MLflow run id of an interrupted run of this `config`: it goes on from its checkpoint in `folder`, or
-            from the start where it came to none.
-        begun: told the MLflow run id before anything is trained.
     """
     from study.analysis.result import conclude
     from study.tracking import provenance, writer
+    from study.tracking.description import describe
     from study.training import checkpoint
+    from study.training.history import Envelope
+    from study.training.recorder import Recorder
     from study.training.trainer import fit
 
+    # Data and model first: what cannot be used is refused before there is a run in the store.
     task, module = assemble(config)
-    name = name or f"{config.model.name}-{config.task.name}-{config.seed}"
-    splits = provenance.splits(task)
-    marks = provenance.fingerprints(splits, module.model)
-    with writer.run(config, name, {**({} if resume else marks), **(tags or {})}, parent, resume) as run:
-        if begun is not None:
-            begun(run.run_id)
-        if resume is None:
-            run.log_texts(provenance.definition(config, overrides), "definition")
+
+    # What the record says from its first moment on, so that a run that dies at once says it too. A resumed run keeps
+    # the fingerprints of its start.
+    described, splits = describe(config), provenance.splits(task)
+    tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
+    if place.resume is None:
+        tags |= provenance.fingerprints(splits, module.model)
+
+    with writer.run(described, place, tags) as run:
+        place.announce(run.run_id)
+
+        # A resume writes the definition again, beside the first: code, packages or machine may have changed since.
+        definition = provenance.definition(described.config, overrides)
+        if place.resume is None:
+            run.log_texts(definition, "definition")
             run.log_data(config.task.name, task.source, splits)
-        elif folder is not None and (file := checkpoint.path(folder, resume)).is_file():
-            module.load_state(checkpoint.load(file))
-        if resume is not None:
+        else:
+            if (saved := checkpoint.find_state(place.checkpoints, run.run_id)) is not None:
+                module.load_state(saved)
             run.tag({"resumed_after": len(module.history)})
-            run.log_texts(provenance.definition(config, overrides), f"{provenance.RESUMED}{len(module.history)}")
-        fit(config, module, task, run, folder, callbacks)
-        return conclude(config, module, task, run, module.seconds)
+            run.log_texts(definition, f"{provenance.RESUMED}{len(module.history)}")
+
+        # The recorder is first: when another callback raises, the history up to there is written all the same.
+        recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
+        saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
+        fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
+        return conclude(module, run)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
-    """The data, and around a freshly drawn model all that trains it; this process set up for it."""
+    """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
     from study.learning import clipping, losses
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
     from study.training.history import History
     from study.training.module import RecurrentModule
-    from study.training.trainer import budget
+    from study.training.pace import plan_pace
 
     set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
+    batches = task.batches("train")
     loss = losses.build(config.loss)
-    with seeded(config.seed, "init"):
+    with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
-    history = History([n for n, p in model.named_parameters() if p.requires_grad], config.trainer.divergence)
-    clip, updates = clipping.build(config.clip), budget(config, task.batches("train"))
-    probes = Probes(config.probe, task.batches("train").epoch(0), config.task.horizon)
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, history, updates, probes)
+    clip = clipping.build(config.clip)
+    probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
+    pace = plan_pace(config.trainer, config.bptt, batches)
+    parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    history = History(parameters, recurrent_parameters(model), config.trainer.divergence)
+    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
+
+
+def recurrent_parameters(model: "RecurrentModel") -> list[str]:
+    """Names of the parameters that act on the state, in the core and in a core that reads backwards."""
+    cores = {"core": model.core} | ({"reverse": model.reverse} if model.reverse else {})
+    return [f"{child}.{name}" for child, core in cores.items() for name in core.recurrent_parameters]
 
 
 @command
 def main(composed: DictConfig) -> None:
-    """One run of the command line; a sweep goes through `study.sweep` instead."""
+    """Train one network from the command line; a sweep goes through `study.sweep` instead."""
     from study.training import checkpoint
 
     config = validate(composed)
-    job = HydraConfig.get()
-    result = train(config, list(job.overrides.task), folder=checkpoint.FOLDER)
-    print(result.summary(config))
+    overrides = list(HydraConfig.get().overrides.task)
+    result = train(config, overrides, Place(checkpoints=checkpoint.FOLDER))
+    print(result.summary(config.slug, config.tracking.uri))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The MLflow UI over this project's runs: `python -m study.ui [port]`."""
+"""The MLflow UI over tracked runs: `study-ui [port]`, or `python -m study.ui [port]`."""
 
+import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +15,20 @@ PATIENCE = 120.0
 """Seconds the server may take to answer the first time."""
 
 
-def serve(port: int) -> int:
-    """Start the server on loopback with one worker, say when it answers, and wait until it ends; its exit code.
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until stopped; the exit code is the server's."""
+    parser = argparse.ArgumentParser(prog="study-ui", description="Browse all runs of this folder in MLflow.")
+    parser.add_argument("port", nargs="?", type=int, default=5000, help="on this machine; default 5000")
+    return serve(parser.parse_args(arguments).port)
 
-    Where `MLFLOW_TRACKING_URI` is a server already, there is nothing to start: say where it is.
+
+def serve(port: int) -> int:
+    """Start the server on loopback with one worker, print its address once it answers, wait until it ends.
+
+    Ctrl-C and a termination stop it. If `MLFLOW_TRACKING_URI` is a server already, only its address is printed.
+
+    Returns:
+        The exit code.
     """
     runs = place.address()
     if runs.startswith("http"):
@@ -25,6 +37,7 @@ def serve(port: int) -> int:
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its worker pool costs seconds at every start
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a job in the background, deaf to Ctrl-C, is stopped
     server = subprocess.Popen([*command, "--backend-store-uri", runs], env={**os.environ, **quiet})
     try:
         if _answers(server, address):
@@ -37,7 +50,7 @@ def serve(port: int) -> int:
 
 
 def _answers(server: subprocess.Popen, address: str) -> bool:
-    """Wait for the first answer; False if the server ended instead, or never answered."""
+    """Wait for the first answer; return False if the server ended instead, or did not answer within `PATIENCE`."""
     until = time.monotonic() + PATIENCE
     while server.poll() is None and time.monotonic() < until:
         try:
@@ -58,4 +71,4 @@ def _welcome(address: str, place: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 5000))
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """What every test stands on: checked tensor shapes, one thread, configs composed as the command line does."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +24,18 @@ def _plain_torch() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """SIGINT interrupts, in the test and in the processes it starts, for those tests that send it.
+
+    A shell starts the jobs in its background with SIGINT ignored, what is ignored stays so in every process started
+    from there, and Lightning leaves it ignored after an interruption.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from study.analysis.diagnosis import Diagnosis
 from study.analysis.result import Result
+from study.installation import CONF
 from study.schema import Config, SweepingConfig, check
-from study.schema.defaults import CONF
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.trials import ledger
@@ -27,6 +27,8 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import worker
 from study.tracking import writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 
 MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0}
 
@@ -34,17 +36,12 @@ MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0}
 def train(
     config: Config,
     overrides: Sequence[str],
-    *,
-    name: str,
-    parent: str,
-    tags: Mapping[str, Any],
-    resume: str | None,
-    begun: Callable[[str], None],
-    **_: object,
+    place: Place,
+    callbacks: Sequence[object],
 ) -> Result:
-    """In the place of `study.train.train`: a tracked run without a network."""
-    with writer.run(config, name, tags, parent, resume) as run:
-        begun(run.run_id)
+    """Stands for `study.train.train`: a tracked run without a network."""
+    with writer.run(describe(config), place) as run:
+        place.announce(run.run_id)
         time.sleep(random.uniform(0, 0.05))
         run.tag({"outcome": "completed"})
     diagnosis = Diagnosis("completed", "healthy", "", "none", "")

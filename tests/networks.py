@@ -19,7 +19,8 @@ def batch(time: int, width: int, features: int, dtype: torch.dtype = torch.float
 def build(name: str, layers: int = 1, **changes: Any) -> RecurrentModel:
     """A float64 model of 3 features and 5 hidden units, unless `changes` say otherwise."""
     values = {"hidden_size": 5, "num_layers": layers, "recurrent_init": "uniform", "gain": 1.5, **changes}
+    bidirectional = values.pop("bidirectional", False)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        core = MODELS.implementation(name)(3, **values)
-        return RecurrentModel(Inputs(3, tokens=False), core, 1).double()
+        cores = [MODELS.implementation(name)(3, **values) for _ in range(1 + bidirectional)]
+        return RecurrentModel(Inputs(3, tokens=False), cores[0], 1, 0.0, *cores[1:]).double()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from study import api
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.schema import Config
 from study.train import train
 

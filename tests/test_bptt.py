@@ -1,24 +1,28 @@
 """Truncated backpropagation through time, against references that know nothing of windows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from study.learning import losses
-from study.learning.bptt import TruncatedBPTT, count, windows
-from study.learning.clipping import Clip, Clipped, NoClip
+from study.learning.bptt import Carry, TruncatedBPTT, Window, count, stream_lengths, windows
+from study.learning.clipping import Clip, Clipped
+from study.learning.clipping.none import NoClip
+from study.learning.losses import Loss
+from study.learning.losses.mse import MSE
 from study.models import Inputs, RecurrentModel, State, detach
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.networks import Linear, orthogonal
+from tests.members import LearntStart
 
 TIME, WIDTH, FEATURES = 11, 3, 4
 PLANS = [(1, 1), (3, 3), (4, 4), (1, 4), (2, 5), (3, 4), (2, 10), (5, 11), (11, 11), (4, 30), (None, 4), (None, None)]
-SUM = losses.MSE("sum")
-MEAN = losses.MSE()
+SUM = MSE("sum")
+MEAN = MSE()
 
 
 @pytest.fixture(autouse=True)
@@ -44,14 +48,12 @@ class Spy(Clip):
     def __init__(self) -> None:
         self.seen: list[list[Tensor]] = []
 
-    def __call__(self, gradients: list[Tensor]) -> Clipped:
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
         self.seen.append([g.clone() for g in gradients])
-        return NoClip()(gradients)
+        return NoClip()(gradients, parameters)
 
 
-def trainer(
-    network: RecurrentModel, loss: losses.Loss = MEAN, lr: float = 0.0, **plan: Any
-) -> tuple[TruncatedBPTT, Spy]:
+def trainer(network: RecurrentModel, loss: Loss = MEAN, lr: float = 0.0, **plan: Any) -> tuple[TruncatedBPTT, Spy]:
     spy = Spy()
     return TruncatedBPTT(network, loss, torch.optim.SGD(network.parameters(), lr=lr), spy, **plan), spy
 
@@ -71,9 +73,7 @@ def run_stepwise(network: RecurrentModel, inputs: Tensor, state: State | None) -
         yield outputs[0], state
 
 
-def within_reach(
-    network: RecurrentModel, loss: losses.Loss, batch: Batch, cut: Callable[[int], int], steps: range
-) -> Tensor:
+def within_reach(network: RecurrentModel, loss: Loss, batch: Batch, cut: Callable[[int], int], steps: range) -> Tensor:
     """The sum of the losses of `steps`, each of whose graphs is unrolled anew from the state before step `cut(t)`."""
     states: list[State | None] = [None, *(detach(s) for _, s in run_stepwise(network, batch.inputs, None))]
     total = torch.zeros(())
@@ -86,9 +86,20 @@ def within_reach(
 
 def cut(time: int, k1: int | None, k2: int | None) -> Callable[[int], int]:
     """Where the gradient of step t's loss ends: Williams & Peng's h steps before its window's end."""
-    far = min(k2 or time, time)
-    stride = min(k1 or far, far)
-    return lambda t: max(0, (t // stride + 1) * stride - far)
+    if k2 is None or k2 >= time:
+        return lambda t: 0
+    stride = k1 or k2
+    return lambda t: max(0, (t // stride + 1) * stride - k2)
+
+
+@pytest.mark.parametrize("k2", [None, TIME, TIME + 7])
+@pytest.mark.parametrize("k1", range(1, TIME + 1))
+def test_full_bptt_is_full_bptt_however_often_an_update_is_made(k1: int, k2: int | None) -> None:
+    network, batch = build("gru"), make()
+    truncated, _ = trainer(network, SUM, k1=k1, k2=k2)
+    truncated.backward(batch)
+    full = SUM.total(network(batch.inputs)[0], batch.targets, None) / WIDTH
+    assert_equal([p.grad for p in network.parameters() if p.grad is not None], gradients(network, full))
 
 
 @pytest.mark.parametrize("k2", [None, TIME, TIME + 7])
@@ -157,11 +168,11 @@ def test_the_carry_is_cut_off_between_batches_too() -> None:
     network, batch = build("lstm"), make()
     _, carry = network(batch.inputs)
     truncated, _ = trainer(network, k2=4)
-    list(truncated.updates(batch, carry))
-    assert truncated.state is not None
-    assert not any(part.requires_grad for part in truncated.state)
+    list(truncated.updates(batch, Carry(carry, None)))
+    assert truncated.carry is not None
+    assert not any(part.requires_grad for part in truncated.carry.state or ())
     entering = tuple(part.detach().requires_grad_() for part in carry)
-    truncated.backward(batch, entering)
+    truncated.backward(batch, Carry(entering, None))
     assert all(part.grad is None for part in entering)
 
 
@@ -186,21 +197,92 @@ def test_truncation_changes_neither_the_loss_nor_the_carry_of_frozen_weights(k1:
     truncated, _ = trainer(network, SUM, k1=k1, k2=k2)
     loss = truncated.backward(batch)
     torch.testing.assert_close(loss, (outputs - batch.targets).square().mean(-1).sum().detach() / WIDTH)
-    assert truncated.state is not None
-    assert_equal(list(truncated.state), list(state))
+    assert truncated.carry is not None
+    assert_equal(list(truncated.carry.state or ()), list(state))
+
+
+def read_stream(truncated: TruncatedBPTT, stream: Batch, size: int) -> list[Tensor]:
+    """Train on a stream in batches of `size` steps; the loss of every update."""
+    losses, carry = [], None
+    for first in range(0, len(stream.targets), size):
+        losses += [u.loss for u in truncated.updates(stream.between(first, first + size), carry)]
+        carry = truncated.carry
+    return losses
+
+
+def stream_windows(time: int, size: int, k1: int, k2: int) -> list[Window]:
+    """The windows of a stream in steps of the whole of it: k1 steps each, none across a border of batches."""
+    edges = [(a, min(a + size, time)) for a in range(0, time, size)]
+    firsts = [(first, min(first + k1, stop)) for start, stop in edges for first in range(start, stop, k1)]
+    return [Window(max(0, first + k1 - k2), first, stop) for first, stop in firsts]
+
+
+def train_slowly(network: RecurrentModel, stream: Batch, plan: list[Window], lr: float) -> list[Tensor]:
+    """The same step by step: every window from the state its predecessor left at its start, one SGD step each."""
+    losses: list[Tensor] = []
+    states: dict[int, State | None] = {0: None}
+    for number, window in enumerate(plan):
+        total, state = torch.zeros(()), states[window.start]
+        passed: dict[int, State | None] = {window.start: state}
+        for t in range(window.start, window.stop):
+            outputs, state = network(stream.inputs[t : t + 1], state)
+            passed[t + 1] = detach(state)
+            if t >= window.first:
+                total = total + MEAN.total(outputs, stream.targets[t : t + 1], None)
+        loss = total / ((window.stop - window.first) * WIDTH)
+        with torch.no_grad():
+            for p, slope in zip(network.parameters(), gradients(network, loss), strict=True):
+                p.sub_(lr * slope)
+        following = plan[number + 1].start if number + 1 < len(plan) else window.stop
+        states[following] = passed[following]
+        losses.append(loss.detach())
+    return losses
+
+
+STREAMS = [(k1, k2) for k1 in (1, 2, 3, 4, 5) for k2 in (1, 2, 3, 5, 7, 8, 13, 40) if k1 <= k2]
+
+
+@pytest.mark.parametrize(("k1", "k2"), [*STREAMS, (None, 5), (None, 8), (None, None), (2, None)])
+@pytest.mark.parametrize("time", [20, 23])
+def test_on_a_stream_every_loss_reaches_back_across_the_borders_of_batches(
+    time: int, k1: int | None, k2: int | None
+) -> None:
+    size, batch = 5, make(time=time)
+    torch.manual_seed(0)
+    network, twin = build("gru"), build("gru")
+    twin.load_state_dict(network.state_dict())
+    truncated, _ = trainer(network, lr=0.5, k1=k1, k2=k2, stream=size)
+    found = read_stream(truncated, batch, size)
+    plan = stream_windows(time, size, *stream_lengths(k1, k2, size))
+    expected = train_slowly(twin, batch, plan, 0.5)
+    assert_equal(found, expected)
+    assert_equal(list(network.parameters()), list(twin.parameters()))
+
+
+@pytest.mark.parametrize(("k1", "k2"), STREAMS)
+def test_all_but_the_first_losses_of_a_stream_reach_k2_less_k1_to_k2_less_one_steps(k1: int, k2: int) -> None:
+    for window in stream_windows(60, 5, k1, k2):
+        for step in range(window.first, window.stop):
+            assert step - window.start <= k2 - 1
+            assert step - window.start >= min(k2 - k1, window.first)
+
+
+def test_a_stream_carries_no_more_past_than_its_windows_reach_into() -> None:
+    truncated, _ = trainer(build("gru"), k1=2, k2=7, stream=4)
+    read_stream(truncated, make(time=20), 4)
+    assert truncated.carry is not None
+    assert truncated.carry.past is not None
+    assert len(truncated.carry.past.inputs) == 5
 
 
 def test_a_stream_in_batches_trains_as_one_long_sequence_in_windows() -> None:
     batch = make(time=12)
     ends = []
-    for pieces in ([12], [4, 4, 4], [8, 4]):
+    for size in (12, 4, 8):
         torch.manual_seed(0)
         network = build("gru")
-        truncated, _ = trainer(network, k2=4, lr=0.1)
-        carry, first = None, 0
-        for size in pieces:
-            list(truncated.updates(batch.between(first, first + size), carry))
-            carry, first = truncated.state, first + size
+        truncated, _ = trainer(network, k2=4, lr=0.1, stream=size)
+        read_stream(truncated, batch, size)
         ends.append([p.detach().clone() for p in network.parameters()])
     assert_equal(ends[1], ends[0])
     assert_equal(ends[2], ends[0])
@@ -273,10 +355,36 @@ def test_an_update_moves_the_parameters_by_the_gradient_and_forgets_it() -> None
     assert all(p.grad is None for p in network.parameters())
 
 
+def test_a_parameter_that_a_loss_does_not_reach_has_a_gradient_of_zero_which_the_optimizer_sees() -> None:
+    network, batch = RecurrentModel(Inputs(FEATURES, tokens=False), LearntStart(FEATURES, 5, 2), 2), make()
+    sgd, spy = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9), Spy()
+    start = network.core.get_parameter("start")
+    place = [name for name, _ in network.named_parameters()].index("core.start")
+    seen = [start.detach().clone()]
+    for _ in TruncatedBPTT(network, MEAN, sgd, spy, k2=4).updates(batch):
+        seen.append(start.detach().clone())
+    first, *later = (gradients[place] for gradients in spy.seen)
+    assert len(later) == 2
+    assert first.any()
+    assert not any(gradient.any() for gradient in later)
+    steps = [after - before for before, after in pairwise(seen)]
+    assert_equal(steps[1:], [0.9 * step for step in steps[:-1]])
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(2, 5), (1, 4)])
+def test_a_learnt_start_has_a_gradient_in_every_window_that_reaches_back_to_it(k1: int, k2: int) -> None:
+    network, batch = RecurrentModel(Inputs(FEATURES, tokens=False), LearntStart(FEATURES, 5), 2), make()
+    truncated, spy = trainer(network, k1=k1, k2=k2)
+    list(truncated.updates(batch))
+    place = [name for name, _ in network.named_parameters()].index("core.start")
+    reached = [bool(gradients[place].any()) for gradients in spy.seen]
+    assert reached == [window.start == 0 for window in windows(TIME, k1, k2)]
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("loss", [MEAN, SUM])
 @pytest.mark.parametrize(("k1", "k2"), [(None, None), (4, 4), (2, 5)])
-def test_what_padding_holds_changes_no_bit(name: str, loss: losses.Loss, k1: int | None, k2: int | None) -> None:
+def test_what_padding_holds_changes_no_bit(name: str, loss: Loss, k1: int | None, k2: int | None) -> None:
     network, batch = build(name).float(), make("padded")
     assert batch.mask is not None
     seen = []

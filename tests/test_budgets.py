@@ -9,7 +9,7 @@ import pytest
 from study import tasks
 from study.schema import Config
 from study.train import train
-from study.training.trainer import budget
+from study.training.pace import plan_pace
 
 Configure = Callable[..., Config]
 TINY = ("task=forecasting_sine_mix", "task.steps=1000", "model.hidden_size=2", "probe=none", "trainer.checkpoint=null")
@@ -17,7 +17,7 @@ TINY = ("task=forecasting_sine_mix", "task.steps=1000", "model.hidden_size=2", "
 
 def in_updates(config: Config) -> tuple[Any, int | None]:
     batches = tasks.build(config.task, config.data, config.seed).batches("train")
-    return batches, budget(config, batches)
+    return batches, plan_pace(config.trainer, config.bptt, batches).budget
 
 
 @pytest.mark.parametrize("how", [(), ("bptt.k2=5",), ("task.batch_size=7",), ("bptt.k2=10", "bptt.k1=5")])

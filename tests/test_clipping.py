@@ -1,6 +1,9 @@
 """One contract for every clip policy there is, then each policy's own formula."""
 
+import copy
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -8,107 +11,153 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from study.command import CONF
+from study.installation import CONF
 from study.learning import clipping
-from study.learning.clipping import Clip
-from study.schema.clip import CLIPS
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping import Clip, Clipped
+from study.learning.clipping.none import NoClip
+from study.learning.clipping.norm import ClipNorm
+from study.learning.clipping.value import ClipValue
+from study.probes.geometry import update_geometry
+from study.schema.clip import CLIPS, ClipConfig
+from study.testing.clips import ClipContract, MakeClip, clip_once, draw, norm
+from study.testing.configs import ConfigContract
+from study.verify.networks import MSE
+from tests.members import AutoClip
+from tests.networks import batch, build
 
-POLICIES = sorted(path.stem for path in (CONF / "clip").glob("*.yaml"))
-SHAPES = [(3, 4), (5,), (2, 2, 2)]
 
-
-def build(name: str, threshold: float = 1.0) -> Clip:
+def configured(name: str) -> ClipConfig:
     values = OmegaConf.to_container(OmegaConf.load(CONF / "clip" / f"{name}.yaml"))
-    assert isinstance(values, dict)
-    if "threshold" in values:
-        values["threshold"] = threshold
-    return clipping.build(CLIPS.config(values["name"]).model_validate(values))
+    config: ClipConfig = CLIPS.config(name).model_validate(values)
+    return config
 
 
-def draw(scale: float = 1.0) -> list[Tensor]:
-    return [scale * torch.randn(shape) for shape in SHAPES]
+class TestClips(ClipContract):
+    @pytest.fixture(params=CLIPS)
+    def make_clip(self, request: pytest.FixtureRequest) -> MakeClip:
+        return lambda: clipping.build(configured(request.param))
 
 
-def norm(gradients: list[Tensor]) -> float:
-    return math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
+class TestClipWithAState(ClipContract):
+    @pytest.fixture
+    def make_clip(self) -> MakeClip:
+        return lambda: AutoClip(50)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-3, 1.0, 1e3, 1e25])
-@pytest.mark.parametrize("threshold", [1e-3, 1.0, 50.0])
-@pytest.mark.parametrize("name", POLICIES)
-def test_the_norms_told_are_those_found_and_left(name: str, threshold: float, scale: float) -> None:
-    gradients = draw(scale)
-    before, each = norm(gradients), [norm([g]) for g in gradients]
-    clipped = build(name, threshold)(gradients)
-    assert clipped.parameters.tolist() == pytest.approx(each, rel=1e-5, abs=0)
-    assert clipped.total.item() == pytest.approx(before, rel=1e-5, abs=0)
-    assert clipped.applied.item() == pytest.approx(norm(gradients), rel=1e-5, abs=0)
+class TestClipConfigs(ConfigContract):
+    @pytest.fixture(params=CLIPS)
+    def config(self, request: pytest.FixtureRequest) -> ClipConfig:
+        return configured(request.param)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 1e3, 1e25])
-@pytest.mark.parametrize("threshold", [1e-3, 1.0, 50.0])
-@pytest.mark.parametrize("name", POLICIES)
-def test_clipping_never_raises_the_norm(name: str, threshold: float, scale: float) -> None:
-    gradients = draw(scale)
-    before = [g.clone() for g in gradients]
-    clipped = build(name, threshold)(gradients)
-    assert clipped.applied <= clipped.total
-    assert all((g.abs() <= b.abs()).all() for g, b in zip(gradients, before, strict=True))
+class Broken(AutoClip):
+    """Right but for one thing."""
+
+    def __init__(self) -> None:
+        super().__init__(50)
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_a_threshold_that_never_acts_changes_no_bit(name: str) -> None:
-    gradients = draw(1e-3)
-    before = [g.clone() for g in gradients]
-    clipped = build(name, 100.0)(gradients)
-    assert all(torch.equal(g, b) for g, b in zip(gradients, before, strict=True))
-    assert torch.equal(clipped.total, clipped.applied)
+class Forgetful(Broken):
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": None}
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("name", POLICIES)
-def test_what_is_not_finite_passes_into_the_norms_and_raises_nothing(name: str, bad: float) -> None:
-    gradients = draw()
-    gradients[1][2] = bad
-    clipped = build(name, 1.0)(gradients)
-    expected = math.nan if math.isnan(bad) else math.inf
-    for found in (clipped.total.item(), clipped.parameters[1].item()):
-        assert found == pytest.approx(expected, nan_ok=True)
-    assert torch.isfinite(clipped.parameters[[0, 2]]).all()
+class Shared(Broken):
+    def __deepcopy__(self, _: Any) -> "Shared":
+        return self
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_one_parameter_alone_is_clipped_too(name: str) -> None:
-    gradients = [torch.full((4,), 3.0)]
-    clipped = build(name, 1e-2)(gradients)
-    assert clipped.parameters.shape == (1,)
-    assert clipped.applied.item() == pytest.approx(norm(gradients))
+class Optimist(Broken):
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
+        for gradient in gradients:
+            gradient.nan_to_num_()
+        return super().__call__(gradients, parameters)
+
+
+class Late(Broken):
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
+        clipped = super().__call__(gradients, parameters)
+        return clipped._replace(total=clipped.applied)
+
+
+class Decay(Broken):
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
+        for parameter in parameters:
+            parameter.mul_(0.9)
+        return super().__call__(gradients, parameters)
+
+
+class Boastful(Broken):
+    norm_limit = 0.5
+
+
+@pytest.mark.parametrize(
+    ("policy", "claim"),
+    [
+        (Forgetful, ClipContract.test_a_restored_policy_clips_on_to_the_same_bits),
+        (Shared, ClipContract.test_a_copy_that_clips_leaves_the_original_as_it_is),
+        (Optimist, lambda suite, make: suite.test_what_is_not_finite_passes_into_the_norms(make, math.nan)),
+        (Late, lambda suite, make: suite.test_the_norms_are_those_before_and_after(make, 1.0, torch.float32)),
+        (Decay, ClipContract.test_parameters_are_only_read),
+        (Boastful, lambda suite, make: suite.test_no_applied_gradient_exceeds_the_limit_that_is_stated(make, 1.0)),
+    ],
+)
+def test_the_contract_catches_a_policy_that_breaks_it(policy: type[Clip], claim: Callable[..., None]) -> None:
+    with pytest.raises(AssertionError):
+        claim(ClipContract(), policy)
+
+
+def test_a_policy_that_keeps_no_state_is_not_given_one() -> None:
+    with pytest.raises(Exception, match="ClipValue, which keeps none"):
+        ClipValue(1.0).load_state_dict({"seen": 1})
+
+
+def test_measuring_never_changes_the_state_of_the_policy_that_trains() -> None:
+    network, clip, data = build("gru"), AutoClip(50), batch(12, 4, 3)
+    bptt = TruncatedBPTT(network, MSE, torch.optim.Adam(network.parameters(), 0.01), clip, None, 4)
+    list(bptt.updates(data))
+    before: Mapping[str, Any] = copy.deepcopy(clip.state_dict())
+    update_geometry(bptt, data, 2)
+    assert before["seen"].tolist() == clip.state_dict()["seen"].tolist()
+    assert len(before["seen"]) == 3
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e25])
 def test_clipping_by_norm_keeps_the_direction_and_lands_on_the_threshold(scale: float) -> None:
-    gradients = draw(scale)
-    before = [g.clone() for g in gradients]
-    build("norm", 0.5)(gradients)
+    gradients, before = draw(0, scale), draw(0, scale)
+    clip_once(ClipNorm(0.5), gradients)
     assert norm(gradients) == pytest.approx(0.5, rel=1e-5)
     ratios = torch.cat([(g / b).flatten() for g, b in zip(gradients, before, strict=True)])
     torch.testing.assert_close(ratios, ratios[:1].expand_as(ratios))
 
 
+@pytest.mark.parametrize("policy", [ClipNorm, ClipValue])
+def test_a_threshold_that_never_acts_changes_no_bit(policy: type[Clip]) -> None:
+    gradients = draw(0)
+    clipped = clip_once(policy(100.0), gradients)  # type: ignore[call-arg]
+    assert all(torch.equal(g, b) for g, b in zip(gradients, draw(0), strict=True))
+    assert torch.equal(clipped.total, clipped.applied)
+
+
 @pytest.mark.parametrize("threshold", [0.1, 1.0, 1e3])
-def test_clipping_agrees_with_torch(threshold: float) -> None:
-    for name, function in (("norm", clip_grad_norm_), ("value", clip_grad_value_)):
-        gradients = draw()
-        parameters = [torch.nn.Parameter(torch.zeros_like(g)) for g in gradients]
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient.clone()
-        function(parameters, threshold)
-        build(name, threshold)(gradients)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            torch.testing.assert_close(gradient, parameter.grad, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize(("policy", "function"), [(ClipNorm, clip_grad_norm_), (ClipValue, clip_grad_value_)])
+def test_clipping_agrees_with_torch(policy: Callable[[float], Clip], function: Any, threshold: float) -> None:
+    gradients, parameters = draw(0), [torch.nn.Parameter(p) for p in draw(-1)]
+    for parameter, gradient in zip(parameters, draw(0), strict=True):
+        parameter.grad = gradient
+    function(parameters, threshold)
+    clip_once(policy(threshold), gradients)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-5, atol=1e-6)
 
 
 def test_clipping_by_value_leaves_small_components_alone() -> None:
     gradients = [torch.tensor([-3.0, -0.5, 0.0, 0.5, 3.0])]
-    build("value", 1.0)(gradients)
+    clip_once(ClipValue(1.0), gradients)
     assert gradients[0].tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
+
+
+def test_only_a_norm_threshold_limits_the_norm_and_only_no_clipping_never_clips() -> None:
+    assert [clip.norm_limit for clip in (NoClip(), ClipNorm(2.0), ClipValue(2.0))] == [None, 2.0, None]
+    assert [clip.clips for clip in (NoClip(), ClipNorm(2.0), ClipValue(2.0))] == [False, True, True]

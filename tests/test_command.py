@@ -1,5 +1,6 @@
 """The command line: refusals are one message and exit code 2, before anything is trained or logged."""
 
+import shlex
 import subprocess
 import sys
 from contextlib import suppress
@@ -9,7 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from study import train
-from study.command import CONF
+from study.installation import CONF
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,8 @@ CASES = {
     "model=lstm model.activation=tanh": "model.activation: no such key; another choice of model has it",
     "clip.threshold=3": "clip.threshold: no such key; another choice of clip has it",
     "task=[forecasting_stocks,nonsense]": "Could not load 'task/nonsense'",
-    "no-equals-sign": "no-equals-sign",
+    "no-equals-sign": "no-equals-sign: write key=value",
+    "task=forecasting_csv task.path=a(1).csv": "task.path = 'a(1).csv': Hydra cannot read this value",
     "seed=1,2": "Ambiguous value for argument 'seed=1,2'",
     "data.carriers=/nowhere": "data.carriers = '/nowhere'",
     "trainer.accelerator=cuda": "trainer.accelerator = 'cuda'",
@@ -81,6 +83,34 @@ def test_a_mistake_in_an_experiment_file_is_refused_too(
     file.write_text(f"# @package _global_\nslug: mine\n{line}\n")
     message = refused(monkeypatch, capfd, "experiment=mine", f"hydra.searchpath=[file://{file.parents[1]}]")
     assert expected in message
+
+
+@pytest.mark.parametrize("path", ["a (1).csv", "x=1.csv", "{b}.csv"])
+def test_a_path_that_hydra_cannot_read_is_refused_with_how_to_quote_it(
+    path: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    message = refused(monkeypatch, capfd, "task=forecasting_csv", "task.targets=[y]", f"task.path={path}")
+    (quoted,) = shlex.split(message.partition("quote it for Hydra too: ")[2])
+    message = refused(monkeypatch, capfd, "task=forecasting_csv", "task.targets=[y]", quoted)
+    assert message == f"task.path = {path!r}: there is no file {tmp_path / path}"
+
+
+def test_home_is_expanded_where_a_value_starts(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = refused(monkeypatch, capfd, "task=forecasting_csv", "task.targets=[y]", "task.path=~/nowhere.csv")
+    assert message.endswith(f"there is no file {Path.home() / 'nowhere.csv'}")
+    assert "'own~/x'" in refused(monkeypatch, capfd, "task=language_text", "task.path='own~/x'")
+
+
+def test_a_folder_of_own_experiments_is_named_by_cd(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "own" / "experiment" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("# @package _global_\nseed: wrong\n")
+    assert "seed = 'wrong'" in refused(monkeypatch, capfd, "-cd", "own", "experiment=mine")
+    assert "folder' not found" in refused(monkeypatch, capfd, "-cd", "no-such-folder")
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

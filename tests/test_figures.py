@@ -1,84 +1,178 @@
-"""Pictures show what was kept: the threshold, what is not finite, every probe time."""
+"""Figures show what was measured: every update, the thresholds, what is not finite; a run's and the report's alike."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.analysis import figures as pictures
+from study.analysis.diagnosis import EXPLODED, VANISHED
+from study.analysis.figures import figures
+from study.figures import flow, norms, style, truncation
+from study.figures.style import Curve, panels, single_panel
 from study.probes.backpropagated import Backpropagated
-from study.probes.flow import Flow
+from study.probes.flow import FROM, Flow
 from study.probes.lyapunov import Lyapunov
 from study.probes.result import ProbeResult
 from study.probes.suite import Taken
 from study.probes.truncation import Truncation
-from study.schema.clip import ClipConfig, ClipNormConfig, NoClipConfig
 from study.training.history import APPLIED, FIXED, TOTAL
 
+LAGS = np.arange(31.0)
 
-def history(norms: list[float], threshold: float) -> np.ndarray:
-    rows = np.ones((len(norms), len(FIXED)))
-    rows[:, TOTAL] = norms
-    rows[:, APPLIED] = np.minimum(norms, threshold)
+
+def history(values: Sequence[float], threshold: float) -> np.ndarray:
+    """Rows of a history with these norms, clipped at a threshold."""
+    rows = np.ones((len(values), len(FIXED)))
+    rows[:, TOTAL] = values
+    rows[:, APPLIED] = np.minimum(values, threshold)
     return rows
 
 
-def labels(figure: Figure) -> list[str]:
-    legend = figure.axes[0].get_legend()
+def norm_axes(values: Sequence[float], threshold: float | None = None) -> Axes:
+    rows = history(values, np.inf if threshold is None else threshold)
+    found = norms.norm_history(np.arange(1, len(values) + 1), rows[:, TOTAL], rows[:, APPLIED])
+    with single_panel("") as (figure, axes):
+        norms.draw_norms(axes, {"": found}, threshold)
+    figure.canvas.draw()
+    return axes
+
+
+def flow_axes(profiles: Sequence[tuple[int, np.ndarray]], exponent: float = np.nan, horizon: int = 20) -> Axes:
+    with single_panel("") as (figure, axes):
+        flow.draw_flow_by_lag(axes, flow.flow_curves(profiles, exponent, FROM), horizon, (VANISHED, EXPLODED))
+    figure.canvas.draw()
+    return axes
+
+
+def labels(axes: Axes) -> list[str]:
+    """Of the legend, each on one line."""
+    legend = axes.get_legend()
     assert legend is not None
-    return [text.get_text() for text in legend.get_texts()]
+    return [" ".join(text.get_text().split()) for text in legend.get_texts()]
 
 
-def flow(rate: float) -> Flow:
-    lags = np.arange(31.0)
-    fallen = np.where(lags > 0, rate * np.maximum(lags, 1), 0.0)
-    return Flow(fallen[:, None, None, None].repeat(4, -1), ["h"], "h")
+def drawn(axes: Axes, label: str) -> np.ndarray:
+    """The ordinates of the line with this label."""
+    (line,) = [line for line in axes.get_lines() if line.get_label() == label]
+    return np.asarray(line.get_ydata(), float)
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
 
 
 def test_norms_are_drawn_before_and_after_clipping_with_the_threshold_and_what_is_not_finite() -> None:
-    figure = pictures.gradient_norms(history([1.0, 2.0, np.nan, np.inf, 3.0], 1.5), 1.5)
-    assert figure.axes[0].get_yscale() == "log"
-    assert labels(figure) == ["before clipping", "as applied", "threshold 1.5", "not finite: 2"]
-    marks = figure.axes[0].get_lines()[-1]
-    np.testing.assert_array_equal(marks.get_xdata(), [3, 4])
-    figure.canvas.draw()
+    axes = norm_axes([1.0, 2.0, np.nan, np.inf, 3.0], 1.5)
+    assert axes.get_yscale() == "log"
+    assert labels(axes) == ["before clipping", "as applied", "not finite", "clip threshold 1.5"]
+    (crosses,) = [line for line in axes.get_lines() if line.get_label() == "not finite"]
+    np.testing.assert_array_equal(crosses.get_xdata(), [3, 4])
 
 
 def test_without_clipping_there_is_one_line() -> None:
-    assert labels(pictures.gradient_norms(history([1.0, 0.0, 3.0], np.inf), None)) == ["before clipping"]
+    assert labels(norm_axes([1.0, 0.0, 3.0])) == ["before clipping"]
 
 
-def test_every_probe_time_has_a_line_and_a_column() -> None:
-    flows = [(0, flow(-0.1)), (10, flow(-0.5)), (100, flow(-np.inf))]
-    lines = pictures.flow_over_lag(flows, [], 20)
-    assert labels(lines)[:3] == ["update 0", "update 10", "update 100"]
-    assert labels(lines)[-1] == "horizon of the task: 20"
-    columns = pictures.flow_over_updates(flows, 20)
-    assert columns.axes[0].get_images()[0].get_size() == (31, 3)
-    for figure in (lines, columns):
-        figure.canvas.draw()
+def test_no_spike_is_lost_in_a_bucket() -> None:
+    values = np.ones(10_000)
+    values[1234], values[5678] = 1e6, 1e-6
+    last, (low, middle, high) = norms.bucket(np.arange(1, 10_001), values)
+    assert (len(last), last[-1]) == (norms.BUCKETS, 10_000)
+    assert (low.min(), high.max(), set(middle)) == (1e-6, 1e6, {1.0})
 
 
-def test_a_flow_broken_by_nan_or_by_overflow_can_be_drawn() -> None:
-    broken = flow(-0.1)
-    broken.log_norms[3] = np.nan
-    assert np.isnan(pictures.share(broken)[3])
-    assert pictures.share(flow(-5.0))[30] == pytest.approx(pictures.FLOOR)
-    pictures.flow_over_lag([(0, broken), (1, flow(30.0))], [], 20).canvas.draw()
+def test_a_bucket_without_a_finite_positive_value_is_a_gap() -> None:
+    _, envelope = norms.bucket(np.arange(1, 4), np.array([np.nan, 0.0, 2.0]))
+    np.testing.assert_array_equal(envelope, np.tile([np.nan, np.nan, 2.0], (3, 1)))
 
 
-def test_a_run_has_the_pictures_its_measures_allow() -> None:
-    def of(rows: np.ndarray, clip: ClipConfig, *updates: int) -> set[str]:
-        taken = [Taken(update, {"flow": flow(-0.1)}) for update in updates]
-        return set(pictures.figures(rows, clip, taken, 20))
-
-    rows, clip = history([1.0, 2.0], 1.5), ClipNormConfig(name="norm", threshold=1.5)
-    assert of(rows, clip, 0, 10) == {"gradient_norms", "flow_over_lag", "flow_over_updates"}
-    assert of(rows, NoClipConfig(name="none"), 10) == {"gradient_norms", "flow_over_lag"}
-    assert of(rows[:0], clip) == set()
+def test_every_update_has_a_curve_and_the_last_is_the_darkest() -> None:
+    axes = flow_axes([(update, rate * LAGS) for update, rate in ((0, -0.1), (10, -0.5), (100, -0.9))])
+    assert labels(axes) == ["update 0", "update 10", "update 100", "horizon of the task: 20 steps"]
+    shades = [np.mean(line.get_color()[:3]) for line in axes.get_lines()[:3]]  # type: ignore[arg-type]
+    assert shades == sorted(shades, reverse=True)
+    np.testing.assert_allclose(drawn(axes, "update 0"), np.exp(-0.1 * LAGS))
 
 
-def measures(value: float) -> dict[str, ProbeResult]:
-    """One of every kind that has a picture, of a finite `value` everywhere or of one that is not."""
+def test_at_most_so_many_updates_are_named_the_first_and_the_last_among_them() -> None:
+    curves = style.curves_by_update([(update, [0], [0]) for update in range(60)])
+    named = [curve.label for curve in curves if curve.label]
+    assert len(named) == style.NAMED
+    assert (named[0], named[-1]) == ("update 0", "update 59")
+
+
+def test_the_shaded_shares_are_those_that_the_diagnosis_calls_vanished_and_exploded() -> None:
+    axes = flow_axes([(0, 0.5 * LAGS)])
+    vanished, exploded = (patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches)
+    assert vanished.y1 == pytest.approx(VANISHED)
+    assert exploded.y0 == pytest.approx(EXPLODED)
+
+
+def test_a_horizon_beyond_the_measured_lags_is_said_to_be() -> None:
+    axes = flow_axes([(0, -0.1 * LAGS)], horizon=200)
+    assert labels(axes)[-1] == "horizon of the task: 200 steps (further than measured)"
+    assert axes.get_xlim()[1] < 200
+
+
+def test_shares_of_a_broken_flow_are_gaps_where_nan_and_at_the_edge_beyond_what_is_drawn() -> None:
+    np.testing.assert_allclose(flow.shares([np.nan, -np.inf, np.inf, 0]), [np.nan, flow.FLOOR, flow.CEILING, 1])
+    flow_axes([(0, np.where(LAGS == 3, np.nan, -0.1 * LAGS)), (1, 30.0 * LAGS)])
+
+
+def test_the_slope_that_the_largest_exponent_predicts_is_drawn_beside_the_last_flow() -> None:
+    axes = flow_axes([(0, -0.3 * LAGS), (5, -0.1 * LAGS)], exponent=-0.1)
+    predicted = drawn(axes, "Lyapunov exponent: -0.100")
+    np.testing.assert_allclose(predicted, drawn(axes, "update 5")[15:])
+
+
+def test_a_flow_map_has_a_column_for_every_update_and_says_where_the_horizon_is() -> None:
+    log_shares = np.stack([-0.1 * LAGS, -0.5 * LAGS, np.where(LAGS > 0, -np.inf, 0.0)])
+    with single_panel("") as (figure, axes):
+        image = flow.draw_flow_map(axes, log_shares, [0, 10, 100], 20)
+        flow.add_colour_bar(image, [axes])
+    figure.canvas.draw()
+    assert image.get_size() == (31, 3)
+    assert texts(axes) == [" horizon"]
+
+
+def test_a_bound_far_above_the_errors_does_not_flatten_them() -> None:
+    curves = [Curve([1, 5, 20], [0.9, 0.5, 0.0]), Curve([1, 5, 20], [1e6, 1e3, 0.0], "bound", truncation.BOUND)]
+    with single_panel("") as (_, axes):
+        truncation.draw_truncation_error(axes, curves)
+    assert axes.get_ylim()[1] == pytest.approx(1.1)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "5", "20"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
+def test_panels_of_one_ordinate_are_labelled_on_the_left_only(count: int) -> None:
+    with panels(count) as (figure, grid):
+        for axes in grid:
+            axes.set_ylabel("share")
+    figure.canvas.draw()
+    lefts = [axes for axes in grid if axes.get_position().x0 < 0.2]
+    assert {axes for axes in grid if axes.get_ylabel()} == set(lefts)
+
+
+def test_a_legend_of_several_panels_names_each_line_once() -> None:
+    with panels(3) as (figure, grid):
+        for place, axes in enumerate(grid):
+            style.draw_curves(axes, [Curve([0, 1], [0, 1], "in all"), Curve([0, 1], [0, 1], f"in {place}")])
+        style.legend_below(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["in all", "in 0", "in 1", "in 2"]
+
+
+def test_a_figure_is_saved_in_the_style_it_was_drawn_in(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with single_panel("") as (figure, axes):
+        axes.plot([0, 1], [0, 1])
+    figure.savefig(tmp_path_factory.mktemp("figures") / "figure.png")
+    assert {tick.get_color() for tick in axes.get_xticklabels()} == {style.INK}
+
+
+def measured(value: float) -> dict[str, ProbeResult]:
+    """One measurement of every kind that has a figure, all its values equal."""
     bias = np.full(3, value)
     return {
         "flow": Flow(np.full((31, 1, 1, 4), value), ["h"], "h"),
@@ -88,26 +182,44 @@ def measures(value: float) -> dict[str, ProbeResult]:
     }
 
 
+def test_a_run_has_the_figures_its_measurements_allow() -> None:
+    def names(rows: np.ndarray, *updates: int) -> set[str]:
+        return set(figures(rows, 1.5, [Taken(update, {"flow": measured(0.1)["flow"]}) for update in updates], 20))
+
+    rows = history([1.0, 2.0], 1.5)
+    assert names(rows, 0, 10) == {"gradient_norms", "flow_over_lag", "flow_over_updates"}
+    assert names(rows, 10) == {"gradient_norms", "flow_over_lag"}
+    assert names(rows[:0]) == set()
+
+
 @pytest.mark.parametrize("value", [0.1, -np.inf, np.inf, np.nan])
 @pytest.mark.parametrize("updates", [[7], [0, 1], range(60)])
-def test_every_measure_has_its_picture_also_of_a_broken_run(updates: list[int], value: float) -> None:
+def test_every_measurement_has_its_figure_also_of_a_broken_run(updates: Sequence[int], value: float) -> None:
     rows = history([1.0 if np.isfinite(value) else np.nan], 1.5)
-    taken = [Taken(update, measures(value)) for update in updates]
-    figures = pictures.figures(rows, ClipNormConfig(name="norm", threshold=1.5), taken, 200)
+    found = figures(rows, 1.5, [Taken(update, measured(value)) for update in updates], 200)
     over_training = {"flow_over_updates", "decay_over_updates"} if len(updates) > 1 else set()
     profiles = {"flow_over_lag", "lyapunov_spectrum", "gradient_by_time", "truncation_bias"}
-    assert set(figures) == {"gradient_norms"} | profiles | over_training
-    for figure in figures.values():
+    assert set(found) == {"gradient_norms"} | profiles | over_training
+    for figure in found.values():
         figure.canvas.draw()
     for name in profiles:
-        assert len(figures[name].axes[0].get_lines()) >= len(updates)
-        assert sum("update" in label for label in labels(figures[name])) <= pictures.NAMED
+        axes = found[name].axes[0]
+        assert len(axes.get_lines()) >= len(updates)
+        assert sum("update" in label for label in labels(axes)) <= style.NAMED
     if not np.isfinite(value):
-        assert "nothing finite to draw" in [text.get_text() for text in figures["gradient_norms"].axes[0].texts]
+        assert "nothing finite to draw" in texts(found["gradient_norms"].axes[0])
 
 
-def test_the_slope_that_the_largest_exponent_predicts_is_drawn_beside_the_last_flow() -> None:
-    spectrum = Lyapunov(np.full((4, 1), -0.1), 20, True)
-    axes = pictures.flow_over_lag([(5, flow(-0.1))], [(5, spectrum)], 20).axes[0]
-    measured, predicted = axes.get_lines()[:2]
-    np.testing.assert_allclose(np.asarray(predicted.get_ydata(), float), np.asarray(measured.get_ydata(), float)[15:])
+def test_nothing_of_a_figure_is_cut_off_by_its_edges() -> None:
+    found = figures(history([1.0, 2.0, np.nan], 1.5), 1.5, [Taken(u, measured(-0.123)) for u in range(0, 90, 9)], 200)
+    for name, figure in found.items():
+        figure.canvas.draw()
+        box, inside = _tight(figure), figure.bbox
+        assert inside.x0 <= box.x0, name
+        assert box.x1 <= inside.x1, name
+        assert inside.y0 <= box.y0, name
+        assert box.y1 <= inside.y1, name
+
+
+def _tight(figure: Figure) -> Any:
+    return figure.get_tightbbox().transformed(figure.dpi_scale_trans)

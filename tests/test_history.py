@@ -21,7 +21,7 @@ def update(loss: float, total: float = 1.0, applied: float | None = None) -> Upd
 
 
 def history(losses: list[float], block: int = 1000, divergence: float | None = None, **columns: Any) -> History:
-    kept = History(NAMES, divergence)
+    kept = History(NAMES, divergence=divergence)
     totals = columns.get("totals", [1.0] * len(losses))
     for number, (loss, total) in enumerate(zip(losses, totals, strict=True), 1):
         kept.append(update(loss, total), lr=0.1 * number)
@@ -80,7 +80,7 @@ def test_a_first_loss_that_is_tiny_or_negative_makes_no_divergence_of_the_next(f
 
 
 def envelope(rows: np.ndarray, updates: int | None = None, points: int = 40, block: int = 7) -> list[tuple[int, Any]]:
-    drawn = Envelope([*FIXED, *(f"grad_norm/{name}" for name in NAMES)], updates or len(rows), points)
+    drawn = Envelope(History(NAMES), updates or len(rows), points)
     blocks = [rows[i : i + block] for i in range(0, len(rows), block)]
     found = [point for part in blocks for point in drawn.add(part)]
     return found + list(drawn.add(rows[:0], last=True))
@@ -156,7 +156,29 @@ def test_an_update_without_any_gradient_was_not_clipped() -> None:
 def test_the_charts_of_a_deep_network_stay_few_and_keep_every_recurrent_weight(layers: int) -> None:
     network = nn.ModuleDict({"encoder": nn.Embedding(3, 4), "core": nn.LSTM(4, 4, layers), "head": nn.Linear(4, 2)})
     names = [name for name, _ in network.named_parameters()]
-    columns = [*FIXED, *(f"grad_norm/{name}" for name in names)]
-    ((_, point),) = Envelope(columns, 1, 10).add(np.ones((1, len(columns)), np.float32))
+    recurrent = [name for name in names if "weight_hh" in name]
+    kept = History(names, recurrent)
+    ((_, point),) = Envelope(kept, 1, 10).add(np.ones((1, len(kept.columns)), np.float32))
     assert len(point) <= 15
-    assert all(f"grad_norm/{name}_max" in point for name in names if "weight_hh" in name)
+    assert all(f"grad_norm/{name}_max" in point for name in recurrent)
+
+
+def test_which_charts_are_drawn_is_decided_by_what_is_recurrent_not_by_names() -> None:
+    names = [f"core.cell{i}.{part}" for i in range(4) for part in ("in", "back", "bias")]
+    few = History(names[:6], names[1:2])
+    assert few.charted == few.columns[len(FIXED) :]
+    many = History(names, [name for name in names if name.endswith("back")])
+    assert many.charted[:4] == tuple(f"grad_norm/core.cell{i}.back" for i in range(4))
+    assert many.charted[4:] == ("grad_norm/core.cell0.in", "grad_norm/core.cell1.in")
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_a_history_restored_from_its_state_continues_to_the_same_rows(cut: int) -> None:
+    losses = [2.0, 1.0, 19.0, 3.0, 4.0, 20.1, 1.0]
+    whole, first, restored = history(losses, divergence=10.0), history(losses[:cut]), History(NAMES, divergence=10.0)
+    restored.load_state(first.state())
+    for number, loss in enumerate(losses[cut:], cut + 1):
+        restored.append(update(loss), lr=0.1 * number)
+    restored.flush()
+    np.testing.assert_array_equal(restored.rows(), whole.rows())
+    assert (restored.diverged, len(restored), restored.last) == (6, 6, whole.last)

@@ -1,4 +1,4 @@
-"""Every loss against its formula, worked out number by number in Python's floats."""
+"""One contract for every loss there is, then each against its formula, number by number in Python's floats."""
 
 import math
 from collections.abc import Callable
@@ -6,33 +6,50 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from study.errors import ConfigError
+from study.installation import CONF
 from study.learning import losses
 from study.learning.losses import Loss
-from study.schema.loss import LOSSES
+from study.schema.loss import LOSSES, LossConfig
+from study.schema.task import Kind
+from study.testing.configs import ConfigContract
+from study.testing.losses import LENGTHS, SIZES, LossContract, MakeLoss, draw
 
-TIME, WIDTH, SIZES = 5, 3, {"mse": 2, "binary_cross_entropy": 2, "one_vs_rest": 4, "cross_entropy": 4}
-LENGTHS = (5, 3, 1)
-MASK = torch.arange(TIME)[:, None] < torch.tensor(LENGTHS)
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
+FITTING: list[tuple[str, Kind]] = [(name, kind) for name in LOSSES for kind in LOSSES.config(name).fits]
 
 
-def build(name: str, over_time: str = "mean") -> Loss:
-    return losses.build(LOSSES.config(name).model_validate({"name": name, "over_time": over_time}))
+def configured(name: str, **changes: str) -> LossConfig:
+    values = OmegaConf.merge(OmegaConf.load(CONF / "loss" / f"{name}.yaml"), changes)
+    config: LossConfig = LOSSES.config(name).model_validate(OmegaConf.to_container(values))
+    return config
 
 
-def draw(name: str, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Outputs and targets."""
-    outputs = scale * torch.randn(TIME, WIDTH, build(name).outputs(SIZES[name]))
-    if name == "mse":
-        return outputs, torch.randn(TIME, WIDTH, SIZES[name])
-    return outputs, torch.randint(SIZES[name], (TIME, WIDTH))
+def build(name: str) -> Loss:
+    return losses.build(configured(name))
+
+
+class TestLosses(LossContract):
+    @pytest.fixture(params=FITTING, ids="-".join)
+    def member(self, request: pytest.FixtureRequest) -> tuple[str, Kind]:
+        member: tuple[str, Kind] = request.param
+        return member
+
+    @pytest.fixture
+    def make_loss(self, member: tuple[str, Kind]) -> MakeLoss:
+        return lambda over_time: losses.build(configured(member[0], over_time=over_time))
+
+    @pytest.fixture
+    def kind(self, member: tuple[str, Kind]) -> Kind:
+        return member[1]
+
+
+class TestLossConfigs(ConfigContract):
+    @pytest.fixture(params=LOSSES)
+    def config(self, request: pytest.FixtureRequest) -> LossConfig:
+        return configured(request.param)
 
 
 def sigmoid(a: float) -> float:
@@ -47,99 +64,46 @@ def binary(a: float, y: float) -> float:
     return -(y * math.log(sigmoid(a)) + (1 - y) * math.log(1 - sigmoid(a)))
 
 
-FORMULAS: dict[str, Callable[[list[float], Any], float]] = {
-    "mse": lambda outputs, y: sum((a - b) ** 2 for a, b in zip(outputs, y, strict=True)) / len(y),
-    "binary_cross_entropy": lambda outputs, y: binary(outputs[0], y),
-    "one_vs_rest": lambda outputs, y: sum(binary(a, float(c == y)) for c, a in enumerate(outputs)),
-    "cross_entropy": lambda outputs, y: -math.log(softmax(outputs)[y]),
+FORMULAS: dict[tuple[str, Kind], Callable[[list[float], Any], float]] = {
+    ("mse", "regression"): lambda outputs, y: sum((a - b) ** 2 for a, b in zip(outputs, y, strict=True)) / len(y),
+    ("binary_cross_entropy", "binary"): lambda outputs, y: binary(outputs[0], y),
+    ("one_vs_rest", "multiclass"): lambda outputs, y: sum(binary(a, float(c == y)) for c, a in enumerate(outputs)),
+    ("cross_entropy", "multiclass"): lambda outputs, y: -math.log(softmax(outputs)[y]),
+    ("cross_entropy", "binary"): lambda outputs, y: -math.log(softmax(outputs)[y]),
 }
 
 
-def terms(name: str, outputs: Tensor, targets: Tensor) -> list[list[float]]:
-    """The formula at every real step, a list a sequence."""
-    pairs = [(outputs[:length, b].tolist(), targets[:length, b].tolist()) for b, length in enumerate(LENGTHS)]
-    return [[FORMULAS[name](o, y) for o, y in zip(*pair, strict=True)] for pair in pairs]
-
-
-def value(loss: Loss, outputs: Tensor, targets: Tensor, mask: Tensor | None = MASK) -> Tensor:
-    steps = TIME * WIDTH if mask is None else int(mask.sum())
-    return loss.total(outputs, targets, mask) / loss.normaliser(WIDTH, steps)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_every_step_has_the_loss_of_the_formula(name: str) -> None:
-    outputs, targets = draw(name)
+@pytest.mark.parametrize(("name", "kind"), FORMULAS)
+def test_every_step_has_the_loss_of_the_formula(name: str, kind: Kind) -> None:
+    outputs, targets = draw(build(name), kind)
     found = build(name).per_step(outputs, targets)
-    for b, sequence in enumerate(terms(name, outputs, targets)):
-        assert found[: LENGTHS[b], b].tolist() == pytest.approx(sequence, rel=1e-10)
+    for b, length in enumerate(LENGTHS):
+        steps = zip(outputs[:length, b].tolist(), targets[:length, b].tolist(), strict=True)
+        expected = [FORMULAS[name, kind](given, wanted) for given, wanted in steps]
+        assert found[:length, b].tolist() == pytest.approx(expected, rel=1e-10)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_mean_is_over_real_steps_and_the_sum_over_time_is_a_mean_over_sequences(name: str) -> None:
-    outputs, targets = draw(name)
-    sequences = terms(name, outputs, targets)
-    total = sum(map(sum, sequences))
-    assert value(build(name, "mean"), outputs, targets).item() == pytest.approx(total / sum(LENGTHS), rel=1e-10)
-    assert value(build(name, "sum"), outputs, targets).item() == pytest.approx(total / WIDTH, rel=1e-10)
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_without_padding_the_sum_is_the_length_times_the_mean_and_so_is_its_gradient(name: str) -> None:
-    outputs, targets = draw(name)
-    outputs.requires_grad_()
-    mean, total = (value(build(name, kind), outputs, targets, None) for kind in ("mean", "sum"))
-    torch.testing.assert_close(total, TIME * mean)
-    slopes = [torch.autograd.grad(loss, outputs, retain_graph=True)[0] for loss in (mean, total)]
-    torch.testing.assert_close(slopes[1], TIME * slopes[0])
-
-
-@pytest.mark.parametrize("over_time", ["mean", "sum"])
-@pytest.mark.parametrize("name", LOSSES)
-def test_padding_changes_no_bit_and_gets_no_gradient(name: str, over_time: str) -> None:
-    outputs, targets = draw(name)
-    loss, found = build(name, over_time), []
-    for shift in (0.0, 1e6):
-        padded = (outputs + shift * ~MASK[..., None]).requires_grad_()
-        other = torch.where(MASK.view(MASK.shape + (1,) * (targets.ndim - 2)), targets, targets * 0)
-        result = value(loss, padded, targets if shift else other)
-        (slope,) = torch.autograd.grad(result, padded)
-        assert not slope[~MASK].any()
-        found.append((result.detach(), slope))
-    assert torch.equal(found[0][0], found[1][0])
-    assert torch.equal(found[0][1], found[1][1])
-
-
-SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": lambda a, y: 2 * (a - y) / a.shape[-1],
-    "binary_cross_entropy": lambda a, y: a.sigmoid() - y[..., None],
-    "one_vs_rest": lambda a, y: a.sigmoid() - torch.eye(a.shape[-1])[y],
-    "cross_entropy": lambda a, y: a.softmax(-1) - torch.eye(a.shape[-1])[y],
+SLOPES: dict[tuple[str, Kind], Callable[[Tensor, Tensor], Tensor]] = {
+    ("mse", "regression"): lambda a, y: 2 * (a - y) / a.shape[-1],
+    ("binary_cross_entropy", "binary"): lambda a, y: a.sigmoid() - y[..., None],
+    ("one_vs_rest", "multiclass"): lambda a, y: a.sigmoid() - torch.eye(a.shape[-1], dtype=a.dtype)[y],
+    ("cross_entropy", "multiclass"): lambda a, y: a.softmax(-1) - torch.eye(a.shape[-1], dtype=a.dtype)[y],
 }
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_gradient_is_prediction_minus_target(name: str) -> None:
-    outputs, targets = draw(name)
+@pytest.mark.parametrize(("name", "kind"), SLOPES)
+def test_the_gradient_is_prediction_minus_target(name: str, kind: Kind) -> None:
+    outputs, targets = draw(build(name), kind)
     outputs.requires_grad_()
     (slope,) = torch.autograd.grad(build(name).total(outputs, targets, None), outputs)
-    torch.testing.assert_close(slope, SLOPES[name](outputs, targets).detach())
+    torch.testing.assert_close(slope, SLOPES[name, kind](outputs, targets).detach())
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "mse"])
-def test_classification_losses_stay_finite_at_extreme_logits_and_grow_linearly(name: str) -> None:
-    outputs, targets = draw(name, scale=1e5)
-    found = build(name).per_step(outputs, targets)
-    assert torch.isfinite(found).all()
-    torch.testing.assert_close(build(name).per_step(2 * outputs, targets), 2 * found)
-
-
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "mse"])
-def test_predictions_are_probabilities_of_every_class(name: str) -> None:
-    outputs, _ = draw(name, scale=3.0)
-    predictions = build(name).predict(outputs)
-    assert predictions.shape == (TIME, WIDTH, SIZES[name])
-    assert (predictions >= 0).all()
-    torch.testing.assert_close(predictions.sum(-1), torch.ones(TIME, WIDTH))
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "one_vs_rest", "cross_entropy"])
+def test_a_cross_entropy_grows_linearly_with_extreme_logits(name: str) -> None:
+    (kind, *_), loss = configured(name).fits, build(name)
+    outputs, targets = draw(loss, kind, scale=1e5)
+    torch.testing.assert_close(loss.per_step(2 * outputs, targets), 2 * loss.per_step(outputs, targets))
 
 
 def test_the_prediction_of_two_classes_is_the_sigmoid_of_the_logit() -> None:
@@ -148,7 +112,7 @@ def test_the_prediction_of_two_classes_is_the_sigmoid_of_the_logit() -> None:
 
 
 def test_two_class_cross_entropy_of_logits_0_and_a_is_binary_cross_entropy_of_a() -> None:
-    outputs, targets = draw("binary_cross_entropy")
+    outputs, targets = draw(build("binary_cross_entropy"), "binary")
     both = torch.cat([torch.zeros_like(outputs), outputs], -1)
     expected = build("cross_entropy").per_step(both, targets)
     torch.testing.assert_close(build("binary_cross_entropy").per_step(outputs, targets), expected)
@@ -158,3 +122,32 @@ def test_two_class_cross_entropy_of_logits_0_and_a_is_binary_cross_entropy_of_a(
 def test_binary_cross_entropy_refuses_data_of_other_than_two_classes(size: int) -> None:
     with pytest.raises(ConfigError, match=rf"loss.name = 'binary_cross_entropy'.*2 classes.*{size}"):
         build("binary_cross_entropy").outputs(size)
+
+
+class Leaky(losses.Loss):
+    """Breaks the contract: its steps are compared with the mean of all."""
+
+    def per_step(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - outputs.mean() - targets).square().mean(-1)
+
+    def outputs(self, size: int) -> int:
+        return size
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        LossContract.test_a_step_loss_is_of_that_step_alone,
+        lambda suite, make, kind: suite.test_padding_changes_no_bit_and_gets_no_gradient(make, kind, "mean"),
+    ],
+)
+def test_the_contract_catches_a_loss_that_breaks_it(claim: Callable[..., None]) -> None:
+    with pytest.raises(AssertionError):
+        claim(LossContract(), Leaky, "regression")
+
+
+def test_every_kind_of_targets_has_a_loss() -> None:
+    assert {kind for _, kind in FITTING} == set(SIZES)

@@ -2,13 +2,13 @@
 
 import pytest
 
-from study.learning import losses
+from study.learning.losses.mse import MSE
 from study.learning.memory import kept_for_backward
 from study.schema.model import MODELS
 from tests.networks import batch, build
 
 WIDTH, UNITS, DOUBLE = 8, 5, 8
-LOSS = losses.MSE()
+LOSS = MSE()
 
 
 @pytest.mark.parametrize("name", MODELS)

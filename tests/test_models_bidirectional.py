@@ -7,26 +7,26 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.learning.evaluation import Evaluation
-from study.learning.losses import CrossEntropy
+from study.learning.losses.cross_entropy import CrossEntropy
 from study.models import RecurrentModel
-from study.models.contract import turn
+from study.models.contract import reverse_sequences
 from study.probes.backpropagated import backpropagated
-from study.probes.flow import gradient_flow, zero_state
-from study.probes.path import step
+from study.probes.flow import gradient_flow
+from study.probes.path import flatten, step
 from study.schema import validate
+from study.schema.model import MODELS
 from study.tasks import Batch
 from study.tasks.metrics import LabellingMetrics
 from tests.networks import build
 
-NAMES = ("elman", "lstm", "gru")
 LENGTHS = (9, 4, 1, 7)
 TIME, CLASSES = 11, 3
-every_kind = pytest.mark.parametrize(("name", "layers"), [(name, layers) for name in NAMES for layers in (1, 2)])
+every_kind = pytest.mark.parametrize(("name", "layers"), [(name, layers) for name in MODELS for layers in (1, 2)])
 
 
 def both(name: str, layers: int = 1, **changes: Any) -> RecurrentModel:
@@ -56,14 +56,14 @@ def gradient(network: RecurrentModel, batch: Batch, **options: Any) -> list[Tens
     return [p.grad.clone() for p in network.parameters() if p.grad is not None]
 
 
-def test_turning_reverses_each_sequence_within_its_length_and_twice_is_not_at_all() -> None:
+def test_each_sequence_is_reversed_within_its_length_and_twice_is_not_at_all() -> None:
     batch = padded(5.0)
-    turned = turn(batch.inputs, batch.mask)
+    reversed_once = reverse_sequences(batch.inputs, batch.mask)
     for i, length in enumerate(LENGTHS):
-        assert torch.equal(turned[:length, i], batch.inputs[:length, i].flip(0))
-        assert torch.equal(turned[length:, i], batch.inputs[length:, i])
-    assert torch.equal(turn(turned, batch.mask), batch.inputs)
-    assert torch.equal(turn(batch.inputs, None), batch.inputs.flip(0))
+        assert torch.equal(reversed_once[:length, i], batch.inputs[:length, i].flip(0))
+        assert torch.equal(reversed_once[length:, i], batch.inputs[length:, i])
+    assert torch.equal(reverse_sequences(reversed_once, batch.mask), batch.inputs)
+    assert torch.equal(reverse_sequences(batch.inputs, None), batch.inputs.flip(0))
 
 
 @every_kind
@@ -113,9 +113,8 @@ def test_the_flow_is_the_gradient_in_the_states_of_the_core_that_reads_forwards(
     network = both(name, layers)
     whole = padded()
     batch = Batch(whole.inputs[:9, :1], whole.targets[:9, :1])
-    state = [part.requires_grad_() for p in zero_state(network, batch.inputs) for part in p]
-    states = [state]
-    parts = len(state) // layers
+    states = [[part.requires_grad_() for part in flatten(network.core.initial_state(batch.inputs))]]
+    parts = len(network.core.state_parts)
     for entering in batch.inputs:
         states.append(step(network.core, entering, states[-1]))
     hidden = torch.stack([after[-parts] for after in states[1:]])

@@ -12,17 +12,21 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from study.learning.bptt import TruncatedBPTT, count
-from study.models import State
+from study.learning.bptt import Carry, TruncatedBPTT, count
 from study.schema import Config
+from study.schema.clip import CLIPS
+from study.schema.model import MODELS
 from study.seeding import seeded
 from study.tasks import Task
 from study.tracking import writer
 from study.train import assemble
 from study.training import checkpoint
-from study.training.history import LOSS, History
+from study.training.history import LOSS, Envelope, History
 from study.training.module import RecurrentModule
-from study.training.trainer import CHUNK, Pace, fit
+from study.training.pace import CHUNK, plan_pace
+from study.training.recorder import Recorder
+from study.training.trainer import fit
+from tests.members import AutoClip
 
 Configure = Callable[..., Config]
 SMALL = ["model.hidden_size=4", "probe=none", "task.batch_size=4"]
@@ -63,10 +67,12 @@ class Notebook(writer.Run):
 
 
 def trained(
-    config: Config, folder: Path | None = None, callbacks: list[pl.Callback] | None = None
+    config: Config, folder: Path | None = None, callbacks: Sequence[pl.Callback] = ()
 ) -> tuple[RecurrentModule, Task, Notebook]:
     (task, module), notebook = assemble(config), Notebook()
-    fit(config, module, task, notebook, folder, callbacks or [])
+    recorder = Recorder(notebook, Envelope(module.history, module.pace.updates, config.tracking.points))
+    saving = checkpoint.saving(config.trainer, folder, notebook.run_id)
+    fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
     return module, task, notebook
 
 
@@ -75,17 +81,19 @@ def plain(config: Config, updates: int) -> np.ndarray:
     task, module = assemble(config)
     history = History([name for name, _ in module.model.named_parameters()])
     optimizer, plan, batches = module.configure_optimizers(), config.bptt, task.batches("train")
-    bptt = TruncatedBPTT(module.model, module.loss, optimizer, module._clip, plan.k1, plan.k2, plan.update)
+    bptt = TruncatedBPTT(
+        module.model, module.loss, optimizer, module.clip, plan.k1, plan.k2, plan.update, batches.stream
+    )
     with seeded(config.seed, "dropout"):
         for epoch in range(updates):
-            carry: State | None = None
+            carry: Carry | None = None
             for batch in batches.epoch(epoch):
                 for update in bptt.updates(batch, carry):
                     history.append(update, optimizer.param_groups[0]["lr"])
                     if len(history) == updates:
                         history.flush()
                         return history.rows()
-                carry = bptt.state if batches.stateful else None
+                carry = bptt.carry if batches.stateful else None
     raise AssertionError("too few batches")
 
 
@@ -118,6 +126,31 @@ def test_validation_disturbs_neither_the_carry_nor_the_random_state(configure: C
     assert len(notes.steps("loss/val")) > 3
     assert not none.steps("loss/val")
     np.testing.assert_array_equal(one.history.rows(), other.history.rows())
+
+
+def test_a_learnt_initial_state_trains_in_windows_and_its_norm_is_zero_where_none_reaches_it(
+    configure: Configure, data: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODELS._addresses, "elman", "tests.members:LearntStart")
+    config = configure(*data, "task.seq_len=20", "bptt.k2=10", "model=elman", "probe=end", "trainer.max_updates=44")
+    module, _, notebook = trained(config)
+    np.testing.assert_array_equal(module.history.rows(), plain(config, 44))
+    norms = notebook.tables["gradients.parquet"]["grad_norm/core.start"].to_numpy()
+    stream = config.task.family == "language"  # it starts once an epoch; the sequences are asked in their last window
+    assert list(np.flatnonzero(norms)) == ([0] if stream else [])
+    assert bool(module.model.get_parameter("core.start").any()) == stream
+
+
+def test_probes_after_every_update_leave_the_state_of_a_clip_policy_as_it_would_be_without(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLIPS._addresses, "norm", "tests.members:AutoClip")
+    common = [*ADDING, "clip=norm", "clip.threshold=50", "trainer.max_updates=20"]
+    with_probes, without = (trained(configure(*common, *probes))[0] for probes in (["probe=full", "probe.every=1"], []))
+    assert isinstance(with_probes.clip, AutoClip)
+    assert len(with_probes.probes.taken) == 21
+    np.testing.assert_array_equal(with_probes.history.rows(), without.history.rows())
+    torch.testing.assert_close(with_probes.clip.state_dict(), without.clip.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -155,9 +188,9 @@ def test_validation_after_every_epoch_is_the_default_without_a_rhythm(configure:
 
 
 def test_a_pace_never_asks_for_more_than_a_chunk_of_batches_at_once(configure: Configure) -> None:
-    batches = assemble(configure(*LONG))[0].batches("train")
+    bptt, batches = configure(*LONG).bptt, assemble(configure(*LONG))[0].batches("train")
     for every in (1, 7, 31, 32, 33, 65, 250, 100_000):
-        pace = Pace.of(configure(*LONG, f"trainer.validate_every={every}"), batches)
+        pace = plan_pace(configure(*LONG, f"trainer.validate_every={every}").trainer, bptt, batches)
         assert 1 <= pace.chunk <= CHUNK
         assert abs(pace.chunk * pace.interval - every) < pace.interval
 
@@ -165,8 +198,8 @@ def test_a_pace_never_asks_for_more_than_a_chunk_of_batches_at_once(configure: C
 def test_many_updates_a_batch_leave_few_batches_a_step_so_that_it_stays_short(configure: Configure) -> None:
     config = configure(*LONG, "task.seq_len=40", "bptt.k1=4", "bptt.k2=8", "task.batch_size=80")  # only the end counts
     each = configure("task=forecasting_sine_mix", *SMALL, "bptt.k1=1", "bptt.k2=8", "trainer.validate_every=null")
-    assert Pace.of(config, assemble(config)[0].batches("train")).chunk > 1
-    assert Pace.of(each, assemble(each)[0].batches("train")).chunk == 1
+    assert assemble(config)[1].pace.chunk > 1
+    assert assemble(each)[1].pace.chunk == 1
 
 
 def test_the_last_checkpoint_is_the_trained_model(configure: Configure, tmp_path: Path) -> None:
@@ -213,7 +246,7 @@ def test_early_stopping_waits_for_its_patience(configure: Configure) -> None:
 
 
 class Interrupts(pl.Callback):
-    """SignalCounter Ctrl-C, or fails, after the third Lightning step."""
+    """Acts after the third Lightning step."""
 
     def __init__(self, act: Callable[[], Any]):
         self._act = act
@@ -236,11 +269,12 @@ def test_an_interrupted_run_keeps_its_history_and_raises_what_interrupted_it(
     configure: Configure, act: Callable[[], Any], error: type[BaseException]
 ) -> None:
     config, notebook = configure(*LONG, "trainer.max_updates=200"), Notebook()
-    task, module = assemble(config)
+    _, module = assemble(config)
+    recorder = Recorder(notebook, Envelope(module.history, module.pace.updates, config.tracking.points))
     with pytest.raises(error):
-        fit(config, module, task, notebook, None, [Interrupts(act)])
+        fit(module, config.trainer, config.seed, [recorder, Interrupts(act)])
     rows = notebook.tables["gradients.parquet"].num_rows
     assert 90 <= rows == len(module.history) < 200
     charted = notebook.steps("grad_norm/total")
-    assert rows - charted[-1] < charted[-1] - charted[-2]  # whole buckets only: the run may be gone on with
+    assert rows - charted[-1] < charted[-1] - charted[-2]  # whole buckets only: the run may be resumed
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,4 +1,4 @@
-"""Gradient flow against closed forms of a linear network, and against full Jacobians in float64."""
+"""Gradient flow against closed forms in float64; `study.testing.cores` holds it against full Jacobians."""
 
 import math
 
@@ -7,11 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from study.models import Core, State
 from study.probes.flow import Flow, Profile, gradient_flow, reachable
-from study.probes.path import step
 from study.tasks.contract import Batch
-from study.verify import twins
 from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
 
@@ -51,31 +48,6 @@ def test_gradients_beyond_the_range_of_floats_keep_their_size(rho: float, dtype:
     assert flow.decay == pytest.approx(math.log(rho), rel=1e-5)
 
 
-@pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-def test_the_flow_is_the_full_jacobian_of_the_loss_in_the_state_of_every_layer_and_step(name: str, layers: int) -> None:
-    network, data = build(name, layers), batch(13, 2, 3)
-    flow = gradient_flow(network, MSE, data, 12, 2)
-    np.testing.assert_allclose(flow.log_norms, twins.slow_flow(name, network, data), rtol=1e-9, atol=1e-9)
-
-
-def zero(core: Core, data: Batch) -> State:
-    return tuple(torch.zeros_like(part) for part in core(data.inputs[:1])[1])
-
-
-@pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-def test_stepping_layer_by_layer_is_the_fused_call(name: str, layers: int) -> None:
-    core, data = build(name, layers).core, batch(7, 2, 3)
-    outputs, after = core(data.inputs)
-    state = [part[layer] for layer in range(layers) for part in zero(core, data)]
-    for t, inputs in enumerate(data.inputs):
-        state = step(core, inputs, state)
-        torch.testing.assert_close(state[-len(after)], outputs[t])
-    for i, part in enumerate(after):
-        torch.testing.assert_close(torch.stack(state[i :: len(after)]), part)
-
-
 def test_padding_takes_no_part() -> None:
     network, data = build("gru", 1), batch(12, 3, 3)
     mask = torch.arange(12)[:, None] < torch.tensor([12, 8, 12])
@@ -101,12 +73,12 @@ def test_what_is_not_finite_is_counted_and_located() -> None:
     data = batch(20, 2, 3)
     data.inputs[:] = 0.0
     with torch.no_grad():
-        network.core.get_parameter("weight")[0, 0] = math.nan
+        next(network.core.recurrent_blocks()).matrix[0, 0] = math.nan
     flow = gradient_flow(network, MSE, data, 10, 2)
     assert flow.nonfinite == list(range(11))
     broken = np.zeros((11, 1, 1, 2))
     broken[7, 0, 0, 1] = math.inf
-    assert Flow(broken).nonfinite == [7]
+    assert Flow(broken, ["h"], "h").nonfinite == [7]
 
 
 def test_the_error_of_the_decay_is_that_of_the_mean_of_the_samples_slopes() -> None:

@@ -1,93 +1,49 @@
-"""Probes on a schedule: when they are due, what they keep, and that training never notices."""
+"""The contract of every probe there is, and probes on a schedule: when they are due, and what they keep."""
 
-import copy
-import math
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import ClipNorm
-from study.models import State
 from study.probes.flow import Flow
+from study.probes.result import ProbeResult
 from study.probes.schedule import NEVER, Schedule
-from study.probes.suite import PROBES, Probes
+from study.probes.suite import Probes
 from study.schema import probe as schema
-from study.verify.networks import MSE
-from tests.networks import batch, build
+from study.schema.probe import PROBES
+from study.testing.probes import ProbeContract, full_plan, trainer
+from tests.networks import batch
 
-NONE: dict[str, Any] = {
-    "every": None, "per_decade": None, "flow": None, "lyapunov": None, "backpropagated": False, "truncation": None,
-    "weights": False, "saturation": False, "geometry": None,
-}  # fmt: skip
-ALL: dict[str, Any] = {
-    "flow": {"max_lag": 8, "samples": 4},
-    "lyapunov": {"exponents": None, "sequences": 2},
-    "backpropagated": True,
-    "truncation": {"k2": [2, 4], "parts": 2},
-    "weights": True,
-    "saturation": True,
-    "geometry": {"parts": 2},
-}
+SHORT = {"max_lag": 8, "samples": 4}
+CORE = "lstm"
+
+
+class TestRegisteredProbes(ProbeContract):
+    @pytest.fixture(params=PROBES)
+    def name(self, request: pytest.FixtureRequest) -> str:
+        return request.param
+
+    @pytest.fixture
+    def probe(self, name: str) -> type[ProbeResult]:
+        return PROBES.implementation(name)
+
+    @pytest.fixture
+    def plan(self, name: str) -> Any:
+        return full_plan(name)
 
 
 def plan(**changes: Any) -> schema.ProbeConfig:
-    return schema.ProbeConfig.model_validate(NONE | changes)
+    return schema.ProbeConfig.model_validate({"every": None, "per_decade": None, **changes})
 
 
-def trainer(name: str) -> TruncatedBPTT:
-    network = build(name, layers=2, dropout=0.3)
-    return TruncatedBPTT(network, MSE, torch.optim.Adam(network.parameters(), 0.01), ClipNorm(0.1), None, 5)
+def everything() -> dict[str, Any]:
+    """Every probe as conf/probe/full.yaml has it, the flow over fewer lags."""
+    plans = {name: full_plan(name) for name in PROBES}
+    return {name: p if isinstance(p, bool) else p.model_dump() for name, p in plans.items()} | {"flow": SHORT}
 
 
-def everything(bptt: TruncatedBPTT) -> dict[str, Any]:
-    """All that training depends on, copied."""
-    parameters = {name: (p.detach().clone(), p.grad) for name, p in bptt.model.named_parameters()}
-    modes = [module.training for module in bptt.model.modules()]
-    optimizer = copy.deepcopy(bptt.optimizer.state_dict())
-    drawn = {"random": torch.get_rng_state(), "numpy": np.random.get_state(legacy=False)["state"]["pos"]}
-    return {"parameters": parameters, "modes": modes, "optimizer": optimizer} | drawn
-
-
-def train(bptt: TruncatedBPTT, probes: Probes | None) -> dict[str, Any]:
-    """A few batches, the state carried from each to the next, probes taken after every update."""
-    torch.manual_seed(5)
-    np.random.seed(5)
-    carry: State | None = None
-    done = 0
-    for _ in range(3):
-        for _ in bptt.updates(batch(13, 4, 3), carry):
-            done += 1
-            if probes is not None and probes.due == done:
-                probes.measure(done, bptt)
-        carry = bptt.state
-    assert carry is not None
-    return everything(bptt) | {"carry": list(carry)}
-
-
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-@pytest.mark.parametrize("measure", PROBES)
-def test_training_is_bitwise_the_same_with_a_probe_and_without(measure: str, name: str) -> None:
-    bptt = trainer(name)
-    probes = Probes(plan(every=1, **{measure: ALL[measure]}), [batch(12, 4, 3)], 4)
-    probes.measure(0, bptt)
-    torch.testing.assert_close(train(bptt, probes), train(trainer(name), None), rtol=0, atol=0)
-    assert [taken.update for taken in probes.taken] == list(range(10))
-
-
-@pytest.mark.parametrize("measure", PROBES)
-def test_a_probe_leaves_gradients_that_are_there_as_they_are(measure: str) -> None:
-    bptt = trainer("gru")
-    bptt.backward(batch(13, 4, 3))
-    before = copy.deepcopy({name: p.grad for name, p in bptt.model.named_parameters()})
-    Probes(plan(**{measure: ALL[measure]}), [batch(12, 4, 3)], 4).measure(0, bptt)
-    torch.testing.assert_close({name: p.grad for name, p in bptt.model.named_parameters()}, before, rtol=0, atol=0)
-
-
-def test_every_measure_of_the_schema_has_a_probe() -> None:
+def test_the_full_plan_takes_every_probe() -> None:
     assert set(schema.ProbeConfig.model_fields) == {"every", "per_decade", *PROBES}
+    assert not [name for name in PROBES if full_plan(name) in (None, False)]
 
 
 def test_a_schedule_names_the_start_every_nth_update_and_evenly_spaced_logarithms() -> None:
@@ -106,8 +62,8 @@ def test_a_schedule_names_the_start_every_nth_update_and_evenly_spaced_logarithm
 
 
 def test_the_end_of_a_run_is_measured_once() -> None:
-    bptt = trainer("elman")
-    probes = Probes(plan(per_decade=1, flow=ALL["flow"]), [batch(12, 4, 3)], 4)
+    bptt = trainer(CORE)
+    probes = Probes(plan(per_decade=1, flow=SHORT), [batch(12, 4, 3)], 4)
     for update in (0, 1, 10):
         probes.measure(update, bptt)
     probes.finish(10, bptt)
@@ -119,7 +75,7 @@ def test_the_end_of_a_run_is_measured_once() -> None:
 
 def test_nothing_asked_for_is_never_due_and_gives_nothing() -> None:
     probes = Probes(plan(every=1), [], 4)
-    probes.finish(3, trainer("elman"))
+    probes.finish(3, trainer(CORE))
     assert probes.due == NEVER
     assert (list(probes.points()), list(probes.tables()), probes.final) == ([], [], {})
     assert probes.last(Flow) is None
@@ -127,8 +83,8 @@ def test_nothing_asked_for_is_never_due_and_gives_nothing() -> None:
 
 def test_the_frozen_batch_is_the_first_that_is_long_enough_or_else_the_longest() -> None:
     def lags(*lengths: int) -> int:
-        probes = Probes(plan(flow=ALL["flow"]), [batch(length, 2, 3) for length in lengths], 4)
-        probes.measure(0, trainer("elman"))
+        probes = Probes(plan(flow=SHORT), [batch(length, 2, 3) for length in lengths], 4)
+        probes.measure(0, trainer(CORE))
         flow = probes.last(Flow)
         assert isinstance(flow, Flow)
         return flow.lags
@@ -137,9 +93,9 @@ def test_the_frozen_batch_is_the_first_that_is_long_enough_or_else_the_longest()
     assert lags(4, 7, 5) == 6
 
 
-def test_scalars_are_told_once_and_tables_hold_every_update() -> None:
-    bptt = trainer("lstm")
-    probes = Probes(plan(every=1, **ALL), [batch(12, 4, 3)], 4)
+def test_scalars_are_reported_once_and_tables_hold_every_update() -> None:
+    bptt = trainer(CORE)
+    probes = Probes(plan(every=1, **everything()), [batch(12, 4, 3)], 4)
     probes.measure(0, bptt)
     (update, scalars), *rest = probes.points()
     assert (update, rest) == (0, [])
@@ -155,15 +111,23 @@ def test_scalars_are_told_once_and_tables_hold_every_update() -> None:
     assert len(tables["flow"]) == 2 * (2 + 2 * 3) * 9  # memory, joint; of both layers all, h, c
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30, 0.0])
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-def test_a_network_that_broke_can_be_measured_by_every_probe_all_the_same(name: str, value: float) -> None:
-    bptt = trainer(name)
-    for parameter in bptt.model.parameters():
-        parameter.data.fill_(value)
-    probes = Probes(plan(every=1, **ALL), [batch(12, 4, 3)], 4)
-    probes.measure(0, bptt)
-    assert set(dict(probes.tables())) == set(PROBES)
-    assert len(list(probes.points())) == 1
-    if not math.isfinite(value):
-        assert probes.last(Flow).nonfinite == list(range(9))
+def test_probes_restored_from_a_checkpoint_hold_the_same_results_and_report_them_again() -> None:
+    bptt = trainer(CORE)
+    probes, again = (Probes(plan(every=2, **everything()), [batch(12, 4, 3)], 4) for _ in range(2))
+    for update in (0, 2):
+        probes.measure(update, bptt)
+    again.restore(probes.state())
+    assert again.due == probes.due == 4
+    assert again.final == probes.final
+    assert [update for update, _ in again.points()] == [0, 2]
+    for (name, table), (same, other) in zip(probes.tables(), again.tables(), strict=True):
+        assert name == same
+        assert table.equals(other)
+
+
+def test_a_flow_kept_before_parts_had_names_is_of_h_or_of_h_and_c() -> None:
+    for name, parts in (("gru", ["h"]), ("lstm", ["h", "c"])):
+        flow = Flow.measure(full_plan("flow"), trainer(name), batch(12, 4, 3))
+        older = Flow.restored({"log_norms": flow.state()["log_norms"]})
+        assert (older.parts, older.memory_part) == (parts, parts[-1])
+        assert older.scalars() == flow.scalars()

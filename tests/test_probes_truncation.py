@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.gradients import flat, gradient
 from study.probes.truncation import missing, truncation_bias
+from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
@@ -27,7 +28,7 @@ def ragged() -> Batch:
 @pytest.mark.parametrize("data", [batch(12, 5, 3), ragged()], ids=["equal", "ragged"])
 @pytest.mark.parametrize(("k1", "k2"), [(None, None), (None, 1), (None, 5), (1, 4), (2, 5), (3, 50)])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+@pytest.mark.parametrize("name", MODELS)
 def test_windows_side_by_side_give_the_gradient_that_training_adds_up_one_after_the_other(
     name: str, layers: int, k1: int | None, k2: int | None, data: Batch
 ) -> None:
@@ -37,7 +38,7 @@ def test_windows_side_by_side_give_the_gradient_that_training_adds_up_one_after_
     torch.testing.assert_close(gradient(network, MSE, data, k1, k2), slow, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+@pytest.mark.parametrize("name", MODELS)
 def test_there_is_no_bias_when_gradients_flow_through_the_whole_sequence(name: str) -> None:
     found = truncation_bias(trainer(build(name)), batch(12, 4, 3), [3, 12, 50], 2)
     np.testing.assert_allclose(found.error[1:], 0, atol=1e-12)
@@ -47,7 +48,7 @@ def test_there_is_no_bias_when_gradients_flow_through_the_whole_sequence(name: s
 
 def test_a_network_whose_state_is_not_read_has_no_bias() -> None:
     network = build("elman")
-    network.core.get_parameter("weight_hh_l0").data.zero_()
+    next(network.core.recurrent_blocks()).matrix.data.zero_()
     np.testing.assert_allclose(truncation_bias(trainer(network), batch(12, 4, 3), [1, 3], 2).errors, 0, atol=1e-12)
 
 
@@ -97,7 +98,7 @@ def test_the_trainings_own_truncation_is_looked_at_too_with_its_distance_between
 @pytest.mark.parametrize("k1", [None, 1])
 @pytest.mark.parametrize("data", [batch(12, 5, 3), ragged()], ids=["equal", "ragged"])
 @pytest.mark.parametrize("layers", [1, 3])
-@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_bias_never_exceeds_the_bound_which_falls_to_zero_where_nothing_is_cut_off(
     name: str, layers: int, data: Batch, k1: int | None
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a run keeps so that it can be made again."""
+"""What a run records so that it can be reproduced."""
 
 import subprocess
 from collections.abc import Iterator
@@ -98,7 +98,7 @@ def test_the_digest_of_weights_changes_with_a_single_bit_a_name_or_a_type() -> N
     assert provenance.weights(model) != digest
 
 
-def test_the_digest_of_weights_tells_minus_zero_from_zero_and_one_nan_from_none() -> None:
+def test_the_digest_of_weights_distinguishes_minus_zero_from_zero_and_one_nan_from_none() -> None:
     model = nn.Linear(1, 1)
     digests = set()
     for value in (0.0, -0.0, float("nan"), float("inf")):
@@ -141,14 +141,14 @@ def test_the_digest_of_data_sees_one_changed_value_and_not_the_order_of_a_seed()
     assert provenance.data(Splits(windows(series, 0), stream(tokens), stream(changed))) != digest
 
 
-def test_the_environment_tells_a_second_thread() -> None:
+def test_the_environment_shows_a_second_thread() -> None:
     before = provenance.environment()
     torch.set_num_threads(2)
     after = provenance.environment()
     assert {key for key in before if before[key] != after[key]} == {"threads"}
 
 
-def test_the_environment_tells_whether_denormals_are_flushed() -> None:
+def test_the_environment_shows_whether_denormals_are_flushed() -> None:
     for flush in (True, False):
         assert torch.set_flush_denormal(flush)
         assert provenance.environment()["flush_denormal"] is flush

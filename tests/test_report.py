@@ -11,13 +11,16 @@ import pytest
 from scipy import stats
 
 from study.errors import ConfigError
-from study.figures import style as drawing
+from study.figures.style import INK, panels, tag_run
 from study.report.data.arm_names import name_arms
 from study.report.data.ranking import answer, format_interval, paired_gap
 from study.report.data.runs import BEFORE, Comparison, gather, rank
 from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
+from study.report.figures.picture import for_page, to_svg
 from study.schema import Config
 from study.tracking import writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 
 
 def compared(values: dict[str, list[float]], maximize: bool = False, baseline: float = math.nan) -> Comparison:
@@ -187,13 +190,15 @@ def test_a_task_s_own_measure_comes_before_the_loss() -> None:
 
 
 def test_a_picture_on_a_page_takes_the_page_s_ink_and_its_marks_know_their_run() -> None:
-    figure, (axes,) = drawing.panels(1)
-    marks = drawing.Marks()
-    marks("abc", axes.plot([1, 2], [1, 2]))
-    page = drawing.inline(drawing.render(figure), "a picture")
-    assert 'data-run="abc"' in page
+    with panels(1) as (figure, (axes,)):
+        tag_run("abc", axes.plot([1, 2], [1, 2]))
+        tag_run("abc", axes.plot([2, 3], [1, 2]))
+    svg = to_svg(figure)
+    assert svg.count('id="run:abc:1"') == svg.count('id="run:abc:2"') == 1
+    page = for_page(svg, "a picture")
+    assert page.count('data-run="abc"') == 2
     assert "currentColor" in page
-    assert drawing.INK not in page
+    assert INK not in page
 
 
 def test_a_study_that_was_never_tracked_is_refused_with_its_name(tmp_path: Path) -> None:
@@ -204,7 +209,7 @@ def test_a_study_that_was_never_tracked_is_refused_with_its_name(tmp_path: Path)
 
 def track(config: Config, metrics: dict[str, float], **tags: str) -> None:
     """A completed run with these metrics."""
-    with writer.run(config, "a run", {"outcome": "completed", "phase": "grid", **tags}) as run:
+    with writer.run(describe(config), Place(tags={"outcome": "completed", "phase": "grid", **tags})) as run:
         run.log_points([(1, metrics)])
 
 

@@ -14,6 +14,8 @@ from study.report.data.runs import gather
 from study.report.pages import run as run_page
 from study.report.pages import study as study_page
 from study.tracking import writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 from study.tracking.reader import search
 
 UI = "http://127.0.0.1:5000"
@@ -29,7 +31,8 @@ def slug(configure: Callable[..., object], store: str, request: pytest.FixtureRe
             configure(f"slug={slug}", f"model={model}", f"seed={seed}"), parent, "grid", 0.5 + 0.01 * seed, seed == 1
         )
     _track(configure(f"slug={slug}", "model=gru", "seed=1000"), parent, "search", 0.1, False)
-    with pytest.raises(RuntimeError), writer.run(configure(f"slug={slug}", "model=gru"), "broken", {}, parent):  # type: ignore[arg-type]
+    broken = describe(configure(f"slug={slug}", "model=gru"))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError), writer.run(broken, Place("broken", parent)):
         raise RuntimeError("no such thing")
     writer.close_parent(store, parent, "FINISHED", {})
     return slug
@@ -49,7 +52,7 @@ def _track(
         "grad_norm/applied": np.minimum(norms, 0.5),
     }
     lags = {"update": 40, "of": "memory", "lag": np.arange(20), "log_phi": -0.2 * np.arange(20)}
-    with writer.run(config, "a <run>", {"phase": phase, **(tags or {})}, parent) as run:  # type: ignore[arg-type]
+    with writer.run(describe(config), Place("a <run>", parent, {"phase": phase, **(tags or {})})) as run:  # type: ignore[arg-type]
         run.log_points([(40, {"rmse/test": rmse, "rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
         run.log_table(pa.table(columns), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(pd.DataFrame(lags)), "flow.parquet")
@@ -76,12 +79,12 @@ def test_only_runs_that_ended_and_were_not_tuning_count(slug: str, store: str) -
 
 def test_a_diverged_run_has_no_value_but_is_counted(slug: str, store: str, tmp_path: Path) -> None:
     page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
-    assert "1 of 2 runs diverged; what follows is of the others." in page
+    assert "1 of 2 runs diverged; the rest of this row is about the others." in page
 
 
 def test_runs_that_did_not_end_are_told_with_their_cause(slug: str, store: str, tmp_path: Path) -> None:
     page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
-    assert "1 runs did not come to an end (failed)" in page
+    assert "1 run did not finish (failed)" in page
     assert "RuntimeError: no such thing" in page
 
 
@@ -94,7 +97,7 @@ def test_a_sweep_that_still_runs_has_a_page_that_says_what_is_missing(
     parent = writer.open_parent(store, "under-way", plan)
     _track(configure("slug=under-way", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
     page = study_page.write("under-way", store, UI, tmp_path / "report").read_text()
-    assert "The sweep is still going on" in page
+    assert "The sweep is still running" in page
     assert "3 planned runs have no result yet (elman: 1 of 2 seeds; lstm: 2 of 2 seeds)." in page
 
 

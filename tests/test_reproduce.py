@@ -19,6 +19,8 @@ from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, numbers
 from study.reproduce.restore import CONFIG
 from study.schema import Config
 from study.tracking import provenance, writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 from study.tracking.reader import Logged, find, search
 from study.train import assemble, train
 from study.training.module import RecurrentModule
@@ -142,7 +144,7 @@ class Interrupt(pl.Callback):
 def test_an_interrupted_run_is_identical_as_far_as_it_came(configure: Configure, store: str) -> None:
     config = configure(*SMALL)
     with pytest.raises(KeyboardInterrupt):
-        train(config, name="interrupted", callbacks=[Interrupt()])
+        train(config, place=Place("interrupted"), callbacks=[Interrupt()])
     run = find(store, "interrupted")[0]
     assert run.status == "KILLED"
     assert 0 < len(run.table(HISTORY)) < 20
@@ -162,7 +164,7 @@ def test_a_pruned_run_is_identical_up_to_its_end_weights_included(
 ) -> None:
     config = configure(*SMALL, "trainer.max_updates=40", "probe.every=5")
     with pytest.raises(Pruned):
-        train(config, name="pruned", callbacks=[Pruner()])
+        train(config, place=Place("pruned"), callbacks=[Pruner()])
     run = find(store, "pruned")[0]
     assert (run.status, run.tags["outcome"]) == ("FINISHED", "pruned")
     assert rerun(run) == 0
@@ -177,7 +179,7 @@ def test_a_pruned_run_is_identical_up_to_its_end_weights_included(
 def test_of_a_run_whose_process_died_all_is_compared_that_was_written(configure: Configure, store: str) -> None:
     config = configure(*SMALL)
     with pytest.raises(KeyboardInterrupt):
-        train(config, name="died", callbacks=[Interrupt()])
+        train(config, place=Place("died"), callbacks=[Interrupt()])
     run = find(store, "died")[0]
     for file in Path(run.folder).glob("*.parquet"):
         file.unlink()
@@ -190,9 +192,10 @@ def test_of_a_run_that_died_at_once_the_start_is_compared(
     configure: Configure, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = configure(*SMALL)
-    task, module = assemble(config)
-    with writer.run(config, "at once", provenance.fingerprints(provenance.splits(task), module.model)) as run:
-        run.log_texts(provenance.definition(config, ()), "definition")
+    (task, module), described = assemble(config), describe(config)
+    marks = provenance.fingerprints(provenance.splits(task), module.model)
+    with writer.run(described, Place("at once"), marks) as run:
+        run.log_texts(provenance.definition(described.config, ()), "definition")
     MlflowClient(store).update_run(run.run_id, "RUNNING")
     assert rerun(find(store, "at once")[0]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "identical: 2 of 2 values"

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from study.errors import ConfigError
+from study.installation import CONF
 from study.reproduce import restore as module
 from study.reproduce.restore import parse, restore
 from study.schema import Config
-from study.schema.defaults import CONF
 
 Configure = Callable[..., Config]
 STORE = "sqlite:///elsewhere.db"

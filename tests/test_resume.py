@@ -1,4 +1,4 @@
-"""A run killed at any moment goes on from its last checkpoint to the same bits as one that was never interrupted."""
+"""A run killed at any moment resumes from its last checkpoint to the same bits as one that was never interrupted."""
 
 import random
 import signal
@@ -14,15 +14,17 @@ import pytorch_lightning as pl
 import torch
 
 from study import tasks
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.learning.bptt import TruncatedBPTT
 from study.reproduce.compare import compare
 from study.reproduce.differences import differences
 from study.reproduce.restore import CONFIG, restore
 from study.resume import main
 from study.schema import Config
+from study.schema.clip import CLIPS
 from study.tracking import provenance, writer
+from study.tracking.place import Place
 from study.tracking.reader import Logged, find, search
 from study.train import train
 from study.training import checkpoint
@@ -98,17 +100,17 @@ def whole(config: Config, setting: tuple[str, ...], references: References) -> t
 
 
 def killed(config: Config, moment: int, folder: Path, resume: str | None = None) -> str:
-    """Train, or go on, until a moment; the id of what is left."""
+    """Train, or resume, until a moment; the id of the run that is left."""
     with pytest.MonkeyPatch.context() as patch:
         Life(patch, moment)
         patch.setattr(writer.MlflowClient, "set_terminated", lambda *_: None)
         with pytest.raises(Killed):
-            train(config, tags={"victim": str(folder)}, folder=folder, resume=resume)
+            train(config, place=Place(tags={"victim": str(folder)}, checkpoints=folder, resume=resume))
     return search(config.tracking.uri, f"tags.victim = '{folder}'")[0].run_id
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(
+def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(
     configure: Configure, references: References, tmp_path: Path, seed: int
 ) -> None:
     setting = SETTINGS[seed % len(SETTINGS)]
@@ -119,11 +121,39 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_bits(
     if seed % 3 == 0:
         killed(config, draw.randrange(1, 5), tmp_path, resume=run_id)
     assert find(reference.uri, run_id)[0].status == "RUNNING"
-    train(config, folder=tmp_path, resume=run_id)
+    train(config, place=Place(checkpoints=tmp_path, resume=run_id))
     resumed = find(reference.uri, run_id)[0]
     assert resumed.status == "FINISHED"
     assert str(compare(reference, resumed)).startswith("identical")
     assert str(compare(resumed, reference)).startswith("identical")
+
+
+def test_a_clip_policy_with_a_state_clips_on_as_if_it_had_not_been_interrupted(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLIPS._addresses, "norm", "tests.members:AutoClip")
+    config = configure(*COMMON, "clip=norm", "clip.threshold=10", "optimizer=sgd", "optimizer.lr=1e-3")
+    whole = find(config.tracking.uri, train(config).run_id)[0]
+    for forgotten in (False, True):  # the state is what makes them the same
+        folder = tmp_path / str(forgotten)
+        run_id = killed(config, 35, folder)
+        kept = checkpoint.load(checkpoint.path(folder, run_id))
+        assert len(kept["clip"]["seen"]) == len(kept["history"]["rows"]) > 5
+        if forgotten:
+            torch.save(kept | {"clip": {"seen": None}}, checkpoint.path(folder, run_id))
+        train(config, place=Place(checkpoints=folder, resume=run_id))
+        resumed = find(config.tracking.uri, run_id)[0]
+        assert str(compare(whole, resumed)).startswith("identical") != forgotten
+
+
+def test_a_checkpoint_of_before_clip_policies_had_a_state_can_be_resumed(configure: Configure, tmp_path: Path) -> None:
+    config = configure(*COMMON, "clip=norm", "clip.threshold=0.1")
+    whole = find(config.tracking.uri, train(config).run_id)[0]
+    run_id = killed(config, 35, tmp_path)
+    file = checkpoint.path(tmp_path, run_id)
+    torch.save({key: value for key, value in checkpoint.load(file).items() if key != "clip"}, file)
+    train(config, place=Place(checkpoints=tmp_path, resume=run_id))
+    assert str(compare(whole, find(config.tracking.uri, run_id)[0])).startswith("identical")
 
 
 def test_a_resumed_run_makes_only_the_updates_that_are_missing(
@@ -141,7 +171,7 @@ def test_a_resumed_run_makes_only_the_updates_that_are_missing(
         return step(*arguments)
 
     monkeypatch.setattr(TruncatedBPTT, "_step", counted)
-    train(config, folder=tmp_path, resume=run_id)
+    train(config, place=Place(checkpoints=tmp_path, resume=run_id))
     assert 0 < kept < 40
     assert made == 40 - kept
     assert find(config.tracking.uri, run_id)[0].tags["resumed_after"] == str(kept)
@@ -156,21 +186,21 @@ class Breaks(pl.Callback):
             raise ArithmeticError("it broke")
 
 
-def test_a_failed_run_that_is_gone_on_with_ends_as_if_it_had_not_and_counts_the_time_before(
+def test_a_failed_run_that_is_resumed_ends_as_if_it_had_not_failed_and_counts_the_time_before(
     configure: Configure, tmp_path: Path
 ) -> None:
     config = configure(*COMMON, "slug=mended")
     with pytest.raises(ArithmeticError):
-        train(config, folder=tmp_path, callbacks=[Breaks()])
+        train(config, place=Place(checkpoints=tmp_path), callbacks=[Breaks()])
     (failed,) = search(config.tracking.uri, slug="mended")
     assert failed.tags["error"] == "ArithmeticError: it broke"
-    train(config, folder=tmp_path, resume=failed.run_id)
+    train(config, place=Place(checkpoints=tmp_path, resume=failed.run_id))
     (run,) = search(config.tracking.uri, slug="mended")
     assert (run.status, run.tags["outcome"], "error" in run.tags) == ("FINISHED", "completed", False)
     assert run.measures["run/seconds"] > 1.0
 
 
-def test_what_was_otherwise_when_a_run_was_gone_on_with_is_kept_and_told(
+def test_what_differed_when_a_run_was_resumed_is_recorded_and_shown(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configure(*COMMON)
@@ -178,7 +208,7 @@ def test_what_was_otherwise_when_a_run_was_gone_on_with_is_kept_and_told(
     environment = provenance.environment()
     with monkeypatch.context() as patch:
         patch.setattr(provenance, "environment", lambda: environment | {"threads": 2})
-        train(config, folder=tmp_path, resume=run_id)
+        train(config, place=Place(checkpoints=tmp_path, resume=run_id))
     run = find(config.tracking.uri, run_id)[0]
     found = differences(run, restore(run.read(CONFIG), run.uri), tasks.build(config.task, config.data, config.seed))
     differing = [difference for difference in found if difference.differs]
@@ -191,14 +221,14 @@ def test_a_run_that_is_being_trained_is_left_alone(
     config = configure(*COMMON)
 
     class Impatient(pl.Callback):
-        """Somebody who would go on with the run that is under way."""
+        """Somebody who tries to resume the run that is being trained."""
 
         def on_train_batch_end(self, *_: object) -> None:
             running = search(config.tracking.uri, f"tags.victim = '{tmp_path}'")[0]
             self.codes = [main([running.run_id, "--store", running.uri, "--checkpoints", str(tmp_path)])]
 
     impatient = Impatient()
-    train(config, tags={"victim": str(tmp_path)}, folder=tmp_path, callbacks=[impatient])
+    train(config, place=Place(tags={"victim": str(tmp_path)}, checkpoints=tmp_path), callbacks=[impatient])
     assert impatient.codes == [2]
     assert "still training it" in capsys.readouterr().err
 
@@ -218,7 +248,7 @@ def test_a_run_without_a_checkpoint_starts_anew_in_its_place(configure: Configur
     config = configure(*COMMON, "trainer.checkpoint=null")
     run_id = killed(config, 35, tmp_path)
     assert not list(tmp_path.glob("*.ckpt"))
-    train(config, folder=tmp_path, resume=run_id)
+    train(config, place=Place(checkpoints=tmp_path, resume=run_id))
     resumed = find(config.tracking.uri, run_id)[0]
     assert resumed.status == "FINISHED"
     assert len(resumed.table("gradients.parquet")) == 40
@@ -244,7 +274,7 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
 
     file = tmp_path / "x.ckpt"
     keeper = checkpoint.Checkpoint(file, 0.0)
-    keeper._keep(Module())
+    keeper._save(Module())
 
     def full_disk(_: object, path: Path) -> None:
         path.write_bytes(b"half")
@@ -252,11 +282,11 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(torch, "save", full_disk)
     with pytest.raises(OSError):  # noqa: PT011
-        keeper._keep(Module())
-    assert checkpoint.load(file) == Module().state()
+        keeper._save(Module())
+    assert checkpoint.load(file) == checkpoint.ADDED | Module().state()
 
 
-def test_the_command_line_goes_on_with_a_process_that_was_killed(
+def test_the_command_line_resumes_a_process_that_was_killed(
     store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from study.errors import ConfigError
+from study.installation import CONF
 from study.schema import Config, keys, validate
-from study.schema.defaults import CONF
 from study.schema.probe import PROBES
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")

@@ -13,8 +13,8 @@ from hydra.core.global_hydra import GlobalHydra
 from optuna import Study
 
 from study.errors import ConfigError
+from study.installation import CONF
 from study.report.data.plan import load_plan
-from study.schema.defaults import CONF
 from study.schema.sweep import SweepConfig
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer

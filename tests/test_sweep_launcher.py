@@ -19,6 +19,7 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import LOST
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import launcher as workers_launcher
+from study.sweep.workers.launcher import SignalCounter
 from study.sweep.workers.signals import Stop
 
 RECORD = {"outcome": "completed", "verdict": "healthy", "measure": "rmse", "test": 1.0, "seconds": 1.0}
@@ -135,6 +136,16 @@ def test_ctrl_c_orders_this_launch_to_stop_and_no_other(ledger: Ledger) -> None:
     assert ledger.ordered() == "stop"
     assert Ledger(ledger.study, ledger.plan, "another").ordered() is None
     assert ledger.counts() == {"open": 4}
+
+
+def test_a_ctrl_c_that_is_ignored_stays_so_and_a_termination_still_counts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    presses = SignalCounter()
+    with presses.counted():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert presses.count == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert presses.count == 1
 
 
 def test_an_order_lets_a_worker_finish_its_update(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from study.errors import ConfigError
-from study.schema.defaults import CONF
+from study.installation import CONF
 from study.schema.sweep import SweepConfig
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer, exists

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from study.learning import losses
 from study.learning.bptt import TruncatedBPTT, count
-from study.learning.clipping import NoClip
-from study.learning.losses import MSE
+from study.learning.clipping.none import NoClip
+from study.learning.losses.binary_cross_entropy import BinaryCrossEntropy
+from study.learning.losses.cross_entropy import CrossEntropy
+from study.learning.losses.mse import MSE
 from study.models import Inputs, RecurrentModel
 from study.models.gru import GRU
 from study.tasks import Batch
@@ -63,6 +64,6 @@ def test_two_classes_may_be_learnt_with_either_cross_entropy() -> None:
     targets = torch.tensor([[0, 1, 1]])
     logit = torch.tensor([[[-1.0], [0.5], [2.0]]])
     both = torch.cat([torch.zeros_like(logit), logit], -1)
-    one, two = losses.BinaryCrossEntropy(), losses.CrossEntropy()
+    one, two = BinaryCrossEntropy(), CrossEntropy()
     torch.testing.assert_close(one.total(logit, targets, None), two.total(both, targets, None))
     torch.testing.assert_close(one.predict(logit), two.predict(both))

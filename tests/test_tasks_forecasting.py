@@ -23,7 +23,7 @@ from study.tasks import SPLITS, Split, Task
 from study.tasks.forecasting import etth1, stocks
 from tests import samples
 
-DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=None, cache=None)
 COMMON: dict[str, Any] = {"seq_len": 10, "batch_size": 8, "horizon": 5, "season": 1, "validation": 0.2, "test": 0.2}
 
 
@@ -176,7 +176,7 @@ def test_etth1_has_its_published_months_all_channels_and_a_target_a_horizon(
     monkeypatch.setattr(etth1, "FILE", etth1.FILE._replace(sha256=digest))
     values: dict[str, Any] = {"seq_len": 10, "batch_size": 8, "horizon": 5, "season": 24, "ahead": ahead}
     config = ForecastingETTh1Config(**values, targets=["OT", "HUFL"], name="forecasting_etth1")
-    data = DataConfig(carriers=".data/carriers", cache=str(tmp_path))
+    data = DataConfig(carriers=None, cache=str(tmp_path))
     task, frames = tasks.build(config, data, 0), etth1.load_etth1(config, data).series["ETTh1"]
     hours, last = pd.read_csv(tmp_path / etth1.FILE.name, parse_dates=["date"])["date"], max(ahead)
     for split, first, stop in (("train", 0, 8640), ("val", 8640, 11520), ("test", 11520, 14400)):

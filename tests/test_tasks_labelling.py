@@ -22,7 +22,7 @@ from study.tasks.labelling.entities import EntityMetrics, are_entities
 from study.tasks.labelling.hironsan import load_hironsan
 from tests import samples
 
-DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=None, cache=None)
 SHAPE: dict[str, Any] = {"batch_size": 3, "horizon": 2, "min_count": 1, "affixes": 0}
 PLACES: dict[str, Any] = {"validation_path": None, "test_path": None, "validation": 0.2, "test": 0.2}
 COLUMNS: dict[str, Any] = {"format": "columns", "word_column": 1, "label_column": 2}

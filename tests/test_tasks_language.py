@@ -15,7 +15,7 @@ from study.schema.task.language import LanguageBibleConfig, LanguageCopyingConfi
 from study.tasks import SPLITS, Split, Task
 from study.tasks.language.copying import Copying
 
-DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=None, cache=None)
 PLACES: dict[str, Any] = {"validation_path": None, "test_path": None, "validation": 0.2, "test": 0.2}
 SHAPE: dict[str, Any] = {"level": "char", "min_count": 1, "seq_len": 4, "batch_size": 1, "horizon": 2}
 

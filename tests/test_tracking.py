@@ -1,4 +1,4 @@
-"""What MLflow is told of a run: numbers as they are, and how it truly ended."""
+"""What is written to MLflow: numbers as they are, and how a run really ended."""
 
 import math
 from collections.abc import Callable
@@ -15,12 +15,14 @@ from mlflow.entities import RunTag
 from study.errors import ConfigError
 from study.schema import Config
 from study.tracking import writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 
 Configure = Callable[..., Config]
 
 
 def record(config: Config, inside: Callable[[writer.Run], None]) -> str:
-    with writer.run(config, "a name", {"colour": "red"}) as run:
+    with writer.run(describe(config), Place("a name", tags={"colour": "red"})) as run:
         inside(run)
     return run.run_id
 
@@ -57,8 +59,35 @@ def test_a_server_gets_its_tags_as_texts(configure: Configure, monkeypatch: pyte
 
     monkeypatch.setattr(MlflowClient, "create_run", over_the_wire)
     config = configure("slug=wire")
-    with writer.run(config, "a name", {"trial": 3}) as run:
+    with writer.run(describe(config), Place("a name", tags={"trial": 3})) as run:
         assert stored(config, run.run_id).data.tags["trial"] == "3"
+
+
+def test_a_run_that_is_given_no_name_is_called_by_its_model_task_and_seed(configure: Configure) -> None:
+    config = configure("slug=well", "model=gru", "seed=3")
+    with writer.run(describe(config), Place()) as run:
+        pass
+    assert stored(config, run.run_id).info.run_name == f"gru-{config.task.name}-3"
+
+
+def test_a_resumed_run_keeps_its_name_and_its_end_is_forgotten(configure: Configure) -> None:
+    config = configure("slug=well")
+    with pytest.raises(KeyboardInterrupt), writer.run(describe(config), Place("first", tags={"a": 1})) as run:
+        raise KeyboardInterrupt
+    assert stored(config, run.run_id).data.tags["outcome"] == "killed"
+    with writer.run(describe(config), Place("second", tags={"b": 2}, resume=run.run_id), {"c": 3}) as resumed:
+        found = stored(config, run.run_id)
+        assert (found.info.status, found.info.run_name) == ("RUNNING", "first")
+        assert "outcome" not in found.data.tags
+    assert resumed.run_id == run.run_id
+    assert {"a": "1", "b": "2", "c": "3"}.items() <= stored(config, run.run_id).data.tags.items()
+
+
+def test_a_description_holds_nothing_of_this_machine(configure: Configure) -> None:
+    described = describe(configure("slug=well", "data.cache=/home/me/secret"))
+    assert not {"data", "sweep"} & set(described.config)
+    assert "uri" not in described.config["tracking"]
+    assert "secret" not in str(described.config)
 
 
 def test_without_truncation_the_tags_say_full(configure: Configure) -> None:
@@ -76,7 +105,7 @@ def test_without_truncation_the_tags_say_full(configure: Configure) -> None:
         (RuntimeError("x" * 100_000), "FAILED", "failed"),
     ],
 )
-def test_the_status_tells_how_a_run_ended_and_the_error_goes_on(
+def test_the_status_is_how_a_run_ended_and_the_error_is_raised(
     configure: Configure, error: Any, status: str, outcome: str
 ) -> None:
     config = configure("slug=ends")
@@ -122,7 +151,7 @@ def test_files_come_back_as_they_were_given(configure: Configure, tmp_path: Path
 def test_a_sweep_is_a_parent_with_its_runs_nested_under_it(configure: Configure) -> None:
     config = configure("slug=family")
     parent = writer.open_parent(config.tracking.uri, config.slug, "plan: of the sweep\n")
-    with writer.run(config, "child", {}, parent) as run:
+    with writer.run(describe(config), Place("child", parent)) as run:
         pass
     writer.close_parent(config.tracking.uri, parent, "FINISHED", {"done": 1})
     assert stored(config, run.run_id).data.tags["mlflow.parentRunId"] == parent

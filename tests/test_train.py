@@ -19,11 +19,12 @@ from mlflow import MlflowClient
 from mlflow.data import get_source
 from mlflow.entities import Run
 
-from study.command import CONF
+from study.installation import CONF
 from study.schema import Config
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.tasks.forecasting.adding import Adding
+from study.tracking.place import Place
 from study.train import train
 from study.training.history import FIXED
 
@@ -55,7 +56,7 @@ def test_the_same_configuration_and_seed_give_the_same_history_bit_for_bit(
 
 def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Configure, tmp_path: Path) -> None:
     config = configure(*TINY, "slug=complete")
-    result = train(config, ["model.hidden_size=4"], folder=tmp_path / "checkpoints")
+    result = train(config, ["model.hidden_size=4"], Place(checkpoints=tmp_path / "checkpoints"))
     run = MlflowClient(config.tracking.uri).get_run(result.run_id)
     table = history(config.tracking.uri, result.run_id, tmp_path)
     assert run.info.status == "FINISHED"
@@ -63,13 +64,17 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     assert run.data.tags["verdict"] == result.diagnosis.verdict
     assert table["update"].to_pylist() == list(range(1, 31))
     assert table.column_names[1 : 1 + len(FIXED)] == list(FIXED)
+    stated = {"primary": "rmse", "direction": "minimize", "clip": "none", "k2": "full"}
+    assert stated.items() <= run.data.tags.items()
+    assert run.data.tags["horizon_known"] in ("True", "False")
     assert {"loss/train", "loss/val", "rmse/val", "rmse/test", "rmse/baseline", "grad_norm/total"} <= set(
         run.data.metrics
     )
     assert result.metrics["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
     assert list((tmp_path / "checkpoints").glob("*.ckpt"))
     assert [get_source(used.dataset).to_dict() for used in run.inputs.dataset_inputs] == [{"uri": Adding.source}] * 3
-    assert f"without memory: rmse {result.metrics['rmse/baseline']:.4g}" in result.summary(config)
+    summary = result.summary(config.slug, config.tracking.uri)
+    assert f"without memory: rmse {result.metrics['rmse/baseline']:.4g}" in summary
 
 
 @pytest.mark.parametrize("probe", ["none", "history", "full"])

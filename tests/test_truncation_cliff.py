@@ -18,7 +18,7 @@ LAG = 4
 def trained(config: Config, k2: int, updates: int = 350) -> tuple[float, list[Truncation]]:
     """The loss after some updates by truncations that reach k2 - 1 steps back; the bias before and after them."""
     task, module = assemble(config)
-    bptt = TruncatedBPTT(module.model, module.loss, module.configure_optimizers(), module._clip, 1, k2)
+    bptt = TruncatedBPTT(module.model, module.loss, module.configure_optimizers(), module.clip, 1, k2)
     batches, parameters = task.batches("train").epoch(0), list(module.model.parameters())
     frozen, biases = next(batches), []
     biases.append(truncation_bias(bptt, frozen, range(1, 7), 1))
@@ -26,7 +26,7 @@ def trained(config: Config, k2: int, updates: int = 350) -> tuple[float, list[Tr
         flat = gradient(module.model, module.loss, next(batches), 1, k2).float()
         for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
-        bptt.clip([p.grad for p in parameters if p.grad is not None])
+        bptt.clip([p.grad for p in parameters if p.grad is not None], parameters)
         bptt.optimizer.step()
     biases.append(truncation_bias(bptt, frozen, range(1, 7), 1))
     return loss(bptt, frozen), biases

@@ -1,17 +1,16 @@
-"""The end of a run: final measures, gradient flow, verdict, all of it kept."""
+"""The end of a run: final measures and diagnosis, written to its record."""
 
 import math
 from dataclasses import dataclass
 
-from study.analysis import figures as pictures
+from study.analysis import figures
 from study.analysis.diagnosis import Diagnosis, Evidence, Training, diagnose
+from study.installation import door
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.probes.flow import Flow
 from study.probes.lyapunov import Lyapunov
 from study.probes.saturation import Saturation
-from study.schema import Config
-from study.schema.clip import NoClipConfig
 from study.tasks import SPLITS, Split, Task
 from study.tracking import writer
 from study.training.history import APPLIED, TOTAL
@@ -20,14 +19,15 @@ from study.training.module import RecurrentModule
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes:
         run_id: of MLflow.
+        diagnosis: outcome and verdict, with sentences.
         updates: made, up to the divergence if there was one.
         seconds: of training, validation included.
-        metrics: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (naive, on the
-            test split), and the gradient flow's scalars.
+        metrics: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (without memory,
+            on the test split), and the scalars of the last probes.
         primary: the measure that ranks runs of the task.
     """
 
@@ -38,56 +38,60 @@ class Result:
     metrics: dict[str, float]
     primary: str
 
-    def summary(self, config: Config) -> str:
-        """A few lines for the terminal: the verdict, the measures, and what to type next."""
+    def summary(self, slug: str, uri: str) -> str:
+        """A few lines for the terminal: the verdict, the measures, and where the run is.
+
+        Args:
+            slug: of the MLflow experiment.
+            uri: of the store.
+        """
         test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.metrics.items() if k.endswith("/test"))
-        naive = self.metrics[f"{self.primary}/baseline"]
+        baseline = self.metrics[f"{self.primary}/baseline"]
         return (
             f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}  "
-            f"(without memory: {self.primary} {naive:.4g})\n"
+            f"(without memory: {self.primary} {baseline:.4g})\n"
             f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n{self.diagnosis.clipping_sentence}\n"
-            f"Run {self.run_id} is in MLflow experiment {config.slug!r} ({config.tracking.uri}): "
-            "type `make ui` to see it."
+            f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
         )
 
 
-def conclude(config: Config, module: RecurrentModule, task: Task, run: writer.Run, seconds: float) -> Result:
-    """Measure what came of the training, judge it, and keep everything in `run`."""
-    history = module.history
+def conclude(module: RecurrentModule, run: writer.Run) -> Result:
+    """Evaluate and diagnose a trained module; write measures, tags, pictures and the description to `run`."""
+    history, task, probes, seconds = module.history, module.task, module.probes, module.seconds
     measures = {f"{key}/{split}": v for split in SPLITS[1:] for key, v in evaluate(module, task, split).items()}
-    del measures["loss/test"]  # what is reported can be compared across losses
-    if not math.isfinite(measures["loss/val"]):  # the last update itself may have ruined the model
+    del measures["loss/test"]  # only measures that compare across losses are reported on test
+    if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
-    diagnosis = judge(config, module)
+    diagnosis = judge(module)
     baseline = {f"{key}/baseline": value for key, value in task.baseline_metrics("test").items()}
-    cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(config, module, task)}
+    cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
     final = measures | baseline | cost
     run.log_points([(len(history), final)])
     run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
-    for name, figure in pictures.figures(history.rows(), config.clip, module.probes.taken, config.task.horizon).items():
+    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
+    for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
-    measures |= final | module.probes.final
-    return Result(run.run_id, diagnosis, len(history), seconds, measures, task.primary)
+    return Result(run.run_id, diagnosis, len(history), seconds, final | probes.final, task.primary)
 
 
-def _memory(config: Config, module: RecurrentModule, task: Task) -> float:
-    """Megabytes kept for the backward pass of an update on the first training batch."""
-    batch = next(iter(task.batches("train").epoch(0)))
-    return kept_for_backward(module.model, module.loss, batch, config.bptt.k1, config.bptt.k2) / 1e6
-
-
-def judge(config: Config, module: RecurrentModule, since: int = 0) -> Diagnosis:
-    """What the history up to now, of the updates after `since`, and the last measures say."""
-    rows, clip, last = module.history.rows(since), not isinstance(config.clip, NoClipConfig), module.probes.last
-    training = Training(rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, clip)
-    return diagnose(training, Evidence(config.task.horizon, last(Flow), last(Lyapunov), last(Saturation)))
+def judge(module: RecurrentModule, since: int = 0) -> Diagnosis:
+    """Diagnose the updates after number `since`, by the history and the last measures of the probes."""
+    rows, last = module.history.rows(since), module.probes.last
+    training = Training(rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, module.clip.clips)
+    return diagnose(training, Evidence(module.probes.horizon, last(Flow), last(Lyapunov), last(Saturation)))
 
 
 def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:
-    """Loss and measures of the trained model on a split."""
+    """Loss and measures of the trained model on a split, without dropout."""
     batches = task.batches(split)
     module.model.eval()
     evaluation = Evaluation(module.model, module.loss, task.metrics(), batches.stateful)
     evaluation.add(batches.epoch(0))
     return evaluation.result()
+
+
+def _memory(module: RecurrentModule) -> float:
+    """Megabytes saved for the backward pass of an update on the first training batch."""
+    batch, plan = next(module.task.batches("train").epoch(0)), module.truncation
+    return kept_for_backward(module.model, module.loss, batch, plan.k1, plan.k2) / 1e6

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.bench.contestants import Took, bare, full, measure, usual
-from study.command import CONF
+from study.installation import CONF
 from study.schema import Config, validate
 
 CASES = {

@@ -18,8 +18,12 @@ from study.models import State, detach
 from study.schema import Config
 from study.tasks import Batch, Batches, Task
 from study.tracking import provenance, writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 from study.train import assemble
+from study.training.history import Envelope
 from study.training.module import RecurrentModule
+from study.training.recorder import Recorder
 from study.training.trainer import fit
 
 
@@ -58,9 +62,11 @@ def bare(config: Config, task: Task, module: RecurrentModule) -> None:
 
 def full(config: Config, task: Task, module: RecurrentModule) -> None:
     """This harness as `study.train` runs it: the whole history, its charts in MLflow, the progress bar."""
-    with writer.run(config, "bench", {}) as run:
-        run.log_texts(provenance.definition(config, []), "definition")
-        fit(config, module, task, run)
+    described = describe(config)
+    with writer.run(described, Place("bench")) as run:
+        run.log_texts(provenance.definition(described.config, []), "definition")
+        envelope = Envelope(module.history, module.pace.updates, config.tracking.points)
+        fit(module, config.trainer, config.seed, [Recorder(run, envelope)])
 
 
 def usual(config: Config, task: Task, module: RecurrentModule) -> None:

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from study import models, tasks
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.learning import losses
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import NoClip
+from study.learning.clipping.none import NoClip
 from study.schema import Config, validate
 from study.tasks import Batch, Batches
 

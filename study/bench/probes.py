@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from study import models
-from study.command import CONF
-from study.learning import losses
+from study.installation import CONF
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import ClipNorm
+from study.learning.clipping.norm import ClipNorm
+from study.learning.losses.mse import MSE
 from study.models import Inputs
 from study.probes.schedule import Schedule
 from study.schema import Config, validate
@@ -118,8 +118,7 @@ def _seconds(work: Callable[[], object], repetitions: int) -> float:
 
 def _trainer(config: Config) -> TruncatedBPTT:
     network = models.build(config.model, Inputs(FEATURES, tokens=False), 1)
-    mse = losses.MSE()
-    return TruncatedBPTT(network, mse, torch.optim.Adam(network.parameters()), ClipNorm(1.0))
+    return TruncatedBPTT(network, MSE(), torch.optim.Adam(network.parameters()), ClipNorm(1.0))
 
 
 def _config(*overrides: str) -> Config:

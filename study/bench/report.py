@@ -18,11 +18,13 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from study.command import CONF
+from study.installation import CONF
 from study.report.pages.study import write
 from study.schema import Config, validate
 from study.tracking import uri as place
 from study.tracking import writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 from study.tracking.reader import search
 
 MODELS, SEEDS = ("elman", "lstm", "gru"), 5
@@ -77,7 +79,7 @@ def _track(slug: str, number: int, updates: int) -> None:
         "run/updates": float(updates),
         "run/seconds": 9.0,
     }
-    with writer.run(_config(slug, number), f"run {number}", {"phase": "grid"}) as run:
+    with writer.run(describe(_config(slug, number)), Place(f"run {number}", tags={"phase": "grid"})) as run:
         run.log_points([(updates, numbers)])
         run.log_table(pa.table(history | parameters), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(flow), "flow.parquet")

@@ -1,4 +1,4 @@
-"""Data files: where they lie, how they get here, how text is read."""
+"""Data files: where they lie, how they get there, how text is read."""
 
 from study.data.carriers import carried
 from study.data.downloads import Download, fetched

@@ -1,11 +1,11 @@
-"""Files downloaded on demand: a fixed address and SHA-256, kept in a cache folder, checked at every use."""
+"""Files downloaded on demand from a fixed address, kept in a cache folder, their SHA-256 checked at every use."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import pooch
 
-from study.data.files import ROOT
+from study.data.folders import folder
 from study.errors import ConfigError
 from study.schema.run import DataConfig
 
@@ -14,7 +14,7 @@ TIMEOUT = 30.0
 
 
 class Download(NamedTuple):
-    """A file of the public internet that never changes.
+    """A public file that never changes.
 
     Attributes:
         url: of one version, so that it stays what it is.
@@ -28,20 +28,20 @@ class Download(NamedTuple):
 
 
 def fetched(data: DataConfig, download: Download) -> Path:
-    """The file in the cache folder; it is downloaded if it is not there or not what it should be.
+    """Return the path of the file in the cache folder, after downloading it if it is missing or has another hash.
 
     pooch writes to a temporary name and moves the file only when it is whole and its hash is right.
 
     Raises:
-        ConfigError: it can be had neither here nor there; with all that is needed to put it there by hand.
+        ConfigError: the download failed; the message has all that is needed to put the file there by hand.
     """
-    folder, name = ROOT / data.cache, download.name
+    cache, name = folder(data.cache, "cache"), download.name
     try:
         pooch.get_logger().setLevel("WARNING")
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
-        return Path(pooch.retrieve(download.url, f"sha256:{download.sha256}", name, folder, downloader=downloader))
+        return Path(pooch.retrieve(download.url, f"sha256:{download.sha256}", name, cache, downloader=downloader))
     except (OSError, ValueError) as error:  # requests' exceptions are OSErrors; a wrong hash is a ValueError
         raise ConfigError(
-            f"data.cache = {data.cache!r}: {folder / name} is not there or not the right file, and the download "
+            f"data.cache = {data.cache!r}: {cache / name} is not there or not the right file, and the download "
             f"failed ({error}); get {download.url} and put it there, its SHA-256 must be {download.sha256}"
         ) from error

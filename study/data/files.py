@@ -1,30 +1,28 @@
-"""Files of text: found, decoded and refused in one place, so that every task says the same about a bad file."""
+"""Find, decode and check text files, in one place, so that every task says the same about a bad file."""
 
 from pathlib import Path
 
 from study.errors import ConfigError
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Relative paths in a configuration start here, wherever a command is typed."""
+from study.installation import typed
 
 
 def located(key: str, path: str) -> Path:
-    """The user's own file named by the config key `key`.
+    """Return the user's own file, whose path is the value of the config key `key`; see `typed`.
 
     Raises:
         ConfigError: there is no such file.
     """
-    file = ROOT / path
+    file = typed(path)
     if not file.is_file():
-        raise ConfigError(f"{key} = {path!r}: there is no file {file}")
+        raise ConfigError(f"{key} = {path!r}: there is no file {file.absolute()}")
     return file
 
 
 def read_text(path: Path) -> str:
-    """The text of a file: UTF-8, lines ending in LF, not empty.
+    """Read a text file: UTF-8, lines ending in LF, not empty.
 
     Raises:
-        ConfigError: it is anything else; with the line.
+        ConfigError: it is anything else; with the number of the line.
     """
     raw = path.read_bytes()
     if not raw.strip():
@@ -41,5 +39,5 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, without their ends; see `read_text`."""
+    """Read the lines of a text file, without their ends; see `read_text`."""
     return read_text(path).removesuffix("\n").split("\n")

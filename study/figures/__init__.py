@@ -1,1 +1,1 @@
-"""One drawing a thing, used by a run's pictures and by the report alike."""
+"""One drawing for each kind of plot, used by the figures of a run and by the report alike."""

@@ -1,33 +1,46 @@
-"""How a picture becomes part of a page: matplotlib draws it once as SVG, as a file and within the page.
+"""The look of every figure: palette, panels, curves, guides and legends.
 
-Within the page its ink takes the page's colour (dark or light), and every mark of a run carries the run's id, so that
-the page can name it and open it.
+Drawing functions of this package take axes and plain arrays; they know neither runs nor files. A figure is drawn
+within `panels` or `single_panel`, which apply the style.
 """
 
-import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from io import StringIO
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
-INK, PAPER = "#1f2328", "#fefefe"
-"""Placeholders for the page's own colours of text and ground."""
+INK = "#1f2328"
+"""Colour of text and axes. A page of the report replaces it by its own colour of text, dark or light."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Of Okabe & Ito (2008), told apart by the colour-blind, on dark as on light."""
+"""Palette of Okabe & Ito (2008), distinguishable by the colour-blind, on dark and on light ground."""
 BEFORE, AFTER = COLOURS[0], COLOURS[1]
+"""Colours of gradients before clipping and as applied."""
+SEQUENTIAL = "viridis"
+"""Colour map of ordered quantities: early to late updates, small to large values."""
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
+GUIDE: Mapping[str, Any] = {"lw": 1, "ls": (0, (1, 1))}
+"""Dotted line at a value that is given, not measured: a horizon, a threshold, a baseline."""
+
 WIDTH, ROW = 9.0, 2.5
-"""Inches: of every picture, and the height of one row of panels."""
+"""Inches: width of every figure, height of one row of panels."""
+LEFT, RIGHT, TOP, BOTTOM = 0.75, 2.0, 0.35, 0.5
+"""Inches around the plot of a `single_panel`; its legend stands on the right."""
+FEW = 20
+"""Curves of at most this many points have a dot at each: a line through a single point cannot be seen."""
+NAMED = 8
+"""Most updates named in one legend or on one axis."""
+
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 9,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -36,84 +49,78 @@ STYLE: Any = {
 }  # fmt: skip
 
 
-def styled() -> AbstractContextManager[None]:
-    """The look of all pictures, for the block."""
+@dataclass(frozen=True)
+class Curve:
+    """One line of a plot.
+
+    Attributes:
+        x: abscissas.
+        y: ordinates, as many; a gap where they are NaN.
+        label: in the legend; empty for a line the legend leaves out.
+        style: keywords of `Axes.plot`.
+        run: id of the run that the line belongs to; empty where it belongs to none.
+    """
+
+    x: ArrayLike
+    y: ArrayLike
+    label: str = ""
+    style: Mapping[str, Any] = field(default_factory=dict)
+    run: str = ""
+
+
+class _StyledFigure(Figure):
+    """A figure that is saved in the style it was drawn in: matplotlib creates ticks only when it saves."""
+
+    def savefig(self, *arguments: Any, **keywords: Any) -> None:
+        """See `Figure`."""
+        with _style():
+            super().savefig(*arguments, **keywords)
+
+
+def _style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure with what a reader must know of it.
+@contextmanager
+def panels(
+    count: int, columns: int = 3, height: float = ROW, sharey: bool = True
+) -> Iterator[tuple[Figure, list[Axes]]]:  # fmt: skip
+    """A figure of `count` panels, filled row by row, to be drawn within the block.
 
-    Attributes:
-        name: of its files.
-        title: a few words.
-        caption: what is plotted, over how many runs, how intervals were made.
-        svg: drawn.
-        data: the numbers in it.
+    Args:
+        count: how many panels.
+        columns: how many beside each other, at most.
+        height: of one row, inches.
+        sharey: all panels have the same ordinate, which is labelled on the left only.
     """
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-    data: pd.DataFrame
-
-
-def panels(count: int, columns: int = 3, height: float = ROW, sharey: bool = True) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels, row by row, with one ordinate if `sharey`."""
-    columns = 2 if count == 4 else min(columns, count)
+    columns = 2 if (count, columns) == (4, 3) else min(columns, count)
     rows = -(-count // columns)
-    with styled():
-        figure = Figure(figsize=(WIDTH, height * rows + 0.6), layout="constrained")
+    with _style():
+        figure = _StyledFigure(figsize=(WIDTH, height * rows + 0.6), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel().tolist()
-    for unused in grid[count:]:
-        unused.remove()
-    return figure, grid[:count]
+        for unused in grid[count:]:
+            unused.remove()
+        yield figure, grid[:count]
+        if sharey:
+            for place in set(range(count)) - set(range(0, count, columns)):
+                grid[place].set_ylabel("")
 
 
-def render(figure: Figure) -> str:
-    """The figure as SVG."""
-    text = StringIO()
-    with styled():
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+@contextmanager
+def single_panel(title: str, height: float = 4.0) -> Iterator[tuple[Figure, Axes]]:
+    """A figure of one panel with a legend beside it, to be drawn within the block.
 
-
-def inline(svg: str, title: str) -> str:
-    """SVG as part of a page: no header, no ids but those referred to, the page's ink, marks that know their run."""
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
-    body = re.sub(r'(?<= d=")[^"]*', _shortened, body)
-    body = re.sub(r'id="run:(\w+):\d+"', r'class="run" data-run="\1"', body)
-    body = re.sub(
-        r' id="(?:figure|axes|patch|line2d|text|legend|matplotlib|xtick|ytick|PathCollection|FillBetween)[\w.]*"',
-        "",
-        body,
-    )
-    named = rf'style="width:\1" role="img" aria-label="{title}"'
-    body = re.sub(r'width="([\d.]+pt)" height="[\d.]+pt"', named, body, count=1)
-    for place, name in ((COLOURS[0], "blue"), (COLOURS[5], "sky")):  # lighter on a dark page
-        body = body.replace(place, f"var(--{name})")
-    return body.replace(INK, "currentColor").replace(PAPER, "var(--paper)")
-
-
-def _shortened(path: re.Match[str]) -> str:
-    """A path to a twentieth of a point, in fewer characters: a page holds some hundred thousand of its numbers."""
-    return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), " ".join(path[0].split()))
-
-
-class Marks:
-    """Ties drawn artists to runs."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __call__(self, run: str, artists: Sequence[Artist]) -> None:
-        """These artists are of this run."""
-        for artist in artists:
-            self._count += 1
-            artist.set_gid(f"run:{run}:{self._count}")
+    Margins are fixed: a layout that measures all labels first takes nearly twice the time, at the end of every run.
+    """
+    with _style():
+        figure = _StyledFigure(figsize=(WIDTH, height))
+        figure.subplots_adjust(LEFT / WIDTH, BOTTOM / height, 1 - RIGHT / WIDTH, 1 - TOP / height)
+        axes = figure.add_subplot(title=title)
+        yield figure, axes
+        handles, labels = axes.get_legend_handles_labels()
+        if handles:
+            wrapped = [fill(label, 20) for label in labels]
+            axes.legend(handles, wrapped, loc="upper left", bbox_to_anchor=(1, 1), labelcolor=INK, handlelength=3)
 
 
 def colour(index: int) -> str:
@@ -122,34 +129,81 @@ def colour(index: int) -> str:
 
 
 def marker(index: int) -> str:
-    """Its mark: no two of the first 12 share both."""
+    """The marker of the `index`-th arm; no two of the first 12 share colour and marker."""
     return MARKERS[index % len(MARKERS)]
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Colour and dash of the `index`-th arm: no two of the first 12 share both."""
+    """Colour and dashes of the `index`-th arm; no two of the first 12 share both."""
     return {"color": colour(index), "ls": DASHES[(index // len(COLOURS) + index) % len(DASHES)]}
 
 
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend for all panels, under them, in as many columns as its longest line leaves room for."""
-    handles, labels = axes.get_legend_handles_labels()
-    first = dict(reversed(list(zip(labels, handles, strict=True))))
-    ordered = {label: first[label] for label in dict.fromkeys(labels)}
-    columns = max(1, int(13 * figure.get_figwidth() / (8 + max(map(len, ordered), default=0))))
-    with styled():
-        figure.legend(
-            ordered.values(), ordered.keys(), loc="outside lower left", ncols=columns, labelcolor=INK, handlelength=3
-        )
+def named_places(count: int) -> list[int]:
+    """Indices of at most `NAMED` of `count` updates: evenly spaced, the first and the last among them."""
+    return [int(place) for place in np.unique(np.linspace(0, count - 1, min(count, NAMED)).round())]
 
 
-def entitle(axes: Axes, title: str, columns: int = 3) -> None:
-    """A title over one of `columns` panels side by side, in as many lines as it needs."""
+def curves_by_update(profiles: Sequence[tuple[int, ArrayLike, ArrayLike]]) -> list[Curve]:
+    """A curve for each (update, x, y), early updates light, late ones dark."""
+    shades = mpl.colormaps[f"{SEQUENTIAL}_r"](np.linspace(0.8, 0.15, len(profiles))[::-1])
+    named = named_places(len(profiles))
+    return [
+        Curve(x, y, f"update {update}" if place in named else "", {"color": tuple(shade)})
+        for place, ((update, x, y), shade) in enumerate(zip(profiles, shades, strict=True))
+    ]
+
+
+def draw_curves(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Plot curves; a sentence where they have no finite point."""
+    for curve in curves:
+        dots = {"marker": ".", "ms": 4} if np.size(curve.x) <= FEW else {}
+        style = {"lw": 1.3, **dots, **curve.style}
+        tag_run(curve.run, axes.plot(curve.x, curve.y, label=curve.label or None, **style))
+    say_if_empty(axes, [curve.y for curve in curves])
+
+
+def say_if_empty(axes: Axes, drawn: Sequence[ArrayLike]) -> None:
+    """Write into the plot that there is nothing to see, where no value is finite."""
+    if not any(np.isfinite(np.asarray(values, float)).any() for values in drawn):
+        axes.text(0.5, 0.5, "nothing finite to draw", transform=axes.transAxes, ha="center", color=INK)
+
+
+def draw_guide(axes: Axes, value: int | float, label: str = "", vertical: bool = False, colour: str = INK) -> None:
+    """A dotted line across the plot at a value that is given, not measured."""
+    line = axes.axvline if vertical else axes.axhline
+    line(value, color=colour, label=label or None, **GUIDE)
+
+
+def tag_run(run: str, artists: Sequence[Artist]) -> None:
+    """Mark artists as those of a run, so that a page can name and open it."""
+    for artist in artists:
+        artist.set_gid(f"run:{run}" if run else None)
+
+
+def legend_below(figure: Figure) -> None:
+    """One legend of all panels, under them, in as many columns as its longest label leaves room for."""
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    longest = max((len(line) for label in handles for line in label.splitlines()), default=0)
+    columns = max(1, int(13 * figure.get_figwidth() / (8 + longest)))
+    place: Any = {"loc": "outside lower left", "ncols": columns}
+    figure.legend(list(handles.values()), list(handles), labelcolor=INK, handlelength=3, **place)
+
+
+def set_title(axes: Axes, title: str, columns: int = 3) -> None:
+    """A title over one of `columns` panels side by side, on as many lines as it needs."""
     axes.set_title(fill(title, 120 // columns))
 
 
-def decades(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic ordinate that holds at least one labelled decade."""
+def integer_ticks(axis: Axis) -> None:
+    """Ticks at integers, as many as there is room for."""
+    axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def log_ordinate(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic ordinate from the decade below `low` to the one above `high`; of its own where these are NaN."""
     axes.set_yscale("log")
     axes.minorticks_off()
     if np.isfinite([low, high]).all() and 0 < low <= high:

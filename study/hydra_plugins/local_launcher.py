@@ -38,8 +38,12 @@ class LocalLauncher(Launcher):
 
 
 def work(number: int, overrides: list[str], context: HydraContext, config: DictConfig, task: TaskFunction) -> None:
-    """One job in its own process, in a process group of its own, so that Ctrl-C reaches its parent only."""
+    """Run one job in this new process, in a process group of its own: Ctrl-C is its parent's to pass on.
+
+    SIGINT is how that is done (`_follow_parent`), so it must not stay ignored, as in a shell's background job.
+    """
     os.setpgrp()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_follow_parent, daemon=True).start()
     setup_globals()
     JobRuntime.instance().set("name", config.hydra.job.name)

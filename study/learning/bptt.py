@@ -1,12 +1,21 @@
 """Truncated backpropagation through time: windows, carry, detach, one update. Plain torch, no Lightning.
 
-BPTT(k2; k1), Williams & Peng 1990's BPTT(h; h'): every k1 steps, the gradient of the losses of the last k1 steps is
-taken back to at most k2 steps before the end of the window, where the state is cut off. So a loss reaches
-k2 - k1 .. k2 - 1 steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 = T it is full BPTT.
+BPTT(k2; k1), Williams & Peng 1990's BPTT(h; h'): after every k1 steps, the gradient of the losses of these k1 steps
+flows back at most k2 steps from the last of them; there the state is detached. So a loss reaches k2 - k1 .. k2 - 1
+steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 >= T it is full BPTT, whatever k1 is.
+
+    k1 = 2, k2 = 4    step      0 1 2 3 4 5
+                      window 1  L L              L: its loss counts
+                      window 2  . . L L          .: read again, so that gradients can flow back through it
+                      window 3      . . L L
+
+A stream is one long sequence that comes in batches of T steps. There k2 reaches back across the batches' borders: the
+last k2 - k1 steps of a batch, and the state before them, are kept for the windows of the next one (`Carry`). So k2 may
+be larger than T, as in Aicher, Foti & Fox 2019 (arXiv 1905.07473).
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,9 +27,14 @@ from study.learning.losses import Loss
 from study.models import RecurrentModel, State, detach
 from study.tasks.contract import Batch
 
+RULE = "2"
+"""Number of the rule above, recorded with every run. Rule 1, before it: with k1 set, the last windows of full BPTT
+(k2 null or >= T) started k2 steps before where a full window would have ended, so they reached back less; and on a
+stream no window reached back across the start of its batch."""
+
 
 class Window(NamedTuple):
-    """One stretch of BPTT: gradients flow from `stop` back to `start`, losses count from `first` on."""
+    """Steps `start` to `stop` - 1: gradients flow back to `start`, losses are taken from `first` on."""
 
     start: int
     first: int
@@ -28,27 +42,67 @@ class Window(NamedTuple):
 
 
 class Update(NamedTuple):
-    """One optimizer step: the loss it descended and what clipping found and left."""
+    """One optimizer step: the loss before it, and the gradient norms before and after clipping."""
 
     loss: Float[Tensor, ""]
     clipped: Clipped
 
 
-def windows(seq_len: int, k1: int | None, k2: int | None) -> list[Window]:
-    """The windows of a sequence; the losses of every step fall into exactly one. The last may be shorter.
+class Carry(NamedTuple):
+    """What a batch of a stream hands to the next one.
+
+    Attributes:
+        state: before the first step of `past`; None: the zero state.
+        past: the last steps that were read, which the next windows reach back into; None where they do not (k1 = k2).
+    """
+
+    state: State | None
+    past: Batch | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As tensors and tuples of tensors, which a checkpoint can hold."""
+        return {"state": self.state, "past": None if self.past is None else (self.past.inputs, self.past.targets)}
+
+
+def load_carry(kept: dict[str, Any] | State | None) -> Carry | None:
+    """Restore from `Carry.as_dict()`, or from the bare state that checkpoints held before windows crossed batches."""
+    if not isinstance(kept, dict):
+        return None if kept is None else Carry(kept, None)
+    return Carry(kept["state"], None if kept["past"] is None else Batch(*kept["past"]))
+
+
+def windows(seq_len: int, k1: int | None, k2: int | None, past: int | None = None) -> list[Window]:
+    """The windows of a sequence; every step's loss is in exactly one. The last window may be shorter.
 
     Args:
         seq_len: steps T.
-        k1: steps between updates; None: k2.
-        k2: steps gradients flow back; None: T.
+        k1: steps between updates; None: k2, at most T.
+        k2: steps gradients flow back; None, or T and more: all.
+        past: on a stream, how many earlier steps windows may reach back into: steps count from the first of them. None
+            for a whole sequence.
     """
-    k2 = min(k2 or seq_len, seq_len)
-    k1 = min(k1 or k2, k2)
-    return [Window(max(0, first + k1 - k2), first, min(first + k1, seq_len)) for first in range(0, seq_len, k1)]
+    begin = past or 0
+    total = begin + seq_len
+    far = k2 or total
+    stride = min(k1 or far, seq_len)
+    # Full BPTT is a case of its own: from where its last, shorter window would end if it were whole, k2 steps back do
+    # not reach the first step.
+    full = past is None and far >= seq_len
+    firsts = range(begin, total, stride)
+    return [Window(0 if full else max(0, f + stride - far), f, min(f + stride, total)) for f in firsts]
+
+
+def stream_lengths(k1: int | None, k2: int | None, seq_len: int) -> tuple[int, int]:
+    """(k1, k2) on a stream of batches of `seq_len` steps: k2 null means `seq_len`; k1 null means k2, at most `seq_len`.
+
+    An update is made at least once a batch: k1 cannot exceed `seq_len`, which the schema checks.
+    """
+    far = k2 or seq_len
+    return k1 or min(far, seq_len), far
 
 
 def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window", "sequence"]) -> int:
-    """How many updates a batch makes."""
+    """How many updates a batch makes: windows in which no step counts make none."""
     if update == "sequence":
         return 1
     return sum(batch.between(window.first, window.stop).steps > 0 for window in windows(batch.longest, k1, k2))
@@ -61,11 +115,17 @@ class TruncatedBPTT:
         model: see `study.models.contract`.
         loss: see `study.learning.losses`.
         optimizer: steps on the model's parameters.
-        clip: see `study.learning.clipping`; applied before every step.
+        clip: see `study.learning.clipping`; clips the gradient of every update.
         k1: steps between updates; None: k2.
         k2: steps gradients flow back; None: the whole sequence.
         update: `window`: one step a window, each window's loss normalised by its own steps. `sequence`: the
             gradients of all windows, normalised by the steps of the sequence, are added for one step.
+
+        stream: steps of a batch where batches continue each other, so that windows reach back across their borders;
+            None: every batch holds whole sequences.
+
+    Attributes:
+        carry: what the next batch of a stream starts from, detached.
     """
 
     def __init__(
@@ -77,44 +137,57 @@ class TruncatedBPTT:
         k1: int | None = None,
         k2: int | None = None,
         update: Literal["window", "sequence"] = "window",
+        stream: int | None = None,
     ):
         self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
-        self.k1, self.k2, self.update = k1, k2, update
-        self.state: State | None = None
+        self.k1, self.k2, self.update, self.stream = k1, k2, update, stream
+        self._lengths = (k1, k2) if stream is None else stream_lengths(k1, k2, stream)
+        self.carry: Carry | None = None
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
-    def updates(self, batch: Batch, state: State | None = None) -> Iterator[Update]:
-        """Run a batch, yielding after every optimizer step; afterwards `self.state` is the state after the batch."""
+    def updates(self, batch: Batch, carry: Carry | None = None) -> Iterator[Update]:
+        """Train on a batch from `carry` (None: the zero state), yielding after every optimizer step."""
         if self.update == "sequence":
-            yield self._step(self.backward(batch, state))
+            yield self._step(self.backward(batch, carry))
             return
-        for part, total in self._walk(batch, state):
+        for part, total in self._walk(batch, carry):
             yield self._step(self._descend(total, part))
 
-    def backward(self, batch: Batch, state: State | None = None) -> Float[Tensor, ""]:
-        """Add the truncated gradient of a whole batch to the parameters' `grad`; return the batch's loss."""
-        losses = [self._descend(total, batch) for _, total in self._walk(batch, state)]
+    def backward(self, batch: Batch, carry: Carry | None = None) -> Float[Tensor, ""]:
+        """Add the truncated gradient of a whole batch to the parameters' `grad`; return its loss. No update is made."""
+        losses = [self._descend(total, batch) for _, total in self._walk(batch, carry)]
         return torch.stack(losses).sum()
 
-    def _walk(self, batch: Batch, state: State | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
-        """For every window the steps whose losses it counts, and their sum, whose graph ends at the window's start.
+    def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
+        """Yield every window's counting steps and the sum of their losses, whose graph ends at the window's start.
 
-        Windows in which nothing counts are read, for the state they leave, but left out. Where k1 < k2 the steps
-        before the counted ones run anew, from the state kept for the window's start, so that the graph exists.
+        A window in which no step counts is read all the same, for the state it leaves, but not yielded.
         """
-        self.state = state
-        plan = windows(batch.longest, self.k1, self.k2)
+        state, past = carry or Carry(None, None)
+        steps = batch if past is None else past.followed_by(batch)
+        behind = None if self.stream is None else len(steps.targets) - len(batch.targets)
+        plan = windows(batch.longest, *self._lengths, behind)
         for window, following in zip(plan, [*plan[1:], None], strict=True):
-            boundary = following.start if following else window.stop
-            outputs, state = self._forward(batch, window, boundary, detach(self.state))
-            part = batch.between(window.first, window.stop)
+            # Where k1 < k2 the next window starts inside this one: the state is kept at its start, not at our end, and
+            # its first k2 - k1 steps are read again then, by the weights as updated, so that they have a graph.
+            boundary = following.start if following else self._next_start(window)
+            outputs, left = self._forward(steps, window, boundary, detach(state))
+            part = steps.between(window.first, window.stop)
             if part.steps:
                 yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
-            self.state = detach(state)
+            state = detach(left)  # no gradient crosses into the next window
+            self.carry = Carry(state, steps.between(boundary, window.stop) if boundary < window.stop else None)
+
+    def _next_start(self, last: Window) -> int:
+        """Where the window after the last one of a batch starts: on a stream, in the batch's own steps."""
+        if self.stream is None:
+            return last.stop
+        k1, k2 = stream_lengths(self.k1, self.k2, self.stream)
+        return max(last.start, last.stop + k1 - k2)
 
     def _forward(self, batch: Batch, window: Window, boundary: int, state: State | None) -> tuple[Tensor, State | None]:
-        """Outputs of a whole window, and the state at `boundary`, where the next window starts."""
-        if boundary == window.start:
+        """Outputs of a whole window, and the state before step `boundary`, where the next window starts."""
+        if boundary == window.start:  # the first windows of k1 < k2 all start at step 0
             return self._read(batch.between(window.start, window.stop), state)[0], state
         outputs, kept = self._read(batch.between(window.start, boundary), state)
         if boundary == window.stop:
@@ -132,8 +205,19 @@ class TruncatedBPTT:
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Clip, move the parameters, forget the gradient."""
-        clipped = self.clip([p.grad for p in self._parameters if p.grad is not None])
+        """Clip, step, drop the gradient."""
+        with torch.no_grad():
+            clipped = self.clip([_gradient(p) for p in self._parameters], self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return Update(loss, clipped)
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """The gradient of a parameter; where the loss does not reach it, zeros, which the optimizer then sees too.
+
+    A learnt initial state has a gradient only in the windows that start a sequence.
+    """
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad

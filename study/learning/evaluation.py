@@ -1,4 +1,4 @@
-"""A model on a split: the loss and the task's measures, with the same carry as in training."""
+"""Evaluation on a split: the loss and the task's metrics, with the state carried as in training."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,13 @@ from study.tasks import Batch, Metrics
 
 
 class Evaluation:
-    """Gathers loss and measures batch by batch.
+    """Accumulates loss and metrics batch by batch.
 
     Args:
-        stateful: as of `Batches`: the state goes from each batch to the next.
+        model: in the mode the caller wants: without dropout after `model.eval()`.
+        loss: summed over batches, then divided once, so that batches of any size weigh by their steps.
+        metrics: fresh ones.
+        stateful: see `Batches`: the state of each batch is the start of the next.
     """
 
     def __init__(self, model: RecurrentModel, loss: Loss, metrics: Metrics, stateful: bool):
@@ -24,7 +27,7 @@ class Evaluation:
 
     @torch.no_grad()
     def add(self, batches: Iterable[Batch]) -> None:
-        """Count more batches."""
+        """Add batches, in order."""
         for batch in batches:
             outputs, state = self._model(batch.inputs, self._state, batch.mask)
             self._state = state if self._stateful else None
@@ -36,10 +39,10 @@ class Evaluation:
         self._metrics.update(self._loss.predict(outputs), batch)
 
     def result(self) -> dict[str, float]:
-        """The loss under `loss`, and every measure by its name."""
+        """`loss`, and every metric by its name."""
         return {"loss": float(self._total / self._normaliser)} | self._metrics.compute()
 
 
 def _on_cpu(batch: Batch) -> Batch:
-    """Where measures and baselines are worked out, wherever the model is."""
+    """The batch on the CPU, where metrics are computed, whatever device the model is on."""
     return Batch(batch.inputs.cpu(), batch.targets.cpu(), None if batch.mask is None else batch.mask.cpu())

@@ -1,4 +1,4 @@
-"""What an update needs of memory: the bytes that autograd keeps for the backward pass of one window."""
+"""Memory of an update: the bytes that autograd saves for the backward pass of one window."""
 
 import torch
 
@@ -9,17 +9,17 @@ from study.tasks.contract import Batch
 
 
 def kept_for_backward(model: RecurrentModel, loss: Loss, batch: Batch, k1: int | None, k2: int | None) -> int:
-    """Bytes of all tensors that the graph of a window of `k2` steps holds, parameters and the batch itself left out.
+    """Bytes of all tensors saved in the graph of the longest window of a batch, without the parameters and the batch.
 
     Args:
-        model: as it trains.
+        model: in the mode it is in; dropout saves its masks in training mode only.
         loss: what is minimised.
-        batch: the longest window of it counts.
+        batch: sequences.
         k1: see `study.learning.bptt`.
         k2: see `study.learning.bptt`.
     """
     window = max(windows(batch.longest, k1, k2), key=lambda w: w.stop - w.start)
-    held = {p.untyped_storage().data_ptr() for p in (*model.parameters(), batch.inputs, batch.targets)}
+    given = {p.untyped_storage().data_ptr() for p in (*model.parameters(), batch.inputs, batch.targets)}
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -31,5 +31,6 @@ def kept_for_backward(model: RecurrentModel, loss: Loss, batch: Batch, k1: int |
         outputs, _ = model(batch.inputs[window.start : window.stop], None)
         part = batch.between(window.first, window.stop)
         graph = loss.total(outputs[window.first - window.start :], part.targets, part.mask)
-        assert graph.requires_grad  # and holds everything until here, so that no place is used twice
-    return sum(size for place, size in kept.items() if place not in held)
+        # The graph must live until here: a tensor freed earlier would leave its address to another one.
+        assert graph.requires_grad
+    return sum(size for address, size in kept.items() if address not in given)

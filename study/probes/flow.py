@@ -36,6 +36,11 @@ REACHED = 0.01
 """The effective horizon is the largest lag that keeps this share of the gradient at lag 0."""
 
 
+def half_life(decay: float) -> float:
+    """Steps in which a gradient changing by `decay` nats a step halves: ln 2 / -decay; inf if it does not shrink."""
+    return math.log(2) / -decay if decay < 0 else math.inf
+
+
 @dataclass(frozen=True)
 class Profile:
     """Norms by lag, of one layer or of several jointly, and what follows from them.
@@ -85,8 +90,8 @@ class Profile:
 
     @property
     def half_life(self) -> float:
-        """Steps in which the gradient halves, ln 2 / -beta; inf where it does not shrink."""
-        return math.log(2) / -self.decay if self.decay < 0 else math.inf
+        """Steps in which the gradient halves; see `half_life`."""
+        return half_life(self.decay)
 
     def _slopes(self) -> Float[np.ndarray, " samples"]:
         """The least-squares slope of every sample; their mean is the slope of the mean."""

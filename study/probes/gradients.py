@@ -70,16 +70,17 @@ def _entry(model: RecurrentModel, batch: Batch, starts: Sequence[int]) -> State:
 
 
 class Rehearsal:
-    """A trainer like the one given, with copies of its model and optimizer, and without dropout.
+    """A trainer like the one given, with copies of its model, optimizer and clip policy, and without dropout.
 
     Args:
         bptt: what trains.
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy.
-        model, optimizer = copy.deepcopy((bptt.model, bptt.optimizer))
-        self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, bptt.clip, bptt.k1, bptt.k2, "sequence")
+        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the policy too:
+        # it may keep the norms it has seen.
+        model, optimizer, clip = copy.deepcopy((bptt.model, bptt.optimizer, bptt.clip))
+        self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:

@@ -107,6 +107,7 @@ def _shares(layer: int, units: Activations, real: Tensor) -> Iterator[Share]:
         for name, values in group.items():
             x = values[real]
             flat = {"gate": (x < LOW) | (x > HIGH), "tanh": x.abs() > HIGH, "relu": (x <= 0).all(0)}[kind]
-            retained = x.double().mean() if name == units.retention_gate else x.new_tensor(np.nan)
-            scale = float(1 / retained.log().abs())  # inf for a gate of 1
+            scale = np.nan
+            if name == units.retention_gate:
+                scale = float(1 / x.double().mean().log().abs())  # inf for a gate of 1
             yield Share(layer, name, kind, float(flat.double().mean()), scale)

@@ -1,1 +1,1 @@
-"""Tracked runs to answers: tables, pictures, one page. Never trains."""
+"""From tracked runs to answers: tables, figures and a page. Never trains."""

@@ -1,23 +1,24 @@
-"""`python -m study.report SLUG`: the command line."""
+"""Write the report of a study, or the page of one run: `study-report SLUG [--run RUN]`."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from study.errors import ConfigError
-from study.tracking import uri as place
+from study.installation import typed
+from study.tracking import uri
 
 UNUSABLE = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write a page and say where it is."""
+    """Write a page and print its path; return the exit code."""
     given = _parser().parse_args(arguments)
     from study.report.pages import run as run_page
     from study.report.pages import study as study_page
 
     folder = given.folder or Path("outputs", given.slug, f"run-{given.run}" if given.run else "report")
-    ui = given.ui or place.ui(given.store)
+    ui = given.ui or uri.ui(given.store)
     try:
         if given.run:
             path = run_page.write(given.run, given.store, ui, folder)
@@ -32,16 +33,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m study.report", description="From tracked runs to one page of answers."
+        prog="study-report", description="Write one page that answers a study from its tracked runs."
     )
-    parser.add_argument("slug", help="of the study, the MLflow experiment")
-    parser.add_argument("--run", help="id, start of an id, or name: the page of this run alone")
-    address = place.address()
+    parser.add_argument("slug", help="name of the study: its MLflow experiment")
+    parser.add_argument("--run", help="id, start of an id, or name of a run: write the page of this run only")
+    address = uri.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
-    parser.add_argument(
-        "--ui", help=f"address of the MLflow UI that marks open; default the store's own, or {place.UI}"
-    )
-    parser.add_argument("--folder", type=Path, help="to write into; default within outputs/SLUG")
+    parser.add_argument("--ui", help=f"address of the MLflow UI that links open; default the store's own, or {uri.UI}")
+    parser.add_argument("--folder", type=typed, help="to write into; default: a folder within outputs/SLUG")
     return parser
 
 

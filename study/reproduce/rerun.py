@@ -11,6 +11,7 @@ from study.reproduce.differences import Difference, differences
 from study.reproduce.restore import Restored
 from study.schema import Config
 from study.seeding import set_up_process
+from study.tracking.place import Place
 from study.tracking.reader import Logged, find
 from study.train import train
 from study.training.module import RecurrentModule
@@ -79,14 +80,8 @@ def rerun(
     found = differences(logged, restored, tasks.build(config.task, config.data, config.seed))
     tell(found)
     relation, back, kind = RELATIONS[restored.varied]
-    result = train(
-        config,
-        restored.overrides,
-        name=f"{logged.name} ({kind})",
-        parent=logged.run_id,
-        tags={relation: logged.run_id, "kind": kind},
-        callbacks=ends,
-    )
+    place = Place(f"{logged.name} ({kind})", logged.run_id, {relation: logged.run_id, "kind": kind})
+    result = train(config, restored.overrides, place, ends)
     old, new = (find(logged.uri, run_id)[0] for run_id in (logged.run_id, result.run_id))
     old.tag({back: " ".join([*old.tags.get(back, "").split(), new.run_id])})
     comparison = compare(logged, new, tolerance) if compared else None
@@ -94,7 +89,7 @@ def rerun(
         new.tag({"comparison": str(comparison)})
     if compared and cut_short(logged):
         new.tag({"outcome": logged.tags.get("outcome", "killed")})  # its end is not one of training either
-    return Reproduction(logged, new.run_id, found, comparison, result.summary(config))
+    return Reproduction(logged, new.run_id, found, comparison, result.summary(config.slug, config.tracking.uri))
 
 
 def _as_far(logged: Logged, restored: Restored) -> tuple[Config, list[pl.Callback]]:

@@ -15,9 +15,10 @@ from omegaconf import OmegaConf
 
 from study.command import explain
 from study.errors import ConfigError, nearest
+from study.installation import CONF
 from study.schema import Config, validate
 from study.schema.base import Decides
-from study.schema.defaults import CONF, fill, fill_from, option, options
+from study.schema.defaults import fill, fill_from, option, options
 from study.schema.identity import marked
 
 CONFIG = "definition/config.yaml"

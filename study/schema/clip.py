@@ -1,4 +1,4 @@
-"""`conf/clip`: what is done to gradients that are too large."""
+"""`conf/clip`: what is done to gradients that are too large. Keys are the arguments of the policies."""
 
 from typing import Literal
 
@@ -14,14 +14,14 @@ class ClipConfig(Strict):
     name: str
 
 
-@CLIPS.member("study.learning.clipping:NoClip")
+@CLIPS.member("study.learning.clipping.none:NoClip")
 class NoClipConfig(ClipConfig):
     """Gradients are used as they are."""
 
     name: Literal["none"]
 
 
-@CLIPS.member("study.learning.clipping:ClipNorm")
+@CLIPS.member("study.learning.clipping.norm:ClipNorm")
 class ClipNormConfig(ClipConfig):
     """g <- g min(1, threshold / ||g||), over all parameters together (Pascanu et al. 2013)."""
 
@@ -29,7 +29,7 @@ class ClipNormConfig(ClipConfig):
     threshold: Positive
 
 
-@CLIPS.member("study.learning.clipping:ClipValue")
+@CLIPS.member("study.learning.clipping.value:ClipValue")
 class ClipValueConfig(ClipConfig):
     """Every component of the gradient clamped to [-threshold, threshold] (Mikolov 2012)."""
 

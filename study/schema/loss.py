@@ -10,14 +10,18 @@ LOSSES = Registry("loss")
 
 
 class LossConfig(Strict):
-    """A per-step loss and how its terms are combined over time."""
+    """A per-step loss and how its terms are combined over time: keys are the arguments of the loss.
+
+    Attributes:
+        fits: the kinds of targets it can take; a task of another kind is refused.
+    """
 
     fits: ClassVar[tuple[Kind, ...]]
     name: str
     over_time: Literal["mean", "sum"]
 
 
-@LOSSES.member("study.learning.losses:MSE")
+@LOSSES.member("study.learning.losses.mse:MSE")
 class MSEConfig(LossConfig):
     """Mean squared error: mean (y - yhat)^2."""
 
@@ -25,7 +29,7 @@ class MSEConfig(LossConfig):
     name: Literal["mse"]
 
 
-@LOSSES.member("study.learning.losses:BinaryCrossEntropy")
+@LOSSES.member("study.learning.losses.binary_cross_entropy:BinaryCrossEntropy")
 class BinaryCrossEntropyConfig(LossConfig):
     """Two classes: -mean [y log p + (1 - y) log(1 - p)]."""
 
@@ -33,7 +37,7 @@ class BinaryCrossEntropyConfig(LossConfig):
     name: Literal["binary_cross_entropy"]
 
 
-@LOSSES.member("study.learning.losses:OneVsRest")
+@LOSSES.member("study.learning.losses.one_vs_rest:OneVsRest")
 class OneVsRestConfig(LossConfig):
     """Binary cross-entropy summed over classes, each against the rest."""
 
@@ -41,7 +45,7 @@ class OneVsRestConfig(LossConfig):
     name: Literal["one_vs_rest"]
 
 
-@LOSSES.member("study.learning.losses:CrossEntropy")
+@LOSSES.member("study.learning.losses.cross_entropy:CrossEntropy")
 class CrossEntropyConfig(LossConfig):
     """Multi-class cross-entropy: -mean sum_c y_c log p_c."""
 

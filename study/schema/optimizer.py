@@ -23,7 +23,7 @@ class SGDConfig(OptimizerConfig):
 
     name: Literal["sgd"]
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @OPTIMIZERS.member("torch.optim:Adam")
@@ -31,4 +31,4 @@ class AdamConfig(OptimizerConfig):
     """Adam (Kingma & Ba 2015): nearly blind to the scale of the gradient, so to a clip threshold."""
 
     name: Literal["adam"]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -1,4 +1,4 @@
-"""`conf/probe`: which measures are taken beside the always-on gradient norms, and when."""
+"""`conf/probe`: which probes run beside the gradient norms that are always kept, and when."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ class FlowConfig(Strict):
 
 
 class LyapunovConfig(Strict):
-    """The largest `exponents` (null: all) along at most so many `sequences`."""
+    """The largest `exponents` (null: all), along at most so many `sequences`."""
 
     exponents: Count | None
     sequences: Count
@@ -30,7 +30,7 @@ class TruncationConfig(Strict):
 
 
 class GeometryConfig(Strict):
-    """One more update, rehearsed; the noise scale from `parts` of the batch (null: only what costs little)."""
+    """One more update, tried on a copy; the noise scale from `parts` of the batch (null: only what costs little)."""
 
     parts: Annotated[int, Field(ge=2)] | None
 
@@ -48,7 +48,7 @@ PROBES.enter("geometry", GeometryConfig, "study.probes.geometry:Geometry")
 
 
 class Rhythm(Strict):
-    """When measures are taken: after every `every` updates, and `per_decade` times in every decade of updates."""
+    """When probes measure: after every `every` updates, and `per_decade` times in every decade of updates."""
 
     every: Count | None
     per_decade: Count | None
@@ -57,7 +57,7 @@ class Rhythm(Strict):
 if TYPE_CHECKING:
 
     class ProbeConfig(Rhythm):
-        """For the type checker: the two plans that other rooms ask for."""
+        """For the type checker: the two plans that other modules read."""
 
         flow: FlowConfig | None
         truncation: TruncationConfig | None
@@ -65,4 +65,4 @@ if TYPE_CHECKING:
 else:
     _plans: dict[str, Any] = {name: (PROBES.config(name) | None, None) for name in PROBES}
     ProbeConfig = create_model("ProbeConfig", __base__=Rhythm, __module__=__name__, **_plans)
-    ProbeConfig.__doc__ = "When measures are taken, and which; null, false or absent: not taken."
+    ProbeConfig.__doc__ = "When probes measure, and which; null, false or absent: not measured."

@@ -54,6 +54,10 @@ class Registry:
         """Names of all members."""
         return iter(self._configs)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a member."""
+        return name in self._configs
+
     def __len__(self) -> int:
         """How many names there are."""
         return len(self._configs)

@@ -8,10 +8,10 @@ from study.schema.base import Count, Decides, Positive, Strict
 
 
 class DataConfig(Strict):
-    """Where data files lie, relative to the project's root: of the data packages, and downloaded ones."""
+    """Folders of data files, of the data packages and of downloads; null: see `study.data.folders`."""
 
-    carriers: str
-    cache: str
+    carriers: str | None
+    cache: str | None
 
 
 class TrainerConfig(Strict):

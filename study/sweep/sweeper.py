@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.errors import ConfigError
+from study.installation import door
 from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
@@ -103,7 +104,7 @@ def _refuse_missing(master: DictConfig) -> None:
     except Exception as error:  # Hydra wraps a failed import in one of several
         chosen = master.hydra.runtime.choices["hydra/launcher"]
         raise ConfigError(
-            f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); README.md says what to install"
+            f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); the README says what to install"
         ) from error
 
 
@@ -170,7 +171,7 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
         console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
     console.print(
-        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `make ui` to browse them; "
+        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `{door('ui')}` to browse them; "
         f"the report is {page}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip

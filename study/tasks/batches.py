@@ -111,6 +111,11 @@ class Stream(Batches):
         self._following = tokens[1 : rows * batch_size + 1].view(batch_size, rows).T
         self._seq_len = seq_len
 
+    @property
+    def stream(self) -> int:
+        """`seq_len`."""
+        return self._seq_len
+
     def __len__(self) -> int:
         """Windows of `seq_len` down the columns; the last may be shorter."""
         return math.ceil(len(self._columns) / self._seq_len)

@@ -56,6 +56,10 @@ class Batch(NamedTuple):
         """The steps, from 0, at which some sequence counts."""
         return torch.arange(len(self.targets)) if self.mask is None else self.mask.any(1).nonzero()[:, 0]
 
+    def followed_by(self, other: "Batch") -> "Batch":
+        """The steps of this batch and then those of another with as many sequences; no step may be masked."""
+        return Batch(torch.cat([self.inputs, other.inputs]), torch.cat([self.targets, other.targets]))
+
     def between(self, first: int, stop: int) -> "Batch":
         """The steps from `first` up to, not including, `stop`."""
         mask = None if self.mask is None else self.mask[first:stop]
@@ -71,6 +75,11 @@ class Batches(ABC):
     """
 
     stateful: ClassVar[bool] = False
+
+    @property
+    def stream(self) -> int | None:
+        """Steps of a batch where batches continue each other; None where they do not."""
+        return None
 
     @abstractmethod
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""One process at a time: two that create the tables of a new database at once trip over each other."""
+"""Cross-process lock around the creation of a database: concurrent CREATE TABLE statements fail."""
 
 import getpass
 import tempfile
@@ -14,9 +14,14 @@ from sqlalchemy.engine import make_url
 
 @contextmanager
 def locked(url: str, what: str = "tables") -> Iterator[None]:
-    """Keep others out that want to do the same to a database: on all machines for PostgreSQL, else on this one."""
+    """Hold the lock `what` of a database: on all machines for PostgreSQL, on this machine for anything else.
+
+    Args:
+        url: of the database, as SQLAlchemy has it.
+        what: names the lock; different names do not exclude each other.
+    """
     if url.startswith("postgresql"):
-        key = int.from_bytes(sha256(what.encode()).digest()[:4])  # the same however the machine spells the address
+        key = int.from_bytes(sha256(what.encode()).digest()[:4])  # not the URL: machines may spell it differently
         with closing(create_engine(make_url(url), poolclass=NullPool).connect()) as connection:
             connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})  # until the connection closes
             yield
@@ -26,7 +31,7 @@ def locked(url: str, what: str = "tables") -> Iterator[None]:
 
 
 def _file(url: str, what: str) -> Path:
-    """What is locked: one file a database, however its path is spelled, and a user, whose it is."""
+    """Return the lock file: one for each database (however its path is spelled) and user."""
     place = Path(url.removeprefix("sqlite:///")).resolve() if url.startswith("sqlite:///") else url
     name = sha256(f"{what} of {place} by {getpass.getuser()}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir(), f"study-{name}.lock")

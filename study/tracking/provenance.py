@@ -1,7 +1,7 @@
-"""What a run keeps so that it can be made again: the code, the packages, the machine, and digests of its bits.
+"""What a run records so that it can be reproduced: code, packages, machine, and digests of data and weights.
 
-A run is decided by its configuration, the code, the packages under it, the machine it runs on and the data it reads.
-The first is a file of values; this is the rest. No MLflow here.
+A run's numbers are decided by its configuration, the code, the packages, the machine and the data. The first is plain
+values (`study.tracking.description`); this is the rest. No MLflow here.
 """
 
 import os
@@ -14,33 +14,35 @@ from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from study.schema import Config
-from study.schema.identity import nested_record
+from study.installation import CHECKOUT
 from study.tasks import SPLITS, Task
 
-ROOT = Path(__file__).resolve().parents[2]
+STUDY = Path(__file__).resolve().parents[1]
 SOURCES = ("*.py", "*.yaml", "*.toml")
-"""New files that are kept with the uncommitted changes; others may be data, or nobody's business."""
+"""New files of these names are part of the uncommitted changes; others may be data, or private."""
 RESUMED = "resumed_after_"
-"""Start of the names of the folders with what was kept when a run was gone on with, the number of updates follows."""
+"""Prefix of the artifact folder that a resume writes; the number of updates made before it follows."""
 PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
-"""What `git apply` needs of a patch, whatever the user has configured for reading."""
+"""Options of `git diff` that make a patch `git apply` takes, whatever the user has configured."""
 LARGEST = 1_000_000
-"""Characters of uncommitted changes that are kept."""
+"""Most characters of uncommitted changes that are kept."""
 
 
-def definition(config: Config, overrides: Sequence[str]) -> dict[str, str]:
-    """The files that define a run, by name: with them and its data set anyone can make it again.
+def definition(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
+    """The files that define a run, by name: with them and its data set anyone can reproduce it.
 
-    Addresses of data and stores are not among them: they are this machine's, and may hold passwords.
+    Args:
+        config: see `study.tracking.description.Description`.
+        overrides: as typed.
     """
     return {
-        "config.yaml": OmegaConf.to_yaml(nested_record(config)),
+        "config.yaml": OmegaConf.to_yaml(dict(config)),
         "overrides.yaml": OmegaConf.to_yaml(list(overrides)),
         "environment.yaml": OmegaConf.to_yaml(environment()),
         "packages.txt": "\n".join(packages()) + "\n",
@@ -49,24 +51,28 @@ def definition(config: Config, overrides: Sequence[str]) -> dict[str, str]:
 
 
 def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict[str, str]:
-    """What two runs must share to be the same, as tags: the code, the data (its `splits`), the first weights."""
+    """Digests that equal runs share, as tags: the commit, the data (of its `splits`), the initial weights."""
     return {"git_commit": commit(), "data_digest": _together(parts), "weights_initial": weights(model)}
 
 
 @lru_cache
-def commit(root: Path = ROOT) -> str:
+def commit(root: Path | None = CHECKOUT) -> str:
     """The project's commit, with a `+` where tracked files differ from it; `unknown` outside a checkout."""
+    if root is None:  # an installed package: the repository around it, if there is one, is another project's
+        return "unknown"
     return _git(root, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*").strip() or "unknown"
 
 
 @lru_cache
-def changes(root: Path = ROOT) -> str:
-    """What is not committed, as a patch that `git apply` takes on a checkout of the commit; empty where all is.
+def changes(root: Path | None = CHECKOUT) -> str:
+    """Uncommitted changes, new source files included, as a patch for `git apply` on the commit; empty if none.
 
-    New source files are in it. Above `LARGEST` only the names of the files remain.
+    A patch longer than `LARGEST` is replaced by the names of its files.
     """
+    if root is None:
+        return ""
     with tempfile.TemporaryDirectory() as folder:
-        index = Path(folder, "index")  # a copy, so that new files can be named without touching the user's own
+        index = Path(folder, "index")  # a copy: naming new files would change the user's own
         staged = root / _git(root, "rev-parse", "--git-path", "index").strip()
         if not staged.is_file():
             return ""
@@ -87,7 +93,7 @@ def packages() -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str | int | bool]:
-    """The program text and the machine: all that can change a bit beside configuration, packages and data."""
+    """The source and the machine: everything beside configuration, packages and data that can change a bit."""
     return {
         "source": source(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -105,9 +111,13 @@ def environment() -> dict[str, str | int | bool]:
 
 @lru_cache
 def source() -> str:
-    """Digest of the program text in `study/`: equal for two checkouts of the same code, whatever their history."""
-    files = sorted((ROOT / "study").rglob("*.py"))
-    return _digest(part for file in files for part in (str(file.relative_to(ROOT)).encode(), file.read_bytes()))
+    """Digest of the source files in `study/`: equal for two checkouts of the same code, and for its wheel.
+
+    The Hydra plugins are left out: they start processes and decide no number, and a wheel has them beside `study/`.
+    """
+    files = sorted(file for file in STUDY.rglob("*.py") if file.parent.name != "hydra_plugins")
+    texts = [(str(file.relative_to(STUDY.parent)), file.read_bytes()) for file in files]
+    return _digest(part for name, text in texts for part in (name.encode(), text))
 
 
 def weights(model: nn.Module) -> str:
@@ -116,7 +126,7 @@ def weights(model: nn.Module) -> str:
 
 
 def data(task: Task) -> str:
-    """Digest of every tensor the three splits are made from, whatever the order a seed puts them in."""
+    """Digest of every tensor of the three splits; independent of the order a seed puts them in."""
     return _together(splits(task))
 
 
@@ -146,7 +156,7 @@ def _digest(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def _processor() -> str:
-    """The model of the CPU, where the system tells it."""
+    """The model of the CPU, as far as the system says."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -156,7 +166,7 @@ def _processor() -> str:
 
 
 def _gpu() -> str:
-    """The GPU and the libraries that draw its bits."""
+    """The GPU and the libraries that compute on it."""
     if not torch.cuda.is_available():
         return "none"
     return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
@@ -168,7 +178,7 @@ def _flushes_denormals() -> bool:
 
 
 def _git(root: Path, *arguments: str, stdin: str = "", index: Path | None = None) -> str:
-    """What git prints; nothing outside a checkout or without git. Bytes that are no text come through unharmed."""
+    """Output of a git command; empty outside a checkout or without git. Bytes that are not UTF-8 survive."""
     if shutil.which("git") is None:
         return ""
     env = {**os.environ, **({"GIT_INDEX_FILE": str(index)} if index else {})}

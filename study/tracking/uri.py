@@ -1,16 +1,16 @@
-"""Where tracked runs lie, and where they are browsed; to know it does not cost an import of MLflow."""
+"""Addresses of the MLflow store and of its UI. Imports no MLflow: that would cost seconds."""
 
 import os
 
 UI = "http://127.0.0.1:5000"
-"""Where `make ui` answers."""
+"""Where the UI that `study.ui` starts answers."""
 
 
 def ui(uri: str) -> str:
-    """Where the runs of a store are browsed: at the server they lie on, or where `make ui` answers."""
+    """Return where the runs of a store are browsed: the server itself, or where `study.ui` serves a database."""
     return uri if uri.startswith("http") else UI
 
 
 def address() -> str:
-    """`MLFLOW_TRACKING_URI`, or the project's own database: what `conf/tracking/local.yaml` says too."""
+    """Return `MLFLOW_TRACKING_URI`, or the database in the current folder, as `conf/tracking/local.yaml` does."""
     return os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")

@@ -1,9 +1,9 @@
-"""The state of a run in a file, and going on from it to the same bits.
+"""Checkpoints: the state of a run in a file, and resuming from it to the same bits.
 
-A resumed run goes through the motions of what was done before, without the work: Lightning counts its steps, epochs and
-validations as it did then, callbacks (early stopping, a sweep's pruner, the charts) see the same numbers again, and
-after the last step that was kept the training itself goes on. Lightning's own way to resume within an epoch would
-repeat batches and skip validations.
+A resumed run replays what was done before without the work: Lightning counts its steps, epochs and validations as it
+did then, on empty batches; callbacks (early stopping, a sweep's pruner, the charts) see the recorded numbers again; and
+after the last recorded step training continues from the restored state. Lightning's own way to resume within an epoch
+would repeat batches and skip validations.
 """
 
 import os
@@ -16,15 +16,18 @@ import torch
 from filelock import FileLock, Timeout
 
 from study.errors import ConfigError
+from study.schema.run import TrainerConfig
 
 FOLDER = Path("outputs/checkpoints")
-"""Where runs of the command line keep theirs."""
+"""Where runs of the command line keep their checkpoints."""
 
 PATIENCE = 10
-"""Seconds to wait for another process that is leaving a run; then it is an error."""
+"""Seconds to wait for another process that is just leaving the run, before that is an error."""
 
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
-"""What is in a state: all that decides how the training goes on."""
+"""What every checkpoint has; see `RecurrentModule.state`."""
+ADDED = {"clip": dict[str, Any]()}
+"""What checkpoints have since a later version, with the value that older ones mean: no clip policy had a state then."""
 
 
 def path(folder: Path, run_id: str) -> Path:
@@ -33,7 +36,7 @@ def path(folder: Path, run_id: str) -> Path:
 
 
 def find(run_id: str) -> Path:
-    """The folder under `outputs/` that has the checkpoint of a run, of the command line's or of a sweep's."""
+    """The folder under `outputs/` with the checkpoint of a run, whether it was made alone or by a sweep."""
     return next((file.parent for file in FOLDER.parent.rglob(path(Path(), run_id).name)), FOLDER)
 
 
@@ -47,31 +50,38 @@ def is_held(file: Path) -> bool:
 
 
 def _lock(file: Path) -> FileLock:
-    """Held while a run is trained; its holder's death, of whatever cause, opens it."""
+    """The lock held while a run is trained; the system releases it however the holder dies."""
     file.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(file.with_suffix(".lock"))
 
 
 def load(file: Path) -> dict[str, Any]:
-    """A state as it was kept: tensors and plain values; nothing in the file is executed.
+    """Read a state: tensors on the CPU and plain values; nothing in the file is executed.
 
     Raises:
         ConfigError: the file is no checkpoint.
     """
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes of torch, pickle and zip
+    except Exception as error:  # a damaged file fails in torch, pickle or zip, in many ways
         raise ConfigError(f"{file} is no checkpoint of a run: {error}") from error
     if missing := KEYS - set(state if isinstance(state, dict) else ()):
         raise ConfigError(f"{file} is no checkpoint of a run: it has no {', '.join(sorted(missing))}")
-    return state
+    return ADDED | state
+
+
+def find_state(folder: Path | None, run_id: str) -> dict[str, Any] | None:
+    """The saved state of a run; None where no checkpoint of it lies in `folder`."""
+    if folder is None or not path(folder, run_id).is_file():
+        return None
+    return load(path(folder, run_id))
 
 
 class Journal:
-    """What a run has been through, so that the motions can be gone through again.
+    """Every Lightning step and validation of a run, for the replay when it is resumed.
 
     Attributes:
-        steps: updates made after each Lightning step.
+        steps: total number of updates after each Lightning step.
         validations: the measures of each validation.
     """
 
@@ -82,26 +92,26 @@ class Journal:
 
     @property
     def replaying(self) -> bool:
-        """Whether the next step has been made before."""
+        """Whether the next step was made before the interruption."""
         return self._step < len(self.steps)
 
     def step(self, updates: int) -> None:
-        """Note a step that was made."""
+        """Record a step that was just made."""
         self.steps.append(updates)
         self._step += 1
 
     def next_step(self) -> int:
-        """Updates after the next step that was made before."""
+        """Replay a recorded step; return the total number of updates after it."""
         self._step += 1
         return self.steps[self._step - 1]
 
     @property
     def validated(self) -> bool:
-        """Whether the next validation has been made before."""
+        """Whether the next validation was made before the interruption."""
         return self._validation < len(self.validations)
 
     def validation(self, measures: dict[str, float] | None) -> dict[str, float]:
-        """The measures of this validation: `measures`, noted, or those from before."""
+        """Record the measures of a validation and return them; None: replay one, return those recorded."""
         if measures is not None:
             self.validations.append(measures)
         self._validation += 1
@@ -109,32 +119,49 @@ class Journal:
 
 
 class Checkpoint(pl.Callback):
-    """Keeps the state after a Lightning step, every so many seconds and at the end: whole or not at all."""
+    """Saves the state after a Lightning step, every so many seconds and at the end: whole or not at all.
+
+    Holds the run's lock from its construction to the end of the fit.
+
+    Args:
+        file: see `path`.
+        seconds: between saves.
+    """
 
     def __init__(self, file: Path, seconds: float):
-        self._file, self._seconds, self._kept = file, seconds, time.monotonic()
+        self._file, self._seconds, self._saved = file, seconds, time.monotonic()
         self._lock = _lock(file)
         self._lock.acquire(timeout=PATIENCE)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: object) -> None:
-        """Keep the state, if the last time is a while ago."""
-        if time.monotonic() - self._kept >= self._seconds and not pl_module.journal.replaying:
-            self._keep(pl_module)
+        """Save the state, if it is time."""
+        if time.monotonic() - self._saved >= self._seconds and not pl_module.journal.replaying:
+            self._save(pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Keep the last state."""
-        self._keep(pl_module)
+        """Save the last state."""
+        self._save(pl_module)
 
     def teardown(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        """Nobody trains this run any more."""
+        """Release the run."""
         self._lock.release()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
-        """The same, for a run that was interrupted or failed."""
+        """Release the run: after an interruption or a failure Lightning calls no teardown."""
         self._lock.release()
 
-    def _keep(self, module: Any) -> None:
+    def _save(self, module: Any) -> None:
         part = self._file.with_suffix(".part")
         torch.save(module.state(), part)
-        os.replace(part, self._file)
-        self._kept = time.monotonic()
+        os.replace(part, self._file)  # atomic: a kill at any moment leaves the old file or the new one
+        self._saved = time.monotonic()
+
+
+def saving(plan: TrainerConfig, folder: Path | None, run_id: str) -> list[Checkpoint]:
+    """The callback that saves a run's state in `folder`; none where that is not wanted.
+
+    A budget in seconds cannot be resumed: a checkpoint does not say how much of it is left.
+    """
+    if folder is None or plan.checkpoint is None or plan.max_seconds is not None:
+        return []
+    return [Checkpoint(path(folder, run_id), plan.checkpoint)]

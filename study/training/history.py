@@ -1,10 +1,10 @@
-"""The complete history of a run: one row an update, nothing waited for and nothing written while it trains.
+"""The complete history of a run: one row an update, without a device sync and without a write while it trains.
 
-An update is remembered as the device tensors it made; they become numbers a block at a time (`flush`).
+An update is kept as the device tensors it made; `flush` turns them into numbers, a block at a time.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,21 +20,30 @@ CHARTED = 6
 """Parameters with a chart of their own: with some 34 other keys a run stays within the 40 that MLflow's pages take."""
 
 
+def column(parameter: str) -> str:
+    """The column of a parameter's gradient norm."""
+    return f"grad_norm/{parameter}"
+
+
 class History:
     """Loss, learning rate, gradient norms (total before clipping, as applied, per parameter) of every update.
 
     Args:
         parameters: names of the trainable parameters, in the order of `Clipped.parameters`.
+        recurrent: those of them that carry the state from step to step: they get a chart before others do.
         divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
-            None: only non-finite ones.
+            None: only a loss or gradient that is not finite.
 
     Attributes:
-        diverged: number of the update (from 1) at which loss or gradient left the finite numbers, or None. Later
-            rows are not kept: they are made of NaN.
+        columns: names of the columns of every row.
+        charted: those of parameters that get a chart of their own.
+        diverged: number of the update (from 1) at which the run diverged, or None. Later rows are not kept: they are
+            made of NaN.
     """
 
-    def __init__(self, parameters: Sequence[str], divergence: float | None = None):
-        self.columns = (*FIXED, *(f"grad_norm/{name}" for name in parameters))
+    def __init__(self, parameters: Sequence[str], recurrent: Collection[str] = (), divergence: float | None = None):
+        self.columns = (*FIXED, *map(column, parameters))
+        self.charted = tuple(map(column, _charted(parameters, recurrent)))
         self.diverged: int | None = None
         self._divergence = divergence
         self._pending: list[Update] = []
@@ -43,16 +52,16 @@ class History:
         self._flushed = 0  # rows in all blocks: asked for at every update
 
     def __len__(self) -> int:
-        """Updates remembered."""
+        """Updates so far."""
         return self._flushed + len(self._pending)
 
     def append(self, update: Update, lr: float) -> None:
-        """Remember one update; costs two list appends."""
+        """Keep one update; costs two list appends."""
         self._pending.append(update)
         self._rates.append(lr)
 
     def flush(self) -> None:
-        """Turn what is pending into rows (updates, columns); the one place that waits for the device."""
+        """Turn pending updates into rows (updates, columns); the one place that waits for the device."""
         block = self._rows()
         self._pending, self._rates = [], []
         if self.diverged is not None:
@@ -82,11 +91,11 @@ class History:
         return pa.table(columns | {name: rows[:, i] for i, name in enumerate(self.columns)})
 
     def state(self) -> dict[str, Any]:
-        """All flushed rows, to be kept in a file."""
+        """All flushed rows and the divergence, in tensors and plain values."""
         return {"rows": torch.from_numpy(self.rows()), "diverged": self.diverged}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Be as the history whose `state` this is."""
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Restore from a dict returned by `state()`."""
         self._blocks, self.diverged = [state["rows"].numpy()], state["diverged"]
         self._flushed = len(self._blocks[0])
 
@@ -99,7 +108,7 @@ class History:
         return np.insert(measured, RATE, self._rates, axis=1)
 
     def _first_divergence(self, block: np.ndarray) -> int | None:
-        """Index of the first row whose loss or gradient is not finite, or whose loss is beyond all bounds."""
+        """Index of the first row whose loss or gradient is not finite, or whose loss exceeds `divergence`."""
         if not len(block):
             return None
         bad = ~np.isfinite(block[:, [LOSS, TOTAL]]).all(1)
@@ -112,29 +121,30 @@ class History:
 class Envelope:
     """A history thinned for charts: the mean and the maximum of every bucket, so that no spike is hidden.
 
-    The first updates, where training is decided, are drawn one by one, the others in buckets of equal width.
+    The first quarter of the points are single updates, since training is decided there; the others are buckets of
+    equal width.
 
     Args:
-        columns: of the history.
+        history: whose rows are added.
         updates: how many are expected in all; they fall into at most `points` buckets.
         points: see `conf/tracking`.
     """
 
-    def __init__(self, columns: Sequence[str], updates: int, points: int):
+    def __init__(self, history: History, updates: int, points: int):
         self._single = points // 4
         self._width = max(1, math.ceil((updates - self._single) / (points - self._single)))
-        self._parameters = _charted(columns[len(FIXED) :])
-        self._places = [columns.index(name) for name in self._parameters]
-        self._rest = np.empty((0, len(columns)), np.float32)
+        self._charted = history.charted
+        self._places = [history.columns.index(name) for name in history.charted]
+        self._rest = np.empty((0, len(history.columns)), np.float32)
         self._done = 0
 
     def add(self, block: np.ndarray, last: bool = False) -> Iterator[tuple[int, dict[str, float]]]:
-        """Yield (update, {key: value}) for every bucket filled; with `last` also for the started one.
+        """Yield (update, {key: value}) for every full bucket; with `last` also for one that is not full.
 
-        NaN and inf of a bucket are its mean's and its maximum's too.
+        A NaN or inf in a bucket makes its mean and maximum NaN or inf.
         """
         self._rest = np.concatenate([self._rest, block])
-        while len(self._rest) >= (width := self._next) or (last and len(self._rest)):
+        while len(self._rest) >= (width := self._next_width) or (last and len(self._rest)):
             bucket, self._rest = self._rest[:width], self._rest[width:]
             self._done += len(bucket)
             with np.errstate(all="ignore"):  # NaN and inf are what a chart of a diverged run shows
@@ -142,7 +152,7 @@ class Envelope:
             yield self._done, {key: float(value) for key, value in values.items()}
 
     @property
-    def _next(self) -> int:
+    def _next_width(self) -> int:
         return 1 if self._done < self._single else self._width
 
     def _fixed(self, bucket: np.ndarray) -> dict[str, np.floating]:
@@ -163,12 +173,12 @@ class Envelope:
 
     def _by_parameter(self, bucket: np.ndarray) -> dict[str, np.floating]:
         peaks = bucket[:, self._places].max(0)
-        return {f"{name}_max": peak for name, peak in zip(self._parameters, peaks, strict=True)}
+        return {f"{name}_max": peak for name, peak in zip(self._charted, peaks, strict=True)}
 
 
-def _charted(parameters: Sequence[str]) -> Sequence[str]:
-    """The per-parameter norms drawn: all, or as many weights as the charts can take, recurrent ones first."""
+def _charted(parameters: Sequence[str], recurrent: Collection[str]) -> Sequence[str]:
+    """Parameters to chart: all, or the first `CHARTED` of those that are no biases, recurrent ones before others."""
     if len(parameters) <= CHARTED:
         return parameters
     weights = [name for name in parameters if "bias" not in name]
-    return sorted(weights, key=lambda name: "weight_hh" not in name)[:CHARTED]
+    return sorted(weights, key=lambda name: name not in recurrent)[:CHARTED]

@@ -6,30 +6,32 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import move_data_to_device
 from torch.optim import Optimizer
 
 from study import seeding
-from study.learning.bptt import TruncatedBPTT
+from study.learning.bptt import Carry, TruncatedBPTT, load_carry
 from study.learning.clipping import Clip
 from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
-from study.models import RecurrentModel, State
+from study.models import RecurrentModel
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.tasks import Batch, Batches, Task
 from study.training.checkpoint import Journal
 from study.training.history import History
+from study.training.pace import Pace
 
 
 class Chunks:
     """A split as Lightning wants it: an iterable with a length, whose items are lists of `size` batches.
 
-    Lightning's own cost a step, about 1 ms, is so shared by many updates.
+    Many updates so share Lightning's own cost of a step, about 1 ms.
 
     Attributes:
         epoch: the next one to iterate over.
-        done: so many of the next chunks are empty: they were used before the run was interrupted.
+        done: number of next chunks to leave empty: they were used before the run was interrupted.
     """
 
     def __init__(self, batches: Batches, size: int = 32):
@@ -51,10 +53,24 @@ class Chunks:
 
 
 class RecurrentModule(pl.LightningModule):
-    """Trains by truncated BPTT, several updates a Lightning step; validates with the same carry.
+    """Trains by truncated BPTT, several updates a Lightning step; validates with the state carried in the same way.
 
     Lightning's own optimizer wrapper would cost more than some updates do, so updates call the optimizer directly
     and Lightning is told their number (`global_step`).
+
+    Args:
+        model: freshly drawn.
+        loss: what is minimised.
+        clip: clips the gradient of every update.
+        task: what is learnt.
+        optimizer: see `conf/optimizer`.
+        truncation: see `conf/bptt`.
+        pace: the budget and the rhythm.
+        history: empty; gets every update.
+        probes: measured when they are due.
+
+    Attributes:
+        journal: what was done, so that a resumed run can go through it again.
     """
 
     def __init__(
@@ -64,20 +80,20 @@ class RecurrentModule(pl.LightningModule):
         clip: Clip,
         task: Task,
         optimizer: OptimizerConfig,
-        bptt: BPTTConfig,
+        truncation: BPTTConfig,
+        pace: Pace,
         history: History,
-        max_updates: int | None,
         probes: Probes,
     ):
         super().__init__()
         self.automatic_optimization = False
-        self.model, self.loss, self._clip, self.task = model, loss, clip, task
-        self._optimizer, self._truncation = optimizer, bptt
-        self.history, self.max_updates, self.probes = history, max_updates, probes
+        self.model, self.loss, self.clip, self.task = model, loss, clip, task
+        self._optimizer, self.truncation = optimizer, truncation
+        self.pace, self.history, self.probes = pace, history, probes
         self.journal = Journal()
-        self._kept: dict[str, Any] = {}
-        self._began = 0.0
-        self._state: State | None = None
+        self._restored: dict[str, Any] = {}
+        self._started = 0.0
+        self._carry: Carry | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
 
@@ -86,85 +102,92 @@ class RecurrentModule(pl.LightningModule):
         options = self._optimizer.model_dump(exclude={"name"})
         return OPTIMIZERS.implementation(self._optimizer.name)(self.model.parameters(), **options)
 
-    def on_train_epoch_start(self) -> None:
-        """Number the epoch for the data order; streams start again from their top."""
-        self.trainer.train_dataloader.epoch = self.current_epoch
-        self._state = None
-
     def on_fit_start(self) -> None:
         """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
-        plan = self._truncation
-        self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self._clip, plan.k1, plan.k2, plan.update)
-        self._began = time.monotonic() - self._kept.get("seconds", 0.0)
-        if self._kept:
-            self.model.load_state_dict(self._kept["model"])
-            optimizer.load_state_dict(self._kept["optimizer"])
-        if self.probes.due == 0:  # not where a run is gone on with
+        plan = self.truncation
+        stream = self.task.batches("train").stream
+        self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self.clip, plan.k1, plan.k2, plan.update, stream)
+        self._started = time.monotonic() - self._restored.get("seconds", 0.0)
+        if self._restored:
+            self.model.load_state_dict(self._restored["model"])
+            optimizer.load_state_dict(self._restored["optimizer"])
+            self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
+        if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
 
     def on_train_start(self) -> None:
-        """Where the run was interrupted before: leave out what was done."""
+        """Skip the chunks that a resumed run has trained on."""
         self.trainer.train_dataloader.done = len(self.journal.steps)
 
+    def on_train_epoch_start(self) -> None:
+        """Number the epoch for the data order; a stream starts at its top, from the zero state."""
+        self.trainer.train_dataloader.epoch = self.current_epoch
+        self._carry = None
+
     def training_step(self, chunk: list[Batch], index: int) -> None:
-        """All updates of a chunk of batches, until the budget is used up."""
+        """Make all updates of a chunk of batches, until the budget is used up."""
         if self.journal.replaying:
             return self._replay()
         for batch in chunk:
-            for update in self._bptt.updates(batch, self._state):
+            for update in self._bptt.updates(batch, self._carry):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
                 done = len(self.history)
                 if done == self.probes.due:
                     self.history.flush()
                     if self.history.diverged:  # the model is no longer one to measure
-                        return self._settle()
+                        return self._end_step()
                     self.probes.measure(done, self._bptt)
-                if done == self.max_updates:
-                    return self._settle()
-            self._state = self._bptt.state if self.trainer.train_dataloader.batches.stateful else None
-        self._settle()
+                if done == self.pace.budget:
+                    return self._end_step()
+            self._carry = self._bptt.carry if self._bptt.stream is not None else None
+        self._end_step()
 
     def on_train_end(self) -> None:
-        """Take the probes' last measures; of a diverged run those before the divergence are the last."""
+        """Take the last measures; of a diverged run those before the divergence are the last."""
         if not self.history.diverged:
             self.probes.finish(len(self.history), self._bptt)
 
-    def _settle(self) -> None:
-        """Once a Lightning step: read the norms back, look for divergence, tell Lightning how far we are."""
+    def _end_step(self) -> None:
+        """Once a Lightning step: read the norms back, look for divergence, tell Lightning the number of updates."""
         self.history.flush()
         self.journal.step(len(self.history))
-        self._tell(len(self.history))
-
-    def _tell(self, updates: int) -> None:
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.total.ready = progress.total.completed = updates
-        if self.history.diverged and not self.journal.replaying:
+        self._set_global_step(len(self.history))
+        if self.history.diverged:
             self.trainer.should_stop = True
 
+    def _set_global_step(self, updates: int) -> None:
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.total.ready = progress.total.completed = updates
+
     def _replay(self) -> None:
-        """A step that was made before the run was interrupted; after the last of them everything is as it was."""
-        updates = self.journal.next_step()
+        """A step that was made before the interruption: count it. After the last one, restore what steps change.
+
+        The carried state and the random state are restored only now: replayed epochs reset the one, and whatever
+        Lightning does on the way may draw from the other.
+        """
+        self._set_global_step(self.journal.next_step())
         if not self.journal.replaying:
-            carry = self._kept["carry"]
-            self._state = None if carry is None else tuple(part.to(self.device) for part in carry)
-            seeding.set_state(self._kept["random"])
-        self._tell(updates)
+            self._carry = load_carry(move_data_to_device(self._restored["carry"], self.device))
+            seeding.set_state(self._restored["random"])
+            if self.history.diverged:
+                self.trainer.should_stop = True
 
     @property
     def seconds(self) -> float:
-        """Spent on training by now, before an interruption too; up to the last state that was kept then."""
-        return time.monotonic() - self._began
+        """Spent on training so far; of a resumed run with those up to its last checkpoint."""
+        return time.monotonic() - self._started
 
     def state(self) -> dict[str, Any]:
-        """All that decides how the training goes on, in tensors and plain values; between Lightning steps."""
+        """All that decides how the training continues, in tensors and plain values; valid between Lightning steps."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self._bptt.optimizer.state_dict(),
+            "clip": self.clip.state_dict(),
             "history": self.history.state(),
             "probes": self.probes.state(),
-            "carry": self._state,
+            "carry": None if self._carry is None else self._carry.as_dict(),
             "random": seeding.state(),
             "seconds": self.seconds,
             "steps": self.journal.steps,
@@ -172,23 +195,23 @@ class RecurrentModule(pl.LightningModule):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Have the next fit go on from a state; before it, the model is as it was drawn."""
-        self._kept = state
-        self.history.restore(state["history"])
+        """Continue from a dict returned by `state()` at the next fit; until then the model stays as it was drawn."""
+        self._restored = state
+        self.history.load_state(state["history"])
         self.probes.restore(state["probes"])
         self.journal.steps, self.journal.validations = state["steps"], state["validations"]
 
     def on_validation_epoch_start(self) -> None:
-        """Start counting anew, with a state of its own: training's carry is not touched."""
+        """Start a fresh evaluation, with a state of its own: training's is not touched."""
         chunks = self.trainer.val_dataloaders
         chunks.done = len(chunks) if self.journal.validated else 0
         self._evaluation = Evaluation(self.model, self.loss, self.task.metrics(), chunks.batches.stateful)
 
     def validation_step(self, chunk: list[Batch], index: int) -> None:
-        """Count a chunk."""
+        """Evaluate a chunk."""
         self._evaluation.add(chunk)
 
     def on_validation_epoch_end(self) -> None:
-        """`loss/val` and `<measure>/val`, for callbacks to read."""
+        """Log `loss/val` and `<measure>/val`, for callbacks to read."""
         measures = self.journal.validation(None if self.journal.validated else self._evaluation.result())
         self.log_dict({f"{name}/val": value for name, value in measures.items()})

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: updates done, time left, loss and gradient norm."""
+"""The progress bar of a run: updates done, time left, loss and gradient norm."""
 
 import time
 
@@ -22,7 +22,7 @@ class UpdateBar(pl.Callback):
         self._bar.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: RecurrentModule, *_: object) -> None:
-        """Move the bar, now and then."""
+        """Move the bar, if the last time is a quarter of a second ago."""
         if time.monotonic() - self._drawn > 0.25:
             self._draw(pl_module)
 
@@ -32,7 +32,7 @@ class UpdateBar(pl.Callback):
         self._bar.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:
-        """The same, of a run that was stopped or failed: Lightning does not tear those down."""
+        """The same after an interruption or a failure: Lightning calls no teardown then."""
         self.teardown(trainer, pl_module, "fit")
 
     def _draw(self, module: RecurrentModule) -> None:

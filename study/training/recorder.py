@@ -1,4 +1,4 @@
-"""From a training run to its MLflow run, now and then while it trains: charts can be watched, updates do not wait."""
+"""Writes a training run to MLflow at intervals while it trains: charts can be watched, updates do not wait."""
 
 import time
 
@@ -13,33 +13,38 @@ PAUSE = 10.0
 
 
 class Recorder(pl.Callback):
-    """Writes the history's envelope, the measures of validation and of probes, and at the end all of it in full."""
+    """Writes the history's envelope, the measures of validation and of probes; at the end the full tables.
+
+    Args:
+        run: what is written to.
+        envelope: of the module's history.
+    """
 
     def __init__(self, run: writer.Run, envelope: Envelope):
         self._run, self._envelope = run, envelope
-        self._taken, self._written = 0, time.monotonic()
+        self._rows, self._written = 0, time.monotonic()
         self._points: list[tuple[int, dict[str, float]]] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: RecurrentModule, *_: object) -> None:
-        """Write what has gathered, if the last time is a while ago."""
+        """Write what is new, if it is time."""
         if time.monotonic() - self._written > PAUSE:
             self._gather(pl_module)
             self._write()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: RecurrentModule) -> None:
-        """Keep the measures of this validation."""
+        """Keep the measures of this validation for the next write."""
         measures = {key: float(value) for key, value in trainer.callback_metrics.items() if key.endswith("/val")}
         self._points.append((trainer.global_step, measures))
 
     def teardown(self, trainer: pl.Trainer, pl_module: RecurrentModule, stage: str) -> None:
-        """Write the rest, also a bucket that is not full."""
+        """Write the rest, including a bucket that is not full."""
         self._gather(pl_module, last=True)
         self._finish(pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:
-        """The same, for a run that was interrupted or failed: its history up to there is a measurement too.
+        """The same for a run that was interrupted or failed: its history up to there is a measurement too.
 
-        The chart's started bucket is left open: the run may be gone on with.
+        A bucket that is not full is left out: the run may be resumed, and then fills it.
         """
         pl_module.history.flush()
         self._gather(pl_module)
@@ -53,8 +58,8 @@ class Recorder(pl.Callback):
             self._run.log_table(table, f"{name}.parquet")
 
     def _gather(self, module: RecurrentModule, last: bool = False) -> None:
-        block = module.history.rows(self._taken)
-        self._taken += len(block)
+        block = module.history.rows(self._rows)
+        self._rows += len(block)
         self._points.extend(self._envelope.add(block, last))
         self._points.extend(module.probes.points())
 

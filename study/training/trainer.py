@@ -1,80 +1,24 @@
 """Lightning's Trainer around the module: the budget, the rhythm of validation, the callbacks."""
 
 import logging
-import math
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from study.learning.bptt import count
-from study.schema import Config
+from study.schema.run import TrainerConfig
 from study.seeding import seeded
-from study.tasks import Batches, Task
-from study.tracking import writer
-from study.training import checkpoint
-from study.training.checkpoint import Checkpoint
-from study.training.history import Envelope
 from study.training.module import Chunks, RecurrentModule
 from study.training.progress import UpdateBar
-from study.training.recorder import Recorder
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # hardware that is not there, advertisements
-
-CHUNK = 32
-"""Updates a Lightning step, about: enough to share its cost of some 1 ms, few enough to see a divergence soon."""
-UNKNOWN = 10_000
-"""Updates that a budget in seconds is taken to be worth, by progress bars and charts."""
-
-
-class Pace(NamedTuple):
-    """A budget and a rhythm given in updates, as Lightning counts them.
-
-    Attributes:
-        updates: the budget.
-        chunk: batches a Lightning step.
-        interval: Lightning steps between validations.
-    """
-
-    updates: int
-    chunk: int
-    interval: int
-
-    @classmethod
-    def of(cls, config: Config, batches: Batches) -> "Pace":
-        """Count the updates of one epoch and divide; validation comes at the nearest whole Lightning step."""
-        epoch = _updates_an_epoch(config, batches)
-        every = max(1, round((config.trainer.validate_every or epoch) * len(batches) / epoch))
-        interval = math.ceil(every / max(1, CHUNK * len(batches) // epoch))
-        updates = budget(config, batches) or (
-            epoch * config.trainer.max_epochs if config.trainer.max_epochs else UNKNOWN
-        )
-        return cls(updates, math.ceil(every / interval), interval)
-
-
-def budget(config: Config, batches: Batches) -> int | None:
-    """The budget in updates; None where it is one in epochs or seconds.
-
-    Steps become updates by the share of an epoch that they are: so every epoch counts alike.
-    """
-    plan = config.trainer
-    if plan.max_steps is None:
-        return plan.max_updates
-    return math.ceil(plan.max_steps * _updates_an_epoch(config, batches) / sum(b.steps for b in batches.epoch(0)))
-
-
-def _updates_an_epoch(config: Config, batches: Batches) -> int:
-    plan = config.bptt
-    return sum(count(batch, plan.k1, plan.k2, plan.update) for batch in batches.epoch(0))
 
 
 class Clock(pl.Callback):
@@ -88,48 +32,45 @@ class Clock(pl.Callback):
         trainer.should_stop |= time.monotonic() >= self._end
 
 
-def fit(
-    config: Config,
-    module: RecurrentModule,
-    task: Task,
-    run: writer.Run,
-    folder: Path | None = None,
-    callbacks: Sequence[pl.Callback] = (),
-) -> None:
-    """Train `module` within the budget, writing to `run` on the way and its checkpoint to `folder`."""
-    plan, batches = config.trainer, task.batches("train")
-    pace = Pace.of(config, batches)
-    extra = [Recorder(run, Envelope(module.history.columns, pace.updates, config.tracking.points)), *callbacks]
-    extra += [UpdateBar(pace.updates)] if plan.progress_bar else []
+def fit(module: RecurrentModule, plan: TrainerConfig, seed: int, callbacks: Sequence[pl.Callback]) -> None:
+    """Train a module on its task until the budget is used up, or an early stop.
+
+    Args:
+        module: see `study.train.assemble`.
+        plan: device, early stopping, progress bar, and a budget in epochs or seconds; others are in `module.pace`.
+        seed: of the run; dropout draws from it.
+        callbacks: in the order they are called in, before those the plan asks for.
+    """
+    extra: list[pl.Callback] = [UpdateBar(module.pace.updates)] if plan.progress_bar else []
     extra += [EarlyStopping("loss/val", patience=plan.patience, check_finite=False)] if plan.patience else []
     extra += [Clock(plan.max_seconds)] if plan.max_seconds else []
-    if folder is not None and plan.checkpoint is not None and not plan.max_seconds:  # what time is left is not kept
-        extra += [Checkpoint(checkpoint.path(folder, run.run_id), plan.checkpoint)]
     trainer = pl.Trainer(
         accelerator=plan.accelerator,
         devices=1,
         plugins=[LightningEnvironment()],  # one process, also in a cluster's job: the cluster is the sweep's business
         logger=False,
-        callbacks=extra,
-        max_steps=module.max_updates or -1,
+        callbacks=[*callbacks, *extra],
+        max_steps=module.pace.budget or -1,
         max_epochs=plan.max_epochs or -1,
-        val_check_interval=pace.interval,
+        val_check_interval=module.pace.interval,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with seeded(config.seed, "dropout"), _tamed():
-        trainer.fit(module, Chunks(batches, pace.chunk), Chunks(task.batches("val")))
+    task = module.task
+    with seeded(seed, "dropout"), _without_surprises():
+        trainer.fit(module, Chunks(task.batches("train"), module.pace.chunk), Chunks(task.batches("val")))
 
 
 @contextmanager
-def _tamed() -> Iterator[None]:
-    """Let Ctrl-C arrive as what it is: Lightning makes an exit code 1 of it, and Ctrl-C deaf from then on.
+def _without_surprises() -> Iterator[None]:
+    """Undo what Lightning does to signals, and drop two of its warnings.
 
-    Let a termination, of which it makes an exit code 0, be told by the exit code too. And keep to itself what
-    Lightning is told by torch about its own source, and what it says of a cluster that it is not asked to use.
+    Re-raise KeyboardInterrupt: Lightning turns it into exit code 1 and leaves SIGINT ignored. Exit on SIGTERM with the
+    shell's code, 128 + 15: Lightning's is 0. The warnings are of its own source, and of a cluster it is not asked to
+    use.
     """
     try:
         with warnings.catch_warnings():

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
-from study.learning.clipping import ClipNorm, NoClip
+from study.learning.clipping.none import NoClip
+from study.learning.clipping.norm import ClipNorm
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.geometry import noise_scale, update_geometry

@@ -7,13 +7,13 @@ from itertools import groupby
 import torch
 from torch import Tensor, nn
 
-from study.learning import losses
+from study.learning.losses import mse
 from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 
 FEATURES = 3
-MSE = losses.MSE()
+MSE = mse.MSE()
 
 
 class Linear(Core):

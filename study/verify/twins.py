@@ -114,10 +114,10 @@ def slow_exponents(step: Step, network: RecurrentModel, inputs: Tensor) -> Float
     widths = [part.shape[-1] for part in start[0]]
 
     def after(state: Tensor, entering: Tensor) -> Tensor:
-        layers = [layer.split(widths) for layer in state.split(sum(widths))]
-        return _flattened(advance(step, core, entering, layers))
+        layers = [layer[None].split(widths, -1) for layer in state.split(sum(widths))]
+        return _end_to_end(advance(step, core, entering[None], layers))
 
-    states = [_flattened([tuple(part[0] for part in state) for state in start])]
+    states = [_end_to_end(start).detach()]
     for entering in inputs:
         states.append(after(states[-1], entering).detach())
     size, skipped = len(states[0]), min(TRANSIENT, len(inputs) // 4)
@@ -127,11 +127,12 @@ def slow_exponents(step: Step, network: RecurrentModel, inputs: Tensor) -> Float
         full = jacobian(lambda state, t=t: after(state, inputs[t]), states[t])
         directions, triangle = torch.linalg.qr(full.T @ directions)
         total = total + (t < len(inputs) - skipped) * triangle.diagonal().abs().log()
-    return (total / (len(inputs) - 2 * skipped)).sort(descending=True).values.detach().numpy()
+    return (total / (len(inputs) - 2 * skipped)).sort(descending=True).values.numpy()
 
 
-def _flattened(states: Sequence[State]) -> Tensor:
-    return torch.cat([part for state in states for part in state], -1)
+def _end_to_end(states: Sequence[State]) -> Tensor:
+    """All parts of all layers of one sequence, as one vector."""
+    return torch.cat([part[0] for state in states for part in state])
 
 
 def slow_gradient(

@@ -1,1 +1,1 @@
-"""Tracked runs as tables: arms, statistics, ranking."""
+"""Tracked runs as tables: arms, statistics, rankings."""

@@ -4,8 +4,8 @@ The variance V of a tree over the search space splits exactly: with V_U the vari
 
     alone_i = V_i / V,    pair_ij = (V_ij - V_i - V_j) / V,    the rest: interactions of three keys and more.
 
-A tree is constant in boxes, so that V_U is a sum over pairs of leaves. Optuna's `FanovaImportanceEvaluator` gives the
-first of these for the same forest, and no kept library gives the second.
+A tree is constant in boxes, so V_U is a sum over pairs of leaves. Optuna's `FanovaImportanceEvaluator` computes the
+first of these for the same forest; no maintained library computes the second.
 """
 
 import itertools
@@ -17,16 +17,17 @@ from jaxtyping import Float
 from sklearn.ensemble import RandomForestRegressor
 
 FEWEST = 10
-"""Trials below which no forest is fitted."""
+"""Fewest trials that a forest is fitted to."""
 TREES = 64
+"""Of a forest."""
 
 
 class Importance(NamedTuple):
-    """Shares of the variance of what trials came to, mean over trees.
+    """Shares of the variance of the trials' values, mean over trees.
 
     Attributes:
-        shares: of every key alone on the diagonal, of every pair beyond its two keys off it.
-        fit: R^2 of the forest on trials that its trees were not fitted to; below 0: the shares say nothing.
+        shares: on the diagonal of each key alone, off it of each pair beyond its two keys.
+        fit: out-of-bag R^2 of the forest; at 0 or below the shares mean nothing.
     """
 
     shares: Float[np.ndarray, "keys keys"]
@@ -34,7 +35,11 @@ class Importance(NamedTuple):
 
 
 def importance(points: Float[np.ndarray, "trials keys"], values: Float[np.ndarray, " trials"]) -> Importance | None:
-    """Shares of the variance of `values` over the unit cube in which `points` lie; None where there is too little."""
+    """Shares of the variance of `values` over the unit cube of `points`.
+
+    Returns:
+        The shares; None for fewer than `FEWEST` trials or equal values.
+    """
     if len(values) < FEWEST or np.ptp(values) == 0:
         return None
     forest = RandomForestRegressor(TREES, oob_score=True, random_state=0).fit(points, values)
@@ -44,10 +49,10 @@ def importance(points: Float[np.ndarray, "trials keys"], values: Float[np.ndarra
 
 
 def _boxes(tree: Any, keys: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lower and upper corners of the leaves, (leaves, keys), and their values."""
+    """Lower and upper corners of the leaves, both (leaves, keys), and the values of the leaves."""
     low, high = np.zeros((tree.node_count, keys)), np.ones((tree.node_count, keys))
     for node, (left, right) in enumerate(zip(tree.children_left, tree.children_right, strict=True)):
-        if left >= 0:  # a parent comes before its children
+        if left >= 0:  # an inner node; parents are numbered before their children
             low[[left, right]], high[[left, right]] = low[node], high[node]
             high[left, tree.feature[node]] = low[right, tree.feature[node]] = tree.threshold[node]
     leaves = tree.children_left < 0
@@ -55,7 +60,7 @@ def _boxes(tree: Any, keys: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _shares(low: np.ndarray, high: np.ndarray, values: np.ndarray) -> np.ndarray | None:
-    """The shares of one tree; None for one that is constant."""
+    """The shares of one tree; None for a constant one."""
     keys, variance = low.shape[1], _variances(low, high, values)
     whole = variance(*range(keys))
     if not whole > 0:
@@ -67,7 +72,7 @@ def _shares(low: np.ndarray, high: np.ndarray, values: np.ndarray) -> np.ndarray
 
 
 def _variances(low: np.ndarray, high: np.ndarray, values: np.ndarray) -> Callable[..., float]:
-    """V_U as a function of the keys in U: sums over pairs of leaves, of what they share in U and span elsewhere."""
+    """V_U as a function of the keys in U: over pairs of leaves, overlaps in U times widths elsewhere."""
     widths = high - low
     centred = values - values @ widths.prod(1)
     overlap = np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None)

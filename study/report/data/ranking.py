@@ -1,4 +1,4 @@
-"""The answer to a study: one row an arm, and one sentence that says no more than the interval carries."""
+"""The result of a comparison: for each arm its numbers, and a sentence that claims no more than intervals support."""
 
 import math
 from collections import Counter
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from study.probes.flow import half_life
 from study.report.data.histories import Norms
 from study.report.data.runs import Comparison
 from study.report.data.statistics import Interval, improvement, mean_interval
@@ -19,19 +20,19 @@ class Answer:
 
     Attributes:
         arm: its name.
-        runs: how many count.
-        diverged: how many of them left the finite numbers; `measure` is over the others.
-        measure: on the test split, over seeds.
-        gap: how much worse than the best arm, paired by seed, over the seeds on which neither diverged; None for the
-            best arm itself. Above zero is worse, whichever direction the measure has.
+        runs: number of runs that count.
+        diverged: number of them that diverged; `measure` is over the others.
+        measure: mean on the test split over seeds.
+        gap: mean difference to the best arm, paired by seed, over the seeds on which neither diverged; None for the
+            best arm itself. Above zero is worse, whether the measure is minimized or maximized.
         beaten: probability that a run of the best arm beats one of this arm; NaN for the best arm.
         half_life: of the gradient, steps, median over runs; inf where it does not shrink.
         horizon: effective horizon, steps, median over runs.
-        verdicts: how many runs have which.
-        active: share of updates clipped, mean over runs; NaN where no run is clipped.
+        verdicts: number of runs by verdict.
+        clipped: share of updates in which clipping changed the gradient, mean over runs; NaN without a clip policy.
         updates: mean over runs.
         seconds: mean over runs.
-        sentence: what of this a reader may take away.
+        sentence: the conclusion, for a reader.
     """
 
     arm: str
@@ -43,27 +44,27 @@ class Answer:
     half_life: float
     horizon: float
     verdicts: dict[str, int]
-    active: float
+    clipped: float
     updates: float
     seconds: float
     sentence: str
 
 
-def answer(comparison: Comparison, histories: Mapping[str, Norms]) -> list[Answer]:
-    """All arms, the best first."""
-    return [_answer(comparison, arm, histories) for arm in comparison.arms]
+def answer(comparison: Comparison, norms: Mapping[str, Norms]) -> list[Answer]:
+    """A row for each arm, best first.
 
-
-def half_life(decay: pd.Series) -> pd.Series:
-    """Steps in which the gradient halves, ln 2 / -beta; inf where it does not shrink, NaN where it was not measured."""
-    return (math.log(2) / -decay).where(decay < 0, math.inf).where(decay.notna())
+    Args:
+        comparison: of one task.
+        norms: gradient norms by run id, of the runs that have any.
+    """
+    return [_answer(comparison, arm, norms) for arm in comparison.arms]
 
 
 def paired_gap(comparison: Comparison, arm: str, other: str) -> Interval:
-    """How much worse `arm` is than `other` on the seeds that both completed.
+    """How much worse `arm` is than `other`, paired by seed, over the seeds that both completed.
 
-    The best arm is chosen by the same runs: of many arms that are alike, most would be found worse than it. So the
-    interval is 95% for all pairs of arms together, whichever pair is looked at.
+    The interval is 95% for all pairs of arms together: the best arm is chosen by the same runs, and compared with it
+    pair by pair most of many equal arms would be found worse.
     """
     values = [comparison.arm(name).set_index("seed")["value"] for name in (arm, other)]
     mine, theirs = pd.concat(values, axis=1, join="inner").dropna().to_numpy().T
@@ -71,7 +72,7 @@ def paired_gap(comparison: Comparison, arm: str, other: str) -> Interval:
     return mean_interval(theirs - mine if comparison.maximize else mine - theirs, among=pairs)
 
 
-def _answer(comparison: Comparison, arm: str, histories: Mapping[str, Norms]) -> Answer:
+def _answer(comparison: Comparison, arm: str, norms: Mapping[str, Norms]) -> Answer:
     mine, best = comparison.arm(arm), comparison.arms[0]
     measure, diverged = comparison.interval(mine["value"]), int(mine["value"].isna().sum())
     gap = None if arm == best else paired_gap(comparison, arm, best)
@@ -80,7 +81,7 @@ def _answer(comparison: Comparison, arm: str, histories: Mapping[str, Norms]) ->
         _ranking(comparison, measure, gap),
         _learning(comparison, measure),
     )
-    clips = [histories[str(run)].active for run in mine.index if str(run) in histories]
+    clipped = [norms[str(run)].clipped for run in mine.index if str(run) in norms]
     return Answer(
         arm,
         runs=len(mine),
@@ -88,10 +89,10 @@ def _answer(comparison: Comparison, arm: str, histories: Mapping[str, Norms]) ->
         measure=measure,
         gap=gap,
         beaten=math.nan if gap is None else _beaten(comparison, best, arm),
-        half_life=float(half_life(mine["decay"]).median()),
+        half_life=float(mine["decay"].dropna().map(half_life).median()),
         horizon=float(mine["horizon"].median()),
         verdicts=dict(Counter(map(str, mine["verdict"])).most_common()),
-        active=_mean(clips) if is_clipped(mine) else math.nan,
+        clipped=_mean(clipped) if is_clipped(mine) else math.nan,
         updates=_mean(mine["updates"]),
         seconds=_mean(mine["seconds"]),
         sentence=" ".join(filter(None, sentences)),
@@ -113,24 +114,24 @@ def _diverging(diverged: int, runs: int) -> str:
         return ""
     if diverged == runs:
         return "The run diverged." if runs == 1 else f"All {runs} runs diverged."
-    return f"{diverged} of {runs} runs diverged; what follows is of the others."
+    return f"{diverged} of {runs} runs diverged; the rest of this row is about the others."
 
 
 def _ranking(comparison: Comparison, measure: Interval, gap: Interval | None) -> str:
-    """Against the best arm; the numbers stand beside it in the table."""
+    """How the arm compares with the best one, in words."""
     if not measure.seeds or len(comparison.arms) == 1:
         return ""
     if gap is None:
         return "Best mean of all arms." if measure.seeds > 1 else "Best on its one seed."
     if gap.seeds < 2:
-        return "" if measure.seeds < 2 else "Too few seeds in common with the best to tell a difference."
+        return "" if measure.seeds < 2 else "Too few seeds in common with the best arm to show a difference."
     if not gap.excludes(0.0):
         return f"No difference to the best shown at {gap.seeds} seeds."
     return f"{'Worse' if gap.mean > 0 else 'Better'} than the best at {gap.seeds} seeds."
 
 
 def _learning(comparison: Comparison, measure: Interval) -> str:
-    """Against the naive guess."""
+    """How the arm compares with the naive guess, in words."""
     naive = comparison.baseline
     if not measure.seeds or math.isnan(naive):
         return ""
@@ -143,7 +144,7 @@ def _learning(comparison: Comparison, measure: Interval) -> str:
 
 
 def format_interval(interval: Interval) -> str:
-    """A mean with its interval, as many digits as its width can bear."""
+    """A mean with its interval, rounded to the digits that the width of the interval supports."""
     if not interval.seeds:
         return "-"
     mean, low, high = interval[:3]
@@ -154,11 +155,12 @@ def format_interval(interval: Interval) -> str:
 
 
 def _digits(mean: float, width: float) -> int:
-    """Decimals that show the interval's width with two digits."""
+    """Decimals that show the width of the interval with two digits."""
     scale = width if width > 0 else abs(mean) / 100
     return int(np.clip(1 - math.floor(math.log10(scale)), 0, 8)) if scale > 0 else 0
 
 
 def _mean(values: pd.Series | list[float]) -> float:
+    """The mean of the values that are not NaN; NaN where none is finite."""
     present = np.asarray(values, float)
     return float(np.nanmean(present)) if np.isfinite(present).any() else math.nan

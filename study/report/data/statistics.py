@@ -1,4 +1,4 @@
-"""What a few seeds can tell: intervals, shares, probabilities, all by scipy. No runs and no drawing here."""
+"""Statistics of few seeds: intervals of means and shares, probability of improvement, expected best; all by scipy."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,18 @@ from scipy import stats
 Values = Sequence[float] | Float[np.ndarray, " values"]
 
 LEVEL = 0.95
+"""Confidence of all intervals."""
 
 
 class Interval(NamedTuple):
-    """A mean with its 95% interval, `low` and `high` NaN where `seeds`, the values behind it, is below two."""
+    """A mean with its 95% interval.
+
+    Attributes:
+        mean: of the values; NaN if there are none.
+        low: end of the interval; NaN for fewer than two values.
+        high: the other end.
+        seeds: number of values.
+    """
 
     mean: float
     low: float
@@ -22,27 +30,31 @@ class Interval(NamedTuple):
     seeds: int
 
     def excludes(self, value: float) -> bool:
-        """Whether `value` lies outside; an interval that could not be made excludes nothing."""
+        """Whether `value` lies outside the interval; an interval of NaN excludes nothing."""
         return value < self.low or value > self.high
 
     def within(self, low: float, high: float) -> "Interval":
-        """The same without what cannot be, which covers as often: an accuracy above 1, an error below 0."""
+        """The interval cut to the possible values, such as 0 to 1 for an accuracy; its coverage stays the same."""
         return self._replace(low=max(self.low, low), high=min(self.high, high)) if self.seeds > 1 else self
 
 
 def mean_interval(values: Values, among: int = 1) -> Interval:
-    """Mean and interval over seeds by Student's t, 95% for `among` intervals together (Bonferroni).
+    """Mean and 95% interval over seeds by Student's t.
 
-    Not by the bootstrap: of the few seeds that studies have, its intervals are too narrow. In some hundred simulated
-    sweeps (of t: 20,000) with normal scatter, 95% ones held the mean this often:
+    The bootstrap is not used: for few seeds its intervals are too narrow. Share of simulated sweeps with normally
+    distributed values whose 95% interval contained the mean (some hundred sweeps; 20,000 for t):
 
         seeds                         3     5    10
         percentile bootstrap        72%   87%   93%
         BCa (Efron 1987)            76%   82%   89%
         Student's t                 95%   95%   95%
 
-    Heavy tails (t with 3 degrees of freedom) leave it at 96%; skew costs (lognormal, sigma 0.5: 92% from 3 to 20
-    seeds), and so do seeds of which some fail outright (two clusters, 30 to 70: 63% at 3, 83% at 5, 96% at 10).
+    With heavy tails (t with 3 degrees of freedom) it is 96%; with skew less (lognormal, sigma 0.5: 92% for 3 to 20
+    seeds), and less where some seeds fail outright (two clusters, 30 to 70: 63% at 3 seeds, 83% at 5, 96% at 10).
+
+    Args:
+        values: one for each seed.
+        among: number of intervals that shall hold together with 95% confidence (Bonferroni).
     """
     sample = np.asarray(values, dtype=float)
     if len(sample) < 2:
@@ -54,7 +66,7 @@ def mean_interval(values: Values, among: int = 1) -> Interval:
 
 
 def share_interval(hits: int, trials: int) -> Interval:
-    """A share with its 95% interval after Wilson (1927), which holds for few trials and for none or all hit."""
+    """A share with its 95% interval by Wilson (1927), which is valid for few trials and for shares of 0 and 1."""
     if trials == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
     low, high = stats.binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
@@ -62,9 +74,12 @@ def share_interval(hits: int, trials: int) -> Interval:
 
 
 def improvement(better: Values, worse: Values, maximize: bool) -> float:
-    """Probability that a run of the first arm beats one of the second, ties half (Mann & Whitney; Agarwal et al. 2021).
+    """Probability that a run of the first arm beats one of the second (Mann & Whitney; Agarwal et al. 2021).
 
-    NaN stands for a run that diverged: it loses against every number. NaN if an arm has no run.
+    Ties count half. NaN among the values stands for a diverged run: it loses to every number.
+
+    Returns:
+        The probability; NaN if an arm has no run.
     """
     if not len(better) or not len(worse):
         return math.nan
@@ -75,10 +90,11 @@ def improvement(better: Values, worse: Values, maximize: bool) -> float:
 
 
 def expected_best(values: Values, maximize: bool) -> Float[np.ndarray, " budgets"]:
-    """The expected best of n = 1..N trials drawn from those made (Dodge et al. 2019, section 3.1).
+    """The expected best of n = 1..N trials drawn with replacement from N values (Dodge et al. 2019, section 3.1).
 
-    E[max of n] = sum_i v_(i) ((i / N)^n - ((i - 1) / N)^n) over the sorted values. NaN or inf stands for a trial that
-    diverged: the expectation is over the draws in which some trial did not, NaN where those are less likely than not.
+    E[max of n] = sum_i v_(i) ((i / N)^n - ((i - 1) / N)^n) over the sorted values. NaN or inf stands for a diverged
+    trial. The expectation is over draws with at least one trial that did not diverge; it is NaN where at most half of
+    the draws have one.
     """
     sign = 1.0 if maximize else -1.0
     ordered = np.sort(np.where(np.isfinite(values), sign * np.asarray(values, float), -np.inf))

@@ -1,4 +1,4 @@
-"""Pictures of a search: which tuned keys matter, alone and in pairs, and which of their values go together."""
+"""Figures of a search: which tuned keys matter, alone and in pairs, and which of their values go together."""
 
 import itertools
 
@@ -7,66 +7,64 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from study.figures.style import INK, Marks, Picture, colour, entitle, panels, render, styled
+from study.figures.style import INK, SEQUENTIAL, colour, panels, set_title, tag_run
 from study.report.data.importance import Importance, importance
 from study.report.data.trials import Axis, Search
+from study.report.figures.picture import Picture, to_svg
 
 
 def importances(search: Search) -> Picture | None:
-    """What every key does alone, and every pair beyond that."""
+    """The share of the variance of the trials that each key explains alone, and each pair beyond that."""
     found = {arm: importance(*_cube(search, arm)) for arm in search.arms if search.axes_of(arm)}
     shown = {arm: shares for arm, shares in found.items() if shares is not None and shares.fit > 0}
     if not shown:
         return None
-    lost = ", ".join(arm for arm in search.arms if arm not in shown)
-    left_out = f"Left out, for too few trials or a forest no better than the mean: {lost}. " if lost else ""
-    figure, grid = panels(len(shown), height=3.2, sharey=False)
-    with styled():
+    missing = ", ".join(arm for arm in search.arms if arm not in shown)
+    left_out = f"Left out (too few trials, or a forest no better than the mean): {missing}. " if missing else ""
+    with panels(len(shown), height=3.2, sharey=False) as (figure, grid):
         for panel, (arm, shares) in zip(grid, shown.items(), strict=True):
-            _matrix(panel, shares, [axis.label for axis in search.axes_of(arm)])
-            entitle(panel, f"{arm} ({len(search.of(arm))} trials, R² {shares.fit:.2f})")
+            _draw_matrix(panel, shares, [axis.label for axis in search.axes_of(arm)])
+            set_title(panel, f"{arm} ({len(search.of(arm))} trials, R² {shares.fit:.2f})")
     return Picture(
         f"{search.task}-importance",
         "Which keys matter",
-        "Functional ANOVA (Hutter et al. 2014) of a random forest that predicts a trial's place among those of its arm "
-        "from its tuned values, over the range tried: on the diagonal the share of the variance that a key explains "
-        "alone, off it what a pair explains beyond its two keys; the rest are interactions of three and more. R²: of "
-        f"the forest on trials it was not fitted to; the smaller, the less the shares say. {left_out}{search.told}",
-        render(figure),
-        pd.concat([_shares(search, arm, shares) for arm, shares in shown.items()], ignore_index=True),
+        "Functional ANOVA (Hutter et al. 2014) of a random forest that predicts the rank of a trial within its arm "
+        "from its tuned values, over the range tried. Diagonal: share of the variance that a key explains alone; off "
+        "it: what a pair explains beyond its two keys; the rest are interactions of three and more. R²: of the forest "
+        f"on trials it was not fitted to; the smaller, the less the shares mean. {left_out}{search.counts}",
+        to_svg(figure),
+        pd.concat([_share_table(search, arm, shares) for arm, shares in shown.items()], ignore_index=True),
     )
 
 
-def parallel(search: Search) -> Picture | None:
-    """Every trial as a line through its values."""
+def parallel_coordinates(search: Search) -> Picture | None:
+    """Each trial as a line through its tuned values."""
     arms = [arm for arm in search.arms if search.axes_of(arm)]
     if not arms:
         return None
-    figure, grid = panels(len(arms), 1, height=2.6, sharey=False)
-    marks = Marks()
-    with styled():
+    with panels(len(arms), 1, height=2.6, sharey=False) as (figure, grid):
         for place, (panel, arm) in enumerate(zip(grid, arms, strict=True)):
-            _lines(panel, search, arm, colour(place), marks)
+            _draw_trials(panel, search, arm, colour(place))
     return Picture(
         f"{search.task}-parallel-coordinates",
         "Which values go together",
-        "Parallel coordinates: one line a trial through its tuned values, to its place among the arm's trials by "
-        f"{search.measure} on validation; the better, the stronger. {search.told}",
-        render(figure),
+        "Parallel coordinates: one line for each trial, through its tuned values to its rank within the arm by "
+        f"{search.measure} on validation; the better, the stronger the line. {search.counts}",
+        to_svg(figure),
         search.trials.drop(columns="cause").reset_index(names="run_id"),
     )
 
 
 def _cube(search: Search, arm: str) -> tuple[Float[np.ndarray, "trials keys"], Float[np.ndarray, " trials"]]:
-    """The trials of an arm as points of the unit cube, and their places."""
+    """The trials of an arm as points of the unit cube, and their ranks."""
     mine = search.of(arm)
     return np.stack([axis.unit(mine[axis.key]) for axis in search.axes_of(arm)], axis=1), search.ranks(arm)
 
 
-def _matrix(panel: Axes, found: Importance, labels: list[str]) -> None:
-    """Shares as a square of keys by keys, its lower half."""
+def _draw_matrix(panel: Axes, found: Importance, labels: list[str]) -> None:
+    """Shares as the lower half of a matrix of keys by keys."""
     shown = np.where(np.tri(len(labels), dtype=bool), found.shares, np.nan)
-    panel.imshow(shown, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+    panel.imshow(shown, cmap=SEQUENTIAL, vmin=0, vmax=1, interpolation="nearest")
     for i, j in itertools.combinations_with_replacement(range(len(labels)), 2):
         ink = "#000000" if found.shares[i, j] > 0.5 else "#ffffff"
         panel.text(i, j, f"{found.shares[i, j]:.0%}", ha="center", va="center", color=ink)
@@ -75,8 +73,8 @@ def _matrix(panel: Axes, found: Importance, labels: list[str]) -> None:
     panel.grid(visible=False)
 
 
-def _shares(search: Search, arm: str, found: Importance) -> pd.DataFrame:
-    """The matrix as a table, a row a key or pair."""
+def _share_table(search: Search, arm: str, found: Importance) -> pd.DataFrame:
+    """The matrix as a table: one row for each key and each pair."""
     keys = [axis.key for axis in search.axes_of(arm)]
     rows = [
         {"arm": arm, "key": keys[i], "with": "" if i == j else keys[j], "share": found.shares[i, j], "r2": found.fit}
@@ -85,15 +83,15 @@ def _shares(search: Search, arm: str, found: Importance) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _lines(panel: Axes, search: Search, arm: str, shade: str, marks: Marks) -> None:
-    """The trials of one arm, the worst first, so that the best lie on top."""
+def _draw_trials(panel: Axes, search: Search, arm: str, shade: str) -> None:
+    """The trials of one arm, the worst first, so that the best are on top."""
     axes, mine, ranks = search.axes_of(arm), search.of(arm), search.ranks(arm)
     heights = np.stack([*(axis.unit(mine[axis.key]) for axis in axes), 1 - ranks], axis=1)
     for trial in np.argsort(-ranks, kind="stable"):
         strength = 0.2 + 0.8 * (1 - ranks[trial]) ** 3
-        marks(str(mine.index[trial]), panel.plot(heights[trial], color=shade, lw=0.8 + strength, alpha=strength))
+        tag_run(str(mine.index[trial]), panel.plot(heights[trial], color=shade, lw=0.8 + strength, alpha=strength))
     panel.vlines(range(len(axes) + 1), 0, 1, color=INK, lw=1)
-    last = f"place by {search.measure}\nworst to best"
+    last = f"rank by {search.measure}\nworst to best"
     panel.set_xticks(range(len(axes) + 1), [*map(_ends, axes), last])
     panel.set(title=arm, yticks=[], ylim=(-0.02, 1.02))
     panel.spines[["left", "bottom"]].set_visible(False)
@@ -101,6 +99,6 @@ def _lines(panel: Axes, search: Search, arm: str, shade: str, marks: Marks) -> N
 
 
 def _ends(axis: Axis) -> str:
-    """What an upright stands for, from bottom to top."""
+    """What a vertical axis stands for: key and values, from bottom to top."""
     ends = ", ".join(axis.choices) if axis.choices else f"{axis.low:.3g} to {axis.high:.3g}"
     return f"{axis.label}\n{ends}{' (log)' if axis.log else ''}"

@@ -1,82 +1,112 @@
-"""Pictures of one run that a study has no room for: its loss, and the spectra behind its gradients."""
+"""Figures of a single run: its loss, and the spectra that explain its gradients."""
 
-import numpy as np
+import math
+
 import pandas as pd
-from matplotlib.axes import Axes
 
-from study.figures.style import BEFORE, INK, Picture, legend_below, line_style, panels, render, styled
-from study.report.data.histories import bucketed, read_table
+from study.analysis.diagnosis import EXPLODED, VANISHED
+from study.figures.flow import draw_flow_by_lag, flow_curves
+from study.figures.norms import bucket
+from study.figures.spectra import draw_exponents, draw_weights
+from study.figures.style import BEFORE, INK, Curve, draw_curves, legend_below, panels
+from study.probes.flow import FROM
+from study.report.data.histories import load_flow, load_table
+from study.report.figures.gradients import FLOW, SHADED
+from study.report.figures.picture import Picture, count_of, to_svg
 from study.tracking.reader import Logged
 
 
 def loss_history(run: Logged) -> Picture | None:
-    """The training loss of every update, and the validations."""
-    found = read_table(run, "gradients.parquet", ["update", "loss"])
-    if found is None or found.empty:
+    """The training loss of every update, and the validation loss."""
+    losses = load_table(run, "gradients.parquet", ["update", "loss"])
+    if losses is None or losses.empty:
         return None
-    updates, envelope = bucketed(found["update"].to_numpy(), found["loss"].to_numpy(float))
+    updates, (low, middle, high) = bucket(losses["update"].to_numpy(), losses["loss"].to_numpy(float))
     validated = pd.DataFrame([(step, value) for _, step, value in run.points(["loss/val"])], columns=["update", "loss"])
-    figure, (axes,) = panels(1, height=3.0)
-    with styled():
-        axes.fill_between(updates, envelope[0], envelope[2], color=BEFORE, alpha=0.2, lw=0)
-        axes.plot(updates, envelope[1], color=BEFORE, lw=1.2, label="training")
-        axes.plot(validated["update"], validated["loss"], "o--", color=INK, ms=4, lw=1, label="validation")
+    dotted = {"color": INK, "marker": "o", "ls": "--", "lw": 1}
+    curves = [
+        Curve(updates, middle, "training (median)", {"color": BEFORE}),
+        Curve(validated["update"], validated["loss"], "validation", dotted),
+    ]
+    with panels(1, height=3.0) as (figure, (axes,)):
+        axes.fill_between(updates, low, high, color=BEFORE, alpha=0.2, lw=0)
+        draw_curves(axes, curves)
         axes.set(xlabel="update", ylabel="loss", yscale="log")
-        legend_below(figure, axes)
+        legend_below(figure)
     return Picture(
         "loss",
         "Loss",
-        f"The loss that is minimised, of {len(found)} updates: median over buckets of them, shaded from the smallest "
-        f"to the largest; and of {len(validated)} validations.",
-        render(figure),
-        pd.concat([found.assign(split="train"), validated.assign(split="val")], ignore_index=True),
+        f"The loss that is minimised. Training: {count_of(len(losses), 'update')}, median over buckets of consecutive "
+        f"ones, shaded from the smallest to the largest. {count_of(len(validated), 'validation')}.",
+        to_svg(figure),
+        pd.concat([losses.assign(split="train"), validated.assign(split="val")], ignore_index=True),
     )
 
 
-def spectra(run: Logged) -> Picture | None:
-    """Lyapunov exponents by their order, and the spectra of the recurrent matrices over training."""
-    exponents, weights = read_table(run, "lyapunov.parquet"), read_table(run, "weights.parquet")
-    drawn = []
-    if exponents is not None and exponents["order"].nunique() > 1:
-        drawn.append((_exponents, exponents))
-    if weights is not None and weights["update"].nunique() > 1:
-        drawn.append((_weights, weights))
-    if not drawn:
+def flow_by_lag(run: Logged, horizon: int | None) -> Picture | None:
+    """The share of the gradient left by lag, one curve for each update it was measured at.
+
+    Args:
+        run: of one task.
+        horizon: the lag at which the task needs the past.
+    """
+    data = load_flow(run)
+    if data is None:
         return None
-    figure, grid = panels(len(drawn), height=3.2, sharey=False)
-    with styled():
-        for axes, (draw, data) in zip(grid, drawn, strict=True):
-            draw(axes, data)
-            axes.legend(loc="best", labelcolor=INK, fontsize=7)
+    profiles = [(int(str(update)), mine["log_share"].to_numpy(float)) for update, mine in data.groupby("update")]
+    curves = flow_curves(profiles, _largest_exponent(run, profiles[-1][0]), FROM)
+    with panels(1, height=3.4) as (figure, (axes,)):
+        draw_flow_by_lag(axes, curves, horizon, (VANISHED, EXPLODED))
+        legend_below(figure)
     return Picture(
-        "spectra",
-        "Spectra",
-        "Lyapunov exponents, largest first: mean rates at which nearby states part (above 0) or meet, bars: twice "
-        "their standard error over sequences. Spectral radius and largest singular value of every recurrent matrix, by "
-        "layer and block, over training. Shown where more than one was measured.",
-        render(figure),
-        pd.concat([data for _, data in drawn], ignore_index=True),
+        "flow-over-lag",
+        "Gradient flow: how far back the loss of one step reaches",
+        f"{FLOW} One line for each of {count_of(len(profiles), 'measurement')} during training. {SHADED} Dashed, if "
+        "drawn: the decay that the largest Lyapunov exponent (nats a step) predicts for the last.",
+        to_svg(figure),
+        data,
     )
 
 
-def _exponents(axes: Axes, data: pd.DataFrame) -> None:
-    """The first and the last spectrum measured."""
-    for place, update in enumerate(sorted({data["update"].min(), data["update"].max()})):
-        mine = data[data["update"] == update].replace([np.inf, -np.inf], np.nan)
-        axes.errorbar(
-            mine["order"], mine["exponent"], 2 * mine["error"], label=f"update {update}", lw=1, **line_style(place)
-        )
-    axes.axhline(0, color=INK, lw=1, ls=(0, (1, 1)))
-    axes.set(title="Lyapunov spectrum", xlabel="order", ylabel="nats a step")
+def _largest_exponent(run: Logged, update: int) -> float:
+    """The largest Lyapunov exponent after an update, nats a step; NaN where it was not measured."""
+    data = load_table(run, "lyapunov.parquet", ["update", "exponent"])
+    return math.nan if data is None else float(data.loc[data["update"] == update, "exponent"].max())
 
 
-def _weights(axes: Axes, data: pd.DataFrame) -> None:
-    """Both norms of every recurrent matrix."""
-    matrices = list(data.groupby(["layer", "block"]))
-    for place, ((layer, block), mine) in enumerate(matrices):
-        name = f"layer {layer}, block {block}: " if len(matrices) > 1 else ""
-        axes.plot(mine["update"], mine["spectral_radius"], label=f"{name}spectral radius", **line_style(2 * place))
-        singular = mine["largest_singular_value"]
-        axes.plot(mine["update"], singular, label=f"{name}largest singular value", **line_style(2 * place + 1))
-    axes.set(title="recurrent matrices", xlabel="update")
-    axes.set_xscale("symlog")
+def lyapunov_spectrum(run: Logged) -> Picture | None:
+    """Lyapunov exponents by their order; None where not more than one was measured."""
+    data = load_table(run, "lyapunov.parquet")
+    if data is None or data["order"].nunique() < 2:
+        return None
+    spectra = [(int(str(update)), mine["exponent"].to_numpy(float)) for update, mine in data.groupby("update")]
+    last = data[data["update"] == data["update"].max()]
+    with panels(1, height=3.0) as (figure, (axes,)):
+        draw_exponents(axes, spectra, last["error"].to_numpy(float))
+        legend_below(figure)
+    return Picture(
+        "lyapunov-spectrum",
+        "Lyapunov spectrum",
+        "Lyapunov exponents, largest first: mean rates at which nearby states separate (above 0) or converge, at each "
+        "update they were measured at. Bars on the last: twice its standard error over sequences.",
+        to_svg(figure),
+        data,
+    )
+
+
+def recurrent_weights(run: Logged) -> Picture | None:
+    """Norms of the recurrent matrices over training; None where they were measured only once."""
+    data = load_table(run, "weights.parquet")
+    if data is None or data["update"].nunique() < 2:
+        return None
+    with panels(1, height=3.0) as (figure, (axes,)):
+        draw_weights(axes, data)
+        legend_below(figure)
+    return Picture(
+        "recurrent-weights",
+        "Recurrent weights",
+        "Spectral radius and largest singular value of every recurrent matrix, by layer and block (of LSTM and GRU: "
+        "one for each gate), over training.",
+        to_svg(figure),
+        data,
+    )

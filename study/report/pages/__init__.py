@@ -1,1 +1,1 @@
-"""Pages of a report: HTML from tables and pictures."""
+"""Pages of a report: HTML from tables and figures."""

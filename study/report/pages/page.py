@@ -1,4 +1,7 @@
-"""One self-contained page: sections of text, tables and pictures. Knows no MLflow and no statistics."""
+"""A self-contained HTML page of sections with text, tables and figures.
+
+Everything is in one file, so that the page needs no network. Knows nothing of MLflow or statistics.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,14 +10,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from study.figures.style import INK, PAPER, Picture, inline
+from study.report.figures.picture import Picture, for_file, for_page
 
 HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a column, and what it means."""
+    """The head of a column, and a help text that appears when the pointer rests on it."""
 
     text: str
     help: str = ""
@@ -22,7 +25,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Cell:
-    """A text; with `run` it opens that run."""
+    """A text; where `run` is an id, it is a link to that run."""
 
     text: str
     run: str = ""
@@ -30,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """Cells of a table; `quiet` ones are not arms."""
+    """Cells of a table; `quiet` rows are set in grey italics."""
 
     cells: Sequence[Cell]
     quiet: bool = False
@@ -38,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under heads."""
+    """Heads, rows and a caption below."""
 
     heads: Sequence[Head]
     rows: Sequence[Row]
@@ -47,7 +50,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Block:
-    """A preformatted text to fold away."""
+    """A preformatted text that can be folded away."""
 
     title: str
     text: str
@@ -56,7 +59,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page, in the order it is shown."""
+    """A part of a page: its parts are shown in the order of the fields."""
 
     title: str
     texts: Sequence[str] = ()
@@ -71,13 +74,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """All of it.
+    """A whole page.
 
     Attributes:
+        title: also its heading.
         lead: the first paragraph.
-        notes: what a reader must not overlook, such as missing runs.
-        runs: of every run that a mark may belong to, its name and the id of its experiment.
-        ui: where the MLflow UI answers.
+        notes: highlighted paragraphs, such as what runs are missing.
+        sections: in order.
+        runs: name and MLflow experiment id, by run id, of every run that a mark may belong to.
+        ui: address of the MLflow UI, which links open.
     """
 
     title: str
@@ -88,13 +93,15 @@ class Page:
     ui: str
 
     def write(self, folder: Path, name: str) -> Path:
-        """The page as `<folder>/<name>.html`, its pictures and their data as files under `<folder>/figures`."""
+        """Write `<folder>/<name>.html`, and every figure as SVG and its data as CSV into `<folder>/figures`.
+
+        Returns:
+            The path of the page.
+        """
         figures = folder / "figures"
         figures.mkdir(parents=True, exist_ok=True)
         for picture in (picture for section in self.sections for picture in section.pictures):
-            svg = picture.svg.replace(INK, "#000000").replace(PAPER, "#ffffff")
-            svg = svg.replace("<svg ", '<svg style="background: #ffffff" ', 1)  # legible wherever the file is shown
-            (figures / f"{picture.name}.svg").write_text(svg)
+            (figures / f"{picture.name}.svg").write_text(for_file(picture.svg))
             picture.data.to_csv(figures / f"{picture.name}.csv", index=False, float_format="%.6g")
         path = folder / f"{name}.html"
         path.write_text(self._html())
@@ -102,7 +109,7 @@ class Page:
 
     def _html(self) -> str:
         shown = [
-            replace(s, pictures=[replace(p, svg=inline(p.svg, p.title)) for p in s.pictures]) for s in self.sections
+            replace(s, pictures=[replace(p, svg=for_page(p.svg, p.title)) for p in s.pictures]) for s in self.sections
         ]
         return _template().render(
             title=self.title,

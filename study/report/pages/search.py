@@ -1,44 +1,44 @@
-"""The part of a study's page that tells of a search: what was tried, what it brought, what ended each trial."""
+"""The sections of a study's page about a search: the best trial of each arm, figures, every trial."""
 
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from study.report.data.trials import Search
-from study.report.figures.importance import importances, parallel
+from study.report.figures.importance import importances, parallel_coordinates
 from study.report.figures.search import budget, slices
 from study.report.pages.page import Cell, Head, Row, Section, Table
 
 CHOSEN = (
-    "The best trial of an arm was chosen by this number, which flatters it: what the arm is worth stands above, "
-    "measured on fresh seeds."
+    "The best trial was chosen by this number, so it is optimistic; the comparison above measures the chosen "
+    "configuration on fresh seeds."
 )
 
 
 def sections(search: Search) -> Iterator[Section]:
-    """Of one task."""
-    drawn = budget(search), slices(search), importances(search), parallel(search)
+    """The sections about the search of one task."""
+    drawn = budget(search), slices(search), importances(search), parallel_coordinates(search)
     pictures = [picture for picture in drawn if picture is not None]
     yield Section(f"search: {search.task}", tables=[_winners(search)], pictures=pictures)
     yield Section(f"trials: {search.task}", tables=[_trials(search)])
 
 
-def names(search: Search) -> Mapping[str, str]:
-    """What a mark tells of a trial."""
+def trial_names(search: Search) -> Mapping[str, str]:
+    """What the page shows of a trial under the pointer, by run id."""
     return {
         str(run): f"{row['arm']}, {_values(search, row)}: {row['outcome']}" for run, row in search.trials.iterrows()
     }
 
 
 def _winners(search: Search) -> Table:
-    """A row an arm."""
+    """One row for each arm, with its best trial."""
     outcomes = list(search.trials["outcome"].value_counts().index)
     heads = [
         Head("arm"),
         Head("trials"),
         *map(Head, outcomes),
         Head(f"best {search.measure} on validation"),
-        Head("with"),
+        Head("found with"),
     ]
     return Table(heads, [Row(_winner(search, arm, outcomes)) for arm in search.arms], CHOSEN)
 
@@ -55,12 +55,12 @@ def _winner(search: Search, arm: str, outcomes: list[str]) -> list[Cell]:
 
 
 def _trials(search: Search) -> Table:
-    """A row a trial, the best first."""
+    """One row for each trial, best first."""
     heads = [Head("arm"), *(Head(axis.label, axis.key) for axis in search.axes)]
     heads += [
-        Head(f"{search.measure} on validation", "of a pruned trial its last"),
+        Head(f"{search.measure} on validation", "of a pruned trial: the last before it was pruned"),
         Head("outcome"),
-        Head("what ended it"),
+        Head("why it ended"),
     ]
     ordered = search.trials.sort_values("value", ascending=not search.maximize, na_position="last", kind="stable")
     rows = [
@@ -71,16 +71,17 @@ def _trials(search: Search) -> Table:
 
 def _trial(search: Search, run: str, row: pd.Series) -> Iterator[Cell]:
     yield Cell(str(row["arm"]), run=run)
-    yield from (Cell(_told(row[axis.key])) for axis in search.axes)
-    yield Cell(_told(row["value"]))
+    yield from (Cell(_format_value(row[axis.key])) for axis in search.axes)
+    yield Cell(_format_value(row["value"]))
     yield Cell(str(row["outcome"]))
     yield Cell("" if row["outcome"] == "completed" else str(row["cause"]).replace("**", ""))
 
 
 def _values(search: Search, row: pd.Series) -> str:
     """The tuned values of a trial."""
-    return " ".join(f"{axis.label}={_told(row[axis.key])}" for axis in search.axes if pd.notna(row[axis.key]))
+    return " ".join(f"{axis.label}={_format_value(row[axis.key])}" for axis in search.axes if pd.notna(row[axis.key]))
 
 
-def _told(value: object) -> str:
+def _format_value(value: object) -> str:
+    """Four digits of a number; a dash where there is no value."""
     return "-" if pd.isna(value) else f"{value:.4g}" if isinstance(value, int | float) else str(value)  # type: ignore[call-overload]

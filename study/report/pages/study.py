@@ -1,4 +1,4 @@
-"""The page of a whole study, from what was tracked of it."""
+"""The page of a study: for each task its arms compared, its gradients, its search; and all runs."""
 
 import math
 from collections import Counter
@@ -7,147 +7,161 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.figures.style import Picture
-from study.report.data import plan as planned
-from study.report.data.histories import Norms, norms
+from study.report.data.histories import Norms, load_norms
+from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, format_interval
 from study.report.data.runs import ENDED, Comparison, Evidence, gather
-from study.report.data.trials import searches
+from study.report.data.trials import Search, searches
 from study.report.figures import gradients
-from study.report.figures import probes as across
-from study.report.figures.ablation import VARIED, against
+from study.report.figures.ablation import VARIED, ablation
+from study.report.figures.picture import Picture
+from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import search as search_page
 from study.report.pages.page import Cell, Head, Page, Row, Section, Table
 
 HEADS = (
-    Head("arm", "what sets it apart from the others; the best first"),
+    Head("arm", "the values that distinguish it from the others; best arm first"),
     Head("{measure} on test", "mean over seeds, with its 95% interval"),
     Head("behind the best", "mean difference to the best arm, paired by seed, with its interval; above 0 is worse"),
     Head("loses to the best", "probability that a run of the best arm beats one of this arm (Mann-Whitney)"),
-    Head("diverged", "runs that left the finite numbers"),
-    Head("gradients", "verdicts on the runs, by how much of the gradient is left at the horizon of the task"),
-    Head("half-life", "steps in which the gradient of one step's loss halves on its way back; median over runs"),
-    Head("horizon", "largest lag at which 1% of the gradient is left, as far as measured; median over runs"),
-    Head("clipped", "share of the updates in which clipping acted"),
+    Head("diverged", "runs whose loss or gradient became NaN, infinite, or far too large"),
+    Head("gradients", "verdicts on the runs: how much of the gradient is left at the horizon of the task"),
+    Head("half-life", "steps back over which the gradient of one step's loss halves; median over runs"),
+    Head("horizon", "largest lag measured at which at least 1% of the gradient is left; median over runs"),
+    Head("clipped", "share of the updates in which clipping changed the gradient; mean over runs"),
     Head("updates", "mean over runs"),
     Head("seconds", "of training, validation included; mean over runs"),
     Head("in words"),
 )
 EXPLAINED = (
-    "Intervals: 95% by Student's t (bootstrap intervals of few seeds are too narrow), themselves too narrow where some "
-    "seeds fail outright. That of a measure is for its own row, and the best arm's flatters it: it was chosen by the "
-    "same runs. Those of differences hold for all pairs of arms together (Bonferroni), so that this choice does no "
-    "harm. Diverged runs are left out of means and lose every comparison. The naive guess has no memory."
+    "Intervals of means: 95%, Student's t over seeds (bootstrap intervals of few seeds are too narrow); too narrow "
+    "where some seeds fail outright. The interval of a measure holds for its row alone, and that of the best arm is "
+    "optimistic: the same runs chose it. Intervals of differences hold for all pairs of arms together (Bonferroni), so "
+    "the choice of the best does not invalidate them. Diverged runs are left out of means and lose every comparison. "
+    "The naive guess uses no memory."
 )
-SEEN = ["clipped", "norm_median", "norm_peak"]
+NAIVE = "naive guess"
+NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
+"""Columns of `results.csv` from the gradient norms of a run."""
 NBSP = "\u00a0"
 """Keeps an interval on one line."""
-ONE_SEED = "One seed an arm: there are no intervals, and the order of the arms may be chance."
+ONE_SEED = "One seed per arm: there are no intervals, and the order of the arms may be chance."
 
 
 def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
-    """Write the page of a study, its results and its figures, and keep all of it with the study's newest sweep.
+    """Write the page of a study, its figures and `results.csv`, and log them to the newest sweep of the study.
 
     Args:
         slug: of the study.
         uri: of the MLflow store.
-        ui: where the MLflow UI answers, for links.
+        ui: address of the MLflow UI, which links open.
         folder: to write into.
+
+    Returns:
+        The path of the page.
 
     Raises:
         study.errors.ConfigError: nothing was tracked under this slug, or the store cannot be used.
     """
     evidence = gather(uri, slug)
     counted = evidence.runs[evidence.runs["counts"]]
-    histories = {str(run): found for run, logged in counted["logged"].items() if (found := norms(logged)) is not None}
-    answers = {c.task: answer(c, histories) for c in evidence.comparisons}
-    path = _page(evidence, histories, answers, ui).write(folder, "report")
-    results(evidence, histories).to_csv(folder / "results.csv", float_format="%.6g")
+    norms = {str(run): found for run, logged in counted["logged"].items() if (found := load_norms(logged)) is not None}
+    table = results(evidence, norms)
+    path = _page(evidence, norms, table, ui).write(folder, "report")
+    table.to_csv(folder / "results.csv", float_format="%.6g")
     if evidence.parent is not None:
         evidence.parent.keep(folder, "report")
     return path
 
 
-def results(evidence: Evidence, histories: Mapping[str, Norms]) -> pd.DataFrame:
-    """One row a run, whatever became of it."""
+def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
+    """One row for each run, also for those that do not count.
+
+    Args:
+        evidence: all runs.
+        norms: by run id, where there are any.
+    """
     columns = [c for c in evidence.runs if c not in ("logged", "label", "note") and not str(c).startswith("params.")]
-    seen = {run: (h.active, h.median, h.peak) for run, h in histories.items()}
-    return evidence.runs[columns].join(pd.DataFrame.from_dict(seen, orient="index", columns=SEEN))
+    summaries = {run: (found.clipped, found.median, found.peak) for run, found in norms.items()}
+    return evidence.runs[columns].join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
 
 
-def _page(
-    evidence: Evidence, histories: Mapping[str, Norms], answers: Mapping[str, list[Answer]], ui: str
-) -> Page:  # fmt: skip
-    table, plan = results(evidence, histories), planned.load_plan(evidence.parent)
-    sections = [_task(c, histories, answers[c.task], table) for c in evidence.comparisons]
+def _page(evidence: Evidence, norms: Mapping[str, Norms], table: pd.DataFrame, ui: str) -> Page:
+    plan = load_plan(evidence.parent)
     found = list(searches(evidence.runs, plan.search, plan.objective))
+    sections = [_task(comparison, norms, table) for comparison in evidence.comparisons]
     sections += [section for search in found for section in search_page.sections(search)]
-    trials = {run: name for search in found for run, name in search_page.names(search).items()}
-    told = {
-        str(run): (trials.get(str(run), _name(row)), row["logged"].experiment) for run, row in evidence.runs.iterrows()
-    }
-    notes = [*_notes(evidence), *filter(None, [planned.missing(plan, evidence.runs)])]
-    return Page(evidence.slug, _lead(evidence), notes, [*sections, _runs(evidence)], told, ui)
+    names = _run_names(evidence, found)
+    return Page(evidence.slug, _lead(evidence), [*_notes(evidence, plan)], [*sections, _runs(evidence)], names, ui)
 
 
-def _name(row: pd.Series) -> str:
-    """What a mark tells of its run."""
+def _run_names(evidence: Evidence, searches: list[Search]) -> dict[str, tuple[str, str]]:
+    """What the page shows of a run under the pointer, and its MLflow experiment, by run id."""
+    trials = {run: name for search in searches for run, name in search_page.trial_names(search).items()}
+    rows = {str(run): row for run, row in evidence.runs.iterrows()}
+    return {run: (trials.get(run) or _run_name(row), row["logged"].experiment) for run, row in rows.items()}
+
+
+def _run_name(row: pd.Series) -> str:
     return f"{row['arm']}, seed {row['seed']}: {', '.join(filter(None, [row['outcome'], row['verdict']]))}"
 
 
 def _lead(evidence: Evidence) -> str:
-    outcomes = Counter(evidence.runs["outcome"])
-    told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    outcomes = ", ".join(f"{count} {outcome}" for outcome, count in Counter(evidence.runs["outcome"]).most_common())
     return (
-        f"{len(evidence.runs)} runs under this slug ({told}); {int(evidence.runs['counts'].sum())} of them are the "
-        f"answers below. Hover over a mark to see which run it is, click to open it in MLflow."
+        f"{len(evidence.runs)} runs in this study ({outcomes}); {int(evidence.runs['counts'].sum())} of them count in "
+        "the comparisons below. Point at a mark to see which run it is; click to open the run in MLflow."
     )
 
 
-def _notes(evidence: Evidence) -> Iterator[str]:
-    """What is missing."""
+def _notes(evidence: Evidence, plan: Planned) -> Iterator[str]:
+    """What is missing or unequal."""
     if evidence.parent is not None and evidence.parent.status == "RUNNING":
-        yield "The sweep is still going on: this page tells what has ended so far."
+        yield "The sweep is still running: this page shows the runs that have ended so far."
     lost = evidence.runs[~evidence.runs["outcome"].isin([*ENDED, "running", "pruned"])]
     if len(lost):
-        yield f"{len(lost)} runs did not come to an end ({', '.join(sorted(set(lost['outcome'])))}); see Runs."
+        runs = "1 run" if len(lost) == 1 else f"{len(lost)} runs"
+        yield f"{runs} did not finish ({', '.join(sorted(set(lost['outcome'])))}); see Runs."
     for comparison in evidence.comparisons:
         seeds = comparison.runs.groupby("arm")["seed"].apply(frozenset)
         if seeds.nunique() > 1:
-            yield f"{comparison.task}: not every arm has the same seeds, so arms rest on different numbers of runs."
+            yield f"{comparison.task}: arms have different seeds, so they rest on different numbers of runs."
+    if lacking := missing(plan, evidence.runs):
+        yield lacking
 
 
-def _task(
-    comparison: Comparison, histories: Mapping[str, Norms], answers: list[Answer], table: pd.DataFrame
-) -> Section:
-    mine = {run: history for run, history in histories.items() if run in comparison.runs.index}
+def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame) -> Section:
+    answers = answer(comparison, norms)
+    title = f"{comparison.family}: {comparison.task}" if comparison.family else comparison.task
+    texts = [] if any(found.measure.seeds > 1 for found in answers) else [ONE_SEED]
+    return Section(title, texts, [_table(comparison, answers)], list(_pictures(comparison, norms, table)))
+
+
+def _pictures(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame) -> Iterator[Picture]:
+    """All figures that the runs of a task have data for."""
     flow = gradients.flow_data(comparison)
     drawn = (
-        gradients.norm_histories(comparison, mine),
-        gradients.flow_over_lag(comparison, flow),
-        gradients.flow_heat(comparison, flow),
-        across.decay_against_exponent(comparison),
-        across.truncation_bias(comparison),
-        *(against(comparison, table.loc[comparison.runs.index], varied) for varied in VARIED),
+        gradients.norm_histories(
+            comparison, {run: found for run, found in norms.items() if run in comparison.runs.index}
+        ),
+        gradients.flow_by_lag(comparison, flow),
+        gradients.flow_over_training(comparison, flow),
+        decay_against_exponent(comparison),
+        truncation_bias(comparison),
+        *(ablation(comparison, table.loc[comparison.runs.index], varied) for varied in VARIED),
     )
-    pictures: list[Picture] = [picture for picture in drawn if picture is not None]
-    title = f"{comparison.family}: {comparison.task}" if comparison.family else comparison.task
-    texts = [] if any(a.measure.seeds > 1 for a in answers) else [ONE_SEED]
-    return Section(title, texts, [_table(comparison, answers)], pictures)
+    yield from filter(None, drawn)
 
 
 def _table(comparison: Comparison, answers: list[Answer]) -> Table:
-    """One row an arm, the naive guess below; columns with nothing in them are left out."""
-    heads = [Head(h.text.format(measure=comparison.measure), h.help) for h in HEADS]
-    rows = [_row(a) for a in answers]
+    """One row for each arm, and one for the naive guess; columns without content are left out."""
+    heads = [Head(head.text.format(measure=comparison.measure), head.help) for head in HEADS]
+    rows = [_row(found) for found in answers]
     if not math.isnan(comparison.baseline):
-        rows.append(["naive guess", f"{comparison.baseline:.4g}", *["-"] * (len(HEADS) - 3), ""])
+        rows.append([NAIVE, f"{comparison.baseline:.4g}", *["-"] * (len(HEADS) - 3), ""])
     kept = [i for i in range(len(heads)) if any(row[i] not in ("-", "0") for row in rows)]
-    return Table(
-        [heads[i] for i in kept],
-        [Row([Cell(row[i]) for i in kept], quiet=row[0] == "naive guess") for row in rows],
-        EXPLAINED,
-    )
+    cells = [Row([Cell(row[i]) for i in kept], quiet=row[0] == NAIVE) for row in rows]
+    return Table([heads[i] for i in kept], cells, EXPLAINED)
 
 
 def _row(found: Answer) -> list[str]:
@@ -161,7 +175,7 @@ def _row(found: Answer) -> list[str]:
         ", ".join(f"{count} {verdict}" if several else verdict for verdict, count in found.verdicts.items()) or "-",
         _number(found.half_life, ".3g"),
         _number(found.horizon, ".0f"),
-        _number(found.active, ".0%"),
+        _number(found.clipped, ".0%"),
         _number(found.updates, ".0f"),
         _number(found.seconds, ".0f"),
         found.sentence,
@@ -173,23 +187,19 @@ def _number(value: float, form: str) -> str:
 
 
 def _runs(evidence: Evidence) -> Section:
-    """Every run, to open."""
+    """A table of all runs but the trials of a search, with links."""
     heads = [Head(t) for t in ("run", "task", "arm", "seed", "phase", "outcome", "gradients", "test", "what happened")]
-    rows = [
-        Row(
-            [
-                Cell(str(row["name"]), run=str(run)),
-                *(Cell(str(row[key])) for key in ("task", "arm", "seed", "phase", "outcome")),
-                Cell(str(row["verdict"]) or "-"),
-                Cell(_number(float(row["value"]), ".4g")),
-                Cell(str(row["note"] or row["error"]).replace("**", "")),
-            ],
-            quiet=not row["counts"],
-        )
-        for run, row in evidence.runs[evidence.runs["phase"] != "search"].iterrows()
+    runs = evidence.runs[evidence.runs["phase"] != "search"]
+    rows = [Row(_run_cells(str(run), row), quiet=not row["counts"]) for run, row in runs.iterrows()]
+    explained = "Runs in italics do not count: repetitions, and runs that did not finish. Trials are listed above."
+    return Section("Runs", [explained], [Table(heads, rows)])
+
+
+def _run_cells(run: str, row: pd.Series) -> list[Cell]:
+    return [
+        Cell(str(row["name"]), run=run),
+        *(Cell(str(row[key])) for key in ("task", "arm", "seed", "phase", "outcome")),
+        Cell(str(row["verdict"]) or "-"),
+        Cell(_number(float(row["value"]), ".4g")),
+        Cell(str(row["note"] or row["error"]).replace("**", "")),
     ]
-    return Section(
-        "Runs",
-        ["Those in italics do not count: repetitions, and runs that did not end. Trials of a search stand above."],
-        [Table(heads, rows)],
-    )

@@ -10,10 +10,10 @@ from study.schema.task.base import TASKS, DrawnConfig, Kind, OwnTextConfig, Spli
 
 
 class LabellingConfig(TaskConfig):
-    """Sentences of like length side by side.
+    """Sentences of similar length side by side.
 
-    Words rarer than `min_count` in the training part are read as unknown. `affixes`: the first and the last 1, 2, ...
-    so many characters of a word enter too (0: the word alone). Labels of the form B-x, I-x and O are entities.
+    Words rarer than `min_count` in the training part are read as unknown. `affixes`: the first 1, 2, ... and the last
+    1, 2, ... characters of a word, up to so many, enter too (0: the word alone). Labels B-x, I-x and O are entities.
     """
 
     kind: ClassVar[Kind] = "multiclass"
@@ -90,5 +90,5 @@ class LabellingParityConfig(DrawnConfig):
 
     @property
     def horizon_known(self) -> bool:
-        """See `TaskConfig`; every answer depends on all bits before it, so whatever lag there is is needed."""
+        """See `TaskConfig`; every answer depends on all bits before it, so the task needs every lag there is."""
         return self.horizon < self.seq_len

@@ -73,7 +73,7 @@ class LanguageCopyingConfig(DrawnConfig):
 
     @classmethod
     def reach(cls, given: Mapping[str, Any]) -> int:
-        """From a symbol that is asked for to where it came, m + T steps; of several m the longest."""
+        """From the step that asks for a symbol to the step that showed it, m + T steps; of several m the longest."""
         return given["longest"] + given["delay"]
 
     @model_validator(mode="after")

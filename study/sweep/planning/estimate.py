@@ -12,7 +12,6 @@ from study.sweep.planning.plan import Plan
 from study.tasks import Task
 from study.train import assemble
 from study.training.module import RecurrentModule
-from study.training.trainer import Pace
 
 TRIAL = 0.5
 """Seconds of updates that are timed of an arm."""
@@ -47,7 +46,7 @@ def estimate(plan: Plan, workers: int) -> str:
 def _time_run(config: Config) -> Cost:
     """The cost of a run, from a few of its updates and one validation; its start and its probes are left out."""
     task, module = assemble(config)
-    updates = Pace.of(config, task.batches("train")).updates
+    updates = module.pace.updates
     an_update, a_validation = _time_update(config, task, module), _time_validation(task, module)
     validations = updates / (config.trainer.validate_every or updates) + 2
     seconds = config.trainer.max_seconds or updates * an_update + validations * a_validation

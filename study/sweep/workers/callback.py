@@ -46,7 +46,7 @@ class SweepCallback(pl.Callback):
         """
         measured = module.probes.taken[-1].update if module.probes.taken else 0
         if self._config.sweep.bad_verdicts is not None and measured > self._judged:
-            verdict = judge(self._config, module, self._judged).verdict
+            verdict = judge(module, self._judged).verdict
             self._bad, self._judged = self._bad + 1 if verdict in BAD_VERDICTS else 0, len(module.history)
             if self._bad >= self._config.sweep.bad_verdicts:
                 raise Pruned(f"gradients {verdict} in {self._bad} verdicts in a row")

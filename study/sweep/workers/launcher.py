@@ -41,8 +41,13 @@ class SignalCounter:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count SIGINT and SIGTERM while in the block."""
-        before = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Count Ctrl-C and terminations while in the block.
+
+        A Ctrl-C that was ignored stays so: a shell starts the background jobs of a script like that, for Ctrl-C to
+        reach the foreground alone.
+        """
+        numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self) for number in numbers}
         try:
             yield
         finally:

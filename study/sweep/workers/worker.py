@@ -25,6 +25,7 @@ from study.sweep.trials.pruner import build_pruner
 from study.sweep.trials.sampler import ArmSampler
 from study.sweep.trials.storage import open_study
 from study.sweep.workers.signals import Stop
+from study.tracking.place import Place
 
 if TYPE_CHECKING:
     from study.analysis.result import Result
@@ -114,17 +115,15 @@ class Worker:
         config = validate(self.composer.compose(overrides))
         arm = self.plan.arms[cell.arm].label
         interrupted = ledger.interrupted_run(trial)
-        return train(
-            config,
-            overrides,
+        place = Place(
             name=f"{self.plan.names[cell.arm]} {cell.phase} {cell.number if cell.phase == 'search' else cell.seed}",
             parent=self.parent,
             tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
-            folder=self.folder / "checkpoints",
-            callbacks=[SweepCallback(trial, config, stop)],
+            checkpoints=self.folder / "checkpoints",
             resume=interrupted if interrupted and writer.is_there(config.tracking.uri, interrupted) else None,
-            begun=lambda run_id: ledger.note(trial, {"run_id": run_id}),
+            announce=lambda run_id: ledger.note(trial, {"run_id": run_id}),
         )
+        return train(config, overrides, place, [SweepCallback(trial, config, stop)])
 
     @contextlib.contextmanager
     def _logging_to_a_file(self) -> Iterator[None]:

@@ -1,0 +1,21 @@
+"""Where this package lies: in a checkout (also by an editable install) or among installed packages."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_SHIPPED = _PACKAGE / "conf"  # a wheel carries the checkout's conf/ inside of the package: see setup.py
+
+CHECKOUT = None if _SHIPPED.is_dir() else _PACKAGE.parent
+"""Top folder of the checkout; None where the package was installed from a wheel."""
+CONF = CHECKOUT / "conf" if CHECKOUT else _SHIPPED
+"""Folder of the project's configuration files."""
+
+
+def typed(path: str) -> Path:
+    """Convert a path that a user wrote: relative to the current folder, `~` is their home folder."""
+    return Path(path).expanduser()
+
+
+def door(name: str) -> str:
+    """Return the command that opens a door such as `ui`: `make ui` in the checkout, `study-ui` anywhere else."""
+    return f"make {name}" if Path.cwd() == CHECKOUT else f"study-{name}"

@@ -1,0 +1,52 @@
+"""A configuration as the tracking store keeps it, in plain values. No MLflow here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from study.schema import Config
+from study.schema.identity import flat_record, nested_record
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a run is, in plain values.
+
+    Attributes:
+        uri: of the store.
+        slug: of the experiment.
+        name: model-task-seed.
+        tags: the choices that runs are filtered by in MLflow's table.
+        parameters: the same as `config`, flat, as texts.
+        config: every key that defines the run, nested. Where data and runs lie, and the sweep around it, are left out:
+            they are this machine's, and may hold passwords.
+    """
+
+    uri: str
+    slug: str
+    name: str
+    tags: dict[str, str]
+    parameters: dict[str, str]
+    config: dict[str, Any]
+
+
+def describe(config: Config) -> Description:
+    """Turn a checked configuration into plain values."""
+    k2 = config.bptt.k2 or "full"
+    tags = {
+        "task": config.task.name,
+        "family": config.task.family,
+        "model": config.model.name,
+        "loss": config.loss.name,
+        "k1": config.bptt.k1 or k2,
+        "k2": k2,
+        "clip": config.clip.name,
+        "seed": config.seed,
+    }
+    return Description(
+        uri=config.tracking.uri,
+        slug=config.slug,
+        name=f"{config.model.name}-{config.task.name}-{config.seed}",
+        tags={key: str(value) for key, value in tags.items()},
+        parameters=flat_record(config),
+        config=nested_record(config),
+    )

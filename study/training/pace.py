@@ -1,0 +1,45 @@
+"""The budget and the rhythm of validation, counted in updates. Plain torch, no Lightning."""
+
+import math
+from typing import NamedTuple
+
+from study.learning.bptt import count
+from study.schema.bptt import BPTTConfig
+from study.schema.run import TrainerConfig
+from study.tasks import Batches
+
+CHUNK = 32
+"""Updates a Lightning step, about: enough to share its cost of some 1 ms, few enough to see a divergence soon."""
+UNKNOWN = 10_000
+"""Updates that a budget in seconds is taken to be worth, by progress bars and charts."""
+
+
+class Pace(NamedTuple):
+    """How many updates a run makes, how many of them a Lightning step, and how often it is validated.
+
+    Attributes:
+        budget: updates to make; None where the budget is one in epochs or seconds.
+        updates: the budget, or what it is expected to be worth in updates.
+        chunk: batches a Lightning step.
+        interval: Lightning steps between validations.
+    """
+
+    budget: int | None
+    updates: int
+    chunk: int
+    interval: int
+
+
+def plan_pace(trainer: TrainerConfig, bptt: BPTTConfig, batches: Batches) -> Pace:
+    """Count the updates of one epoch of training batches, and divide; validation comes after whole Lightning steps.
+
+    A budget in steps becomes one in updates by the share of an epoch that it is, so that every epoch counts alike.
+    """
+    epoch = sum(count(batch, bptt.k1, bptt.k2, bptt.update) for batch in batches.epoch(0))
+    budget = trainer.max_updates
+    if trainer.max_steps is not None:
+        budget = math.ceil(trainer.max_steps * epoch / sum(batch.steps for batch in batches.epoch(0)))
+    every = max(1, round((trainer.validate_every or epoch) * len(batches) / epoch))  # in batches
+    interval = math.ceil(every / max(1, CHUNK * len(batches) // epoch))
+    updates = budget or (epoch * trainer.max_epochs if trainer.max_epochs else UNKNOWN)
+    return Pace(budget, updates, math.ceil(every / interval), interval)
