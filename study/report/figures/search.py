@@ -30,7 +30,8 @@ def budget(search: Search) -> Picture:
         f"Left: {search.measure} on validation of every trial in the order they were started, and the best so far. "
         "Right: the expected best of n trials drawn with replacement from those made (Dodge et al. 2019), which "
         f"compares arms at any budget up to the one spent. {search.counts} Trials far worse than the others lie "
-        "outside the panels. No intervals: there is one search for each arm, and trials proposed by TPE are not independent.",
+        "outside the panels. No intervals: there is one search for each arm, and trials proposed by TPE are not "
+        "independent.",
         to_svg(figure),
         data,
     )
