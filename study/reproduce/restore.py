@@ -88,8 +88,8 @@ def restore_run(run: "Logged", overrides: Sequence[str] = ()) -> Restored:
     steps = task.sequence_steps(task.model_dump())
     if not restored.varied and bptt.changed_since(run.tags.get("bptt_rule", "1"), steps, task.stream):
         raise ConfigError(
-            f"bptt.k1 = {bptt.k1}, bptt.k2 = {bptt.k2}: run {run.run_id} was trained by an older rule of windows "
-            f"that reached back less, so its numbers cannot come out of this version. The commit it was made with has that "
+            f"bptt.k1 = {bptt.k1}, bptt.k2 = {bptt.k2}: run {run.run_id} was trained by an older rule of windows that "
+            f"reached back less, so its numbers cannot come out of this version. The commit it was made with has that "
             f"rule: {run.tags.get('git_commit', 'not recorded')}"
         )
     return restored
