@@ -17,9 +17,9 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "schema", "command", "seeding", "data", "models", "tasks", "opponents", "learning", "tracking", "probes",
-    "figures", "training", "analysis", "train", "verify", "report", "reproduce", "sweep", "hydra_plugins", "resume", "api", "ui",
-    "bench",
+    "errors", "schema", "command", "seeding", "data", "models", "tasks", "opponents", "learning", "tracking",
+    "probes", "figures", "training", "analysis", "train", "verify", "report", "reproduce", "sweep",
+    "hydra_plugins", "resume", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {

@@ -41,7 +41,8 @@ EXPLAINED = (
     "optimistic: the same runs chose it. Intervals of differences hold for all pairs of arms together (Bonferroni), so "
     "the choice of the best does not invalidate them. Diverged runs are left out of means and lose every comparison. "
     "The rows below the arms are what they are measured against: the opponents of the task, fitted on its training "
-    "part, or the naive guess, which uses no memory; whether an arm beats them holds for all arms together (Bonferroni)."
+    "part, or the naive guess, which uses no memory. Whether an arm beats them holds for all arms together "
+    "(Bonferroni)."
 )
 NAIVE = "naive guess"
 NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
