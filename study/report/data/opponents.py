@@ -82,7 +82,8 @@ def hardest(comparison: Comparison) -> tuple[str, float] | None:
 
 def _references(runs: pd.DataFrame) -> dict[str, pd.Series]:
     """The value of every opponent, run by run; NaN where a run has not got it."""
-    recorded = {run: json.loads(logged.tags.get("opponents", "{}")) for run, logged in runs["logged"].items()}
+    logged = runs.get("logged", pd.Series(dtype=object))
+    recorded = {run: json.loads(found.tags.get("opponents", "{}")) for run, found in logged.items()}
     names = dict.fromkeys(name for found in recorded.values() for name in found)
     values = {name: [found.get(name, np.nan) for found in recorded.values()] for name in names}
     return {name: pd.Series(column, list(recorded), dtype=float) for name, column in values.items()}
