@@ -94,6 +94,7 @@ class Plan:
         search: tuned keys; empty: a grid.
         trials: search trials of every arm.
         seeds: of every arm.
+        search_seeds: runs of a search trial.
     """
 
     fixed: list[str]
@@ -101,6 +102,7 @@ class Plan:
     search: dict[str, Dimension]
     trials: int
     seeds: list[int]
+    search_seeds: int = 1
 
     @property
     def names(self) -> dict[str, str]:
@@ -136,8 +138,17 @@ class Plan:
         return cell.arm in self.arms and wanted and (cell.phase == "grid") != bool(self.search)
 
     def __len__(self) -> int:
-        """Number of runs."""
+        """Number of cells."""
         return len(self.arms) * (len(self.seeds) + (self.trials if self.search else 0))
+
+    @property
+    def runs(self) -> int:
+        """Number of runs: a search trial may have several."""
+        return len(self) + (len(self.arms) * self.trials * (self.search_seeds - 1) if self.search else 0)
+
+    def seeds_of(self, cell: Cell) -> list[int]:
+        """The seeds that a cell is trained with."""
+        return [cell.seed + n for n in range(self.search_seeds if cell.phase == "search" else 1)]
 
     def describe(self) -> str:
         """The plan as YAML; every arm with the budget of each of its runs."""
@@ -145,8 +156,10 @@ class Plan:
         arms = {names[key]: {**arm.values, "budget": arm.config.trainer.budget} for key, arm in self.arms.items()}
         twins = {names[key]: list(arm.twins) for key, arm in self.arms.items() if arm.twins}
         search = {key: dimension.words for key, dimension in self.search.items()}
-        tuned = {"search": search, "trials": self.trials} if search else {}
-        counted = {"seeds": self.seeds, "runs": len(self)}
+        tuned: dict[str, object] = {"search": search, "trials": self.trials} if search else {}
+        if search and self.search_seeds > 1:
+            tuned["search_seeds"] = self.search_seeds
+        counted = {"seeds": self.seeds, "runs": self.runs}
         return OmegaConf.to_yaml({
             "fixed": self.fixed, "arms": arms, **({"twins": twins} if twins else {}), **tuned, **counted
         })  # fmt: skip
@@ -181,10 +194,11 @@ def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer)
             search.pop(key, None)
             fixed.append(override.input_line or "")
     _refuse_to_tune_budgets(search)
-    if search and SEARCH_SEED in seeds:
-        raise ConfigError(f"sweep.seeds: {SEARCH_SEED} is the seed of search trials; the winners need fresh ones")
+    searched = range(SEARCH_SEED, SEARCH_SEED + sweep.search_seeds)
+    if search and (taken := [seed for seed in seeds if seed in searched]):
+        raise ConfigError(f"sweep.seeds: {taken[0]} is a seed of search trials; the winners need fresh ones")
     composer = composer.within(fixed)
-    plan = Plan(fixed, _arms(tables, search, composer), search, sweep.trials, seeds)
+    plan = Plan(fixed, _arms(tables, search, composer), search, sweep.trials, seeds, sweep.search_seeds)
     _check_space(plan, composer)
     return plan
 
