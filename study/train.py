@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from study.command import command
 from study.schema import Config, validate
+from study.schema.bptt import RULE
 from study.tracking.place import Place
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ def train(
         place: where the run belongs: its name, its relatives, its checkpoint, the run it resumes.
         callbacks: more Lightning callbacks.
     """
+    from study import opponents
     from study.analysis.result import conclude
+    from study.data import folder
     from study.tracking import provenance, writer
     from study.tracking.description import describe
     from study.training import checkpoint
@@ -48,6 +51,7 @@ def train(
     # the fingerprints of its start.
     described, splits = describe(config), provenance.splits(task)
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
+    tags["bptt_rule"] = RULE
     if place.resume is None:
         tags |= provenance.fingerprints(splits, module.model)
 
@@ -65,17 +69,22 @@ def train(
             run.tag({"resumed_after": len(module.history)})
             run.log_texts(definition, f"{provenance.RESUMED}{len(module.history)}")
 
+        # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
+        digest, both_ways = provenance.combined(splits), config.model.bidirectional
+        rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), both_ways)
+
         # The recorder is first: when another callback raises, the history up to there is written all the same.
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, run)
+        return conclude(module, run, rivals)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
     from study.learning import clipping, losses
+    from study.learning.bptt import refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
     from study.training.history import History
@@ -85,6 +94,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
+    refuse_unreachable(config.bptt.k2, batches)
     loss = losses.build(config.loss)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
@@ -92,7 +102,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    history = History(parameters, recurrent_parameters(model), config.trainer.divergence)
+    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, probes.count)
     return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
 
 

@@ -20,8 +20,8 @@ from study.analysis.diagnosis import Diagnosis
 from study.analysis.result import Result
 from study.installation import CONF
 from study.schema import Config, SweepingConfig, check
+from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
-from study.sweep.planning.plan import build_plan
 from study.sweep.trials import ledger
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
@@ -30,7 +30,7 @@ from study.tracking import writer
 from study.tracking.description import describe
 from study.tracking.place import Place
 
-MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0}
+MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0, "rmse/opponent": 1.5, "skill/opponent": 1 / 3}
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
         time.sleep(random.uniform(0, 0.05))
         run.tag({"outcome": "completed"})
     diagnosis = Diagnosis("completed", "healthy", "", "none", "")
-    return Result(run.run_id, diagnosis, 0, 0.0, MEASURES, "rmse")
+    return Result(run.run_id, diagnosis, 0, 0.0, MEASURES, "rmse", "minimize", "HAR(1, 5, 22)")
 
 
 class OneComposer(Composer):

@@ -11,7 +11,7 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE
 from study.sweep.workers.display import best_lines, format_ended
 
-COLUMNS = ("run", "test", "naive", "verdict", "half-life", "outcome", "seconds")
+COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "seconds")
 
 
 def table(ledger: Ledger) -> Table:
@@ -55,11 +55,21 @@ def _row(runs: list[dict[str, Any]]) -> list[str]:
     return [
         f"{runs[0]['measure']} {statistics.fmean(test):.4g}{spread}" if test else "-",
         f"{statistics.fmean(run['baseline'] for run in runs):.4g}",
+        _opponent(ended),
         _count(run["verdict"] for run in runs),
         f"{statistics.fmean(run['half_life'] for run in ended):.1f}" if ended else "-",
         _count(run["outcome"] for run in runs),
         f"{statistics.fmean(run['seconds'] for run in runs):.0f}",
     ]
+
+
+def _opponent(ended: list[dict[str, Any]]) -> str:
+    """Whether the mean of an arm is ahead of the best opponent; runs of older versions have none."""
+    known = [run for run in ended if "opponent" in run]
+    if not known:
+        return "-"
+    ahead = statistics.fmean(run["skill"] for run in known) > 0
+    return f"{'ahead of' if ahead else 'behind'} {known[0]['opponent_name']} ({known[0]['opponent']:.4g})"
 
 
 def _count(words: Iterable[str]) -> str:

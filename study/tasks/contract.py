@@ -77,6 +77,11 @@ class Batches(ABC):
     stateful: ClassVar[bool] = False
 
     @property
+    def longest(self) -> int:
+        """Steps of the longest sequence; of a stream, those of a column."""
+        return max(batch.longest for batch in self.epoch(0))
+
+    @property
     def stream(self) -> int | None:
         """Steps of a batch where batches continue each other; None where they do not."""
         return None
@@ -130,6 +135,7 @@ class Task(ABC):
         direction: whether less or more of it is better.
         horizon_known: whether the task is certain to need the past as far back as its `horizon` (see
             `study.schema.task.TaskConfig.horizon_known`); otherwise the horizon is a guess.
+        opponents: names of what a network is measured against; see `study.opponents`.
     """
 
     inputs: Inputs
@@ -138,6 +144,7 @@ class Task(ABC):
     primary: str
     direction: Literal["minimize", "maximize"]
     horizon_known: bool = False
+    opponents: tuple[str, ...] = ("guess",)
 
     @abstractmethod
     def batches(self, split: Split) -> Batches:

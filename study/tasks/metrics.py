@@ -73,7 +73,11 @@ class LanguageMetrics(Metrics):
 
     def update(self, predictions: Float[Tensor, "time batch classes"], batch: Batch) -> None:
         """See `Metrics`."""
-        self._nats.update(_counting(_surprise(predictions, batch.targets), batch))
+        self.update_chosen(_chosen(predictions, batch.targets), batch)
+
+    def update_chosen(self, chosen: Float[Tensor, "time batch"], batch: Batch) -> None:
+        """Count one batch by the probability of the token that came alone, where that of all others costs too much."""
+        self._nats.update(_counting(_surprise(chosen), batch))
 
     def compute(self) -> dict[str, float]:
         """Nats, perplexity, bpc."""
@@ -95,7 +99,7 @@ class LabellingMetrics(Metrics):
         guesses, targets = _counting(predictions.argmax(-1), batch), _counting(batch.targets, batch)
         self._accuracy.update(guesses, targets)
         self._f1.update(guesses, targets)
-        self._nats.update(_counting(_surprise(predictions, batch.targets), batch))
+        self._nats.update(_counting(_surprise(_chosen(predictions, batch.targets)), batch))
 
     def compute(self) -> dict[str, float]:
         """Accuracy, macro_f1, nats."""
@@ -106,7 +110,11 @@ class LabellingMetrics(Metrics):
         }
 
 
-def _surprise(probabilities: Tensor, classes: Tensor) -> Float[Tensor, "time batch"]:
-    """-log p of the true class, never infinite: p is kept above the smallest normal float32."""
-    chosen = probabilities.gather(-1, classes[..., None])[..., 0]
+def _chosen(probabilities: Tensor, classes: Tensor) -> Float[Tensor, "time batch"]:
+    """The probability of the true class."""
+    return probabilities.gather(-1, classes[..., None])[..., 0]
+
+
+def _surprise(chosen: Tensor) -> Float[Tensor, "time batch"]:
+    """-log p, never infinite: p is kept above the smallest normal float32."""
     return -chosen.clamp(min=torch.finfo(torch.float32).tiny).log()

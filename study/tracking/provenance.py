@@ -52,7 +52,7 @@ def definition(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
 
 def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict[str, str]:
     """Digests that equal runs share, as tags: the commit, the data (of its `splits`), the initial weights."""
-    return {"git_commit": commit(), "data_digest": _together(parts), "weights_initial": weights(model)}
+    return {"git_commit": commit(), "data_digest": combined(parts), "weights_initial": weights(model)}
 
 
 @lru_cache
@@ -127,7 +127,7 @@ def weights(model: nn.Module) -> str:
 
 def data(task: Task) -> str:
     """Digest of every tensor of the three splits; independent of the order a seed puts them in."""
-    return _together(splits(task))
+    return combined(splits(task))
 
 
 def splits(task: Task) -> dict[str, tuple[str, int]]:
@@ -136,7 +136,7 @@ def splits(task: Task) -> dict[str, tuple[str, int]]:
     return {name: (_digest(x for t in part.tensors() for x in _bits(t)), part.size) for name, part in parts.items()}
 
 
-def _together(parts: Mapping[str, tuple[str, int]]) -> str:
+def combined(parts: Mapping[str, tuple[str, int]]) -> str:
     """One digest of all `splits`."""
     return _digest(digest.encode() for digest, _ in parts.values())
 

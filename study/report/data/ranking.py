@@ -11,6 +11,7 @@ import pandas as pd
 from study.probes.flow import half_life
 from study.report.data.differences import MOST, Differences, smallest_alone
 from study.report.data.histories import Norms
+from study.report.data.opponents import against
 from study.report.data.runs import Comparison
 from study.report.data.statistics import Interval, improvement, mean_interval
 
@@ -29,6 +30,7 @@ class Answer:
         seeds_needed: seeds at which 80% of studies would show a true difference of the size of `gap`, where it is not
             shown yet; inf if more than 100, NaN where there is nothing to say.
         beaten: probability that a run of the best arm beats one of this arm; NaN for the best arm.
+        beats: how many opponents the arm beats, and the hardest that it does not.
         half_life: of the gradient, steps, median over runs; inf where it does not shrink.
         horizon: effective horizon, steps, median over runs.
         verdicts: number of runs by verdict.
@@ -45,6 +47,7 @@ class Answer:
     gap: Interval | None
     seeds_needed: float
     beaten: float
+    beats: str
     half_life: float
     horizon: float
     verdicts: dict[str, int]
@@ -87,10 +90,11 @@ def _answer(comparison: Comparison, study: Differences, place: int, norms: Mappi
     mine = comparison.arm(arm)
     measure, diverged = comparison.interval(mine["value"]), int(mine["value"].isna().sum())
     gap = study.between(place, 0) if place else None
+    opponents = against(comparison, arm)
     sentences = (
         _diverging(diverged, len(mine)),
         _behind(gap, measure) if gap else _leading(study, measure),
-        _learning(naive_gap(comparison, arm)),
+        opponents.sentence or _learning(naive_gap(comparison, arm)),
     )
     clipped = [norms[str(run)].clipped for run in mine.index if str(run) in norms]
     return Answer(
@@ -101,6 +105,7 @@ def _answer(comparison: Comparison, study: Differences, place: int, norms: Mappi
         gap=gap,
         seeds_needed=study.seeds_needed(place, 0) if gap and not gap.excludes(0.0) else math.nan,
         beaten=math.nan if gap is None else _beaten(comparison, best, arm),
+        beats=opponents.cell,
         half_life=float(mine["decay"].dropna().map(half_life).median()),
         horizon=float(mine["horizon"].median()),
         verdicts=dict(Counter(map(str, mine["verdict"])).most_common()),

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from study.figures.style import colour, draw_guide, legend_below, line_style, panels, tag_run
+from study.figures.style import OPPONENT, colour, draw_guide, legend_below, line_style, panels, tag_run
 from study.report.data.arm_names import name_arms
+from study.report.data.opponents import hardest
 from study.report.data.runs import Comparison, configurations
 from study.report.data.statistics import Interval, mean_interval, share_interval
 from study.report.figures.picture import Picture, count_of, to_svg
@@ -152,8 +153,7 @@ def _svg(comparison: Comparison, data: pd.DataFrame, label: str, beside: list[Be
             _draw_means(top, mine, lambda runs: comparison.interval(runs["value"]), number, name)
             for axes, other in zip(lower, beside, strict=True):
                 _draw_means(axes, mine, other.number, number, name)
-        if not math.isnan(comparison.baseline):
-            draw_guide(top, comparison.baseline, "naive guess")
+        _draw_references(top, comparison)
         top.set_ylabel(f"{comparison.measure} on test")
         for axes, other in zip(lower, beside, strict=True):
             axes.set(ylabel=other.label, **({"ylim": (-0.05, 1.05)} if other.share else {}))
@@ -162,6 +162,15 @@ def _svg(comparison: Comparison, data: pd.DataFrame, label: str, beside: list[Be
         (top, *lower)[-1].set_xlabel(label)
         legend_below(figure)
     return to_svg(figure)
+
+
+def _draw_references(axes: Axes, comparison: Comparison) -> None:
+    """Lines at the naive guess and at the best opponent, one where they are the same."""
+    opponent = hardest(comparison)
+    if opponent is not None:
+        draw_guide(axes, opponent[1], opponent[0], style=OPPONENT)
+    if not math.isnan(comparison.baseline) and (opponent is None or not math.isclose(opponent[1], comparison.baseline)):
+        draw_guide(axes, comparison.baseline, "naive guess")
 
 
 def _draw_runs(axes: Axes, runs: pd.DataFrame, colour: str) -> None:

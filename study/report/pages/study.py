@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from study.report.data.histories import Norms, load_norms
+from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
 from study.report.data.runs import ENDED, Comparison, Evidence, gather
@@ -29,6 +30,7 @@ HEADS = (
         "seen; rather too few, since the same runs chose the best arm",
     ),
     Head("loses to the best", "probability that a run of the best arm beats one of this arm (Mann-Whitney)"),
+    Head("beats", "opponents, fitted on the same data and measured on the same steps, that the arm is shown to beat"),
     Head("diverged", "runs whose loss or gradient became NaN, infinite, or far too large"),
     Head("gradients", "verdicts on the runs: how much of the gradient is left at the horizon of the task"),
     Head("half-life", "steps back over which the gradient of one step's loss halves; median over runs"),
@@ -43,8 +45,10 @@ EXPLAINED = (
     "row alone; that of the best arm is optimistic: the same runs chose it. Where some seeds fail outright they are "
     "too narrow: with 3 failures in 10 runs, an interval of 3 seeds holds the true mean in 63% of studies, of 5 seeds "
     "in 83%, of 10 in 96%. Intervals of differences hold for all pairs of arms together ({how}), so the choice of the "
-    "best does not invalidate them. What is said about the naive guess, which uses no memory, holds for all arms "
-    "together (Bonferroni). Diverged runs are left out of means and lose every comparison."
+    "best does not invalidate them. The rows below the arms are what they are measured against: the "
+    "opponents of the task, fitted on its training part, or the naive guess, which uses no memory; whether an arm "
+    "beats them holds for all arms together (Bonferroni). Diverged runs are left out of means and lose every "
+    "comparison."
 )
 DIVERGED = "Diverged runs are left out of means and lose every comparison. The naive guess uses no memory."
 POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all arms"
@@ -165,14 +169,22 @@ def _pictures(comparison: Comparison, norms: Mapping[str, Norms], table: pd.Data
 
 
 def _table(comparison: Comparison, answers: list[Answer], explained: str) -> Table:
-    """One row for each arm, and one for the naive guess; columns without content are left out."""
+    """One row for each arm, below them what they are measured against; columns without content are left out."""
     heads = [Head(head.text.format(measure=comparison.measure), head.help) for head in HEADS]
     rows = [_row(found) for found in answers]
-    if not math.isnan(comparison.baseline):
-        rows.append([NAIVE, f"{comparison.baseline:.4g}", *["-"] * (len(HEADS) - 3), ""])
+    rows += [[name, value, *["-"] * (len(HEADS) - 3), ""] for name, value in _references(comparison)]
     kept = [i for i in range(len(heads)) if any(row[i] not in ("-", "0") for row in rows)]
-    cells = [Row([Cell(row[i]) for i in kept], quiet=row[0] == NAIVE) for row in rows]
+    cells = [Row([Cell(row[j]) for j in kept], quiet=i >= len(answers)) for i, row in enumerate(rows)]
     return Table([heads[i] for i in kept], cells, explained)
+
+
+def _references(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """The opponents and their values, the best first; of runs of older versions the naive guess."""
+    opponents = reached(comparison)
+    for name, (low, high) in opponents.items():
+        yield name, f"{low:.4g}" if math.isclose(low, high) else f"{low:.4g} to {high:.4g}"
+    if not opponents and not math.isnan(comparison.baseline):
+        yield NAIVE, f"{comparison.baseline:.4g}"
 
 
 def _row(found: Answer) -> list[str]:
@@ -183,6 +195,7 @@ def _row(found: Answer) -> list[str]:
         format_interval(gap).replace(" ", NBSP) if gap is not None and gap.seeds > 1 else "-",
         format_seeds(found.seeds_needed),
         f"{found.beaten:.0%}" if several and not math.isnan(found.beaten) else "-",
+        found.beats,
         f"{found.diverged} of {found.runs}" if found.diverged else "0",
         ", ".join(f"{count} {verdict}" if several else verdict for verdict, count in found.verdicts.items()) or "-",
         _number(found.half_life, ".3g"),

@@ -194,6 +194,9 @@ def record(result: "Result") -> Record:
         "measure": result.primary,
         "test": found[f"{result.primary}/test"],
         "baseline": found[f"{result.primary}/baseline"],
+        "opponent": found[f"{result.primary}/opponent"],
+        "opponent_name": result.opponent,
+        "skill": found["skill/opponent"],
         "half_life": found.get("flow/half_life", math.nan),
         "seconds": result.seconds,
     }

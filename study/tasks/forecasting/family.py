@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from study.errors import ConfigError
@@ -30,11 +31,14 @@ class Target(NamedTuple):
         persists: the feature that persistence repeats; None: it predicts 0 in the target's own unit.
         series: the column whose future this is: its seasonal changes scale MASE, and its standard deviation is the
             unit of errors where there are several targets.
+        returns: the feature whose root mean square over the steps ahead this is the logarithm of; None: it is no
+            volatility.
     """
 
     ahead: int
     persists: str | None
     series: str
+    returns: str | None = None
 
 
 class Tables(NamedTuple):
@@ -56,12 +60,17 @@ class Forecasting(Task):
     """Features and targets are standardised by mean and standard deviation of the training part.
 
     With one target, errors are in its own unit; with several, in standard deviations of what they are the future of.
+
+    Attributes:
+        features: their names, in the order in which they enter.
+        known: the targets by name, in the order in which they are predicted.
     """
 
     load: ClassVar[Callable[..., Tables]]
     """Reads the data set as its config says: `load(config, data)`."""
     primary = "rmse"
     direction = "minimize"
+    opponents = ("mean", "persistence", "seasonal", "autoregression", "nlinear")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config, self._seed = config, seed
@@ -70,9 +79,9 @@ class Forecasting(Task):
         self._check_lengths()
         training = [splits["train"] for splits in tables.series.values()]
         self._mean, self._std = _moments(training)
-        names = list(tables.targets)
-        self._features = [column for column in training[0].columns if column not in tables.targets]
-        self.inputs, self.targets = Inputs(len(self._features), tokens=False), len(names)
+        self.known = tables.targets
+        self.features = [column for column in training[0].columns if column not in tables.targets]
+        self.inputs, self.targets = Inputs(len(self.features), tokens=False), len(self.known)
         self._seasonal = self._seasonal_errors(training)
         self._repeat = self._persistence()
 
@@ -89,7 +98,7 @@ class Forecasting(Task):
     def _seasonal_errors(self, training: Sequence[pd.DataFrame]) -> Tensor:
         """Mean absolute error of repeating the latest season known, for every target; on training, standardised."""
         errors = []
-        for name, target in self._tables.targets.items():
+        for name, target in self.known.items():
             lag = self._config.season * math.ceil(target.ahead / self._config.season)
             changes = pd.concat([frame[target.series].diff(lag).abs() for frame in training]).dropna()
             if not changes.sum() > 0:
@@ -103,10 +112,10 @@ class Forecasting(Task):
     def _persistence(self) -> tuple[Tensor, Tensor, Tensor]:
         """(feature, factor, offset) of every target: persistence is factor times feature plus offset, standardised."""
         rows = []
-        for name, target in self._tables.targets.items():
+        for name, target in self.known.items():
             kept = target.persists
             factor, offset = (0.0, 0.0) if kept is None else (self._std[kept], self._mean[kept])
-            column = 0 if kept is None else self._features.index(kept)
+            column = 0 if kept is None else self.features.index(kept)
             rows.append((column, factor / self._std[name], (offset - self._mean[name]) / self._std[name]))
         columns, factors, offsets = zip(*rows, strict=True)
         return torch.tensor(columns), torch.tensor(factors).float(), torch.tensor(offsets).float()
@@ -115,7 +124,7 @@ class Forecasting(Task):
         """(inputs, targets) of every series."""
         frames = (splits[split] for splits in self._tables.series.values())
         scaled = [(frame - self._mean) / self._std for frame in frames]
-        columns = self._features, list(self._tables.targets)
+        columns = self.features, list(self.known)
         return [(_tensor(frame[columns[0]]), _tensor(frame[columns[1]])) for frame in scaled]
 
     def batches(self, split: Split) -> Batches:
@@ -124,10 +133,37 @@ class Forecasting(Task):
             return Windows(self._tensors(split), self._config.seq_len, self._config.batch_size, self._seed)
         return Whole(self._tensors(split))
 
+    def whole(self, split: Split) -> Batch:
+        """Every series of a split from first to last step, side by side: every step once."""
+        return next(Whole(self._tensors(split)).epoch(0))
+
+    @property
+    def season(self) -> int:
+        """Steps of a season."""
+        return self._config.season
+
+    @property
+    def levels(self) -> list[str] | None:
+        """The feature of which every target tells a later value; None where some target is no later value of any."""
+        levels = [target.persists or target.series for target in self.known.values()]
+        return levels if set(levels) <= set(self.features) else None
+
+    @property
+    def units(self) -> Tensor:
+        """What 1 in a standardised target is in its own unit, float64."""
+        return torch.tensor(self._std[list(self.known)].to_numpy(float))
+
+    def in_own_unit(
+        self, inputs: Float[Tensor, "time batch features"], features: Sequence[str]
+    ) -> Float[Tensor, "time batch chosen"]:
+        """Some features as they were before they were standardised, float64."""
+        std, mean = (torch.tensor(part[list(features)].to_numpy(float)) for part in (self._std, self._mean))
+        return inputs[..., [self.features.index(name) for name in features]] * std + mean
+
     def metrics(self) -> ForecastMetrics:
         """RMSE, MAE, skill over persistence, MASE."""
-        units = 1.0 if self.targets == 1 else self._std[[target.series for target in self._tables.targets.values()]]
-        scale = self._std[list(self._tables.targets)] / np.asarray(units)
+        units = 1.0 if self.targets == 1 else self._std[[target.series for target in self.known.values()]]
+        scale = self._std[list(self.known)] / np.asarray(units)
         return ForecastMetrics(torch.tensor(scale.to_numpy(np.float32)), self.baseline, self._seasonal)
 
     def baseline(self, batch: Batch) -> Tensor:

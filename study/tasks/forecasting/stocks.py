@@ -29,7 +29,8 @@ def load_stocks(config: Config, data: DataConfig) -> Tables:
         ticker: _table(prices[prices["Ticker"] == ticker], config) for ticker in config.tickers
     }
     persists = None if config.target == "log_return" else "log_volatility"
-    targets = {"target": Target(config.ahead, persists, "target")}
+    returns = None if config.target == "log_return" else "log_return"
+    targets = {"target": Target(config.ahead, persists, "target", returns)}
     if config.multivariate:
         frames, targets = _side_by_side(frames, targets["target"])
     days = pd.Index(sorted(set().union(*(frame.index for frame in frames.values()))))
@@ -64,8 +65,8 @@ def _side_by_side(frames: dict[str, pd.DataFrame], target: Target) -> tuple[dict
     joined = pd.concat([frame.add_prefix(f"{ticker} ") for ticker, frame in frames.items()], axis=1, join="inner")
     targets = {}
     for ticker in frames:
-        persists = None if target.persists is None else f"{ticker} {target.persists}"
-        targets[f"{ticker} target"] = Target(target.ahead, persists, f"{ticker} target")
+        persists, returns = (None if name is None else f"{ticker} {name}" for name in (target.persists, target.returns))
+        targets[f"{ticker} target"] = Target(target.ahead, persists, f"{ticker} target", returns)
     return {", ".join(frames): joined}, targets
 
 
@@ -73,3 +74,8 @@ class Stocks(Forecasting):
     """Daily stock prices."""
 
     load = staticmethod(load_stocks)
+
+    def __init__(self, config: Config, data: DataConfig, seed: int):
+        super().__init__(config, data, seed)
+        volatility = ("har", "nlinear") if config.target == "log_volatility" else ()
+        self.opponents = ("mean", "persistence", "autoregression", *volatility)

@@ -41,6 +41,7 @@ class Labelling(Task):
     load: ClassVar[Callable[..., Corpora]]
     """Reads the data set as its config says: `load(config, data)`."""
     direction = "maximize"
+    opponents = ("word_tag", "perceptron", "perceptron_both_ways")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config, self._seed = config, seed

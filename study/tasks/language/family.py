@@ -44,6 +44,7 @@ class Language(Task):
     """Reads the data set as its config says: `load(config, data)`."""
     primary = "nats"
     direction = "minimize"
+    opponents = ("bigram", "witten_bell", "kneser_ney")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config = config

@@ -1,0 +1,88 @@
+"""What the arms of a comparison are measured against: the opponents that runs record in their tag `opponents`."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from study.report.data.runs import Comparison
+from study.report.data.statistics import Interval, mean_interval
+
+
+@dataclass(frozen=True)
+class Against:
+    """An arm against the opponents of its runs.
+
+    Attributes:
+        gaps: by opponent, the hardest first: how much worse the arm is, mean over seeds, with an interval that holds
+            for all arms together (Bonferroni); opponents lie on one line, so that their number does not matter.
+    """
+
+    gaps: dict[str, Interval]
+
+    @property
+    def beaten(self) -> list[str]:
+        """The opponents that the arm beats: shown at several seeds, or on its one seed."""
+        return [name for name, gap in self.gaps.items() if (gap.high if gap.seeds > 1 else gap.mean) < 0]
+
+    @property
+    def cell(self) -> str:
+        """How many are beaten, and the hardest that is not."""
+        if not self.gaps:
+            return "-"
+        beaten, others = self.beaten, [name for name in self.gaps if name not in self.beaten]
+        if not others:
+            return f"all {len(beaten)}" if len(beaten) > 1 else beaten[0]
+        return f"{len(beaten)} of {len(self.gaps)}, not {others[0]}" if beaten else f"none of {len(others)}"
+
+    @property
+    def sentence(self) -> str:
+        """How the arm compares with the hardest opponent, in words."""
+        if not self.gaps:
+            return ""
+        name, gap = next(iter(self.gaps.items()))
+        if name in self.beaten:
+            every = name if len(self.gaps) == 1 else "every opponent"
+            return f"Beats {every}." if gap.seeds > 1 else f"Ahead of {every} on its one seed."
+        if gap.seeds < 2:
+            return f"Behind {name} on its one seed."
+        return f"Behind {name}." if gap.low > 0 else f"Not shown to differ from {name} at {gap.seeds} seeds."
+
+
+def against(comparison: Comparison, arm: str) -> Against:
+    """An arm against the opponents recorded by its runs that completed; none by runs of older versions."""
+    arms = comparison.runs.loc[comparison.runs["value"].notna(), "arm"].nunique()
+    mine = comparison.arm(arm).dropna(subset="value")
+    references = _references(mine)
+    sign = -1 if comparison.maximize else 1
+    gaps = {
+        name: mean_interval((sign * (mine["value"] - reference)).dropna().to_numpy(float), among=max(1, arms))
+        for name, reference in references.items()
+    }
+    return Against(dict(sorted(gaps.items(), key=lambda item: -item[1].mean)))
+
+
+def reached(comparison: Comparison) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest value of every opponent over the runs, the best first.
+
+    They differ where arms differ in what decides the task, such as the length of its sequences.
+    """
+    references = _references(comparison.runs)
+    best = sorted(references.items(), key=lambda item: item[1].mean(), reverse=comparison.maximize)
+    return {name: (float(values.min()), float(values.max())) for name, values in best}
+
+
+def hardest(comparison: Comparison) -> tuple[str, float] | None:
+    """The best opponent and its value; None where there is none, or not the same for all runs."""
+    first = next(iter(reached(comparison).items()), None)
+    return None if first is None or not math.isclose(*first[1]) else (first[0], first[1][0])
+
+
+def _references(runs: pd.DataFrame) -> dict[str, pd.Series]:
+    """The value of every opponent, run by run; NaN where a run has not got it."""
+    recorded = {run: json.loads(logged.tags.get("opponents", "{}")) for run, logged in runs["logged"].items()}
+    names = dict.fromkeys(name for found in recorded.values() for name in found)
+    values = {name: [found.get(name, np.nan) for found in recorded.values()] for name in names}
+    return {name: pd.Series(column, list(recorded), dtype=float) for name, column in values.items()}
