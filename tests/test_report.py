@@ -14,7 +14,7 @@ from study.errors import ConfigError
 from study.figures.style import INK, panels, tag_run
 from study.report.data.arm_names import name_arms
 from study.report.data.ranking import answer, compare, format_interval, format_power, naive_gap
-from study.report.data.runs import BEFORE, Comparison, gather, rank
+from study.report.data.runs import KNOWN, Comparison, gather, rank
 from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
 from study.report.figures.picture import for_page, to_svg
 from study.schema import Config
@@ -265,7 +265,7 @@ def test_numbers_have_as_many_digits_as_their_interval_bears() -> None:
 
 
 def test_a_task_s_own_measure_comes_before_the_loss() -> None:
-    assert list(BEFORE)[-1] == "loss"
+    assert list(KNOWN)[-1] == "loss"
 
 
 def test_a_picture_on_a_page_takes_the_page_s_ink_and_its_marks_know_their_run() -> None:
@@ -302,6 +302,7 @@ def test_runs_are_ranked_by_what_they_recorded_and_older_ones_by_a_known_measure
     (now,), (before,) = gather(store, "ranked").comparisons, gather(store, "ranked-before").comparisons
     assert (now.measure, now.arms, now.arm("gru")["value"].item()) == ("score", ["gru", "elman"], 0.9)
     assert (before.measure, before.arms) == ("rmse", ["elman", "gru"])
+    assert now.interval(pd.Series([-3.0, -1.0])).low < -3  # of a new measure no range is known
 
 
 def test_runs_that_train_the_same_bits_are_one_arm_whatever_was_measured_or_spelled(

@@ -47,7 +47,8 @@ EXPLAINED = (
     "in 83%, of 10 in 96%. Intervals of differences hold for all pairs of arms together ({how}), so the choice of the "
     "best does not invalidate them. The rows below the arms are what they are measured against: the "
     "opponents of the task, fitted on its training part, or the naive guess, which uses no memory; whether an arm "
-    "beats them holds for all arms together (Bonferroni). Diverged runs are left out of means and lose every comparison."
+    "beats them holds for all arms together (Bonferroni). Diverged runs are left out of means and lose every "
+    "comparison."
 )
 DIVERGED = "Diverged runs are left out of means and lose every comparison. The naive guess uses no memory."
 POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all arms"
