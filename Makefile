@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train report reproduce resume verify ui test lint bench clean lock
+.PHONY: help sweep train report reproduce resume verify mutants ui test lint bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or n
 
 verify: $(READY) ## the gradient measures beside truths known in closed form
 	$(BIN)/python -m study.verify
+
+mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]; docs/mutants.md holds its table
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 ui: $(READY) ## browse all runs:        make ui [PORT=5000]
 	$(BIN)/python -m study.ui $(PORT)

@@ -3,7 +3,7 @@
     runs = api.runs("tour", "tags.verdict = 'vanishing'")
     api.history(runs.index[0])["grad_norm/total"].plot(logy=True)
 
-A run is named by its id, the start of its id, or its name. The store is an MLflow tracking URI; by default that of
+A run is named by its id, the start of its id, or its name. The store is an MLflow tracking URI; default:
 `MLFLOW_TRACKING_URI`, or `mlflow.db` in the current folder. Nothing heavy is imported before it is needed.
 """
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 def runs(experiment: str | None = None, where: str = "", store: str | None = None) -> pd.DataFrame:
-    """Every run trained under a slug, oldest first: one row a run, by run id; sweeps and reproductions are left out.
+    """List every run trained under a slug, oldest first; the runs of sweeps themselves and reproductions are left out.
 
     Args:
-        experiment: the slug; None: of all experiments.
+        experiment: the slug; None: all experiments.
         where: MLflow's search filter, such as `params.model.name = 'lstm' and tags.outcome = 'diverged'`.
         store: see above.
 
     Returns:
-        `name`, `status`, and by key `params.*` (numbers where all are), `tags.*` (such as `tags.verdict`: texts)
-        and `metrics.*` (last values).
+        One row a run, by run id, with the columns `name`, `status`, `params.*` (as numbers where all values are
+        numbers), `tags.*` (texts, such as `tags.verdict`) and `metrics.*` (last values).
 
     Raises:
         ConfigError: there is no such store, or it has no run of this experiment.
@@ -44,23 +44,23 @@ def runs(experiment: str | None = None, where: str = "", store: str | None = Non
 
 
 def history(run: str, store: str | None = None) -> pd.DataFrame:
-    """Loss, learning rate and every gradient norm of a run, one row an update."""
+    """Return loss, learning rate and every gradient norm of a run, one row an update."""
     return _one(run, store).table("gradients.parquet").set_index("update")
 
 
 def lag_profile(run: str, store: str | None = None) -> pd.DataFrame:
-    """Gradient flow: log phi by lag, for every layer and all jointly, at every update it was measured after."""
+    """Return the gradient flow of a run: log phi by lag, by layer and in all, at every update measured."""
     return _one(run, store).table("flow.parquet")
 
 
 def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | None = None) -> "Reproduction":
-    """Make a run again and compare every recorded number; see `python -m study.reproduce`.
+    """Rerun a run and compare every recorded number, as `study-reproduce` does.
 
-    Sets this process up as for training: from then on torch computes on one thread.
+    Sets up this process for training: from then on torch computes on one thread.
 
     Args:
         run: see above.
-        overrides: in Hydra's syntax; they make a variation, which is not compared.
+        overrides: in Hydra's syntax; they make it a variation, which is not compared.
         tolerance: relative; 0: bit for bit.
         store: see above.
 
@@ -86,7 +86,7 @@ def _one(wanted: str, store: str | None) -> "Logged":
 
 
 def _numeric(column: pd.Series) -> pd.Series:
-    """The numbers that all texts of a parameter are; `None` is a missing value."""
+    """Convert a column of parameters to numbers if all of its texts are numbers; `None` is a missing value."""
     if not str(column.name).startswith("params."):
         return column
     given = column.mask(column == "None")

@@ -20,8 +20,8 @@ from study.analysis.diagnosis import Diagnosis
 from study.analysis.result import Result
 from study.installation import CONF
 from study.schema import Config, SweepingConfig, check
+from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
-from study.sweep.planning.plan import build_plan
 from study.sweep.trials import ledger
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study

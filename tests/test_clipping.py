@@ -161,3 +161,11 @@ def test_clipping_by_value_leaves_small_components_alone() -> None:
 def test_only_a_norm_threshold_limits_the_norm_and_only_no_clipping_never_clips() -> None:
     assert [clip.norm_limit for clip in (NoClip(), ClipNorm(2.0), ClipValue(2.0))] == [None, 2.0, None]
     assert [clip.clips for clip in (NoClip(), ClipNorm(2.0), ClipValue(2.0))] == [False, True, True]
+
+
+@pytest.mark.parametrize("threshold", [1e-9, 1e-5, 1.0])
+def test_a_clipped_norm_is_the_threshold_itself_not_a_little_less(threshold: float) -> None:
+    gradients = draw(0, 1e-4 if threshold < 1e-4 else 10.0, torch.float64)  # torch adds 1e-6 to the norm
+    clipped = clip_once(ClipNorm(threshold), gradients)
+    assert norm(gradients) == pytest.approx(threshold, rel=1e-12)
+    assert clipped.applied.item() == pytest.approx(threshold, rel=1e-12)

@@ -7,6 +7,8 @@ import pytest
 
 from study.analysis.diagnosis import CONFIDENCE, EXPLODED, SPIKE, VANISHED, Evidence, Training, diagnose, spikes
 from study.probes.flow import Flow
+from study.probes.lyapunov import Lyapunov
+from study.probes.saturation import Saturation, Share
 
 CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
 
@@ -110,3 +112,80 @@ def test_a_history_without_a_single_update_is_judged_too() -> None:
     empty = np.array([], np.float32)
     diagnosis = diagnose(Training(empty, empty, None, clip=True), Evidence(20, None))
     assert (diagnosis.verdict, diagnosis.clipping) == ("undecided", "inactive")
+
+
+# The published thresholds, as numbers: a case on either side of each, so that none moves unnoticed.
+
+
+def left(share: float, spread: float = 0.0) -> Flow:
+    """A flow with this share of the gradient left 20 steps back; norms of the samples differ by `spread` nats."""
+    noise = falling(0.0, spread=spread).memory.log_ratio(20)
+    return falling((math.log(share) - noise) / 20, spread=spread)
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"), [(0.0099, "vanishing"), (0.0101, "healthy"), (99.0, "healthy"), (101.0, "exploding")]
+)
+def test_below_1_percent_a_gradient_has_vanished_above_100_times_it_has_exploded(share: float, verdict: str) -> None:
+    assert diagnose(CALM, Evidence(20, left(share))).verdict == verdict
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("threshold", [0.01, 100.0])
+def test_within_two_standard_errors_of_a_threshold_a_flow_is_undecided(threshold: float, side: int) -> None:
+    error = falling(0.0, spread=0.3).memory.log_ratio_error(20)
+    near, far = (left(threshold * math.exp(side * distance * error), spread=0.3) for distance in (1.98, 2.02))
+    assert diagnose(CALM, Evidence(20, near)).verdict == "undecided"
+    assert diagnose(CALM, Evidence(20, far)).verdict != "undecided"
+
+
+@pytest.mark.parametrize(("multiple", "verdict"), [(100.0, "healthy"), (101.0, "exploding")])
+def test_a_norm_above_100_times_its_level_has_exploded(multiple: float, verdict: str) -> None:
+    norms = np.full(200, 0.5)
+    norms[120] = multiple * 0.5
+    assert diagnose(Training(norms, norms, None, clip=False), Evidence(20, falling(-0.01))).verdict == verdict
+
+
+def test_the_level_of_a_norm_is_of_the_50_updates_before() -> None:
+    norms = np.repeat([1.0, 3.0, 100.0], [40, 25, 1])  # the median of 50 is 2, of 49 it is 3, of 51 it is 1
+    assert spikes(norms)[-1] == 50.0
+
+
+def parting(rate: float, error: float = 0.0) -> Lyapunov:
+    """The largest exponent of two sequences, in nats a step, with its standard error."""
+    return Lyapunov(np.array([[rate - error], [rate + error]]), 40, bounded=True)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.98, "healthy"), (2.02, "chaotic")])
+def test_states_that_part_more_than_twofold_over_the_horizon_are_chaotic(factor: float, verdict: str) -> None:
+    evidence = Evidence(20, falling(-0.01), parting(math.log(factor) / 20))
+    assert diagnose(CALM, evidence).verdict == verdict
+
+
+@pytest.mark.parametrize(("errors", "verdict"), [(1.98, "healthy"), (2.02, "chaotic")])
+def test_chaos_too_is_two_standard_errors_beyond_its_threshold(errors: float, verdict: str) -> None:
+    error = 0.01
+    evidence = Evidence(20, falling(-0.01), parting(math.log(2) / 20 + errors * error, error))
+    assert parting(0.0, error).errors[0] == pytest.approx(error)
+    assert diagnose(CALM, evidence).verdict == verdict
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.5, "vanishing"), (0.505, "saturated")])
+def test_more_than_half_of_the_units_saturated_are_the_cause_of_a_vanishing_gradient(
+    share: float, verdict: str
+) -> None:
+    saturation = Saturation([Share(0, "h", "tanh", share, math.nan)])
+    assert diagnose(CALM, Evidence(20, falling(-0.5), saturation=saturation)).verdict == verdict
+    assert diagnose(CALM, Evidence(20, falling(-0.01), saturation=saturation)).verdict == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("updates", "clipping"),
+    [(0, "inactive"), (1, "guard"), (100, "guard"), (101, "frequent"), (500, "frequent"), (501, "limiter")],
+)
+def test_clipping_guards_in_a_tenth_of_1000_updates_and_sets_the_step_in_more_than_half(
+    updates: int, clipping: str
+) -> None:
+    norms = np.full(1000, 2.0)
+    applied = np.where(np.arange(1000) < updates, 1.0, 2.0)
+    assert diagnose(Training(norms, applied, None, clip=True), Evidence(20, None)).clipping == clipping

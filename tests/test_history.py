@@ -10,7 +10,7 @@ from torch import nn
 
 from study.learning.bptt import Update
 from study.learning.clipping import Clipped
-from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History
+from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History, column
 
 NAMES = ["core.weight_hh_l0", "core.bias_hh_l0", "head.weight"]
 
@@ -182,3 +182,9 @@ def test_a_history_restored_from_its_state_continues_to_the_same_rows(cut: int) 
     restored.flush()
     np.testing.assert_array_equal(restored.rows(), whole.rows())
     assert (restored.diverged, len(restored), restored.last) == (6, 6, whole.last)
+
+
+def test_the_more_probes_measure_the_fewer_parameters_have_a_chart() -> None:
+    names = [f"weight.{i}" for i in range(20)]
+    assert [len(History(names, names[-2:], probes=probes).charted) for probes in (0, 5, 10, 14)] == [6, 6, 2, 0]
+    assert History(names, names[-2:], probes=10).charted == tuple(map(column, names[-2:]))

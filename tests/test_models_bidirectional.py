@@ -148,7 +148,7 @@ def test_where_the_steps_ahead_are_asked_for_it_is_refused(task: str) -> None:
         (["bptt.k2=5"], "bptt.k2 must be null"),
         (["bptt.k1=5"], "bptt.k1 must be null"),
         (["bptt.k1=2", "bptt.k2=5"], "bptt.k1 and bptt.k2 must be null"),
-        (["probe=full"], "probe.truncation must be null"),
+        (["probe=full"], "probe.truncation and probe.alignment must be null"),
     ],
 )
 def test_windows_that_would_cut_what_reads_backwards_are_refused(overrides: list[str], named: str) -> None:

@@ -123,3 +123,14 @@ def test_modules_that_did_not_train_do_not_train_after_a_probe_either() -> None:
     network.dropout.eval()
     gradient_flow(network, MSE, batch(20, 2, 3), 10, 2)
     assert (network.training, network.core.training, network.dropout.training) == (True, True, False)
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_memory_and_joint_are_of_all_layers_together(name: str) -> None:
+    network = build(name, layers=3)
+    flow = gradient_flow(network, MSE, batch(13, 2, 3), 12, 2)
+    norms = np.exp(flow.log_norms)
+    memory = norms[:, :, flow.parts.index(network.core.memory)]
+    np.testing.assert_allclose(np.exp(flow.memory.log_norms), np.sqrt((memory**2).sum(1)))
+    np.testing.assert_allclose(np.exp(flow.joint.log_norms), np.sqrt((norms**2).sum((1, 2))))
+    assert (flow.memory.log_norms > np.log(memory.max(1)) + 1e-3).all()  # and no layer is so small that it could lack

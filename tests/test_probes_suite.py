@@ -118,7 +118,7 @@ def test_probes_restored_from_a_checkpoint_hold_the_same_results_and_report_them
         probes.measure(update, bptt)
     again.restore(probes.state())
     assert again.due == probes.due == 4
-    assert again.final == probes.final
+    assert again.final == pytest.approx(probes.final, nan_ok=True)  # Adam has no sharpness before its first update
     assert [update for update, _ in again.points()] == [0, 2]
     for (name, table), (same, other) in zip(probes.tables(), again.tables(), strict=True):
         assert name == same

@@ -13,8 +13,8 @@ from scipy import stats
 from study.errors import ConfigError
 from study.figures.style import INK, panels, tag_run
 from study.report.data.arm_names import name_arms
-from study.report.data.ranking import answer, format_interval, paired_gap
-from study.report.data.runs import BEFORE, Comparison, gather, rank
+from study.report.data.ranking import answer, compare, format_interval, format_power, naive_gap
+from study.report.data.runs import KNOWN, Comparison, gather, rank
 from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
 from study.report.figures.picture import for_page, to_svg
 from study.schema import Config
@@ -33,6 +33,11 @@ def compared(values: dict[str, list[float]], maximize: bool = False, baseline: f
     ]
     runs = pd.DataFrame(rows)
     return Comparison("task", "family", "rmse", maximize, runs, rank(runs, maximize))
+
+
+def gap(comparison: Comparison, arm: str, other: str) -> Interval:
+    """How much worse an arm is than another."""
+    return compare(comparison).between(comparison.arms.index(arm), comparison.arms.index(other))
 
 
 def coverage(sweeps: np.ndarray, mean: float) -> float:
@@ -59,7 +64,7 @@ def test_the_paired_difference_covers_the_true_one_in_95_of_100_simulated_sweeps
     for _ in range(400):
         seed = draw.normal(0, 5, 5)  # what arms share
         comparison = compared({"a": list(seed + draw.normal(0, 1, 5)), "b": list(seed + draw.normal(3, 1, 5))})
-        held.append(not paired_gap(comparison, "b", "a").excludes(3.0))
+        held.append(not gap(comparison, "b", "a").excludes(3.0))
     assert np.mean(held) == pytest.approx(0.95, abs=0.035)
 
 
@@ -150,12 +155,86 @@ def test_an_arm_with_diverged_runs_never_ranks_before_one_without() -> None:
 @pytest.mark.parametrize("maximize", [True, False])
 def test_a_gap_above_zero_is_worse_whichever_way_the_measure_points(maximize: bool) -> None:
     comparison = compared({"a": [1.0, 1.1, 1.2], "b": [2.0, 2.2, 2.1]}, maximize)
-    assert paired_gap(comparison, comparison.arms[1], comparison.arms[0]).mean == pytest.approx(1.0)
+    assert gap(comparison, *reversed(comparison.arms)).mean == pytest.approx(1.0)
 
 
 def test_seeds_pair_runs_so_that_what_they_share_cancels() -> None:
     comparison = compared({"a": [1.0, 5.0, 9.0], "b": [1.5, 5.5, 9.5]})
-    assert paired_gap(comparison, "b", "a")[:3] == pytest.approx((0.5, 0.5, 0.5))
+    assert gap(comparison, "b", "a")[:3] == pytest.approx((0.5, 0.5, 0.5))
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_differences_are_paired_by_seed_in_whatever_order_the_runs_ended(maximize: bool) -> None:
+    draw = np.random.default_rng(4)
+    seeds = draw.normal(0.0, 50.0, 5)
+    ordered = compared({arm: list(seeds + draw.normal(shift, 0.1, 5)) for shift, arm in enumerate("abc")}, maximize)
+    shuffled = pd.concat([ordered.arm(arm).sample(frac=1, random_state=n) for n, arm in enumerate(ordered.arms)])
+    assert shuffled["seed"].tolist() != ordered.runs["seed"].tolist()
+    mixed = Comparison("task", "family", "rmse", maximize, shuffled, ordered.arms)
+    for arm, other in itertools.permutations(ordered.arms, 2):
+        assert gap(mixed, arm, other) == pytest.approx(gap(ordered, arm, other))
+    assert gap(mixed, *reversed(ordered.arms[:2])).mean == pytest.approx(1.0, abs=0.2)
+    assert gap(mixed, *reversed(ordered.arms[:2])).excludes(0.0)  # by row, the seeds' scatter of 50 would hide it
+
+
+def test_seeds_that_one_arm_lacks_are_left_out_of_its_difference_alone() -> None:
+    comparison = compared({"a": [1.0, 5.0, 9.0, 2.0], "b": [2.0, math.nan, 10.1, 3.05], "c": [4.0, 8.1, 12.0, 5.0]})
+    assert gap(comparison, "b", "a").mean == pytest.approx((1.0 + 1.1 + 1.05) / 3)
+    assert (gap(comparison, "b", "a").seeds, gap(comparison, "c", "a").seeds) == (3, 4)
+
+
+def test_the_best_arm_says_how_many_others_it_is_shown_to_be_better_than() -> None:
+    found = answer(compared({"a": [1.0, 2.0, 3.0], "b": [1.1, 2.1, 3.2], "c": [9.0, 10.0, 11.1]}), {})
+    assert found[0].sentence == "Best mean of 3 arms; shown to be better than 2 of the others."
+    alike = answer(compared({"a": [1.0, 2.0, 3.0], "b": [2.0, 1.5, 3.5]}), {})
+    assert alike[0].sentence == "Best mean of 2 arms; shown to be better than none of the others."
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_the_naive_guess_is_beaten_only_if_the_interval_for_all_arms_together_says_so(maximize: bool) -> None:
+    sign = -1.0 if maximize else 1.0
+    values = [-sign * v for v in (1.0, 1.1, 1.2)]
+    alone = compared({"a": values}, maximize, baseline=-sign * 0.8)
+    among = compared({str(arm): values for arm in range(6)}, maximize, baseline=-sign * 0.8)
+    half = stats.t.isf(0.025 / 6, 2) * 0.1 / math.sqrt(3)
+    assert naive_gap(among, "0") == pytest.approx((-0.3, -0.3 - half, -0.3 + half, 3))
+    assert "Beats the naive guess." in answer(alone, {})[0].sentence
+    assert "Not shown to differ from the naive guess at 3 seeds." in answer(among, {})[0].sentence
+
+
+def test_in_5_of_100_studies_some_arm_that_is_as_good_as_the_naive_guess_is_said_to_differ() -> None:
+    draw, wrong = np.random.default_rng(5), 0
+    for _ in range(400):
+        comparison = compared({str(arm): list(draw.normal(1.0, 0.1, 4)) for arm in range(6)}, baseline=1.0)
+        wrong += any(naive_gap(comparison, arm).excludes(0.0) for arm in comparison.arms)
+    assert wrong / 400 == pytest.approx(0.05, abs=0.03)
+
+
+def test_a_guess_that_varies_with_the_seed_is_compared_seed_by_seed() -> None:
+    comparison = compared({"a": [1.0, 5.0, 9.0]})
+    comparison.runs["baseline"] = [1.5, 5.6, 9.4]
+    assert naive_gap(comparison, "a").mean == pytest.approx(-0.5)
+    assert naive_gap(comparison, "a").excludes(0.0)
+
+
+def test_a_study_says_the_smallest_difference_it_could_show_with_the_scatter_behind_it() -> None:
+    study = compare(compared({"a": [1.0, 2.0, 3.0], "b": [1.1, 2.1, 3.2], "c": [9.0, 10.0, 11.1]}))
+    told = format_power(study)
+    assert f"shown from {study.critical(3):.2g} on" in told
+    assert f"a true difference of {study.detectable(3):.2g} is the smallest that 80% of such studies show" in told
+    assert f"scatters by {study.fit.scatter:.2g}" in told
+    assert "4 degrees of freedom" in told
+    loud = {str(arm): list(np.random.default_rng(arm).normal(0, 30 if arm == 5 else 1, 5)) for arm in range(6)}
+    assert "do not scatter alike" in format_power(compare(compared(loud)))
+    assert not format_power(compare(compared({"a": [1.0], "b": [2.0]})))
+
+
+def test_seeds_needed_are_told_where_a_difference_is_not_shown_only() -> None:
+    found = answer(compared({"a": [1.0, 2.0, 3.0], "b": [1.5, 2.3, 3.1], "c": [9.0, 10.0, 11.1]}), {})
+    needed = {answered.arm: answered.seeds_needed for answered in found}
+    assert needed["b"] > 3
+    assert math.isnan(needed["a"])
+    assert math.isnan(needed["c"])
 
 
 def test_no_difference_is_claimed_where_the_interval_holds_zero() -> None:
@@ -186,7 +265,7 @@ def test_numbers_have_as_many_digits_as_their_interval_bears() -> None:
 
 
 def test_a_task_s_own_measure_comes_before_the_loss() -> None:
-    assert list(BEFORE)[-1] == "loss"
+    assert list(KNOWN)[-1] == "loss"
 
 
 def test_a_picture_on_a_page_takes_the_page_s_ink_and_its_marks_know_their_run() -> None:
@@ -223,6 +302,7 @@ def test_runs_are_ranked_by_what_they_recorded_and_older_ones_by_a_known_measure
     (now,), (before,) = gather(store, "ranked").comparisons, gather(store, "ranked-before").comparisons
     assert (now.measure, now.arms, now.arm("gru")["value"].item()) == ("score", ["gru", "elman"], 0.9)
     assert (before.measure, before.arms) == ("rmse", ["elman", "gru"])
+    assert now.interval(pd.Series([-3.0, -1.0])).low < -3  # of a new measure no range is known
 
 
 def test_runs_that_train_the_same_bits_are_one_arm_whatever_was_measured_or_spelled(

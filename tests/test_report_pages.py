@@ -10,7 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from study.report.data.runs import gather
+from study.figures.norms import norm_history
+from study.report.data.histories import Norms
+from study.report.data.runs import Comparison, gather
+from study.report.figures.gradients import norm_histories
 from study.report.pages import run as run_page
 from study.report.pages import study as study_page
 from study.tracking import writer
@@ -115,6 +118,19 @@ def test_results_hold_every_run_and_every_figure_has_its_data(slug: str, store: 
     drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert drawn == {path.stem for path in (folder / "figures").glob("*.csv")}
     assert {"forecasting_stocks-gradient-norms", "forecasting_stocks-flow-over-lag"} <= drawn
+
+
+@pytest.mark.parametrize(("largest", "drawn"), [(0.5, True), (0.9, False)])
+def test_a_clipping_threshold_is_drawn_where_it_bounds_the_norm_and_not_where_it_is_of_components(
+    largest: float, drawn: bool
+) -> None:  # fmt: skip
+    row = {"arm": "elman", "outcome": "completed", "params.clip.threshold": "0.5"}
+    comparison = Comparison("task", "family", "rmse", False, pd.DataFrame([row], index=["run"]), ["elman"])
+    before = np.array([2.0, 0.3, np.nan])
+    history = norm_history(np.arange(1, 4), before, np.minimum(before, largest))
+    picture = norm_histories(comparison, {"run": Norms(history, 0.5, 1.0, 2.0)})
+    assert picture is not None
+    assert ("clip threshold 0.5" in picture.svg) == drawn
 
 
 def test_every_mark_is_of_a_run_that_the_page_can_name(slug: str, store: str, tmp_path: Path) -> None:

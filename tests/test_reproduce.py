@@ -97,7 +97,7 @@ def test_one_bit_of_one_norm_is_found_and_named(
     assert re.fullmatch(
         rf"first difference: {HISTORY} {key} at update 7: [\d.]+ then, [\d.]+ here, distance .*e-0.", first
     )
-    assert circumstances == "not as it was then: nothing that was recorded"
+    assert circumstances == "differs from then: nothing that was recorded"
 
 
 def test_an_update_too_many_is_a_difference(logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]) -> None:
@@ -334,5 +334,5 @@ def test_all_runs_of_a_slug_are_made_again_and_summed_up(
     Path(second.folder, "definition", "config.yaml").unlink()
     assert main(["several", "--store", first.uri]) == 2
     said = capsys.readouterr()
-    assert f"{second.run_id} cannot be made again" in said.err
+    assert f"{second.run_id} cannot be reproduced" in said.err
     assert said.out.splitlines()[-1].startswith("different: 1 of 2 runs, ")

@@ -14,14 +14,18 @@ from optuna import Study
 
 from study.errors import ConfigError
 from study.installation import CONF
+from study.report.data.plan import load_plan
 from study.schema.sweep import SweepConfig
+from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.fingerprint import resolve
 from study.sweep.planning.grammar import Dimension
-from study.sweep.planning.plan import Plan, build_plan
+from study.sweep.planning.plan import Plan
 from study.sweep.trials.changes import adopt_digests, known_arms, refuse_changes, save_arms
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
+from study.tracking import writer
+from study.tracking.reader import search
 
 Draw = Callable[..., Plan]
 Definition = dict[str, str]
@@ -135,6 +139,19 @@ def test_of_two_arms_that_older_code_kept_apart_the_one_with_more_runs_goes_on(s
     plan = adopt_digests(study, draw(seeds=[0, 1, 2]))
     assert set(plan.arms) == set(many.arms) != set(few.arms)
     assert make_all(study, plan) == 0
+
+
+def test_an_arm_keeps_the_labels_that_its_runs_are_tagged_with(study: Study, draw: Draw, store: str) -> None:
+    made_by_older_code(study, draw(), without())
+    for title in ("first", "second"):
+        renamed = {digest: replace(arm, title=f"{title} {arm.label}") for digest, arm in draw().arms.items()}
+        save_arms(study, plan := adopt_digests(study, draw(arms=renamed)))
+    assert [arm.former for arm in plan.arms.values()] == [
+        (f"first model={model}", f"model={model}") for model in ("elman", "lstm")
+    ]
+    writer.open_parent(store, "labels", plan.describe())
+    (parent,) = search(store, slug="labels")
+    assert load_plan(parent).arms["second model=lstm"] >= {"second model=lstm", "first model=lstm", "model=lstm"}
 
 
 def test_the_text_of_a_tuned_key_is_what_studies_have_recorded() -> None:

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from study.errors import ConfigError
 from study.installation import CONF
 from study.schema.sweep import SweepConfig
+from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.grammar import Dimension, grids, space
 from study.sweep.planning.objective import find_direction
-from study.sweep.planning.plan import SEARCH_SEED, Plan, build_plan
+from study.sweep.planning.plan import SEARCH_SEED, Plan
 from study.sweep.workers.worker import sample
 
 Draw = Callable[..., Plan]
@@ -110,7 +111,7 @@ def test_an_arm_is_the_same_however_it_is_spelled_and_another_with_any_other_num
 def test_arms_whose_runs_would_be_the_same_are_one_and_the_plan_names_both(draw):
     plan = draw(arms=[{"model": "gru", "probe": ["end", "none"]}, {"model": "lstm"}, {"model": "lstm"}])
     assert labels(plan) == ["model=gru probe=end", "model=lstm"]
-    assert plan.twins == [
+    assert plan.describe_twins() == [
         "'model=gru probe=end' and 'model=gru probe=none' would train the same runs: they are one arm."
     ]
     assert OmegaConf.create(plan.describe()).twins == {"gru": ["model=gru probe=none"]}

@@ -11,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from study import tasks
+from study.errors import ConfigError
 from study.installation import CONF
 from study.learning import losses
 from study.schema import Config, validate
@@ -102,3 +103,14 @@ def test_a_horizon_is_known_if_the_formula_of_the_task_reaches_as_far_back(overr
         )
     assert config.task.horizon_known == known
     assert tasks.build(config.task, config.data, 0).horizon_known == known
+
+
+def test_a_task_is_configured_from_its_file_and_some_values_without_hydra() -> None:
+    assert tasks.configure("labelling_parity") == configured("labelling_parity").task.model_copy(
+        update={"sequences": 10000, "held_out": 1000}
+    )
+    assert tasks.configure("forecasting_adding", seq_len=80).horizon == 40
+    with pytest.raises(ConfigError, match=r"'labeling_parity'.*did you mean 'labelling_parity'"):
+        tasks.configure("labeling_parity")
+    with pytest.raises(ValueError, match="length"):
+        tasks.configure("labelling_parity", length=3)

@@ -13,10 +13,8 @@ from study import tasks
 from study.errors import ConfigError
 from study.schema.run import DataConfig
 from study.schema.task.forecasting import (
-    ForecastingAddingConfig,
     ForecastingCSVConfig,
     ForecastingETTh1Config,
-    ForecastingSineMixConfig,
     ForecastingStocksConfig,
 )
 from study.tasks import SPLITS, Split, Task
@@ -186,7 +184,7 @@ def test_etth1_has_its_published_months_all_channels_and_a_target_a_horizon(
 
 def test_a_sine_mix_without_noise_obeys_its_recurrence() -> None:
     values: dict[str, Any] = {"periods": [7.0], "steps": 300, "noise": 0.0, "ahead": [1]}
-    task = tasks.build(ForecastingSineMixConfig(**(COMMON | values), name="forecasting_sine_mix"), DATA, 0)
+    task = tasks.build(tasks.configure("forecasting_sine_mix", **(COMMON | values)), DATA, 0)
     x = tensors(task, "val")[0][:, 0, 0].double()
     mean = float(task._mean["value"] / task._std["value"])  # type: ignore[attr-defined]
     x = x + mean
@@ -195,7 +193,7 @@ def test_a_sine_mix_without_noise_obeys_its_recurrence() -> None:
 
 def test_the_adding_problem_asks_for_the_sum_of_one_number_of_each_half_at_the_last_step() -> None:
     values = {"seq_len": 11, "sequences": 4000, "held_out": 4000, "batch_size": 4000, "horizon": 5}
-    task = tasks.build(ForecastingAddingConfig(**values, name="forecasting_adding"), DATA, 0)
+    task = tasks.build(tasks.configure("forecasting_adding", **values), DATA, 0)
     batch = next(task.batches("train").epoch(0))
     numbers, marks = batch.inputs.unbind(-1)
     assert (marks[:5].sum(0) == 1).all()

@@ -13,8 +13,6 @@ from study.schema.run import DataConfig
 from study.schema.task.labelling import (
     LabellingCoNLLConfig,
     LabellingHironsanConfig,
-    LabellingParityConfig,
-    LabellingTemporalOrderConfig,
 )
 from study.tasks import SPLITS, Batch, Split, Task
 from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
@@ -212,7 +210,7 @@ def test_temporal_order_has_its_markers_where_published_and_its_class_is_their_o
         "batch_size": 3000,
         "horizon": 90,
     }
-    task = tasks.build(LabellingTemporalOrderConfig(**values, name="labelling_temporal_order"), DATA, 0)
+    task = tasks.build(tasks.configure("labelling_temporal_order", **values), DATA, 0)
     batch = next(task.batches("train").epoch(0))
     assert batch.mask is not None
     assert batch.mask.nonzero()[:, 0].unique().tolist() == [99]
@@ -230,7 +228,7 @@ def test_temporal_order_has_its_markers_where_published_and_its_class_is_their_o
 
 def test_parity_is_that_of_the_ones_so_far() -> None:
     values = {"seq_len": 30, "sequences": 64, "held_out": 64, "batch_size": 64, "horizon": 5}
-    task = tasks.build(LabellingParityConfig(**values, name="labelling_parity"), DATA, 0)
+    task = tasks.build(tasks.configure("labelling_parity", **values), DATA, 0)
     batch = next(task.batches("train").epoch(0))
     for i in range(64):
         odd = 0

@@ -11,7 +11,7 @@ import torch
 from study import tasks
 from study.errors import ConfigError
 from study.schema.run import DataConfig
-from study.schema.task.language import LanguageBibleConfig, LanguageCopyingConfig, LanguageTextConfig
+from study.schema.task.language import LanguageBibleConfig, LanguageTextConfig
 from study.tasks import SPLITS, Split, Task
 from study.tasks.language.copying import Copying
 
@@ -134,7 +134,7 @@ def test_two_files_are_neither_one_nor_three(tmp_path: Path) -> None:
 def copying(**changes: int) -> Copying:
     values = {"letters": 8, "shortest": 10, "longest": 10, "delay": 30} | changes
     shape = {"batch_size": 500, "horizon": 5, "sequences": 500, "held_out": 500}
-    task = tasks.build(LanguageCopyingConfig(**values, **shape, name="language_copying"), DATA, 0)
+    task = tasks.build(tasks.configure("language_copying", **values, **shape), DATA, 0)
     assert isinstance(task, Copying)
     return task
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from study.schema.task.labelling import LabellingParityConfig
+from study import tasks
 from study.tasks import SPLITS, Batch, Batches, Split, Task
 from study.tasks.batches import Fresh
 from study.tasks.labelling.parity import Parity
 from study.testing.tasks import DATA, TaskContract
 
-CONFIG = LabellingParityConfig(name="labelling_parity", seq_len=20, sequences=90, held_out=60, batch_size=32, horizon=5)
+CONFIG = tasks.configure("labelling_parity", sequences=90, held_out=60)
 
 
 def breaks(task_class: type[Task], claim: Callable[..., None]) -> bool:

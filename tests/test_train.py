@@ -21,7 +21,8 @@ from mlflow.entities import Run
 
 from study.installation import CONF
 from study.schema import Config
-from study.sweep.planning.plan import Composer, build_plan
+from study.sweep.planning.build import build_plan
+from study.sweep.planning.composer import Composer
 from study.tasks.forecasting.adding import Adding
 from study.tracking.place import Place
 from study.train import train

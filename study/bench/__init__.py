@@ -1,1 +1,1 @@
-"""What keeping the whole history of a run costs: updates a second against a bare loop that keeps nothing."""
+"""Benchmarks: what the harness costs on top of a bare PyTorch loop, what probes, loaders and reports cost."""

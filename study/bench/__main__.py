@@ -1,7 +1,7 @@
-"""`python -m study.bench`: one table, the full run and the usual way as ratios of the bare loop's speed.
+"""`python -m study.bench`: speed of a full run and of Lightning's usual logging, as ratios of a bare loop's speed.
 
-Every case runs its contestants in turn, five times over; ratios are of medians. A ratio of 1 costs nothing. Beside
-wall time stands processor time, which says the same on a busy machine.
+Every case runs its contestants in turn, five times; ratios are of medians. A ratio of 1 costs nothing. Processor time
+stands beside wall time: it also means something on a busy machine.
 """
 
 import argparse
@@ -29,7 +29,7 @@ CASES = {
 }
 CONTESTANTS = {"bare": bare, "full": full, "usual": usual}
 SHORTER = 10
-"""The usual way is timed over a tenth of the updates: each costs it the same."""
+"""`usual` is timed over a tenth of the updates: each takes it the same time."""
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), metavar="CASE")
     options = parser.parse_args()
-    os.environ["TTY_COMPATIBLE"] = "1"  # the progress bar is drawn, and paid for, into a file too
+    os.environ["TTY_COMPATIBLE"] = "1"  # draw the progress bar, and pay for it, into a file too
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _alternate(case: str, updates: int, repetitions: int) -> dict[str, list[Took]]:
-    """All timings of one case, by contestant."""
+    """Time all contestants on one case; return the timings by contestant."""
     long, short = _config(case, updates), _config(case, max(1, updates // SHORTER))
     took: dict[str, list[Took]] = {name: [] for name in CONTESTANTS}
     for _ in range(repetitions):
@@ -59,7 +59,7 @@ def _alternate(case: str, updates: int, repetitions: int) -> dict[str, list[Took
 
 
 def _config(case: str, updates: int) -> Config:
-    """The case's config, without validation and probes, which the bare loop has not; its store in this folder."""
+    """Compose a case without validation and probes, which the bare loop does not have; its store is in this folder."""
     budget = [f"trainer.max_updates={updates}", f"trainer.validate_every={2 * updates}"]
     store = f"tracking.uri=sqlite:///{Path.cwd() / 'mlflow.db'}"
     with initialize_config_dir(str(CONF), version_base="1.3"):

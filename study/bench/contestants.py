@@ -1,6 +1,6 @@
-"""Three ways to train the same network on the same data, batch by batch the same arithmetic.
+"""Three ways to train the same network on the same data, with the same arithmetic in every batch.
 
-All use one window a batch (k2 = the whole sequence), the state carried where the data are a stream, Adam, and
+All use one window a batch (k2 = the whole sequence), a state that is carried where the data are a stream, Adam, and
 clipping by the global norm. None validates.
 """
 
@@ -38,7 +38,7 @@ Contestant = Callable[[Config, Task, RecurrentModule], None]
 
 
 def measure(contestant: Contestant, config: Config) -> Took:
-    """Time one training; building data and model is not counted, opening and closing the MLflow run is."""
+    """Time one training, with opening and closing the MLflow run, without building data and model."""
     task, module = assemble(config)
     writer.prepare(config.tracking.uri, config.slug)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -48,7 +48,7 @@ def measure(contestant: Contestant, config: Config) -> Took:
 
 
 def bare(config: Config, task: Task, module: RecurrentModule) -> None:
-    """PyTorch alone: forward, backward, clip, step; nothing is logged."""
+    """Train with PyTorch alone: forward, backward, clip, step; nothing is logged."""
     model, optimizer = module.model, module.configure_optimizers()
     batches, carry = task.batches("train"), None
     for _, batch in zip(range(config.trainer.max_updates or 0), _endless(batches), strict=False):
@@ -61,7 +61,7 @@ def bare(config: Config, task: Task, module: RecurrentModule) -> None:
 
 
 def full(config: Config, task: Task, module: RecurrentModule) -> None:
-    """This harness as `study.train` runs it: the whole history, its charts in MLflow, the progress bar."""
+    """Train as `study.train` does: the whole history, its charts in MLflow, the progress bar."""
     described = describe(config)
     with writer.run(described, Place("bench")) as run:
         run.log_texts(provenance.definition(described.config, []), "definition")
@@ -70,7 +70,7 @@ def full(config: Config, task: Task, module: RecurrentModule) -> None:
 
 
 def usual(config: Config, task: Task, module: RecurrentModule) -> None:
-    """What people do today: Lightning's Trainer, `self.log` of the norms and an MLFlowLogger, every step."""
+    """Train as people usually do: Lightning's Trainer, `self.log` of the norms and an MLFlowLogger, every step."""
     batches = task.batches("train")
     pl.Trainer(
         accelerator="cpu",
@@ -87,30 +87,30 @@ def usual(config: Config, task: Task, module: RecurrentModule) -> None:
 class _Usual(pl.LightningModule):
     """The textbook LightningModule around the same model and loss."""
 
-    def __init__(self, module: RecurrentModule, carries: bool):
+    def __init__(self, module: RecurrentModule, stateful: bool):
         super().__init__()
-        self.model, self._carries = module.model, carries
+        self.model, self._stateful = module.model, stateful
         self._module = (module,)  # in a tuple, so that its parameters do not count twice
         self._carry: State | None = None
 
     def configure_optimizers(self) -> Any:
-        """The same optimizer."""
+        """Use the same optimizer as the others."""
         return self._module[0].configure_optimizers()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """One batch, one update."""
+        """Make one update from one batch."""
         loss, state = _loss(self._module[0], batch, self._carry)
-        self._carry = detach(state) if self._carries else None
+        self._carry = detach(state) if self._stateful else None
         self.log("loss/train", loss, prog_bar=True)
         return loss
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
-        """Lightning's own recipe for gradient norms, in all and of every parameter."""
+        """Log gradient norms, of all and of every parameter, as Lightning's documentation does."""
         self.log_dict(grad_norm(self, norm_type=2))
 
 
 class _Epochs:
-    """Batches as an iterable that Lightning can start again."""
+    """Batches as an iterable that Lightning can restart."""
 
     def __init__(self, batches: Batches):
         self._batches = batches

@@ -1,8 +1,8 @@
-"""`python -m study.bench.loader`: steps a second that batches are made at, against those the smallest model trains at.
+"""`python -m study.bench.loader`: steps a second of the batches alone, against training of the smallest model.
 
-Data that are made slower than they are learnt from would hold training up. The smallest model, one Elman unit without
-clipping, one window a batch, is the fastest there is: whatever else is trained waits even less. Every task is measured
-whose data are there; those downloaded need the cache (RNN_STUDY_CACHE).
+A loader slower than training would hold it up. The smallest model, one Elman unit without clipping, one window a batch,
+is the fastest to train, so any other model waits even less for its data. Tasks whose data are missing are left out;
+downloads are looked for in the cache (RNN_STUDY_CACHE).
 """
 
 import argparse
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study import models, tasks
+from study.data import carried
 from study.errors import ConfigError
 from study.installation import CONF
 from study.learning import losses
@@ -34,7 +35,7 @@ OWN = {
     "language_text": ("bible/data/kjv.jsonl",),
     "labelling_conll": ("dante/data/porttinari/annotated.conllu",),
 }
-"""Files of the data packages that stand in for the user's own, and what else the task must be told."""
+"""Files of the data packages that stand in for the user's own, and the other keys those tasks need."""
 SMALLEST = ("model=elman", "model.hidden_size=1", "optimizer=sgd", "clip=none")
 
 
@@ -60,15 +61,16 @@ def main() -> None:
 
 
 def configured(case: str) -> Config:
-    """The task with the smallest model."""
-    file, *told = OWN.get(case, ("",))
-    own = [f"task.path=.data/carriers/{file}", *told] if file else []
+    """Compose a task with the smallest model."""
+    file, *keys = OWN.get(case, ("",))
     with initialize_config_dir(str(CONF), version_base="1.3"):
+        data = validate(compose("train")).data
+        own = [f"task.path='{carried(data, file)}'", *keys] if file else []
         return validate(compose("train", [f"task={case}", *own, *SMALLEST]))
 
 
 def speeds(config: Config, most: int, repetitions: int) -> tuple[float, float]:
-    """Median steps a second of the loader alone, and of training on batches that are there."""
+    """Measure median steps a second of the loader alone, and of training on batches that are made already."""
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
     made = _some(batches, 0, most)
@@ -83,7 +85,7 @@ def speeds(config: Config, most: int, repetitions: int) -> tuple[float, float]:
 
 
 def _some(batches: Batches, epoch: int, most: int) -> list[Batch]:
-    """The first batches of an epoch, its order included."""
+    """Make the first batches of an epoch, its order included."""
     return [batch for _, batch in zip(range(most), batches.epoch(epoch), strict=False)]
 
 

@@ -1,9 +1,9 @@
-"""`python -m study.bench.probes`: what every measure costs, in training steps, and what the schedules cost a run.
+"""`python -m study.bench.probes`: the cost of every measure in training steps, and of the schedules in a run.
 
 A training step is one update of `TruncatedBPTT` by full BPTT on the same batch: forward, backward, clipping, Adam.
-Metrics are taken as `conf/probe/full.yaml` sets them. Small networks, where what does not depend on their size weighs
-most. Processor time, medians, one thread. To hold: a flow at most 4 steps, the default schedule (`probe=end`) at most
-5% of a run.
+Measures are taken as `conf/probe/full.yaml` sets them, on small networks, where costs that do not depend on the size
+weigh most. Processor time, medians, one thread. Targets: a flow costs at most 4 steps, the default schedule
+(`probe=end`) at most 5% of a run.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _measures(repetitions: int) -> Table:
-    """Every measure of every core, in training steps."""
+    """Measure the cost of every measure on every core, in training steps."""
     table = Table(title=f"Cost of one measurement in training steps (hidden 32, batch {WIDTH} x {TIME})")
     for column in ("core, layers", "step, ms", *PROBES):
         table.add_column(column, justify="left" if column == "core, layers" else "right", no_wrap=True)
@@ -62,7 +62,7 @@ def _measures(repetitions: int) -> Table:
 
 
 def _schedules(repetitions: int) -> Table:
-    """What the measures of a whole run add to its updates, by schedule, for the default tasks' default budget."""
+    """Measure what each schedule adds to a run of the default length, for the three default tasks."""
     table = Table(title="Cost of a schedule over a run of the default length, as a share of its updates")
     for column in ("task", "updates", "update, ms", "probe=end", "probe=history"):
         table.add_column(column, justify="left" if column == "task" else "right")
@@ -89,7 +89,7 @@ def _scheduled(task: str, repetitions: int) -> Iterator[str]:
 
 
 def _due(schedule: Schedule, updates: int) -> Iterator[int]:
-    """The updates before the end at which measures are taken."""
+    """Yield the updates before the end at which measures are taken."""
     due = schedule.first()
     while due < updates:
         yield due
@@ -97,7 +97,7 @@ def _due(schedule: Schedule, updates: int) -> Iterator[int]:
 
 
 def _costs(config: Config, bptt: TruncatedBPTT, batch: Batch, repetitions: int) -> tuple[float, dict[str, float]]:
-    """Seconds of a training step, and of every measure the config asks for."""
+    """Measure the seconds of a training step, and of every measure that the config asks for."""
     plans = {name: getattr(config.probe, name) for name in PROBES}
     step = _seconds(lambda: list(bptt.updates(batch)), 3 * repetitions)
     wanted = {

@@ -1,8 +1,8 @@
-"""`python -m study.bench.report`: how long it takes to read back and summarise many runs with full histories.
+"""`python -m study.bench.report`: how long a report on many runs with full histories takes.
 
-Runs are synthetic, written by the project's own tracking: every parameter, some thirty metrics, one row an update, the
-flow at several updates. The points of the MLflow charts are left out: a report never reads them. With `--folder` the
-runs stay there and are found again, so that the reports can be timed by themselves and looked at.
+Runs are synthetic, written by the project's own tracking: every parameter, some thirty metrics, a history of one row an
+update, the flow at several updates. The points of the MLflow charts are left out: a report never reads them. With
+`--folder` the runs are kept and used again, so that the reports can be timed by themselves and looked at.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from study.installation import CONF
+from study.installation import CONF, typed
 from study.report.pages.study import write
 from study.schema import Config, validate
 from study.tracking import uri as place
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--updates", type=int, default=2000, help="of every run")
-    parser.add_argument("--folder", type=Path, help="to keep runs and pages in, and to find them again")
+    parser.add_argument("--folder", type=typed, help="keeps runs and pages, and uses those it has")
     options = parser.parse_args()
     table = Table("runs", "wall s", "processor s", "page MB", title=f"Report of runs of {options.updates} updates")
     with tempfile.TemporaryDirectory() as temporary:
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _report(slug: str, folder: Path) -> tuple[str, str, str]:
-    """Wall and processor seconds of a report, and the size of its page."""
+    """Write a report; return its wall and processor seconds, and the size of the page in MB."""
     wall, processor = time.perf_counter(), time.process_time()
     page = write(slug, _store(folder), place.UI, folder / slug)
     took = time.perf_counter() - wall, time.process_time() - processor
@@ -62,7 +62,7 @@ def _report(slug: str, folder: Path) -> tuple[str, str, str]:
 
 
 def _track(slug: str, number: int, updates: int) -> None:
-    """One run as training would have left it."""
+    """Write one run as training does."""
     draw = np.random.default_rng(number)
     norms = draw.lognormal(-1, 0.5, updates).astype(np.float32)
     history = {
@@ -87,14 +87,14 @@ def _track(slug: str, number: int, updates: int) -> None:
 
 
 def _flow(update: int, draw: np.random.Generator) -> pd.DataFrame:
-    """What the probe measures at one update."""
+    """Draw what the flow probe measures at one update."""
     lags = np.arange(LAGS + 1)
     log_phi = -draw.uniform(0.1, 0.3) * lags + draw.normal(0, 0.1, LAGS + 1)
     return pd.DataFrame({"update": update, "of": "memory", "lag": lags, "log_phi": log_phi})
 
 
 def _config(slug: str, number: int) -> Config:
-    """Arms of `SEEDS` seeds: three models, ever larger."""
+    """Compose the run of a number: `SEEDS` runs an arm, three models an arm size, sizes increasing."""
     arm, seed = divmod(number, SEEDS)
     size, model = divmod(arm, len(MODELS))
     arms = [f"model={MODELS[model]}", f"model.hidden_size={8 + size}", f"seed={seed}"]

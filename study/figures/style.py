@@ -34,9 +34,9 @@ GUIDE: Mapping[str, Any] = {"lw": 1, "ls": (0, (1, 1))}
 OPPONENT: Mapping[str, Any] = {"lw": 1, "ls": (0, (8, 3))}
 """Dashed line at what an opponent reaches."""
 
-WIDTH, ROW = 9.0, 2.5
-"""Inches: width of every figure, height of one row of panels."""
-LEFT, RIGHT, TOP, BOTTOM = 0.75, 2.0, 0.35, 0.5
+WIDTH, HEIGHT, ROW = 9.0, 4.0, 2.5
+"""Inches: width of every figure, height of a single panel, and of one row of several."""
+LEFT, RIGHT, TOP, BOTTOM = 0.85, 2.0, 0.35, 0.5
 """Inches around the plot of a `single_panel`; its legend stands on the right."""
 FEW = 20
 """Curves of at most this many points have a dot at each: a line through a single point cannot be seen."""
@@ -109,14 +109,14 @@ def panels(
 
 
 @contextmanager
-def single_panel(title: str, height: float = 4.0) -> Iterator[tuple[Figure, Axes]]:
+def single_panel(title: str) -> Iterator[tuple[Figure, Axes]]:
     """A figure of one panel with a legend beside it, to be drawn within the block.
 
     Margins are fixed: a layout that measures all labels first takes nearly twice the time, at the end of every run.
     """
     with _style():
-        figure = _StyledFigure(figsize=(WIDTH, height))
-        figure.subplots_adjust(LEFT / WIDTH, BOTTOM / height, 1 - RIGHT / WIDTH, 1 - TOP / height)
+        figure = _StyledFigure(figsize=(WIDTH, HEIGHT))
+        figure.subplots_adjust(LEFT / WIDTH, BOTTOM / HEIGHT, 1 - RIGHT / WIDTH, 1 - TOP / HEIGHT)
         axes = figure.add_subplot(title=title)
         yield figure, axes
         handles, labels = axes.get_legend_handles_labels()
@@ -147,7 +147,7 @@ def named_places(count: int) -> list[int]:
 
 def curves_by_update(profiles: Sequence[tuple[int, ArrayLike, ArrayLike]]) -> list[Curve]:
     """A curve for each (update, x, y), early updates light, late ones dark."""
-    shades = mpl.colormaps[f"{SEQUENTIAL}_r"](np.linspace(0.8, 0.15, len(profiles))[::-1])
+    shades = mpl.colormaps[f"{SEQUENTIAL}_r"](np.linspace(0.75, 0.15, len(profiles))[::-1])
     named = named_places(len(profiles))
     return [
         Curve(x, y, f"update {update}" if place in named else "", {"color": tuple(shade)})

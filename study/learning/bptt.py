@@ -22,10 +22,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Optimizer
 
+from study.errors import ConfigError
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State, detach
-from study.tasks.contract import Batch
+from study.tasks.contract import Batch, Batches
 
 RULE = "2"
 """Number of the rule above, recorded with every run. Rule 1, before it: with k1 set, the last windows of full BPTT
@@ -99,6 +100,19 @@ def stream_lengths(k1: int | None, k2: int | None, seq_len: int) -> tuple[int, i
     """
     far = k2 or seq_len
     return k1 or min(far, seq_len), far
+
+
+def refuse_unreachable(k2: int | None, batches: Batches) -> None:
+    """Refuse a truncation that no sequence of the training data is long enough for.
+
+    Raises:
+        ConfigError: naming k2 and the steps there are.
+    """
+    if k2 is not None and k2 > (longest := batches.longest):
+        raise ConfigError(
+            f"bptt.k2 = {k2}: the longest training sequence has {longest} steps, and no gradient flows further back; "
+            f"allowed: 1 to {longest}, or null for all of them"
+        )
 
 
 def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window", "sequence"]) -> int:

@@ -1,14 +1,18 @@
 """Memory of an update: the bytes that autograd saves for the backward pass of one window."""
 
+import math
+
 import torch
 
-from study.learning.bptt import windows
+from study.learning.bptt import stream_lengths, windows
 from study.learning.losses import Loss
 from study.models import RecurrentModel
 from study.tasks.contract import Batch
 
 
-def kept_for_backward(model: RecurrentModel, loss: Loss, batch: Batch, k1: int | None, k2: int | None) -> int:
+def kept_for_backward(
+    model: RecurrentModel, loss: Loss, batch: Batch, k1: int | None, k2: int | None, stream: int | None = None
+) -> int:
     """Bytes of all tensors saved in the graph of the longest window of a batch, without the parameters and the batch.
 
     Args:
@@ -17,7 +21,12 @@ def kept_for_backward(model: RecurrentModel, loss: Loss, batch: Batch, k1: int |
         batch: sequences.
         k1: see `study.learning.bptt`.
         k2: see `study.learning.bptt`.
+        stream: see `study.learning.bptt.TruncatedBPTT`. A window that reaches back across batches is as long as k2: the
+            batch then stands for the ones before it too.
     """
+    if stream is not None:
+        k1, k2 = stream_lengths(k1, k2, stream)
+        batch = repeated(batch, math.ceil(k2 / batch.longest))
     window = max(windows(batch.longest, k1, k2), key=lambda w: w.stop - w.start)
     given = {p.untyped_storage().data_ptr() for p in (*model.parameters(), batch.inputs, batch.targets)}
     kept: dict[int, int] = {}
@@ -34,3 +43,8 @@ def kept_for_backward(model: RecurrentModel, loss: Loss, batch: Batch, k1: int |
         # The graph must live until here: a tensor freed earlier would leave its address to another one.
         assert graph.requires_grad
     return sum(size for address, size in kept.items() if address not in given)
+
+
+def repeated(batch: Batch, times: int) -> Batch:
+    """A batch without a mask so many times in a row."""
+    return batch if times == 1 else Batch(torch.cat([batch.inputs] * times), torch.cat([batch.targets] * times))

@@ -8,7 +8,9 @@ product of transposed Jacobians, taken backwards, has the singular values of the
 what backpropagation applies anyway: vector-Jacobian products.
 
 The largest exponent predicts the decay rate of the gradient flow (`study.probes.flow`). A positive one in a network
-whose states are bounded is chaos. Exponents depend on the strength of the inputs, so they belong to a task.
+whose states are bounded is chaos. Exponents depend on the strength of the inputs, so they belong to a task. From the
+same spectrum follow the condition number of the product, exp(T (lambda_1 - lambda_m)), the number of directions that
+last as long as the task needs, and the dimension of the attractor.
 
 Activations: nats a step.
 """
@@ -43,11 +45,15 @@ class Lyapunov(ProbeResult):
         rates: the mean of log |R_ii| over time, largest first.
         steps: number of steps averaged.
         bounded: whether the core keeps its states within bounds.
+        dimensions: of the state: the number of exponents there are; 0 in checkpoints that did not keep it.
+        horizon: the lag in steps at which the past is needed; None where it is not known.
     """
 
     rates: Float[np.ndarray, "samples exponents"]
     steps: int
     bounded: bool
+    dimensions: int = 0
+    horizon: int | None = None
 
     @property
     def exponents(self) -> Float[np.ndarray, " exponents"]:
@@ -73,22 +79,59 @@ class Lyapunov(ProbeResult):
         with np.errstate(invalid="ignore"):
             return float((self.exponents[0] - self.exponents[-1]) * self.steps)
 
+    @property
+    def near_zero(self) -> float:
+        """How many of the directions followed neither die nor explode before the horizon: |lambda| <= 1 / horizon.
+
+        What is written along them is still there when it is needed. NaN without a horizon.
+        """
+        if self.horizon is None or np.isnan(self.exponents).any():
+            return math.nan
+        return float((np.abs(self.exponents) <= 1 / self.horizon).sum())
+
+    @property
+    def dimension(self) -> float:
+        """The Kaplan-Yorke dimension of the attractor; see `kaplan_yorke`."""
+        return kaplan_yorke(self.exponents, self.dimensions)
+
     @classmethod
     def measure(cls, plan: LyapunovConfig, bptt: TruncatedBPTT, batch: Batch) -> "Lyapunov":
         """See `ProbeResult`."""
-        return lyapunov(bptt.model, batch, plan.exponents, plan.sequences)
+        return lyapunov(bptt.model, batch, plan.exponents, plan.sequences, plan.horizon)
 
     def scalars(self) -> dict[str, float]:
-        """See `ProbeResult`."""
+        """See `ProbeResult`; what follows from all exponents together is in the table alone."""
         return {"lyapunov/largest": float(self.exponents[0])}
 
     def columns(self) -> dict[str, Any]:
         """See `ProbeResult`; a row for every exponent."""
         order = np.arange(len(self.exponents))
-        return {"order": order, "exponent": self.exponents, "error": self.errors, "log_condition": self.log_condition}
+        whole = {name: getattr(self, name) for name in ("log_condition", "near_zero", "dimension")}
+        return {"order": order, "exponent": self.exponents, "error": self.errors} | whole
 
 
-def lyapunov(model: RecurrentModel, batch: Batch, exponents: int | None, sequences: int) -> Lyapunov:
+def kaplan_yorke(exponents: Float[np.ndarray, " exponents"], dimensions: int) -> float:
+    """D = j + (lambda_1 + .. + lambda_j) / |lambda_{j+1}|, j the most whose sum is not below 0 (Kaplan & Yorke 1979).
+
+    Volumes of up to j dimensions do not shrink; D goes on between j and j + 1 in proportion. 0 where all states meet.
+
+    Args:
+        exponents: the largest ones, largest first.
+        dimensions: of the state. D is that if no volume shrinks, and NaN if too few exponents were followed to tell.
+    """
+    sums = np.cumsum(exponents)
+    if np.isnan(sums).any():
+        return math.nan
+    shrunk = np.flatnonzero(sums < 0)
+    if not len(shrunk):
+        return float(dimensions) if len(exponents) == dimensions else math.nan
+    whole = int(shrunk[0])
+    return whole + float(sums[whole - 1] / abs(exponents[whole])) if whole else 0.0
+
+
+def lyapunov(
+    model: RecurrentModel, batch: Batch, exponents: int | None, sequences: int, horizon: int | None = None
+) -> Lyapunov:
     """Follow real sequences of the task through the model, without dropout.
 
     Args:
@@ -96,6 +139,7 @@ def lyapunov(model: RecurrentModel, batch: Batch, exponents: int | None, sequenc
         batch: its first sequences that are long enough are followed, from the initial state on.
         exponents: number of exponents, the largest ones; None: all (as many as the state has dimensions).
         sequences: largest number of sequences.
+        horizon: kept beside the exponents.
     """
     steps = reachable(batch) + 1
     chosen = (batch.lengths >= steps).nonzero()[:sequences, 0].to(batch.inputs.device)
@@ -110,7 +154,7 @@ def lyapunov(model: RecurrentModel, batch: Batch, exponents: int | None, sequenc
 
         size = sum(part.shape[-1] for part in start)
         rates, kept = exponents_by_qr(transposed, steps, len(chosen), size, min(exponents or size, size), encoded)
-    return Lyapunov(rates.cpu().numpy(), kept, model.core.bounded)
+    return Lyapunov(rates.cpu().numpy(), kept, model.core.bounded, size, horizon)
 
 
 def exponents_by_qr(

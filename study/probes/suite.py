@@ -19,7 +19,7 @@ from study.learning.bptt import TruncatedBPTT
 from study.probes.flow import Flow, reachable
 from study.probes.result import ProbeResult
 from study.probes.schedule import NEVER, Schedule
-from study.schema.probe import PROBES, ProbeConfig
+from study.schema.probe import PROBES, Plan, ProbeConfig
 from study.tasks.contract import Batch
 
 SEARCHED = 100
@@ -47,14 +47,20 @@ class Probes:
     """
 
     def __init__(self, config: ProbeConfig, batches: Iterable[Batch], horizon: int):
-        self._plans = {name: plan for name in PROBES if (plan := getattr(config, name)) not in (None, False)}
-        if config.flow:  # the verdict needs the flow at the horizon, however far back that is
-            self._plans["flow"] = config.flow.model_copy(update={"max_lag": max(config.flow.max_lag, horizon)})
+        wanted = {name: plan for name in PROBES if (plan := getattr(config, name)) not in (None, False)}
+        self._plans: dict[str, Any] = {
+            name: plan.at(horizon) if isinstance(plan, Plan) else plan for name, plan in wanted.items()
+        }
         self._schedule, self._batches, self.horizon = Schedule(config.every, config.per_decade), batches, horizon
         self._batch: Batch | None = None
         self.due = self._schedule.first() if self._plans else NEVER
         self.taken: list[Taken] = []
         self._reported = 0
+
+    @property
+    def count(self) -> int:
+        """How many probes run."""
+        return len(self._plans)
 
     def measure(self, update: int, bptt: TruncatedBPTT) -> None:
         """Run all probes on the model as it is now, after `update` updates."""

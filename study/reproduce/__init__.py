@@ -1,1 +1,1 @@
-"""Any logged run again: its configuration made safe, what differs here told, the rerun compared value by value."""
+"""Rerun any logged run: check its configuration, show what differs here, compare the histories value by value."""

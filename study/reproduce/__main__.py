@@ -1,4 +1,4 @@
-"""`python -m study.reproduce RUN [overrides]`: the command line."""
+"""`study-reproduce RUN [overrides]`, or `python -m study.reproduce`: the command line."""
 
 import argparse
 import sys
@@ -19,12 +19,12 @@ SAME, DIFFERENT, UNUSABLE = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make logged runs again and compare; the exit code says whether every number is the same."""
+    """Rerun logged runs and compare; the exit code says whether every number is the same."""
     given = _parser().parse_intermixed_args(arguments)
     try:
         return _reproduce(given)
     except ConfigError as error:
-        print(f"The run cannot be made again:\n{error}", file=sys.stderr)
+        print(f"The run cannot be reproduced:\n{error}", file=sys.stderr)
         return UNUSABLE
 
 
@@ -32,24 +32,32 @@ def _reproduce(given: argparse.Namespace) -> int:
     runs = find(given.store, given.run)
     restored, refused = _restore(runs, given)
     from study.reproduce.differences import table
-    from study.reproduce.rerun import rerun  # only now: nothing heavy is imported for a run that is refused
+    from study.reproduce.rerun import rerun  # late: nothing heavy is imported for a run that is refused
 
-    console, made = Console(), []
+    console, reproductions = Console(), []
     for number, (run, configuration) in enumerate(restored, 1):
         console.print(Text(f"\n{number} of {len(restored)}: {run.name} {run.run_id}", style="bold"), soft_wrap=True)
-        made += [rerun(run, configuration, given.tolerance, lambda found: console.print(table(found, len(runs) == 1)))]
-        console.print(Text(str(made[-1])), soft_wrap=True)
+        show = lambda found: console.print(table(found, everything=len(runs) == 1))  # noqa: E731
+        reproductions.append(rerun(run, configuration, given.tolerance, show))
+        console.print(Text(str(reproductions[-1])), soft_wrap=True)
     for run, error in refused:
-        print(f"{run.name} {run.run_id} cannot be made again: {error}", file=sys.stderr)
+        print(f"{run.name} {run.run_id} cannot be reproduced: {error}", file=sys.stderr)
     if len(runs) > 1:
-        console.print(_total(made, len(refused)), soft_wrap=True)
-    return UNUSABLE if refused else SAME if all(run.identical for run in made) else DIFFERENT
+        console.print(_total(reproductions, len(refused)), soft_wrap=True)
+    return UNUSABLE if refused else SAME if all(one.identical for one in reproductions) else DIFFERENT
 
 
 def _restore(
     runs: list[Logged], given: argparse.Namespace
 ) -> tuple[list[tuple[Logged, Restored]], list[tuple[Logged, ConfigError]]]:
-    """The configurations of all runs before any of them is made; of several, also those that cannot be."""
+    """Check the configurations of all runs before any of them is rerun.
+
+    Returns:
+        The runs that can be rerun, and those that cannot, with the reason.
+
+    Raises:
+        ConfigError: none can.
+    """
     restored, refused = [], []
     for run in runs:
         try:
@@ -61,26 +69,26 @@ def _restore(
     return restored, refused
 
 
-def _total(made: "list[Reproduction]", refused: int) -> str:
-    """The last line, of many runs."""
-    compared = [run.comparison for run in made if run.comparison is not None]
+def _total(reproductions: "list[Reproduction]", refused: int) -> str:
+    """Write the last line where there are many runs."""
+    compared = [one.comparison for one in reproductions if one.comparison is not None]
     same = sum(comparison.identical for comparison in compared)
     equal, total = (sum(getattr(comparison, name) for comparison in compared) for name in ("same", "values"))
     if not compared:
-        return f"{len(made)} variations: not compared"
-    runs = len(made) + refused
+        return f"{len(reproductions)} variations: not compared"
+    runs = len(reproductions) + refused
     word = "identical" if same == runs else "different"
     return f"{word}: {same} of {runs} runs, {equal:,} of {total:,} values are the same"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m study.reproduce",
-        description="Make a logged run again and compare every recorded number, bit for bit.",
-        epilog="Exit code: 0 all numbers are the same (or a variation was made), 1 some are not, 2 it cannot be made.",
+        prog="study-reproduce",
+        description="Rerun a logged run and compare every recorded number, bit for bit.",
+        epilog="Exit code: 0 all numbers are the same (or it is a variation), 1 some differ, 2 not reproducible.",
     )
     parser.add_argument("run", help="run id, unique start of one, or name; of a sweep, or a slug: all runs of it")
-    parser.add_argument("overrides", nargs="*", help="Hydra overrides: makes a variation, which is not compared")
+    parser.add_argument("overrides", nargs="*", help="Hydra overrides: they make it a variation, which is not compared")
     parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="relative; default 0: bit for bit")
     address = place.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
@@ -90,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 def _tolerance(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no relative tolerance: 0 <= tolerance < 1")
+        raise argparse.ArgumentTypeError(f"{text} is not a relative tolerance: 0 <= tolerance < 1")
     return value
 
 

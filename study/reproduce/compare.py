@@ -1,4 +1,4 @@
-"""Two runs compared number by number: every history value, every point of every metric, every table, the weights."""
+"""Compare two runs number by number: histories, points of metrics, tables, digests of the weights."""
 
 import re
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ JUDGEMENT = ("outcome", "verdict", "clipping")
 FINAL = "weights_final"
 MARKS = ("data_digest", "weights_initial", FINAL, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
-"""Metrics that measure time are never the same twice; those of opponents are no bits of the run's training."""
+"""Metrics of time are never the same twice; those of opponents are no bits of the run's training."""
 
 
 class Deviation(NamedTuple):
-    """One value that is not the same.
+    """One value that differs.
 
     Attributes:
-        key: the source and the name of the value in it.
-        update: where it was recorded (the row, in a table that counts something else; 0: the whole run).
-        then: None where nothing was recorded.
-        here: likewise.
+        key: source of the value, and its name there.
+        update: at which it was recorded (the row, in a table that counts something else; 0: of the whole run).
+        then: of the original; None where nothing was recorded.
+        here: of the rerun; None where nothing was recorded.
     """
 
     key: str
@@ -36,22 +36,22 @@ class Deviation(NamedTuple):
     here: float | str | None
 
     def __str__(self) -> str:
-        """In words."""
+        """Return the key, the update, both values and their distance."""
         then, here = ("nothing" if value is None else repr(value) for value in (self.then, self.here))
-        told = f"{self.key} at update {self.update}: {then} then, {here} here"
+        line = f"{self.key} at update {self.update}: {then} then, {here} here"
         if isinstance(self.then, float) and isinstance(self.here, float):
-            return f"{told}, distance {abs(self.then - self.here):.3g}"
-        return told
+            return f"{line}, distance {abs(self.then - self.here):.3g}"
+        return line
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of comparing.
+    """The result of comparing two runs.
 
     Attributes:
-        values: recorded then.
+        values: how many the original recorded.
         same: how many of them are the same here.
-        first: the first value of the first update that is not, or None.
+        first: the first value that differs, of the first update that has one; None if there is none.
         tolerance: see `compare`.
     """
 
@@ -62,11 +62,11 @@ class Comparison:
 
     @property
     def identical(self) -> bool:
-        """Whether every value is the same; a run that recorded nothing proves nothing."""
+        """Whether every value is the same; False for a run that recorded nothing."""
         return self.values == self.same > 0
 
     def __str__(self) -> str:
-        """In words: where they part, if they do, and on the last line what it came to."""
+        """Return the first difference, if there is one, and the counts on the last line."""
         same = f"equal within {self.tolerance:g}" if self.tolerance else "identical"
         counts = f"{self.same:,} of {self.values:,} values"
         if self.identical:
@@ -77,16 +77,16 @@ class Comparison:
 
 
 def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> Comparison:
-    """Compare what `then` recorded with what `here` did.
+    """Compare everything that the original recorded with what the rerun recorded.
 
-    A measure that only `here` has was not promised. More points of a measure that both have are deviations, unless
-    `then` was cut short: there the comparison ends where the records do.
+    A measure that only the rerun has is left out. Additional points of a measure that both have are deviations, unless
+    the original was cut short: then the comparison ends where its records end.
 
     Args:
         then: the original.
-        here: the run made again.
-        tolerance: 0: bit for bit. Else |a - b| <= tolerance max(|a|, |b|) is the same, and the digests of weights,
-            which have no distance, are left out.
+        here: the rerun.
+        tolerance: 0: bit for bit. Otherwise values with |a - b| <= tolerance max(|a|, |b|) count as the same, and the
+            digests of weights, which have no distance, are left out.
     """
     cut = cut_short(then)
     both = _side_by_side(numbers(then), numbers(here), "left" if cut else "outer")
@@ -102,7 +102,11 @@ def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> Comparison:
 
 
 def numbers(run: Logged) -> pd.DataFrame:
-    """Every number a run recorded: where (source, key, update, and the how-manieth there) and its value, float64."""
+    """Return every number that a run recorded, one a row.
+
+    Returns:
+        Columns source, key, update, nth (counts repeated entries of the same update) and value (float64).
+    """
     names = sorted(
         (name for name in run.files() if name.endswith(".parquet")), key=lambda name: (name != HISTORY, name)
     )
@@ -114,10 +118,10 @@ def numbers(run: Logged) -> pd.DataFrame:
 
 
 def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """A table with one row a number; rows are numbered where no column says the update.
+    """Melt a table to one row a number; rows are numbered where no column has the update.
 
-    What labels a row (of which layer it is) is part of its key: rows with labels of which `then` knew nothing, which
-    newer code may add, are other measures.
+    The labels of a row (such as its layer) become part of its key: rows that newer code added, with labels the
+    original does not have, are then measures of their own.
     """
     updates = table.pop("update") if "update" in table else pd.Series(range(1, len(table) + 1))
     values = table.select_dtypes(["number", "bool"]).astype(float)
@@ -132,16 +136,16 @@ def _labels(table: pd.DataFrame) -> list[tuple[object, ...]]:
 
 
 def _marks(then: Logged) -> list[str]:
-    """The tags to compare. A run that was cut short has no judgement, and weights only where a pruner ended it.
+    """Return the tags to compare. A run that was cut short has no diagnosis, and final weights only if it was pruned.
 
-    Anything else may come within an update, and what is made again ends after one.
+    Any other interruption may come in the middle of a Lightning step, but a rerun always ends after one.
     """
     ended = () if not cut_short(then) else JUDGEMENT if then.tags.get("outcome") == "pruned" else (FINAL, *JUDGEMENT)
     return [key for key in MARKS if key in then.tags and key not in ended]
 
 
 def _side_by_side(then: pd.DataFrame, here: pd.DataFrame, how: Literal["left", "outer"]) -> pd.DataFrame:
-    """Both values of every place, of the measures that `then` has."""
+    """Join both values of every place, for the measures that the original has."""
     promised = then[SERIES].drop_duplicates()
     promised = promised.assign(order=range(len(promised)))
     then, here = then.merge(promised), here.merge(promised)
@@ -149,7 +153,7 @@ def _side_by_side(then: pd.DataFrame, here: pd.DataFrame, how: Literal["left", "
 
 
 def _first(wrong: pd.DataFrame) -> Deviation | None:
-    """The first deviation of the first update that has one, the history's before others."""
+    """Return the first deviation of the first update that has one, the history's before others."""
     if wrong.empty:
         return None
     row = wrong.sort_values(["update", "order", "nth"]).iloc[0]
@@ -159,7 +163,7 @@ def _first(wrong: pd.DataFrame) -> Deviation | None:
 
 
 def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
-    """Where two float64 arrays are the same; any NaN is the same as any other, -0 is not 0."""
+    """Compare two float64 arrays value by value; any NaN equals any other, -0 does not equal 0."""
     same = (a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))
     if tolerance:
         finite = np.isfinite(a) & np.isfinite(b)
@@ -169,11 +173,11 @@ def _same(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def cut_short(run: Logged) -> bool:
-    """Whether a run was stopped from outside: by a person, an error, the death of its process, a sweep's pruner."""
+    """Return whether a run was stopped from outside: by a person, an error, its process's death, a sweep's pruner."""
     return run.status != "FINISHED" or run.tags.get("outcome") == "pruned"
 
 
 def last_update(run: Logged) -> int:
-    """How far a run came, as far as its records tell: a chart may end before the history does."""
+    """Return the last update that a run recorded; its charts may end before its history does."""
     charted = max((update for _, update, _ in run.points()), default=0)
     return max(charted, len(run.table(HISTORY, ["update"])) if HISTORY in run.files() else 0)

@@ -1,4 +1,4 @@
-"""What differs here from then: told before a run is made again, so that a different result surprises nobody."""
+"""Differences between the original circumstances of a run and the present ones, shown before it is rerun."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ UNKNOWN = "not recorded"
 
 
 class Difference(NamedTuple):
-    """One circumstance of a run, as it was and as it is."""
+    """One circumstance of a run: its value when the run was made, and its value here."""
 
     what: str
     then: str
@@ -25,14 +25,14 @@ class Difference(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Whether it is known to have been otherwise."""
+        """Whether both values are known and differ."""
         return UNKNOWN not in self and self.then != self.here
 
 
 def differences(logged: Logged, restored: Restored, task: Task) -> list[Difference]:
-    """Commit, uncommitted changes, environment, packages, data and configuration, then and here.
+    """List commit, uncommitted changes, environment, packages, data and configuration, then and here.
 
-    The process must be set up as it is for training.
+    Call it after `set_up_process`: threads and torch's flags are part of the environment.
     """
     environment = parse(_read(logged, "environment.yaml") or b"{}")
     return [
@@ -47,8 +47,13 @@ def differences(logged: Logged, restored: Restored, task: Task) -> list[Differen
 
 
 def table(found: list[Difference], everything: bool = True) -> Table:
-    """For the terminal: what differs, status out, and what does not, or how much of it there is."""
-    shown = Table("", "then", "here", title="This run was made, and is made again", title_justify="left")
+    """Build a table for the terminal, with the differences in bold.
+
+    Args:
+        found: all circumstances.
+        everything: whether the others are listed too, or only counted.
+    """
+    shown = Table("", "then", "here", title="When the run was made, and here", title_justify="left")
     for column in shown.columns:
         column.overflow = "fold"
     for difference in found:
@@ -61,12 +66,12 @@ def table(found: list[Difference], everything: bool = True) -> Table:
 
 
 def _plain(text: str) -> Text:
-    """What others wrote, as it stands: neither markup nor orders to the terminal."""
+    """Return recorded text without what a terminal would interpret: markup and control characters."""
     return Text("".join(letter if letter.isprintable() else "�" for letter in text))
 
 
 def _read(logged: Logged, name: str) -> bytes | None:
-    """A file of the run's definition; None in a run from before it was kept."""
+    """Read a file of the run's definition; None if the run is older than this kind of file."""
     try:
         return logged.read(f"definition/{name}")
     except ConfigError:
@@ -82,13 +87,13 @@ def _changes(then: bytes | None, here: str) -> Difference:
 
 
 def _outline(patch: str) -> str:
-    """The files that a patch changes, and its length."""
+    """Return the files that a patch changes, and its length."""
     files = re.findall(r"^diff --git a/.* b/(.*)$", patch, re.M)
     return f"{', '.join(files)}: {len(patch.splitlines())} lines of patch" if patch else "none"
 
 
 def _resumed(logged: Logged) -> Iterator[Difference]:
-    """What of the environment was otherwise when an interrupted run was gone on with than when it started."""
+    """Yield the environment entries that changed between the start of a run and its resume."""
     start, here = parse(_read(logged, "environment.yaml") or b"{}"), provenance.environment()
     for folder in sorted({name.partition("/")[0] for name in logged.files() if name.startswith(provenance.RESUMED)}):
         environment = parse(logged.read(f"{folder}/environment.yaml"))
@@ -98,7 +103,7 @@ def _resumed(logged: Logged) -> Iterator[Difference]:
 
 
 def _packages(then: list[str]) -> Iterator[Difference]:
-    """The packages whose versions differ, or one line that says how many are the same."""
+    """Yield the packages whose versions differ, or one line that says how many are the same."""
     old, new = (dict(line.partition("==")[::2] for line in lines) for lines in (then, provenance.packages()))
     if not old:
         yield Difference("packages", UNKNOWN, f"{len(new)} installed")

@@ -1,4 +1,4 @@
-"""One logged run made again: restored, told apart from here, trained, compared, linked both ways."""
+"""Rerun one logged run: list what differs here, train, compare, link both runs by tags."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ RELATIONS = {
     False: ("reproduces", "reproduced_by", "reproduction"),
     True: ("varies", "varied_by", "variation"),
 }
-"""By whether a run is varied: its tag that names the original, the original's that names it, what it is called."""
+"""By whether it is a variation: its tag that names the original, the original's tag that names it, its `kind`."""
 
 ENDLESS = 1e9
-"""Seconds: no run lasts so long."""
+"""Seconds, longer than any run."""
 
 
 @dataclass(frozen=True, repr=False)
 class Reproduction:
-    """A run made again.
+    """A logged run and its rerun.
 
     Attributes:
         original: as it was logged.
-        run_id: of the new run.
+        run_id: of the rerun.
         found: every circumstance, then and here.
-        comparison: of the two; None for a variation, which is meant to differ.
-        summary: what came of the new run, in words.
+        comparison: of both; None for a variation, which is meant to differ.
+        summary: of the rerun, as training prints it.
     """
 
     original: Logged
@@ -46,15 +46,15 @@ class Reproduction:
 
     @property
     def identical(self) -> bool:
-        """Whether every recorded number came out the same; a variation promises nothing."""
+        """Whether every recorded number is the same; True for a variation, which is not compared."""
         return self.comparison is None or self.comparison.identical
 
     def __repr__(self) -> str:
-        """In words: where the runs part and what else differs, if they do, and on the last line what it came to."""
+        """Return the rerun's id, what differs, and the counts on the last line."""
         if self.comparison is None:
             return f"{self.summary}\nvariation of {self.original.run_id}: not compared"
         others = [difference.what for difference in self.found if difference.differs]
-        blame = f"not as it was then: {', '.join(others) or 'nothing that was recorded'}\n"
+        blame = f"differs from then: {', '.join(others) or 'nothing that was recorded'}\n"
         return f"The new run is {self.run_id}.\n{'' if self.identical else blame}{self.comparison}"
 
 
@@ -62,23 +62,23 @@ def rerun(
     logged: Logged,
     restored: Restored,
     tolerance: float = 0.0,
-    tell: Callable[[list[Difference]], None] = lambda found: None,
+    show: Callable[[list[Difference]], None] = lambda found: None,
 ) -> Reproduction:
-    """Make a run again, in the store it lies in: at once the same run and, by tags, a relative of the old one.
+    """Rerun a run in the store it lies in, and link both runs by tags.
 
-    A run that was cut short, or ended by the clock, is made as far as it came.
+    A run that was cut short, or that a budget in seconds ended, is rerun up to its last recorded update.
 
     Args:
         logged: the run.
         restored: its configuration; a variation is not compared.
         tolerance: see `compare`.
-        tell: is given what differs, before the training starts.
+        show: called with all circumstances before the training starts.
     """
     compared = not restored.varied
     config, ends = _as_far(logged, restored) if compared else (restored.config, [])
     set_up_process(config.trainer.accelerator)
     found = differences(logged, restored, tasks.build(config.task, config.data, config.seed))
-    tell(found)
+    show(found)
     relation, back, kind = RELATIONS[restored.varied]
     place = Place(f"{logged.name} ({kind})", logged.run_id, {relation: logged.run_id, "kind": kind})
     result = train(config, restored.overrides, place, ends)
@@ -88,12 +88,12 @@ def rerun(
     if comparison is not None:
         new.tag({"comparison": str(comparison)})
     if compared and cut_short(logged):
-        new.tag({"outcome": logged.tags.get("outcome", "killed")})  # its end is not one of training either
+        new.tag({"outcome": logged.tags.get("outcome", "killed")})  # it did not end by training either
     return Reproduction(logged, new.run_id, found, comparison, result.summary(config.slug, config.tracking.uri))
 
 
 def _as_far(logged: Logged, restored: Restored) -> tuple[Config, list[pl.Callback]]:
-    """The configuration, and what ends the run where something else than a number of updates ended the old one."""
+    """Return the configuration and, where no number of updates ended the original, the callback that ends the rerun."""
     config, clocked = restored.config, restored.config.trainer.max_seconds is not None
     if clocked:
         endless = config.trainer.model_copy(update={"max_seconds": ENDLESS})
@@ -102,7 +102,7 @@ def _as_far(logged: Logged, restored: Restored) -> tuple[Config, list[pl.Callbac
 
 
 class StopAt(pl.Callback):
-    """Ends a run where one that was stopped from outside had come to."""
+    """Ends a run after the last recorded update of the original."""
 
     def __init__(self, update: int):
         self._update = update

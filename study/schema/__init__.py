@@ -60,6 +60,24 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _truncation_is_within_reach(self) -> "Config":
+        steps = self.task.sequence_steps(self.task.model_dump())
+        if steps is None:
+            return self
+        keys = " and ".join(f"task.{key} = {getattr(self.task, key)}" for key in self.task.length_keys)
+        if self.bptt.k1 is not None and self.bptt.k1 > steps:
+            raise ValueError(
+                f"bptt.k1 = {self.bptt.k1}: an update is made at least once a batch, of {steps} steps ({keys}); "
+                f"allowed: 1 to {steps}, or null"
+            )
+        if self.bptt.k2 is not None and self.bptt.k2 > steps and not self.task.stream:
+            raise ValueError(
+                f"bptt.k2 = {self.bptt.k2}: sequences of task={self.task.name} have {steps} steps ({keys}), and no "
+                f"gradient flows further back; allowed: 1 to {steps}, or null for all of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_ahead_may_be_read(self) -> "Config":
         if not self.model.bidirectional:
             return self
@@ -68,13 +86,23 @@ class Config(Strict):
                 f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
                 "be; it fits sequence labelling alone"
             )
-        cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2, "probe.truncation": self.probe.truncation}
+        cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2}
+        cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:
             raise ValueError(
                 f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
                 "last step, so a window cut from its sequence has no state to start from"
             )
         return self
+
+    @classmethod
+    def canonical(cls, values: dict[str, str]) -> dict[str, str]:
+        """A truncation as long as the sequences, or as a stream's batches, is none (k2 null)."""
+        task = {key.removeprefix("task."): value for key, value in values.items() if key.startswith("task.")}
+        known = task.get("name", "") in TASKS
+        if known and values.get("bptt.k2") == str(TASKS.config(task["name"]).sequence_steps(task)):
+            values = values | {"bptt.k2": "None"}
+        return values
 
 
 class SweepingConfig(Strict):

@@ -8,7 +8,11 @@ from study.schema.base import Count, Strict
 
 
 class BPTTConfig(Strict):
-    """Truncation: gradients flow back `k2` steps (null: the whole sequence), an update every `k1` (null: k2)."""
+    """Truncation: gradients flow back `k2` steps, an update is made every `k1` (null: k2, at most once a batch).
+
+    `k2` null is the whole sequence. On a stream, whose batches continue each other, gradients flow back across the
+    borders of batches; there null means the steps of one batch, `task.seq_len`.
+    """
 
     k2: Count | None
     k1: Count | None

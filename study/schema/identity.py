@@ -82,7 +82,8 @@ def _texts(node: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _canonical(flat: dict[str, str]) -> dict[str, str]:
-    """Every group in the canonical form of its config class."""
+    """The whole, then every group, in the canonical form of its config class."""
+    flat = Config.canonical(flat)
     found = dict(flat)
     for group in Config.model_fields:
         own = {key.removeprefix(f"{group}."): value for key, value in flat.items() if key.startswith(f"{group}.")}

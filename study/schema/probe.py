@@ -8,31 +8,75 @@ from study.schema.base import Count, Strict
 from study.schema.registry import Registry
 
 
-class FlowConfig(Strict):
+class Plan(Strict):
+    """The options of one probe."""
+
+    def at(self, horizon: int) -> "Plan":
+        """The same for a task that needs the past so many steps back."""
+        return self
+
+
+class FlowConfig(Plan):
     """Gradient flow by lag, up to `max_lag` or the task's horizon, over at least `samples` positions of sequences."""
 
     max_lag: Annotated[int, Field(ge=2)]
     samples: Count
 
+    def at(self, horizon: int) -> "Plan":
+        """See `Plan`; the verdict needs the flow at the horizon, however far back that is."""
+        return self.model_copy(update={"max_lag": max(self.max_lag, horizon)})
 
-class LyapunovConfig(Strict):
-    """The largest `exponents` (null: all), along at most so many `sequences`."""
+
+class LyapunovConfig(Plan):
+    """The largest `exponents` (null: all), along at most so many `sequences`.
+
+    An exponent is near zero if it is within 1 / `horizon` (null: the task's).
+    """
 
     exponents: Count | None
     sequences: Count
+    horizon: Count | None = None
+
+    def at(self, horizon: int) -> "Plan":
+        """See `Plan`."""
+        return self.model_copy(update={"horizon": self.horizon or horizon})
 
 
-class TruncationConfig(Strict):
+class TruncationConfig(Plan):
     """Bias of truncated gradients for every `k2`, on the whole batch and on `parts` of it."""
 
     k2: Annotated[list[Count], Field(min_length=1)]
     parts: Count
 
 
-class GeometryConfig(Strict):
+class GeometryConfig(Plan):
     """One more update, tried on a copy; the noise scale from `parts` of the batch (null: only what costs little)."""
 
     parts: Annotated[int, Field(ge=2)] | None
+
+
+class SensitivityConfig(Plan):
+    """Sensitivity of the state to its parameters, along `draws` random directions, of at most so many `sequences`."""
+
+    draws: Count
+    sequences: Count
+
+
+class SharpnessConfig(Plan):
+    """The largest curvature of the loss, from so many products with the Hessian."""
+
+    iterations: Annotated[int, Field(ge=2)]
+
+
+class AlignmentConfig(Plan):
+    """Cosine of the gradient's terms of lags below `split` (null: half the task's horizon) with all others."""
+
+    split: Count | None
+    sequences: Count
+
+    def at(self, horizon: int) -> "Plan":
+        """See `Plan`."""
+        return self.model_copy(update={"split": self.split or max(1, horizon // 2)})
 
 
 PROBES = Registry("probe")
@@ -45,6 +89,9 @@ PROBES.enter("truncation", TruncationConfig, "study.probes.truncation:Truncation
 PROBES.enter("weights", bool, "study.probes.weights:Weights")
 PROBES.enter("saturation", bool, "study.probes.saturation:Saturation")
 PROBES.enter("geometry", GeometryConfig, "study.probes.geometry:Geometry")
+PROBES.enter("sensitivity", SensitivityConfig, "study.probes.sensitivity:Sensitivity")
+PROBES.enter("sharpness", SharpnessConfig, "study.probes.sharpness:Sharpness")
+PROBES.enter("alignment", AlignmentConfig, "study.probes.alignment:Alignment")
 
 
 class Rhythm(Strict):

@@ -17,7 +17,7 @@ class SweepConfig(Strict):
     tuned in the trials that have it: `clip.threshold` where something is clipped.
     `objective` is a direction and a measure of validation, such as `minimize nats/val`; null: the measure that ranks
     runs of the task.
-    `pruner` is one of Optuna's by name, with its own arguments; see `study.sweep.trials.pruner`.
+    `sampler` and `pruner` are Optuna's, by name, with their own arguments; see those modules of `study.sweep.trials`.
     """
 
     arms: list[dict[str, Any]]
@@ -25,7 +25,7 @@ class SweepConfig(Strict):
     trials: Count
     objective: str | list[str] | None
     seeds: Annotated[list[int], Field(min_length=1)]
-    sampler: Literal["tpe", "random"]
+    sampler: str | dict[str, Any]
     pruner: dict[str, Any] | None
     bad_verdicts: Count | None
     diverged: Literal["worst", "fail"]

@@ -20,8 +20,9 @@ from rich.console import Console
 from study.errors import ConfigError
 from study.installation import door
 from study.schema import SweepingConfig, check
+from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
-from study.sweep.planning.plan import Plan, build_plan
+from study.sweep.planning.plan import Plan
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -42,11 +43,13 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     _refuse_missing(master)
     from study.sweep.planning.objective import find_direction
     from study.sweep.trials.pruner import build_pruner
+    from study.sweep.trials.sampler import build_sampler
 
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
-    for twins in plan.twins:
-        print(twins)
+    build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
+    for sentence in plan.describe_twins():
+        print(sentence)
     if common.sweep.dry_run:
         from study.sweep.planning.estimate import estimate
 

@@ -44,6 +44,11 @@ class Windows(Batches):
         shuffled = torch.randperm(len(self._firsts), generator=generator(self._seed, f"data order/{epoch}"))
         return self._firsts[shuffled].split(self._batch_size)
 
+    @property
+    def longest(self) -> int:
+        """`seq_len`."""
+        return len(self._steps)
+
     def batch(self, key: Int[Tensor, " batch"]) -> Batch:
         """The windows that start at `key`."""
         steps = key + self._steps[:, None]
@@ -110,6 +115,11 @@ class Stream(Batches):
         self._columns = tokens[: rows * batch_size].view(batch_size, rows).T
         self._following = tokens[1 : rows * batch_size + 1].view(batch_size, rows).T
         self._seq_len = seq_len
+
+    @property
+    def longest(self) -> int:
+        """Steps of a column."""
+        return len(self._columns)
 
     @property
     def stream(self) -> int:
@@ -179,6 +189,11 @@ class Buckets(Batches):
         shuffled = torch.randperm(len(self._lengths), generator=draws)
         buckets = shuffled[self._lengths[shuffled].argsort(stable=True)].split(self._batch_size)
         return [buckets[i] for i in torch.randperm(len(buckets), generator=draws).tolist()]
+
+    @property
+    def longest(self) -> int:
+        """Words of the longest sentence."""
+        return int(self._lengths.max())
 
     def batch(self, key: Int[Tensor, " batch"]) -> Batch:
         """The sentences numbered `key`."""

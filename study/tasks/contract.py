@@ -77,6 +77,11 @@ class Batches(ABC):
     stateful: ClassVar[bool] = False
 
     @property
+    def longest(self) -> int:
+        """Steps of the longest sequence; of a stream, those of a column."""
+        return max(batch.longest for batch in self.epoch(0))
+
+    @property
     def stream(self) -> int | None:
         """Steps of a batch where batches continue each other; None where they do not."""
         return None

@@ -4,7 +4,6 @@ import copy
 import io
 import math
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,15 +11,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from study.installation import CONF
 from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
 from study.models import Inputs, RecurrentModel
 from study.probes.result import ProbeResult
-from study.schema import validate
+from study.schema.defaults import option
 from study.schema.model import MODELS
+from study.schema.probe import ProbeConfig
 from study.tasks.contract import Batch
 from study.verify.networks import FEATURES, MSE, data
 
@@ -29,11 +27,9 @@ LENGTHS = (12, 9, 12, 5)
 BROKEN = (math.nan, math.inf, 1e30, 0.0)
 
 
-@cache
 def full_plan(name: str) -> Any:
     """The options of a registered probe in `conf/probe/full.yaml`."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return getattr(validate(compose("train", ["probe=full"])).probe, name)
+    return getattr(ProbeConfig.model_validate(option("probe", "full")), name)
 
 
 def table(result: ProbeResult) -> pa.Table:

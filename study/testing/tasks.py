@@ -18,7 +18,7 @@ from study.tracking import provenance
 Make = Callable[[int], Task]
 """Builds the task for a seed."""
 
-DATA = DataConfig(carriers=".data/carriers", cache=".data/cache")
+DATA = DataConfig(carriers=None, cache=None)
 
 
 def first(batches: Batches, most: int = 50) -> list[Batch]:
@@ -55,7 +55,7 @@ class TaskContract:
 
     @pytest.fixture
     def config(self) -> TaskConfig:
-        """The configuration of the task."""
+        """The configuration of the task, such as `study.tasks.configure("labelling_parity", sequences=100)`."""
         raise NotImplementedError("override the fixture `config`: return the configuration of your task")
 
     @pytest.fixture

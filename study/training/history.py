@@ -18,6 +18,8 @@ LOSS, RATE, TOTAL, APPLIED = 0, 1, 2, 3
 
 CHARTED = 6
 """Parameters with a chart of their own: with some 34 other keys a run stays within the 40 that MLflow's pages take."""
+SHARED = 12
+"""Probes and charted parameters together: where more probes measure, fewer parameters get a chart."""
 
 
 def column(parameter: str) -> str:
@@ -33,6 +35,7 @@ class History:
         recurrent: those of them that carry the state from step to step: they get a chart before others do.
         divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
             None: only a loss or gradient that is not finite.
+        probes: how many measure in the same run.
 
     Attributes:
         columns: names of the columns of every row.
@@ -41,9 +44,15 @@ class History:
             made of NaN.
     """
 
-    def __init__(self, parameters: Sequence[str], recurrent: Collection[str] = (), divergence: float | None = None):
+    def __init__(
+        self,
+        parameters: Sequence[str],
+        recurrent: Collection[str] = (),
+        divergence: float | None = None,
+        probes: int = 0,
+    ):
         self.columns = (*FIXED, *map(column, parameters))
-        self.charted = tuple(map(column, _charted(parameters, recurrent)))
+        self.charted = tuple(map(column, _charted(parameters, recurrent, max(0, min(CHARTED, SHARED - probes)))))
         self.diverged: int | None = None
         self._divergence = divergence
         self._pending: list[Update] = []
@@ -176,9 +185,9 @@ class Envelope:
         return {f"{name}_max": peak for name, peak in zip(self._charted, peaks, strict=True)}
 
 
-def _charted(parameters: Sequence[str], recurrent: Collection[str]) -> Sequence[str]:
-    """Parameters to chart: all, or the first `CHARTED` of those that are no biases, recurrent ones before others."""
-    if len(parameters) <= CHARTED:
+def _charted(parameters: Sequence[str], recurrent: Collection[str], most: int) -> Sequence[str]:
+    """Parameters to chart: all, or the first `most` of those that are no biases, recurrent ones before others."""
+    if len(parameters) <= most:
         return parameters
     weights = [name for name in parameters if "bias" not in name]
-    return sorted(weights, key=lambda name: name not in recurrent)[:CHARTED]
+    return sorted(weights, key=lambda name: name not in recurrent)[:most]

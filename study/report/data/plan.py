@@ -20,8 +20,8 @@ class Planned:
     """The plan of the newest command of a sweep.
 
     Attributes:
-        arms: by name the labels that its runs may be tagged with: its title or its values, and those of its twins,
-            arms of the experiment that would have trained the same runs.
+        arms: by name the labels that its runs may be tagged with: its title or its values, former ones, and those of
+            further arms of the experiment that would have trained the same runs.
         seeds: of every arm.
         trials: of every arm's search.
         search: the tuned keys, and in words how each was sampled; empty for a grid.
@@ -39,8 +39,11 @@ def load_plan(parent: Logged | None) -> Planned:
     """Read the plan that a sweep's run keeps; an empty one where none can be read."""
     try:
         plan = yaml.safe_load(parent.read("plan.yaml")) if parent else {}
-        twins = plan.get("twins", {})
-        arms = {str(name): {str(name), _label(arm), *twins.get(name, ())} for name, arm in plan["arms"].items()}
+        others = (plan.get("twins", {}), plan.get("former", {}))
+        arms = {
+            str(name): {str(name), _label(arm), *(label for labels in others for label in labels.get(name, ()))}
+            for name, arm in plan["arms"].items()
+        }
         search = {str(key): str(words) for key, words in plan.get("search", {}).items()}
         objective = str(plan.get("objective") or "")
         return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective)

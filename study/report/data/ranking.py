@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from study.probes.flow import half_life
+from study.report.data.differences import MOST, Differences, smallest_alone
 from study.report.data.histories import Norms
 from study.report.data.opponents import against
 from study.report.data.runs import Comparison
@@ -26,6 +27,8 @@ class Answer:
         measure: mean on the test split over seeds.
         gap: mean difference to the best arm, paired by seed, over the seeds on which neither diverged; None for the
             best arm itself. Above zero is worse, whether the measure is minimized or maximized.
+        seeds_needed: seeds at which 80% of studies would show a true difference of the size of `gap`, where it is not
+            shown yet; inf if more than 100, NaN where there is nothing to say.
         beaten: probability that a run of the best arm beats one of this arm; NaN for the best arm.
         beats: how many opponents the arm beats, and the hardest that it does not.
         half_life: of the gradient, steps, median over runs; inf where it does not shrink.
@@ -42,6 +45,7 @@ class Answer:
     diverged: int
     measure: Interval
     gap: Interval | None
+    seeds_needed: float
     beaten: float
     beats: str
     half_life: float
@@ -60,30 +64,37 @@ def answer(comparison: Comparison, norms: Mapping[str, Norms]) -> list[Answer]:
         comparison: of one task.
         norms: gradient norms by run id, of the runs that have any.
     """
-    return [_answer(comparison, arm, norms) for arm in comparison.arms]
+    study = compare(comparison)
+    return [_answer(comparison, study, place, norms) for place in range(len(comparison.arms))]
 
 
-def paired_gap(comparison: Comparison, arm: str, other: str) -> Interval:
-    """How much worse `arm` is than `other`, paired by seed, over the seeds that both completed.
+def compare(comparison: Comparison) -> Differences:
+    """The arms of a comparison, best first, by seed; more is worse, whether the measure is minimized or maximized."""
+    table = comparison.runs.pivot(index="arm", columns="seed", values="value").reindex(comparison.arms)
+    return Differences((-table if comparison.maximize else table).to_numpy(float))
 
-    The interval is 95% for all pairs of arms together: the best arm is chosen by the same runs, and compared with it
-    pair by pair most of many equal arms would be found worse.
+
+def naive_gap(comparison: Comparison, arm: str) -> Interval:
+    """How much worse an arm is than the naive guess, seed by seed, 95% for all arms together (Bonferroni).
+
+    The guess knows nothing of seeds' scatter, so each arm's own scatter counts, with n - 1 degrees of freedom.
     """
-    values = [comparison.arm(name).set_index("seed")["value"] for name in (arm, other)]
-    mine, theirs = pd.concat(values, axis=1, join="inner").dropna().to_numpy().T
-    pairs = math.comb(len(comparison.arms), 2)
-    return mean_interval(theirs - mine if comparison.maximize else mine - theirs, among=pairs)
+    gaps = comparison.runs["value"] - comparison.runs["baseline"]
+    measured = comparison.runs.loc[gaps.notna(), "arm"]
+    mine = gaps[measured[measured == arm].index].to_numpy(float)
+    return mean_interval(-mine if comparison.maximize else mine, among=max(1, measured.nunique()))
 
 
-def _answer(comparison: Comparison, arm: str, norms: Mapping[str, Norms]) -> Answer:
-    mine, best = comparison.arm(arm), comparison.arms[0]
+def _answer(comparison: Comparison, study: Differences, place: int, norms: Mapping[str, Norms]) -> Answer:
+    arm, best = comparison.arms[place], comparison.arms[0]
+    mine = comparison.arm(arm)
     measure, diverged = comparison.interval(mine["value"]), int(mine["value"].isna().sum())
-    gap = None if arm == best else paired_gap(comparison, arm, best)
+    gap = study.between(place, 0) if place else None
     opponents = against(comparison, arm)
     sentences = (
         _diverging(diverged, len(mine)),
-        _ranking(comparison, measure, gap),
-        opponents.sentence or _learning(comparison, measure),
+        _behind(gap, measure) if gap else _leading(study, measure),
+        opponents.sentence or _learning(naive_gap(comparison, arm)),
     )
     clipped = [norms[str(run)].clipped for run in mine.index if str(run) in norms]
     return Answer(
@@ -92,6 +103,7 @@ def _answer(comparison: Comparison, arm: str, norms: Mapping[str, Norms]) -> Ans
         diverged=diverged,
         measure=measure,
         gap=gap,
+        seeds_needed=study.seeds_needed(place, 0) if gap and not gap.excludes(0.0) else math.nan,
         beaten=math.nan if gap is None else _beaten(comparison, best, arm),
         beats=opponents.cell,
         half_life=float(mine["decay"].dropna().map(half_life).median()),
@@ -122,12 +134,18 @@ def _diverging(diverged: int, runs: int) -> str:
     return f"{diverged} of {runs} runs diverged; the rest of this row is about the others."
 
 
-def _ranking(comparison: Comparison, measure: Interval, gap: Interval | None) -> str:
-    """How the arm compares with the best one, in words."""
-    if not measure.seeds or len(comparison.arms) == 1:
+def _leading(study: Differences, measure: Interval) -> str:
+    """How the best arm compares with the others, in words."""
+    if not measure.seeds or study.arms < 2:
         return ""
-    if gap is None:
-        return "Best mean of all arms." if measure.seeds > 1 else "Best on its one seed."
+    if measure.seeds < 2:
+        return "Best on its one seed."
+    worse = sum(study.between(place, 0).low > 0 for place in range(1, len(study.values)))
+    return f"Best mean of {study.arms} arms; shown to be better than {worse or 'none'} of the others."
+
+
+def _behind(gap: Interval, measure: Interval) -> str:
+    """How another arm compares with the best one, in words."""
     if gap.seeds < 2:
         return "" if measure.seeds < 2 else "Too few seeds in common with the best arm to show a difference."
     if not gap.excludes(0.0):
@@ -135,17 +153,39 @@ def _ranking(comparison: Comparison, measure: Interval, gap: Interval | None) ->
     return f"{'Worse' if gap.mean > 0 else 'Better'} than the best at {gap.seeds} seeds."
 
 
-def _learning(comparison: Comparison, measure: Interval) -> str:
-    """How the arm compares with the naive guess, in words."""
-    naive = comparison.baseline
-    if not measure.seeds or math.isnan(naive):
+def _learning(gap: Interval) -> str:
+    """How an arm compares with the naive guess, in words."""
+    if not gap.seeds:
         return ""
-    better = (measure.mean > naive) == comparison.maximize
-    if measure.seeds < 2:
-        return f"{'Ahead of' if better else 'Behind'} the naive guess on its one seed."
-    if not measure.excludes(naive):
-        return "Not shown to differ from the naive guess."
-    return f"{'Beats' if better else 'Worse than'} the naive guess."
+    if gap.seeds < 2:
+        return f"{'Ahead of' if gap.mean < 0 else 'Behind'} the naive guess on its one seed."
+    if not gap.excludes(0.0):
+        return f"Not shown to differ from the naive guess at {gap.seeds} seeds."
+    return f"{'Beats' if gap.mean < 0 else 'Worse than'} the naive guess."
+
+
+def format_power(study: Differences) -> str:
+    """What the differences between the arms rest on and how small ones they can show; empty without two seeds."""
+    seeds = int(np.isfinite(study.values).sum(axis=1).max(initial=0))
+    if study.arms < 2 or seeds < 2:
+        return ""
+    if study.pooled:
+        return (
+            f"What this study can show, {study.arms} arms at {seeds} seeds: a difference of means is called shown from "
+            f"{study.critical(seeds):.2g} on, and a true difference of {study.detectable(seeds):.2g} is the smallest "
+            f"that 80% of such studies show. One run scatters by {study.fit.scatter:.2g} around its arm and its seed "
+            f"(standard deviation, {study.fit.df} degrees of freedom)."
+        )
+    return (
+        "The arms do not scatter alike, so each difference rests on the seeds of its own two arms. What this study can "
+        f"show, {study.arms} arms at {seeds} seeds: a true difference of {smallest_alone(study.arms, seeds):.2g} "
+        "standard deviations of one run is the smallest that 80% of such studies show."
+    )
+
+
+def format_seeds(needed: float) -> str:
+    """A number of seeds that are needed."""
+    return "-" if math.isnan(needed) else f"more than {MOST}" if math.isinf(needed) else f"{needed:.0f}"
 
 
 def format_interval(interval: Interval) -> str:

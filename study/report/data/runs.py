@@ -12,9 +12,10 @@ from study.report.data.statistics import Interval, mean_interval
 from study.schema.identity import deciding
 from study.tracking.reader import Logged, frame, search
 
-BEFORE = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
-"""Measures and their directions for runs of versions that did not record what ranks them, as the tags `primary` and
-`direction`: such runs are ranked by the first of these that they have."""
+KNOWN = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
+"""Directions of measures, for runs of versions that did not record what ranks them (the tags `primary` and
+`direction`): they are ranked by the first of these that they have. Of these the range is known too: none is below 0,
+and those to maximize are at most 1."""
 
 NUMBERS = {
     "updates": "metrics.run/updates",
@@ -55,8 +56,9 @@ class Comparison:
         return float(self.runs["baseline"].mean())
 
     def interval(self, values: pd.Series) -> Interval:
-        """The mean of values of the measure, without NaN, within the range of the measure."""
-        return mean_interval(values.dropna().to_numpy(float)).within(0.0, 1.0 if self.maximize else math.inf)
+        """The mean of values of the measure, without NaN, within the range of the measure where that is known."""
+        interval = mean_interval(values.dropna().to_numpy(float))
+        return interval.within(0.0, 1.0 if self.maximize else math.inf) if self.measure in KNOWN else interval
 
     def arm(self, name: str) -> pd.DataFrame:
         """The runs of one arm."""
@@ -73,8 +75,9 @@ class Evidence:
         parent: MLflow run of its newest sweep; None where runs were made one by one.
         runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
             `arm`, `seed`, `phase` (grid, search, confirm), `outcome` (completed, diverged, pruned, failed, killed,
-            running), `verdict`, `clipping`, `measure` (its name), `value` (on test; NaN unless completed),
-            `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS`, `params.*`.
+            running), `verdict`, `clipping`, `opponents` (labels and values on test, as JSON), `measure` (its name),
+            `value` (on test; NaN unless completed), `validation`, `baseline`, `counts` (whether the answer rests on
+            it), the columns of `NUMBERS`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -125,6 +128,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "label": column(rows, "tags.arm"),
         "verdict": column(rows, "tags.verdict"),
         "clipping": column(rows, "tags.clipping"),
+        "opponents": column(rows, "tags.opponents"),
         "seed": pd.to_numeric(column(rows, "params.seed", -1)).astype(int),
         "outcome": _outcomes(rows),
         "arm": _digests(rows),
@@ -170,14 +174,14 @@ def _measured(rows: pd.DataFrame, tasks: pd.Series) -> dict[str, pd.Series]:
 def _ranking_measure(runs: pd.Series) -> str:
     """The measure that ranks the runs of a task: as the newest of them recorded it."""
     recorded = [run.tags["primary"] for run in runs if "primary" in run.tags]
-    taken = (m for m in BEFORE if any(not math.isnan(run.measures.get(f"{m}/test", math.nan)) for run in runs))
+    taken = (m for m in KNOWN if any(not math.isnan(run.measures.get(f"{m}/test", math.nan)) for run in runs))
     return recorded[-1] if recorded else next(taken, "loss")
 
 
 def is_maximized(measure: str, runs: Iterable[Logged]) -> bool:
     """Whether more of the measure that ranks the runs of a task is better: as the newest of them recorded it."""
     recorded = [run.tags["direction"] for run in runs if run.tags.get("primary") == measure and "direction" in run.tags]
-    return (recorded[-1] if recorded else BEFORE.get(measure)) == "maximize"
+    return (recorded[-1] if recorded else KNOWN.get(measure)) == "maximize"
 
 
 def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -59,10 +60,15 @@ def mean_interval(values: Values, among: int = 1) -> Interval:
     sample = np.asarray(values, dtype=float)
     if len(sample) < 2:
         return Interval(float(sample.mean()) if len(sample) else math.nan, math.nan, math.nan, len(sample))
-    mean, spread = float(sample.mean()), float(stats.sem(sample))
-    level = 1 - (1 - LEVEL) / among
-    low, high = stats.t.interval(level, len(sample) - 1, mean, spread) if spread else (mean, mean)
-    return Interval(mean, float(low), float(high), len(sample))
+    mean, error = float(sample.mean()), float(sample.std(ddof=1)) / math.sqrt(len(sample))
+    half = student(len(sample) - 1, among) * error
+    return Interval(mean, mean - half, mean + half, len(sample))
+
+
+@lru_cache(maxsize=1024)
+def student(df: int, among: int = 1) -> float:
+    """How many standard errors a 95% interval reaches to each side, for `among` intervals together (Bonferroni)."""
+    return float(stats.t.isf((1 - LEVEL) / 2 / among, df))
 
 
 def share_interval(hits: int, trials: int) -> Interval:

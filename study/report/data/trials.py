@@ -82,7 +82,7 @@ class Search:
         return -math.inf if self.maximize else math.inf
 
     @property
-    def told(self) -> str:
+    def counts(self) -> str:
         """A sentence with the number of trials by outcome, and what counts as their value."""
         counts = ", ".join(f"{n} {word}" for word, n in Counter(self.trials["outcome"]).most_common())
         return (

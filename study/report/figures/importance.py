@@ -31,7 +31,7 @@ def importances(search: Search) -> Picture | None:
         "Functional ANOVA (Hutter et al. 2014) of a random forest that predicts the rank of a trial within its arm "
         "from its tuned values, over the range tried. Diagonal: share of the variance that a key explains alone; off "
         "it: what a pair explains beyond its two keys; the rest are interactions of three and more. R²: of the forest "
-        f"on trials it was not fitted to; the smaller, the less the shares mean. {left_out}{search.told}",
+        f"on trials it was not fitted to; the smaller, the less the shares mean. {left_out}{search.counts}",
         to_svg(figure),
         pd.concat([_share_table(search, arm, shares) for arm, shares in shown.items()], ignore_index=True),
     )
@@ -49,7 +49,7 @@ def parallel_coordinates(search: Search) -> Picture | None:
         f"{search.task}-parallel-coordinates",
         "Which values go together",
         "Parallel coordinates: one line for each trial, through its tuned values to its rank within the arm by "
-        f"{search.measure} on validation; the better, the stronger the line. {search.told}",
+        f"{search.measure} on validation; the better, the stronger the line. {search.counts}",
         to_svg(figure),
         search.trials.drop(columns="cause").reset_index(names="run_id"),
     )

@@ -37,7 +37,7 @@ def loss_history(run: Logged) -> Picture | None:
         "loss",
         "Loss",
         f"The loss that is minimised. Training: {count_of(len(losses), 'update')}, median over buckets of consecutive "
-        f"ones, shaded from the smallest to the largest. {count_of(len(validated), 'validation')}.",
+        f"ones, shaded from the smallest to the largest. Validation: {count_of(len(validated), 'point')}.",
         to_svg(figure),
         pd.concat([losses.assign(split="train"), validated.assign(split="val")], ignore_index=True),
     )

@@ -29,8 +29,9 @@ def budget(search: Search) -> Picture:
         "What the budget achieved",
         f"Left: {search.measure} on validation of every trial in the order they were started, and the best so far. "
         "Right: the expected best of n trials drawn with replacement from those made (Dodge et al. 2019), which "
-        f"compares arms at any budget up to the one spent. {search.told} Trials far worse than the others lie outside "
-        "the panels. No intervals: there is one search for each arm, and trials proposed by TPE are not independent.",
+        f"compares arms at any budget up to the one spent. {search.counts} Trials far worse than the others lie "
+        "outside the panels. No intervals: there is one search for each arm, and trials proposed by TPE are not "
+        "independent.",
         to_svg(figure),
         data,
     )
@@ -51,8 +52,8 @@ def slices(search: Search) -> Picture | None:
         f"{search.task}-slices",
         "Each tuned key by itself",
         f"{search.measure} on validation against each key, one marker for each trial: filled if completed, hollow if "
-        f"pruned, a cross if diverged. {search.told} Trials far worse than the others are drawn at the edge. The other "
-        "keys vary too: a slice shows where good values were found, not the effect of a key alone.",
+        f"pruned, a cross if diverged. {search.counts} Trials far worse than the others are drawn at the edge. The "
+        "other keys vary too: a slice shows where good values were found, not the effect of a key alone.",
         to_svg(figure),
         search.trials.drop(columns="cause").reset_index(names="run_id"),
     )

@@ -1,4 +1,4 @@
-// Marks of a run tell its name, and open it in MLflow at the address configured.
+// Pointing at a mark shows which run it is; a click opens the run in MLflow, at the address that the page was written with.
 const tip = document.getElementById("tip"), REACH = 6;
 const at = (x, y) => document.elementFromPoint(x, y)?.closest("[data-run]");
 function near(x, y) {

@@ -10,7 +10,7 @@ import pandas as pd
 from study.report.data.histories import Norms, load_norms
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
-from study.report.data.ranking import Answer, answer, format_interval
+from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
 from study.report.data.runs import ENDED, Comparison, Evidence, gather
 from study.report.data.trials import Search, searches
 from study.report.figures import gradients
@@ -24,6 +24,11 @@ HEADS = (
     Head("arm", "the values that distinguish it from the others; best arm first"),
     Head("{measure} on test", "mean over seeds, with its 95% interval"),
     Head("behind the best", "mean difference to the best arm, paired by seed, with its interval; above 0 is worse"),
+    Head(
+        "seeds needed",
+        "for a difference that is not shown: seeds at which 80% of studies would show a true difference of the size "
+        "seen; rather too few, since the same runs chose the best arm",
+    ),
     Head("loses to the best", "probability that a run of the best arm beats one of this arm (Mann-Whitney)"),
     Head("beats", "opponents, fitted on the same data and measured on the same steps, that the arm is shown to beat"),
     Head("diverged", "runs whose loss or gradient became NaN, infinite, or far too large"),
@@ -36,14 +41,21 @@ HEADS = (
     Head("in words"),
 )
 EXPLAINED = (
-    "Intervals of means: 95%, Student's t over seeds (bootstrap intervals of few seeds are too narrow); too narrow "
-    "where some seeds fail outright. The interval of a measure holds for its row alone, and that of the best arm is "
-    "optimistic: the same runs chose it. Intervals of differences hold for all pairs of arms together (Bonferroni), so "
-    "the choice of the best does not invalidate them. Diverged runs are left out of means and lose every comparison. "
-    "The rows below the arms are what they are measured against: the opponents of the task, fitted on its training "
-    "part, or the naive guess, which uses no memory. Whether an arm beats them holds for all arms together "
-    "(Bonferroni)."
+    "Intervals of means: 95%, Student's t over seeds (bootstrap intervals of few seeds are too narrow), each for its "
+    "row alone; that of the best arm is optimistic: the same runs chose it. Where some seeds fail outright they are "
+    "too narrow: with 3 failures in 10 runs, an interval of 3 seeds holds the true mean in 63% of studies, of 5 seeds "
+    "in 83%, of 10 in 96%. Intervals of differences hold for all pairs of arms together ({how}), so the choice of the "
+    "best does not invalidate them. The rows below the arms are what they are measured against: the "
+    "opponents of the task, fitted on its training part, or the naive guess, which uses no memory; whether an arm "
+    "beats them holds for all arms together (Bonferroni). Diverged runs are left out of means and lose every "
+    "comparison."
 )
+DIVERGED = (
+    "Diverged runs are left out of means and lose every comparison. The rows below the arms are the opponents of the "
+    "task, fitted on its training part, or the naive guess, which uses no memory."
+)
+POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all arms"
+ALONE = "Bonferroni, each on its own seeds, since the arms do not scatter alike"
 NAIVE = "naive guess"
 NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
 """Columns of `results.csv` from the gradient norms of a run."""
@@ -85,7 +97,8 @@ def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
         evidence: all runs.
         norms: by run id, where there are any.
     """
-    columns = [c for c in evidence.runs if c not in ("logged", "label", "note") and not str(c).startswith("params.")]
+    hidden = ("logged", "label", "note", "opponents")
+    columns = [c for c in evidence.runs if c not in hidden and not str(c).startswith("params.")]
     summaries = {run: (found.clipped, found.median, found.peak) for run, found in norms.items()}
     return evidence.runs[columns].join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
 
@@ -135,10 +148,12 @@ def _notes(evidence: Evidence, plan: Planned) -> Iterator[str]:
 
 
 def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame) -> Section:
-    answers = answer(comparison, norms)
+    answers, study = answer(comparison, norms), compare(comparison)
     title = f"{comparison.family}: {comparison.task}" if comparison.family else comparison.task
-    texts = [] if any(found.measure.seeds > 1 for found in answers) else [ONE_SEED]
-    return Section(title, texts, [_table(comparison, answers)], list(_pictures(comparison, norms, table)))
+    several = any(found.measure.seeds > 1 for found in answers)
+    texts = [text for text in (format_power(study) if several else ONE_SEED,) if text]
+    explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else DIVERGED
+    return Section(title, texts, [_table(comparison, answers, explained)], list(_pictures(comparison, norms, table)))
 
 
 def _pictures(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame) -> Iterator[Picture]:
@@ -157,14 +172,14 @@ def _pictures(comparison: Comparison, norms: Mapping[str, Norms], table: pd.Data
     yield from filter(None, drawn)
 
 
-def _table(comparison: Comparison, answers: list[Answer]) -> Table:
+def _table(comparison: Comparison, answers: list[Answer], explained: str) -> Table:
     """One row for each arm, below them what they are measured against; columns without content are left out."""
     heads = [Head(head.text.format(measure=comparison.measure), head.help) for head in HEADS]
     rows = [_row(found) for found in answers]
     rows += [[name, value, *["-"] * (len(HEADS) - 3), ""] for name, value in _references(comparison)]
     kept = [i for i in range(len(heads)) if any(row[i] not in ("-", "0") for row in rows)]
     cells = [Row([Cell(row[j]) for j in kept], quiet=i >= len(answers)) for i, row in enumerate(rows)]
-    return Table([heads[i] for i in kept], cells, EXPLAINED)
+    return Table([heads[i] for i in kept], cells, explained)
 
 
 def _references(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -182,6 +197,7 @@ def _row(found: Answer) -> list[str]:
         found.arm,
         format_interval(found.measure).replace(" ", NBSP),
         format_interval(gap).replace(" ", NBSP) if gap is not None and gap.seeds > 1 else "-",
+        format_seeds(found.seeds_needed),
         f"{found.beaten:.0%}" if several and not math.isnan(found.beaten) else "-",
         found.beats,
         f"{found.diverged} of {found.runs}" if found.diverged else "0",

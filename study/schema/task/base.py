@@ -18,14 +18,26 @@ class TaskConfig(Strict):
     """How many sequences run side by side, and how far back the task needs the past.
 
     `kind` is what the targets are: it decides which losses fit. `horizon` is the lag in steps over which the
-    task needs the past; the verdict asks for the gradient there.
+    task needs the past; the verdict asks for the gradient there. `stream`: batches continue each other, so that a
+    truncation may reach back across their borders. `length_keys` decide how many steps a batch has.
     """
 
     kind: ClassVar[Kind]
     family: ClassVar[Literal["forecasting", "language", "labelling"]]
+    stream: ClassVar[bool] = False
+    length_keys: ClassVar[tuple[str, ...]] = ("seq_len",)
     name: str
     batch_size: Count
     horizon: Annotated[Count, Decides.RECORD]
+
+    @classmethod
+    def sequence_steps(cls, values: Mapping[str, Any]) -> int | None:
+        """Steps of the longest sequence, of a stream those of a batch; None where only the data say.
+
+        Args:
+            values: of the task's keys, as numbers or texts.
+        """
+        return int(values["seq_len"]) if "seq_len" in values else None
 
     @property
     def horizon_known(self) -> bool:

@@ -19,6 +19,7 @@ class LanguageConfig(TaskConfig):
 
     kind: ClassVar[Kind] = "multiclass"
     family: ClassVar = "language"
+    stream: ClassVar[bool] = True
     seq_len: Steps
     level: Level
     min_count: Count
@@ -65,6 +66,7 @@ class LanguageCopyingConfig(DrawnConfig):
 
     kind: ClassVar[Kind] = "multiclass"
     family: ClassVar = "language"
+    length_keys: ClassVar[tuple[str, ...]] = ("delay", "longest")
     name: Literal["language_copying"]
     letters: Count
     shortest: Count
@@ -75,6 +77,11 @@ class LanguageCopyingConfig(DrawnConfig):
     def reach(cls, given: Mapping[str, Any]) -> int:
         """From the step that asks for a symbol to the step that showed it, m + T steps; of several m the longest."""
         return given["longest"] + given["delay"]
+
+    @classmethod
+    def sequence_steps(cls, values: Mapping[str, Any]) -> int:
+        """The symbols in, the silence, the symbols out."""
+        return 2 * int(values["longest"]) + int(values["delay"])
 
     @model_validator(mode="after")
     def _lengths_are_in_order(self) -> "LanguageCopyingConfig":

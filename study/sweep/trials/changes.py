@@ -1,7 +1,7 @@
-"""The arms of a plan and those that a study knows from earlier commands: found again, refused if changed, written down.
+"""The arms of a plan and those that a study knows from earlier commands: found again, refused if changed, saved.
 
 A study keeps every arm as an attribute `arm <digest>` with its label and its definition. The digest is part of the
-name of every cell, so an arm that older code recorded under another digest must go on under that one.
+name of every cell, so an arm that older code saved under another digest must keep that one.
 """
 
 from collections import Counter
@@ -23,10 +23,12 @@ class Known(NamedTuple):
     Attributes:
         label: that it had when it was last planned.
         definition: as the code recorded it that planned it.
+        former: labels that it had before that.
     """
 
     label: str
     definition: dict[str, str]
+    former: list[str]
 
 
 def adopt_digests(study: optuna.Study, plan: Plan) -> Plan:
@@ -56,20 +58,24 @@ def refuse_changes(study: optuna.Study, plan: Plan) -> None:
 def save_arms(study: optuna.Study, plan: Plan) -> None:
     """Write the plan's arms into the study, for later commands to compare theirs with."""
     for arm in plan.arms.values():
-        study.set_user_attr(f"arm {arm.digest}", {"label": arm.label, "definition": arm.definition})
+        known = {"label": arm.label, "definition": arm.definition, "former": list(arm.former)}
+        study.set_user_attr(f"arm {arm.digest}", known)
 
 
 def known_arms(study: optuna.Study) -> dict[str, Known]:
     """The arms in a study by digest."""
     found = {key.removeprefix("arm "): arm for key, arm in study.user_attrs.items() if key.startswith("arm ")}
-    return {digest: Known(arm["label"], arm["definition"]) for digest, arm in found.items()}
+    return {digest: Known(arm["label"], arm["definition"], arm.get("former", [])) for digest, arm in found.items()}
 
 
 def _adopted(arm: Arm, known: Mapping[str, Known], runs: Mapping[str, int]) -> Arm:
     """The arm under its digest in the study; of several, which older code kept apart, that with most trials."""
     definition = resolve(arm.definition)
-    same = [digest for digest, old in known.items() if resolve(old.definition) == definition]
-    return replace(arm, digest=max(same, key=lambda digest: (runs[digest], digest))) if same else arm
+    same = {digest: old for digest, old in known.items() if resolve(old.definition) == definition}
+    if not same:
+        return arm
+    labels = {label for old in same.values() for label in (old.label, *old.former)} - {arm.label, *arm.twins}
+    return replace(arm, digest=max(same, key=lambda digest: (runs[digest], digest)), former=tuple(sorted(labels)))
 
 
 def _count_trials(study: optuna.Study) -> Counter[str]:

@@ -7,23 +7,30 @@ itself finds dead trials, are not offered outside `Study.optimize` either.
 
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
 from optuna.storages._heartbeat import BaseHeartbeat, get_heartbeat_thread
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 
 class StudyView(optuna.Study):
-    """A study of which samplers and pruners see some trials only.
+    """A study of which samplers and pruners see some trials only, with notes of its own.
+
+    Some samplers keep notes in the study: NSGA-II the parents of a generation, QMC how far its sequence is. Each view
+    has its own.
 
     Args:
         study: the whole.
+        name: of the view.
         shown: whether a trial is seen.
     """
 
-    def __init__(self, study: optuna.Study, shown: Callable[[FrozenTrial], bool]):
+    def __init__(self, study: optuna.Study, name: str, shown: Callable[[FrozenTrial], bool]):
         super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+        self._storage = cast(BaseStorage, _Notes(study._storage, f"{name}:"))
         self._shown = shown
 
     def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
@@ -34,6 +41,25 @@ class StudyView(optuna.Study):
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         return [trial for trial in super()._get_trials(deepcopy, states, use_cache) if self._shown(trial)]
+
+
+class _Notes:
+    """A storage in which the notes of one study are those that begin with a prefix."""
+
+    def __init__(self, storage: BaseStorage, prefix: str):
+        self._storage, self._prefix = storage, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """The notes, without the prefix."""
+        notes = self._storage.get_study_system_attrs(study_id)
+        return {key.removeprefix(self._prefix): note for key, note in notes.items() if key.startswith(self._prefix)}
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """Keep a note under the prefix."""
+        self._storage.set_study_system_attr(study_id, self._prefix + key, value)
 
 
 def claim(study: optuna.Study, waiting: FrozenTrial) -> Trial | None:

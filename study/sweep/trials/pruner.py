@@ -1,6 +1,5 @@
 """Ending search trials early by Optuna's pruners, each within one arm."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from optuna import Study, pruners
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial
 
-from study.errors import ConfigError, nearest
+from study.sweep.trials.members import construct
 from study.sweep.trials.sampler import ArmStudy
 
 PRUNERS: dict[str, type[BasePruner]] = {
@@ -29,7 +28,7 @@ class ArmPruner(BasePruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial should end."""
-        return bool(self._pruner.prune(ArmStudy(study, trial.user_attrs["cell"]["arm"]), trial))
+        return bool(self._pruner.prune(ArmStudy.of(study, trial), trial))
 
 
 def build_pruner(options: Mapping[str, Any] | None) -> BasePruner:
@@ -40,16 +39,4 @@ def build_pruner(options: Mapping[str, Any] | None) -> BasePruner:
     """
     if options is None:
         return pruners.NopPruner()
-    arguments = dict(options)
-    name = arguments.pop("name", None)
-    if name not in PRUNERS:
-        hint = nearest(str(name), PRUNERS)
-        raise ConfigError(f"sweep.pruner.name = {name!r}: no such pruner{hint} (allowed: {', '.join(PRUNERS)})")
-    known = list(inspect.signature(PRUNERS[name]).parameters)
-    for key in set(arguments) - set(known):
-        hint = nearest(key, known)
-        raise ConfigError(f"sweep.pruner.{key}: {name} has no such argument{hint} (allowed: {', '.join(known)})")
-    try:
-        return ArmPruner(PRUNERS[name](**arguments))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"sweep.pruner = {dict(options)}: {error}") from error
+    return ArmPruner(construct("sweep.pruner", options, PRUNERS, ours={}))

@@ -22,7 +22,7 @@ from study.sweep.planning.plan import Cell, Plan
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.optuna_private import beating
 from study.sweep.trials.pruner import build_pruner
-from study.sweep.trials.sampler import ArmSampler
+from study.sweep.trials.sampler import build_sampler
 from study.sweep.trials.storage import open_study
 from study.sweep.workers.signals import Stop
 from study.tracking.place import Place
@@ -63,7 +63,7 @@ class Worker:
         """Work until no run of the plan is left, or until asked to stop: the run under way stays open then."""
         stop, sweep = Stop(), self.common.sweep
         with self._logging_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
-            study.sampler = ArmSampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
+            study.sampler = build_sampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
             study.pruner = build_pruner(sweep.pruner)
             ledger = Ledger(study, self.plan, self.launch)
             with stop.listening(ledger):
