@@ -67,10 +67,10 @@ def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | No
     Raises:
         ConfigError: there is no such run, or its configuration cannot be used; the key is named.
     """
-    from study.reproduce.restore import CONFIG, restore
+    from study.reproduce.restore import restore_run
 
     logged = _one(run, store)
-    restored = restore(logged.read(CONFIG), logged.uri, overrides)
+    restored = restore_run(logged, overrides)
     from study.reproduce.rerun import rerun
 
     return rerun(logged, restored, tolerance)

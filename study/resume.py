@@ -8,7 +8,7 @@ from rich.console import Console
 
 from study.errors import ConfigError
 from study.installation import typed
-from study.reproduce.restore import CONFIG, restore
+from study.reproduce.restore import restore_run
 from study.tracking.place import Place
 from study.tracking.reader import find
 from study.tracking.uri import address
@@ -39,7 +39,7 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
     run, *others = find(store, wanted)
     if others or run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: " + ("these are several runs" if others else "this run has finished"))
-    restored = restore(run.read(CONFIG), store)
+    restored = restore_run(run)
     from study import tasks
     from study.reproduce.differences import differences, table
     from study.seeding import set_up_process

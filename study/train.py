@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from study.command import command
 from study.schema import Config, validate
+from study.schema.bptt import RULE
 from study.tracking.place import Place
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def train(
     # the fingerprints of its start.
     described, splits = describe(config), provenance.splits(task)
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
+    tags["bptt_rule"] = RULE
     if place.resume is None:
         tags |= provenance.fingerprints(splits, module.model)
 

@@ -166,8 +166,9 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "differences paired by row instead of by seed", "study/report/data/ranking.py",
-        'comparison.arm(name).set_index("seed")["value"]',
-        'comparison.arm(name)["value"].reset_index(drop=True)', "tests/test_report.py",
+        'comparison.runs.pivot(index="arm", columns="seed", values="value")',
+        'comparison.runs.assign(row=comparison.runs.groupby("arm").cumcount())'
+        '.pivot(index="arm", columns="row", values="value")', "tests/test_report.py",
     ),
 )  # fmt: skip
 

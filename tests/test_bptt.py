@@ -14,6 +14,7 @@ from study.learning.clipping.none import NoClip
 from study.learning.losses import Loss
 from study.learning.losses.mse import MSE
 from study.models import Inputs, RecurrentModel, State, detach
+from study.schema.bptt import BPTTConfig
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.networks import Linear, orthogonal
@@ -237,6 +238,33 @@ def train_slowly(network: RecurrentModel, stream: Batch, plan: list[Window], lr:
         states[following] = passed[following]
         losses.append(loss.detach())
     return losses
+
+
+def old_windows(time: int, k1: int | None, k2: int | None) -> list[Window]:
+    """Rule 1, as it stood: the same for a sequence and for every batch of a stream."""
+    far = min(k2 or time, time)
+    stride = min(k1 or far, far)
+    return [Window(max(0, f + stride - far), f, min(f + stride, time)) for f in range(0, time, stride)]
+
+
+@pytest.mark.parametrize("time", [1, 5, 6, 12])
+@pytest.mark.parametrize("k2", [None, *range(1, 13)])
+@pytest.mark.parametrize("k1", [None, *range(1, 13)])
+def test_a_record_without_the_rule_is_told_apart_where_its_windows_were_others(
+    k1: int | None, k2: int | None, time: int
+) -> None:
+    if k1 is not None and (k1 > time or (k2 is not None and k1 > k2)):
+        return  # refused by the schema
+    plan = BPTTConfig(k1=k1, k2=k2, update="window")
+    if k2 is None or k2 <= time:
+        assert plan.changed_since("1", time, False) == (old_windows(time, k1, k2) != windows(time, k1, k2))
+    stride, far = stream_lengths(k1, k2, time)
+    second = windows(time, stride, far, past=far - stride)
+    moved = [
+        Window(w.start + far - stride, w.first + far - stride, w.stop + far - stride) for w in old_windows(time, k1, k2)
+    ]
+    assert plan.changed_since("1", time, True) == (moved != second)
+    assert not plan.changed_since("2", time, True)
 
 
 STREAMS = [(k1, k2) for k1 in (1, 2, 3, 4, 5) for k2 in (1, 2, 3, 5, 7, 8, 13, 40) if k1 <= k2]

@@ -28,11 +28,6 @@ from study.learning.losses import Loss
 from study.models import RecurrentModel, State, detach
 from study.tasks.contract import Batch, Batches
 
-RULE = "2"
-"""Number of the rule above, recorded with every run. Rule 1, before it: with k1 set, the last windows of full BPTT
-(k2 null or >= T) started k2 steps before where a full window would have ended, so they reached back less; and on a
-stream no window reached back across the start of its batch."""
-
 
 class Window(NamedTuple):
     """Steps `start` to `stop` - 1: gradients flow back to `start`, losses are taken from `first` on."""

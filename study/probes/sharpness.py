@@ -10,8 +10,8 @@ Adam it is lambda_max(P^-1 H), and the limit 2 (1 + b1) / (1 - b1), which is 38 
 is an upper bound on theirs. One batch is sharper than the whole data.
 
 By Lanczos' method on Hessian-vector products, two backward passes each: the same products as power iteration, but all
-of them are used, so that 10 are enough for two digits where neighbouring eigenvalues are close, and the most negative
-curvature, which power iteration may end on, is told apart.
+of them are used, so fewer do where neighbouring eigenvalues are close (`residual` says how far off the result may be),
+and the most negative curvature, which power iteration may end on, is told apart.
 
 Activations: loss per squared unit of weight, times squared units of weight per loss.
 """

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from study.errors import ConfigError
-from study.reproduce.restore import CONFIG, Restored, restore
+from study.reproduce.restore import Restored, restore_run
 from study.tracking import uri as place
 from study.tracking.reader import Logged, find
 
@@ -61,7 +61,7 @@ def _restore(
     restored, refused = [], []
     for run in runs:
         try:
-            restored.append((run, restore(run.read(CONFIG), given.store, given.overrides)))
+            restored.append((run, restore_run(run, given.overrides)))
         except ConfigError as error:
             refused.append((run, error))
     if len(refused) == len(runs):

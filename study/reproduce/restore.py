@@ -5,7 +5,7 @@ it lacks, because they were added since, get their defaults.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -20,6 +20,9 @@ from study.schema import Config, validate
 from study.schema.base import Decides
 from study.schema.defaults import fill, fill_from, option, options
 from study.schema.identity import marked
+
+if TYPE_CHECKING:
+    from study.tracking.reader import Logged
 
 CONFIG = "definition/config.yaml"
 """Where a run keeps it, among its artifacts."""
@@ -72,6 +75,24 @@ def restore(text: bytes, store: str, overrides: Sequence[str] = ()) -> Restored:
     added = {key: value for key, value in filled.items() if not _within(key, replaced)}
     varied = any(not _within(key, PLACES) for key in given)
     return Restored(validate(kept), added, tuple(overrides), varied)
+
+
+def restore_run(run: "Logged", overrides: Sequence[str] = ()) -> Restored:
+    """Read the configuration of a logged run, to train it again here.
+
+    Raises:
+        ConfigError: it cannot be used, or the run was trained by a rule that this version does not have.
+    """
+    restored = restore(run.read(CONFIG), run.uri, overrides)
+    task, bptt = restored.config.task, restored.config.bptt
+    steps = task.sequence_steps(task.model_dump())
+    if not restored.varied and bptt.changed_since(run.tags.get("bptt_rule", "1"), steps, task.stream):
+        raise ConfigError(
+            f"bptt.k1 = {bptt.k1}, bptt.k2 = {bptt.k2}: run {run.run_id} was trained by an older rule of windows that "
+            f"reached back less, so its numbers cannot come out of this version. The commit it was made with has that "
+            f"rule: {run.tags.get('git_commit', 'not recorded')}"
+        )
+    return restored
 
 
 def parse(text: bytes) -> dict[str, Any]:
