@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from study.report.data.runs import Comparison
+from study.report.data.runs import Comparison, column
 from study.report.data.statistics import Interval, mean_interval
 
 
@@ -82,8 +82,7 @@ def hardest(comparison: Comparison) -> tuple[str, float] | None:
 
 def _references(runs: pd.DataFrame) -> dict[str, pd.Series]:
     """The value of every opponent, run by run; NaN where a run has not got it."""
-    logged = runs.get("logged", pd.Series(dtype=object))
-    recorded = {run: json.loads(found.tags.get("opponents", "{}")) for run, found in logged.items()}
+    recorded = {run: json.loads(text) for run, text in column(runs, "opponents").items() if text}
     names = dict.fromkeys(name for found in recorded.values() for name in found)
     values = {name: [found.get(name, np.nan) for found in recorded.values()] for name in names}
-    return {name: pd.Series(column, list(recorded), dtype=float) for name, column in values.items()}
+    return {name: pd.Series(of_runs, list(recorded), dtype=float) for name, of_runs in values.items()}

@@ -75,9 +75,9 @@ class Evidence:
         parent: MLflow run of its newest sweep; None where runs were made one by one.
         runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
             `arm`, `seed`, `phase` (grid, search, confirm), `candidate` (the number of a search trial that has several
-            runs), `outcome` (completed, diverged, pruned, failed, killed, running), `verdict`, `clipping`, `measure`
-            (its name), `value` (on test; NaN unless completed), `validation`, `baseline`, `counts` (whether the
-            answer rests on it), the columns of `NUMBERS`, `params.*`.
+            runs), `outcome` (completed, diverged, pruned, failed, killed, running), `verdict`, `clipping`, `opponents`
+            (labels and values on test, as JSON), `measure` (its name), `value` (on test; NaN unless completed),
+            `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -129,6 +129,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "candidate": column(rows, "tags.candidate"),
         "verdict": column(rows, "tags.verdict"),
         "clipping": column(rows, "tags.clipping"),
+        "opponents": column(rows, "tags.opponents"),
         "seed": pd.to_numeric(column(rows, "params.seed", -1)).astype(int),
         "outcome": _outcomes(rows),
         "arm": _digests(rows),

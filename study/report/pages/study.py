@@ -49,7 +49,10 @@ EXPLAINED = (
     "task, fitted on its training part, or the naive guess, which uses no memory; whether an arm beats them holds for "
     "all arms together (Bonferroni). Diverged runs are left out of means and lose every comparison."
 )
-DIVERGED = "Diverged runs are left out of means and lose every comparison. The naive guess uses no memory."
+DIVERGED = (
+    "Diverged runs are left out of means and lose every comparison. The rows below the arms are the opponents of the "
+    "task, fitted on its training part, or the naive guess, which uses no memory."
+)
 POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all arms"
 ALONE = "Bonferroni, each on its own seeds, since the arms do not scatter alike"
 NAIVE = "naive guess"
@@ -93,7 +96,8 @@ def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
         evidence: all runs.
         norms: by run id, where there are any.
     """
-    columns = [c for c in evidence.runs if c not in ("logged", "label", "note") and not str(c).startswith("params.")]
+    hidden = ("logged", "label", "note", "opponents")
+    columns = [c for c in evidence.runs if c not in hidden and not str(c).startswith("params.")]
     summaries = {run: (found.clipped, found.median, found.peak) for run, found in norms.items()}
     return evidence.runs[columns].join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
 
