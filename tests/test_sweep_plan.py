@@ -273,8 +273,11 @@ def test_trials_over_several_seeds_have_seeds_that_no_winner_gets(draw: Draw) ->
         draw(search=search, search_seeds=3, seeds=[SEARCH_SEED + 2])
 
 
-def test_one_seed_a_trial_is_the_same_arm_as_ever_and_more_are_another(draw: Draw) -> None:
+def test_one_seed_a_trial_is_the_same_arm_as_ever_and_more_are_another(draw: Draw, composer: Composer) -> None:
     search = {"optimizer.lr": "interval(0.1, 1)"}
-    one, two = draw(search=search), draw(search=search, search_seeds=2)
+    typed = compose("train", ["sweep.search_seeds=2"], return_hydra_config=True)  # a run's configuration has it too
+    section = SweepConfig(**(PLAIN | {"search": search, "search_seeds": 2}))
+    two = build_plan(section, [], Composer(GlobalHydra.instance().config_loader(), typed))
+    one = draw(search=search)
     assert one.arms.keys() != two.arms.keys()
     assert not any("search_seeds" in key for arm in one.arms.values() for key in arm.definition)
