@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LEFT = (".git", ".venv", ".data", "__pycache__", "outputs", "mlruns", "*.db", "*_cache")
 """Not copied: what no command needs, or only reads (`.data`, which the copy links to)."""
 VERIFY = "verify"
+KILLED, SURVIVES, USELESS = "", ": **survives**", ": **fails unbroken, so says nothing**"
 HEAD = """# Mutants
 
 Wrong lines put into the code on purpose, and what notices them. Written by `make mutants`, which runs each in a copy
@@ -181,27 +182,25 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     chosen = [m for m in MUTANTS if options.text in m.what or options.text in m.file]
-    unbroken = sorted({mutant.by for mutant in chosen})
+    commands = sorted({mutant.by for mutant in chosen})
     with ThreadPoolExecutor(options.jobs) as pool:
-        wrong = [by for by, fails in zip(unbroken, pool.map(_fails, unbroken), strict=True) if fails]
-        if wrong:
-            sys.exit(f"these fail before anything is broken, so they say nothing: {', '.join(wrong)}")
-        killed = list(pool.map(_killed, chosen))
-    print("\n".join(table(chosen, killed)))
-    sys.exit(0 if all(killed) else 1)
+        useless = {by for by, fails in zip(commands, pool.map(_fails, commands), strict=True) if fails}
+        verdicts = list(pool.map(lambda mutant: USELESS if mutant.by in useless else _verdict(mutant), chosen))
+    print("\n".join(table(chosen, verdicts)))
+    sys.exit(0 if set(verdicts) == {KILLED} else 1)
 
 
-def table(mutants: Sequence[Mutant], killed: Sequence[bool]) -> Iterator[str]:
+def table(mutants: Sequence[Mutant], verdicts: Sequence[str]) -> Iterator[str]:
     """The page of the documentation, line by line."""
-    yield HEAD + f"{sum(killed)} of {len(mutants)} killed.\n"
+    yield HEAD + f"{verdicts.count(KILLED)} of {len(mutants)} killed.\n"
     yield "| mutant | in | killed by |\n|---|---|---|"
-    for mutant, dead in zip(mutants, killed, strict=True):
+    for mutant, verdict in zip(mutants, verdicts, strict=True):
         command = "`make verify`" if mutant.by == VERIFY else f"`{mutant.by}`"
-        yield f"| {mutant.what} | `{mutant.file}` | {command if dead else f'**survives** {command}'} |"
+        yield f"| {mutant.what} | `{mutant.file}` | {command}{verdict} |"
 
 
-def _killed(mutant: Mutant) -> bool:
-    return _fails(mutant.by, mutant)
+def _verdict(mutant: Mutant) -> str:
+    return KILLED if _fails(mutant.by, mutant) else SURVIVES
 
 
 def _fails(by: str, mutant: Mutant | None = None) -> bool:
