@@ -32,7 +32,7 @@ resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or n
 verify: $(READY) ## the gradient measures beside truths known in closed form
 	$(BIN)/python -m study.verify
 
-mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]; docs/mutants.md holds its table
+mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 ui: $(READY) ## browse all runs:        make ui [PORT=5000]

@@ -3,7 +3,7 @@
 A mutant is one wrong line. Each is put into a copy of the tree in a temporary folder, never into the tree itself, and
 the one command named beside it is run there: `verify` (`python -m study.verify`, whose claim is every measure) or a
 file of tests. It is killed if that command fails. A mutant that survives is a claim that nothing checks. The table is
-printed as Markdown; `docs/mutants.md` holds it. The exit code is 1 if one survives, or its command fails unbroken.
+printed as Markdown. The exit code is 1 if one survives, or its command fails unbroken.
 """
 
 import argparse
@@ -25,7 +25,7 @@ KILLED, SURVIVES, USELESS = "", ": **survives**", ": **fails unbroken, so says n
 HEAD = """# Mutants
 
 Wrong lines put into the code on purpose, and what notices them. Written by `make mutants`, which runs each in a copy
-of the tree: `make mutants > docs/mutants.md` writes it anew.
+of the tree.
 
 """
 
