@@ -15,7 +15,7 @@ import torch
 
 from study import tasks
 from study.errors import ConfigError
-from study.installation import CONF
+from study.installation import CHECKOUT, CONF
 from study.learning.bptt import TruncatedBPTT
 from study.reproduce.compare import compare
 from study.reproduce.differences import differences
@@ -45,7 +45,13 @@ SETTINGS: tuple[tuple[str, ...], ...] = (
     ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9"),
     ("model=elman", "optimizer=sgd", "optimizer.lr=1e8"),
     ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=null", "probe.every=7"),
-    ("task=language_text", "task.path=pyproject.toml", "task.batch_size=8", "task.seq_len=10", "model.dropout=0.2"),
+    (
+        "task=language_text",
+        f"task.path={CHECKOUT}/pyproject.toml",
+        "task.batch_size=8",
+        "task.seq_len=10",
+        "model.dropout=0.2",
+    ),
 )
 
 

@@ -87,7 +87,10 @@ def test_every_task_brings_a_loss_that_fits(task: str) -> None:
 
 def test_the_values_of_conf_arrive_unchanged() -> None:
     config = composed([])
-    assert checked().model_dump() == OmegaConf.to_container(config, resolve=True)
+    found = checked()
+    assert found.model_dump(exclude_unset=True) == OmegaConf.to_container(config, resolve=True)
+    absent = set(found.probe.model_dump()) - set(found.probe.model_dump(exclude_unset=True))
+    assert not any(getattr(found.probe, name) for name in absent)  # a probe that conf/ does not name is off
 
 
 REFUSED = {

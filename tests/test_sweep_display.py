@@ -106,4 +106,4 @@ def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(ledger, capsys):
         other.finish(trial, 9.0, diverged)
         screen.show()
     assert "1e+09" not in capsys.readouterr().out
-    assert "| - | 1 | exploding | - | diverged |" in best_of_arms(other)
+    assert "| - | 1 | - | exploding | - | diverged |" in best_of_arms(other)

@@ -190,7 +190,7 @@ def test_a_run_that_was_interrupted_is_gone_on_with_under_its_own_id_and_values(
     while (again := ledger.claim()) and again.user_attrs["cell"] != first.user_attrs["cell"]:
         ledger.finish(again, 1.0, RECORD)
     assert again is not None
-    assert ledger.interrupted_run(again) == "abc"
+    assert ledger.interrupted(again)["run_id"] == "abc"
 
 
 @pytest.mark.parametrize("host", ["elsewhere", None])
@@ -203,4 +203,4 @@ def test_a_lost_run_is_gone_on_with_only_where_its_process_is_surely_gone(ledger
     while (again := ledger.claim()) and again.user_attrs["cell"] != first.user_attrs["cell"]:
         ledger.finish(again, 1.0, RECORD)
     assert again is not None
-    assert ledger.interrupted_run(again) == (None if host else "abc")
+    assert ledger.interrupted(again).get("run_id") == (None if host else "abc")

@@ -23,8 +23,8 @@ from study.sweep.workers.worker import sample
 
 Draw = Callable[..., Plan]
 PLAIN: dict[str, Any] = {
-    "arms": [], "search": {}, "trials": 3, "objective": None, "seeds": [0], "sampler": "tpe", "pruner": None,
-    "bad_verdicts": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
+    "arms": [], "search": {}, "trials": 3, "search_seeds": 1, "objective": None, "seeds": [0], "sampler": "tpe",
+    "pruner": None, "bad_verdicts": None, "diverged": "worst", "changed": "refuse", "failures": None, "workers": None,
     "storage": "", "dry_run": False,
 }  # fmt: skip
 """A sweep's section with nothing in it."""
@@ -259,3 +259,25 @@ def test_an_objective_is_a_direction_and_a_measure_of_the_task_and_there_is_one(
     ):
         with pytest.raises(ValidationError, match=words):
             found(wrong)
+
+
+def test_trials_over_several_seeds_have_seeds_that_no_winner_gets(draw: Draw) -> None:
+    search = {"optimizer.lr": "interval(0.1, 1)"}
+    plan = draw(search=search, search_seeds=3, seeds=[0, 1])
+    assert [plan.seeds_of(cell) for cell in plan.cells()] == [[SEARCH_SEED, SEARCH_SEED + 1, SEARCH_SEED + 2]] * 3
+    assert plan.runs == 3 * 3 + 2
+    assert "search_seeds: 3" in plan.describe()
+    (arm,) = plan.arms
+    assert [plan.seeds_of(cell) for cell in plan.confirmation(arm, 0)] == [[0], [1]]
+    with pytest.raises(ConfigError, match=f"sweep.seeds: {SEARCH_SEED + 2} is a seed of search trials"):
+        draw(search=search, search_seeds=3, seeds=[SEARCH_SEED + 2])
+
+
+def test_one_seed_a_trial_is_the_same_arm_as_ever_and_more_are_another(draw: Draw, composer: Composer) -> None:
+    search = {"optimizer.lr": "interval(0.1, 1)"}
+    typed = compose("train", ["sweep.search_seeds=2"], return_hydra_config=True)  # a run's configuration has it too
+    section = SweepConfig(**(PLAIN | {"search": search, "search_seeds": 2}))
+    two = build_plan(section, [], Composer(GlobalHydra.instance().config_loader(), typed))
+    one = draw(search=search)
+    assert one.arms.keys() != two.arms.keys()
+    assert not any("search_seeds" in key for arm in one.arms.values() for key in arm.definition)

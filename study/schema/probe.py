@@ -35,7 +35,7 @@ class LyapunovConfig(Plan):
 
     exponents: Count | None
     sequences: Count
-    horizon: Count | None = None
+    horizon: Count | None
 
     def at(self, horizon: int) -> "Plan":
         """See `Plan`."""

@@ -17,12 +17,15 @@ class SweepConfig(Strict):
     tuned in the trials that have it: `clip.threshold` where something is clipped.
     `objective` is a direction and a measure of validation, such as `minimize nats/val`; null: the measure that ranks
     runs of the task.
+    `search_seeds` is the number of runs of a search trial, whose objective is their mean. A pruner ends the whole
+    trial. So does a run that diverges: `diverged` then says what the trial is worth, whatever its other runs are.
     `sampler` and `pruner` are Optuna's, by name, with their own arguments; see those modules of `study.sweep.trials`.
     """
 
     arms: list[dict[str, Any]]
     search: dict[str, Any]
     trials: Count
+    search_seeds: Count
     objective: str | list[str] | None
     seeds: Annotated[list[int], Field(min_length=1)]
     sampler: str | dict[str, Any]

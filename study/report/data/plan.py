@@ -26,6 +26,7 @@ class Planned:
         trials: of every arm's search.
         search: the tuned keys, and in words how each was sampled; empty for a grid.
         objective: of the search, such as `minimize nats/val`; empty: the measure that ranks runs of the task.
+        search_seeds: runs of every search trial.
     """
 
     arms: Mapping[str, set[str]] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Planned:
     trials: int = 0
     search: Mapping[str, str] = field(default_factory=dict)
     objective: str = ""
+    search_seeds: int = 1
 
 
 def load_plan(parent: Logged | None) -> Planned:
@@ -46,7 +48,8 @@ def load_plan(parent: Logged | None) -> Planned:
         }
         search = {str(key): str(words) for key, words in plan.get("search", {}).items()}
         objective = str(plan.get("objective") or "")
-        return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective)
+        seeds = int(plan.get("search_seeds", 1))
+        return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective, seeds)
     except (ConfigError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
         return Planned()
 
@@ -75,9 +78,17 @@ def _lacking(planned: Planned, ended: pd.DataFrame) -> Iterator[tuple[str, str, 
     phase = "confirm" if planned.search else "grid"
     for arm, labels in planned.arms.items():
         mine = ended[ended["label"].isin(labels)]
-        trials = int((mine["phase"] == "search").sum())
+        trials = _made_trials(mine[mine["phase"] == "search"], planned.search_seeds)
         if planned.search and trials < planned.trials:
             yield arm, "trials", planned.trials - trials, planned.trials
         seeds = set(planned.seeds) - set(mine.loc[mine["phase"] == phase, "seed"])
         if seeds:
             yield arm, "seeds", len(seeds), len(set(planned.seeds))
+
+
+def _made_trials(runs: pd.DataFrame, seeds: int) -> int:
+    """The number of search trials among runs that ended; one over several seeds may end early, but not for nothing."""
+    if seeds == 1:
+        return len(runs)
+    early = runs["outcome"].isin(["diverged", "pruned"]).groupby(runs["candidate"]).any()
+    return int((early | (runs.groupby("candidate")["seed"].nunique() >= seeds)).sum())

@@ -74,10 +74,10 @@ class Evidence:
         uri: of the MLflow store.
         parent: MLflow run of its newest sweep; None where runs were made one by one.
         runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
-            `arm`, `seed`, `phase` (grid, search, confirm), `outcome` (completed, diverged, pruned, failed, killed,
-            running), `verdict`, `clipping`, `opponents` (labels and values on test, as JSON), `measure` (its name),
-            `value` (on test; NaN unless completed), `validation`, `baseline`, `counts` (whether the answer rests on
-            it), the columns of `NUMBERS`, `params.*`.
+            `arm`, `seed`, `phase` (grid, search, confirm), `candidate` (the number of a search trial that has several
+            runs), `outcome` (completed, diverged, pruned, failed, killed, running), `verdict`, `clipping`, `opponents`
+            (labels and values on test, as JSON), `measure` (its name), `value` (on test; NaN unless completed),
+            `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -126,6 +126,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "family": column(rows, "tags.family", ""),
         "phase": column(rows, "tags.phase", "grid"),
         "label": column(rows, "tags.arm"),
+        "candidate": column(rows, "tags.candidate"),
         "verdict": column(rows, "tags.verdict"),
         "clipping": column(rows, "tags.clipping"),
         "opponents": column(rows, "tags.opponents"),

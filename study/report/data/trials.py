@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from study.report.data.arm_names import name_arms
-from study.report.data.runs import deciding_parameters, is_maximized
+from study.report.data.runs import column, deciding_parameters, is_maximized
 
 INFORMATIVE = ("completed", "pruned", "diverged")
 """Outcomes of the trials shown; the value of a pruned one is its last validation, of a diverged one NaN."""
@@ -139,8 +139,26 @@ def _search(
             **numbers,
         }
     )
+    trials = _joined(trials, column(group, "candidate"))
     best = trials.groupby("arm")["value"].agg("max" if maximize else "min").sort_values(ascending=not maximize)
     return Search(task, measure, maximize, axes, trials, [str(arm) for arm in best.index])
+
+
+def _joined(trials: pd.DataFrame, candidates: pd.Series) -> pd.DataFrame:
+    """One row for each trial, where a trial is several runs: the mean over its seeds, none if one of them has none."""
+    if not (candidates != "").any():
+        return trials
+    numbered = trials.assign(number=candidates.where(candidates != "", pd.Series(trials.index, trials.index)))
+    rows = [_one(runs) for _, runs in numbered.groupby(["arm", "number"], sort=False)]
+    return pd.DataFrame(rows).astype(trials.dtypes.to_dict())
+
+
+def _one(runs: pd.DataFrame) -> pd.Series:
+    """The row of a trial: that of its last run, under which it ended, with the mean of all of them."""
+    whole = runs[runs["outcome"].isin(INFORMATIVE)]
+    last = (whole if len(whole) else runs).iloc[-1].drop("number")
+    last["value"] = float(np.mean(whole["value"])) if len(whole) else math.nan
+    return last
 
 
 def _objective(group: pd.DataFrame, objective: str) -> tuple[str, bool, pd.Series]:

@@ -45,10 +45,9 @@ EXPLAINED = (
     "row alone; that of the best arm is optimistic: the same runs chose it. Where some seeds fail outright they are "
     "too narrow: with 3 failures in 10 runs, an interval of 3 seeds holds the true mean in 63% of studies, of 5 seeds "
     "in 83%, of 10 in 96%. Intervals of differences hold for all pairs of arms together ({how}), so the choice of the "
-    "best does not invalidate them. The rows below the arms are what they are measured against: the "
-    "opponents of the task, fitted on its training part, or the naive guess, which uses no memory; whether an arm "
-    "beats them holds for all arms together (Bonferroni). Diverged runs are left out of means and lose every "
-    "comparison."
+    "best does not invalidate them. The rows below the arms are what they are measured against: the opponents of the "
+    "task, fitted on its training part, or the naive guess, which uses no memory; whether an arm beats them holds for "
+    "all arms together (Bonferroni). Diverged runs are left out of means and lose every comparison."
 )
 DIVERGED = (
     "Diverged runs are left out of means and lose every comparison. The rows below the arms are the opponents of the "

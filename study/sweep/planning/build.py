@@ -44,10 +44,11 @@ def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer)
             search.pop(key, None)
             fixed.append(override.input_line or "")
     _refuse_to_tune_budgets(search)
-    if search and SEARCH_SEED in seeds:
-        raise ConfigError(f"sweep.seeds: {SEARCH_SEED} is the seed of search trials; the winners need fresh ones")
+    searched = range(SEARCH_SEED, SEARCH_SEED + sweep.search_seeds)
+    if search and (taken := [seed for seed in seeds if seed in searched]):
+        raise ConfigError(f"sweep.seeds: {taken[0]} is a seed of search trials; the winners need fresh ones")
     composer = composer.within(fixed)
-    plan = Plan(fixed, _arms(tables, search, composer), search, sweep.trials, seeds)
+    plan = Plan(fixed, _arms(tables, search, composer), search, sweep.trials, seeds, sweep.search_seeds)
     _check_space(plan, composer)
     return plan
 

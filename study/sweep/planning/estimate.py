@@ -32,13 +32,13 @@ class Cost(NamedTuple):
 
 def estimate(plan: Plan, workers: int) -> str:
     """Lines with the time that all runs take so many workers, and the size of their store."""
-    runs = len(plan) / len(plan.arms)
+    runs = plan.runs / len(plan.arms)
     costs = {name: _time_run(plan.arms[arm].config) for arm, name in plan.names.items()}
     whole = timedelta(seconds=round(sum(cost.seconds for cost in costs.values()) * runs / workers))
     stored = sum(cost.bytes for cost in costs.values()) * runs
     each = "".join(f"  {name}: {cost.seconds:.0f} s a run\n" for name, cost in costs.items())
     return (
-        f"estimated:\n{each}  {len(plan)} runs by {workers} workers on this machine: about {whole}, without pruning\n"
+        f"estimated:\n{each}  {plan.runs} runs by {workers} workers on this machine: about {whole}, without pruning\n"
         f"  store: about {stored / 1e6:.0f} MB"
     )
 

@@ -16,8 +16,11 @@ def define(config: Config, search: Mapping[str, Dimension]) -> dict[str, str]:
     """Everything that decides an arm's numbers but the seed, by dotted key, as it is configured."""
     own = {key: value for key, value in flat_record(config).items() if decides_training(key)}
     tuned = {f"{SEARCH}search.{key}": str(dimension) for key, dimension in search.items()}
-    objective = config.sweep.objective if search else None
-    return own | tuned | ({} if objective is None else {f"{SEARCH}objective": str(objective)})
+    if search and config.sweep.objective is not None:
+        tuned[f"{SEARCH}objective"] = str(config.sweep.objective)
+    if search and config.sweep.search_seeds > 1:
+        tuned[f"{SEARCH}search_seeds"] = str(config.sweep.search_seeds)
+    return own | tuned
 
 
 def resolve(definition: Mapping[str, str]) -> dict[str, str]:

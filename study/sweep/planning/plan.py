@@ -84,6 +84,7 @@ class Plan:
         search: tuned keys; empty: a grid.
         trials: search trials of every arm.
         seeds: of every arm.
+        search_seeds: runs of a search trial.
     """
 
     fixed: list[str]
@@ -91,6 +92,7 @@ class Plan:
     search: dict[str, Dimension]
     trials: int
     seeds: list[int]
+    search_seeds: int = 1
 
     @property
     def names(self) -> dict[str, str]:
@@ -120,8 +122,17 @@ class Plan:
         return cell.arm in self.arms and wanted and (cell.phase == "grid") != bool(self.search)
 
     def __len__(self) -> int:
-        """Number of runs."""
+        """Number of cells."""
         return len(self.arms) * (len(self.seeds) + (self.trials if self.search else 0))
+
+    @property
+    def runs(self) -> int:
+        """Number of runs: a search trial may have several."""
+        return len(self) + (len(self.arms) * self.trials * (self.search_seeds - 1) if self.search else 0)
+
+    def seeds_of(self, cell: Cell) -> list[int]:
+        """The seeds that a cell is trained with."""
+        return [cell.seed + n for n in range(self.search_seeds if cell.phase == "search" else 1)]
 
     def describe(self) -> str:
         """The plan as YAML; every arm with the budget of each of its runs."""
@@ -133,8 +144,9 @@ class Plan:
             "former": {name: list(arm.former) for name, arm in arms.items() if arm.former},
             "search": {key: dimension.words for key, dimension in self.search.items()},
             "trials": self.trials if self.search else None,
+            "search_seeds": self.search_seeds if self.search and self.search_seeds > 1 else None,
             "seeds": self.seeds,
-            "runs": len(self),
+            "runs": self.runs,
         }
         return OmegaConf.to_yaml({key: part for key, part in parts.items() if part not in ({}, None)})
 

@@ -98,14 +98,14 @@ class Ledger:
         earlier = (trial for trial in self._trials() if trial.number < number and cell_of(trial) == cell)
         return any(counts_as_made(trial) for trial in earlier)
 
-    def interrupted_run(self, trial: Trial) -> str | None:
-        """The MLflow run to resume: of the cell's last trial, if it had the same values and its process is gone."""
+    def interrupted(self, trial: Trial) -> Mapping[str, Any]:
+        """The attributes of the trial to resume: the cell's last, if it had the same values and its process is gone."""
         cell, params = cell_of(trial), trial.params
         earlier = [t for t in self._trials() if t.number < trial.number and cell_of(t) == cell]
         last = earlier[-1].user_attrs if earlier else {}
         if "run_id" not in last or "error" in last or earlier[-1].params != params:
-            return None
-        return last["run_id"] if "interrupted" in last or process.is_dead(last["owner"]) else None
+            return {}
+        return last if "interrupted" in last or process.is_dead(last["owner"]) else {}
 
     def superseded(self) -> list[str]:
         """MLflow runs that confirm a winner which a longer search has replaced: they no longer count."""

@@ -1,11 +1,14 @@
 """The Lightning callback of a sweep's runs: reports interim values, prunes, stops on order."""
 
+from collections.abc import Sequence
+
 import optuna
 import pytorch_lightning as pl
 
 from study.analysis.result import judge
 from study.errors import Pruned
 from study.schema import Config
+from study.sweep.workers.seeds import Record, interim
 from study.sweep.workers.signals import Stop
 from study.training.module import RecurrentModule
 
@@ -17,10 +20,17 @@ class SweepCallback(pl.Callback):
     """Reports every validation to the trial, prunes search trials, and ends the run when the worker has to stop.
 
     Grid runs and confirmations are never pruned: they are what an experiment measures.
+
+    Args:
+        trial: of the run.
+        config: of the run.
+        stop: says when to leave.
+        made: `objective` and `updates` of the trial's runs on other seeds, so far.
     """
 
-    def __init__(self, trial: optuna.Trial, config: Config, stop: Stop):
+    def __init__(self, trial: optuna.Trial, config: Config, stop: Stop, made: Sequence[Record] = ()):
         self._trial, self._config, self._stop = trial, config, stop
+        self._made = made
         self._searching = trial.user_attrs["cell"]["phase"] == "search"
         self._bad = self._judged = 0
 
@@ -33,7 +43,7 @@ class SweepCallback(pl.Callback):
         """Report the objective; end a search trial that is not worth its time."""
         measure = self._config.sweep.measure(pl_module.task.primary)
         value = float(trainer.callback_metrics[measure])
-        self._trial.report(value, len(pl_module.history))
+        self._trial.report(*interim(self._made, value, len(pl_module.history)))
         if self._searching and not pl_module.history.diverged:
             if self._trial.should_prune():
                 raise Pruned(f"{measure} {value:.4g} after {len(pl_module.history)} updates")

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 from hydra.core.config_loader import ConfigLoader
@@ -24,6 +24,7 @@ from study.sweep.trials.optuna_private import beating
 from study.sweep.trials.pruner import build_pruner
 from study.sweep.trials.sampler import build_sampler
 from study.sweep.trials.storage import open_study
+from study.sweep.workers.seeds import Record, join, mean_objective
 from study.sweep.workers.signals import Stop
 from study.tracking.place import Place
 
@@ -87,7 +88,7 @@ class Worker:
         """Make one run and end its trial, whatever it raises."""
         try:
             with beating(ledger.study, trial):
-                result = self._train(ledger, trial, stop)
+                runs = self._train_seeds(ledger, trial, stop)
         except (KeyboardInterrupt, SystemExit):
             ledger.fail(trial, {"interrupted": True})
             stop.asked = True
@@ -97,7 +98,7 @@ class Worker:
             traceback.print_exc()
             ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
         else:
-            ledger.finish(trial, self._objective(result), record(result))
+            ledger.finish(trial, mean_objective([run["objective"] for run in runs]), join(runs))
 
     def _objective(self, result: "Result") -> float | None:
         """The objective of a run; of a diverged one NaN, the worst there is, or None with `sweep.diverged=fail`."""
@@ -105,25 +106,60 @@ class Worker:
             return math.nan if self.common.sweep.diverged == "worst" else None
         return result.metrics[self.common.sweep.measure(result.primary)]
 
-    def _train(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> "Result":
+    def _train_seeds(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> list[Record]:
+        """Make the runs of a trial, one for each of its seeds until one diverges; not again what was made of it."""
+        cell = Cell(**trial.user_attrs["cell"])
+        overrides = sample(self.plan, cell, trial, self.composer)  # gives the trial its values: it is known by them
+        before = ledger.interrupted(trial)
+        made: dict[str, Record] = dict(before.get("made", {}))
+        for seed in self.plan.seeds_of(cell):
+            if str(seed) in made or any(run["outcome"] == "diverged" for run in made.values()):
+                continue
+            own = [f"seed={seed}" if text == f"seed={cell.seed}" else text for text in overrides]
+            resume = before.get("run_id") if before.get("seed", seed) == seed else None
+            result = self._train(ledger, trial, stop, own, list(made.values()), resume)
+            made[str(seed)] = {"objective": self._objective(result), "updates": result.updates, **record(result)}
+            if self._has_several_seeds(cell):
+                ledger.note(trial, {"made": made})
+        return list(made.values())
+
+    def _train(
+        self,
+        ledger: Ledger,
+        trial: optuna.Trial,
+        stop: Stop,
+        overrides: list[str],
+        made: list[Record],
+        resume: str | None,
+    ) -> "Result":
+        """Make one run; `made` are the runs of the trial on other seeds, `resume` the MLflow run to go on with."""
         from study.sweep.workers.callback import SweepCallback
         from study.tracking import writer
         from study.train import train
 
-        cell = Cell(**trial.user_attrs["cell"])
-        overrides = sample(self.plan, cell, trial, self.composer)
-        config = validate(self.composer.compose(overrides))
-        arm = self.plan.arms[cell.arm].label
-        interrupted = ledger.interrupted_run(trial)
+        cell, config = Cell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
+        tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
-            name=f"{self.plan.names[cell.arm]} {cell.phase} {cell.number if cell.phase == 'search' else cell.seed}",
+            name=self._name(cell, config.seed),
             parent=self.parent,
-            tags={"study": self.common.slug, "trial": trial.number, "arm": arm, "phase": cell.phase},
+            tags={**tags, "arm": self.plan.arms[cell.arm].label, **self._candidate(cell)},
             checkpoints=self.folder / "checkpoints",
-            resume=interrupted if interrupted and writer.is_there(config.tracking.uri, interrupted) else None,
-            announce=lambda run_id: ledger.note(trial, {"run_id": run_id}),
+            resume=resume if resume and writer.is_there(config.tracking.uri, resume) else None,
+            announce=lambda run_id: ledger.note(trial, {"run_id": run_id, "seed": config.seed}),
         )
-        return train(config, overrides, place, [SweepCallback(trial, config, stop)])
+        return train(config, overrides, place, [SweepCallback(trial, config, stop, made)])
+
+    def _has_several_seeds(self, cell: Cell) -> bool:
+        return cell.phase == "search" and self.plan.search_seeds > 1
+
+    def _candidate(self, cell: Cell) -> dict[str, int]:
+        """A tag that the runs of one trial over several seeds share, also where an interruption divides them."""
+        return {"candidate": cell.number} if self._has_several_seeds(cell) else {}
+
+    def _name(self, cell: Cell, seed: int) -> str:
+        which = f"{cell.number}" if cell.phase == "search" else f"{seed}"
+        more = f" seed {seed}" if self._has_several_seeds(cell) else ""
+        return f"{self.plan.names[cell.arm]} {cell.phase} {which}{more}"
 
     @contextlib.contextmanager
     def _logging_to_a_file(self) -> Iterator[None]:
@@ -149,7 +185,7 @@ def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> l
     return overrides + [f"{d.key}={d.suggest(trial)}" for d in valued]
 
 
-def record(result: "Result") -> dict[str, Any]:
+def record(result: "Result") -> Record:
     """The attributes of a trial that the sweep's display and summary show."""
     found = result.metrics
     return {
