@@ -4,14 +4,16 @@ import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna import Trial
 from rich.console import Console
 
+from study.report.data.differences import Differences
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.summary import best_of_arms
+from study.sweep.summary import best_of_arms, power_lines
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import display
@@ -107,3 +109,17 @@ def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(ledger, capsys):
         screen.show()
     assert "1e+09" not in capsys.readouterr().out
     assert "| - | 1 | - | exploding | - | diverged |" in best_of_arms(other)
+
+
+def test_at_the_end_of_several_seeds_the_smallest_difference_that_could_be_shown_is_told(ledger: Ledger) -> None:
+    plan = Plan([], ledger.plan.arms, {}, 0, [0, 1, 2])
+    values = {"elman": [1.0, 2.0, 3.0], "lstm": [1.1, 2.4, 3.1]}
+    finished = Ledger(ledger.study, plan)
+    assert power_lines(finished) == []
+    while trial := finished.claim():
+        cell = trial.user_attrs["cell"]
+        finished.finish(trial, 1.0, {**RECORD, "test": values[cell["arm"]][cell["seed"]]})
+    (line,) = power_lines(finished)
+    study = Differences(np.array([values["elman"], values["lstm"]]))
+    assert "What this study can show, 2 arms at 3 seeds" in line
+    assert f"called shown from {study.critical(3):.2g} on" in line

@@ -1,14 +1,18 @@
 """The summary at the end of a sweep: a table of its arms, and its failed runs."""
 
+import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
+from study.report.data.differences import Differences
+from study.report.data.ranking import format_power
 from study.sweep.trials.ledger import Ledger
-from study.sweep.trials.status import MADE
+from study.sweep.trials.status import MADE, CellStatus
 from study.sweep.workers.display import best_lines, format_ended
 
 COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "seconds")
@@ -33,6 +37,17 @@ def best_of_arms(ledger: Ledger) -> str:
     return "\n".join([*trials, "", *head, *rows])
 
 
+def power_lines(ledger: Ledger) -> list[str]:
+    """A line for every task whose arms are compared at several seeds: how small a difference they can show."""
+    by_task: dict[str, list[list[float]]] = defaultdict(list)
+    values = {(s.cell.arm, s.cell.seed): s.record["test"] for s in _made(ledger) if s.state == "completed"}
+    for arm in ledger.plan.arms.values():
+        row = [values.get((arm.digest, seed), math.nan) for seed in ledger.plan.seeds]
+        by_task[arm.config.task.name].append(row)
+    told = {task: format_power(Differences(np.array(rows))) for task, rows in by_task.items()}
+    return [f"{task}: {line}" for task, line in told.items() if line]
+
+
 def failures(ledger: Ledger) -> list[str]:
     """A line for every failed run, with its error."""
     return [format_ended(status, ledger.plan) for status in ledger.statuses() if status.state == "failed"]
@@ -41,10 +56,14 @@ def failures(ledger: Ledger) -> list[str]:
 def _counting(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     """The records of the runs that count, by arm."""
     by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for status in ledger.statuses():
-        if status.state in MADE and status.cell.phase != "search":
-            by_arm[status.cell.arm].append(status.record)
+    for status in _made(ledger):
+        by_arm[status.cell.arm].append(status.record)
     return by_arm
+
+
+def _made(ledger: Ledger) -> list[CellStatus]:
+    """The runs that count."""
+    return [status for status in ledger.statuses() if status.state in MADE and status.cell.phase != "search"]
 
 
 def _row(runs: list[dict[str, Any]]) -> list[str]:

@@ -28,18 +28,15 @@ def interim(made: Sequence[Record], value: float, updates: int) -> tuple[float, 
 
 def join(records: Sequence[Record]) -> Record:
     """The attributes of a trial from those of its runs: of several, means, the sum of seconds, the usual verdict."""
+    first = {key: value for key, value in records[0].items() if key not in ("objective", "updates")}
     if len(records) == 1:
-        return {key: value for key, value in records[0].items() if key not in ("objective", "updates")}
+        return first
     diverged = any(record["outcome"] == "diverged" for record in records)
-    verdicts = Counter(record["verdict"] for record in records)
+    numbers = [key for key, value in first.items() if isinstance(value, float)]
     return {
-        "measure": records[0]["measure"],
+        **first,
+        **{key: math.fsum(record[key] for record in records) / len(records) for key in numbers},
         "outcome": "diverged" if diverged else "completed",
-        "verdict": verdicts.most_common(1)[0][0],
-        **{key: _mean(records, key) for key in ("test", "baseline", "half_life")},
+        "verdict": Counter(record["verdict"] for record in records).most_common(1)[0][0],
         "seconds": math.fsum(record["seconds"] for record in records),
     }
-
-
-def _mean(records: Sequence[Record], key: str) -> float:
-    return math.fsum(record[key] for record in records) / len(records)
