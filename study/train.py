@@ -35,6 +35,7 @@ def train(
         callbacks: more Lightning callbacks.
     """
     from study import opponents
+    from study.analysis.diagnosis.facts import Setup
     from study.analysis.result import conclude
     from study.data import folder
     from study.tracking import provenance, writer
@@ -77,7 +78,7 @@ def train(
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, run, rivals)
+        return conclude(module, Setup.of(config, module.clip.clips), run, rivals)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":

@@ -16,7 +16,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from study.analysis.diagnosis import Diagnosis
+from study.analysis.diagnosis.cause import Cause
+from study.analysis.diagnosis.judge import Diagnosis
 from study.analysis.result import Result
 from study.installation import CONF
 from study.schema import Config, SweepingConfig, check
@@ -44,7 +45,7 @@ def train(
         place.announce(run.run_id)
         time.sleep(random.uniform(0, 0.05))
         run.tag({"outcome": "completed"})
-    diagnosis = Diagnosis("completed", "healthy", "", "none", "")
+    diagnosis = Diagnosis("completed", "healthy", Cause("none"), "", "none", "")
     return Result(run.run_id, diagnosis, 0, 0.0, MEASURES, "rmse", "minimize", "HAR(1, 5, 22)")
 
 

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.analysis.diagnosis import EXPLODED, VANISHED
+from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.analysis.figures import figures
 from study.figures import flow, norms, style, truncation
 from study.figures.style import Curve, panels, single_panel

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.analysis.diagnosis import EXPLODED, VANISHED
+from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures import flow, norms, spectra, truncation
 from study.figures.style import Curve, curves_by_update, single_panel
 from study.probes.backpropagated import Backpropagated

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from study.analysis import figures
-from study.analysis.diagnosis import Diagnosis, Evidence, Training, diagnose
+from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
+from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.installation import door
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.opponents import Score, best, skill, standing
-from study.probes.flow import Flow
-from study.probes.lyapunov import Lyapunov
-from study.probes.saturation import Saturation
 from study.tasks import SPLITS, Split, Task
 from study.tracking import writer
-from study.training.history import APPLIED, TOTAL
+from study.training.history import APPLIED, LOSS, TOTAL
 from study.training.module import RecurrentModule
 
 
@@ -27,7 +25,7 @@ class Result:
 
     Attributes:
         run_id: of MLflow.
-        diagnosis: outcome and verdict, with sentences.
+        diagnosis: outcome, verdict and cause, with sentences.
         updates: made, up to the divergence if there was one.
         seconds: of training, validation included.
         metrics: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (without memory,
@@ -58,18 +56,18 @@ class Result:
         value, opponent, baseline = (self.metrics[f"{self.primary}/{of}"] for of in ("test", "opponent", "baseline"))
         stands = f"{standing(value, opponent, self.direction)} {self.opponent}: {self.primary} {opponent:.4g}"
         return (
-            f"{self.diagnosis.outcome} after {self.updates} updates in {self.seconds:.0f} s; test: {test}  "
-            f"({stands}; without memory {baseline:.4g})\n"
-            f"{self.diagnosis.verdict}: {self.diagnosis.sentence}\n{self.diagnosis.clipping_sentence}\n"
+            f"{self.updates} updates in {self.seconds:.0f} s; test: {test}  ({stands}; without memory {baseline:.4g})\n"
+            f"{self.diagnosis}\n"
             f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
         )
 
 
-def conclude(module: RecurrentModule, run: writer.Run, opponents: Mapping[str, Score]) -> Result:
+def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: Mapping[str, Score]) -> Result:
     """Evaluate and diagnose a trained module; write measures, tags, pictures and the description to `run`.
 
     Args:
         module: trained.
+        setup: what of its configuration a cause may lie in.
         run: its record.
         opponents: what those of the task reach.
     """
@@ -78,20 +76,22 @@ def conclude(module: RecurrentModule, run: writer.Run, opponents: Mapping[str, S
     del measures["loss/test"]  # only measures that compare across losses are reported on test
     if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
-    diagnosis = judge(module)
-    baseline = {f"{key}/baseline": value for key, value in task.baseline_metrics("test").items()}
+    guess = task.baseline_metrics("test")
     hardest = opponents[best(opponents, task.primary, task.direction)]
+    standing = stand(task, tested(measures), guess, hardest)
+    diagnosis = judge(module, setup, standing)
+    baseline = {f"{key}/baseline": value for key, value in guess.items()}
     rival = against(hardest, measures[f"{task.primary}/test"], task)
     cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
     final = measures | baseline | rival | cost
     run.log_points([(len(history), final)])
-    run.tag({"outcome": diagnosis.outcome, "verdict": diagnosis.verdict, "clipping": diagnosis.clipping})
+    run.tag(diagnosis.tags() | ({} if standing.solved is None else {"solved": standing.solved}))
     reached = {score.label: score.metrics["test"][task.primary] for score in opponents.values()}
     run.tag({"opponent": hardest.label, "opponents": json.dumps(reached)})
     drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
-    run.describe(f"**{diagnosis.verdict}**: {diagnosis.sentence}. {diagnosis.clipping_sentence.capitalize()}.")
+    run.describe(diagnosis.markdown())
     return Result(
         run.run_id, diagnosis, len(history), seconds, final | probes.final, task.primary, task.direction, hardest.label
     )
@@ -103,11 +103,31 @@ def against(opponent: Score, value: float, task: Task) -> dict[str, float]:
     return {f"{task.primary}/opponent": reference, "skill/opponent": skill(value, reference, task.direction)}
 
 
-def judge(module: RecurrentModule, since: int = 0) -> Diagnosis:
-    """Diagnose the updates after number `since`, by the history and the last measures of the probes."""
-    rows, last = module.history.rows(since), module.probes.last
-    training = Training(rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, module.clip.clips)
-    return diagnose(training, Evidence(module.probes.horizon, last(Flow), last(Lyapunov), last(Saturation)))
+def stand(task: Task, test: Mapping[str, float], guess: Mapping[str, float], opponent: Score) -> Standing:
+    """Where a network stands, by its measures on test, those of the guess without memory, and the best opponent."""
+    name, reference = task.primary, opponent.metrics["test"][task.primary]
+    solved = task.solved(test, guess)
+    return Standing(name, test[name], guess[name], (reference, opponent.label), task.direction, solved)
+
+
+def tested(measures: Mapping[str, float]) -> dict[str, float]:
+    """The measures on test by their names alone."""
+    return {key.removesuffix("/test"): value for key, value in measures.items() if key.endswith("/test")}
+
+
+def judge(module: RecurrentModule, setup: Setup, standing: Standing | None = None) -> Diagnosis:
+    """Diagnose a module by its history and the measures of its probes.
+
+    Args:
+        module: trained, or in training.
+        setup: what of its configuration a cause may lie in.
+        standing: on the test split; None while it trains.
+    """
+    rows = module.history.rows()
+    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], module.history.diverged)
+    read = Probed._fields[1:]
+    probed = [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
+    return diagnose(Facts(setup, course, probed, standing))
 
 
 def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:

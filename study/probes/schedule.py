@@ -12,14 +12,15 @@ class Schedule:
         every: measure after every so many updates, from 0 on; None: no such rhythm.
         per_decade: measure after 0 updates, after 1, and so many times in every decade of updates, evenly spaced in
             the logarithm; None: no such rhythm.
+        start: measure before the first update, whatever the rhythm.
     """
 
-    def __init__(self, every: int | None, per_decade: int | None):
-        self._every, self._per_decade = every, per_decade
+    def __init__(self, every: int | None, per_decade: int | None, start: bool = False):
+        self._every, self._per_decade, self._start = every, per_decade, start
 
     def first(self) -> int:
         """The first update to measure after, or `NEVER`."""
-        return 0 if self._every or self._per_decade else NEVER
+        return 0 if self._start or self._every or self._per_decade else NEVER
 
     def after(self, update: int) -> int:
         """The next update to measure after `update`, or `NEVER`."""

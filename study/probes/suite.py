@@ -51,7 +51,11 @@ class Probes:
         self._plans: dict[str, Any] = {
             name: plan.at(horizon) if isinstance(plan, Plan) else plan for name, plan in wanted.items()
         }
-        self._schedule, self._batches, self.horizon = Schedule(config.every, config.per_decade), batches, horizon
+        self._schedule, self._batches, self.horizon = (
+            Schedule(config.every, config.per_decade, config.start),
+            batches,
+            horizon,
+        )
         self._batch: Batch | None = None
         self.due = self._schedule.first() if self._plans else NEVER
         self.taken: list[Taken] = []

@@ -13,7 +13,8 @@ HISTORY = "gradients.parquet"
 METRICS = "metrics"
 SERIES = ["source", "key"]
 PLACE = [*SERIES, "update", "nth"]
-JUDGEMENT = ("outcome", "verdict", "clipping")
+JUDGEMENT = ("outcome", "verdict", "cause", "clipping")
+RULES = "diagnosis_rules"
 FINAL = "weights_final"
 MARKS = ("data_digest", "weights_initial", FINAL, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
@@ -92,7 +93,7 @@ def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> Comparison:
     both = _side_by_side(numbers(then), numbers(here), "left" if cut else "outer")
     found = (both["found"] == "both").to_numpy()
     wrong = both[~found | ~_same(both["value_then"].to_numpy(), both["value_here"].to_numpy(), tolerance)]
-    marks = [key for key in _marks(then) if not (tolerance and key.startswith("weights"))]
+    marks = [key for key in _marks(then, here) if not (tolerance and key.startswith("weights"))]
     others = [key for key in marks if then.tags[key] != here.tags.get(key)]
     first = _first(wrong)
     if first is None and others:
@@ -135,13 +136,15 @@ def _labels(table: pd.DataFrame) -> list[tuple[object, ...]]:
     return list(texts.itertuples(index=False, name=None)) or [()] * len(table)
 
 
-def _marks(then: Logged) -> list[str]:
+def _marks(then: Logged, here: Logged) -> list[str]:
     """Return the tags to compare. A run that was cut short has no diagnosis, and final weights only if it was pruned.
 
-    Any other interruption may come in the middle of a Lightning step, but a rerun always ends after one.
+    Any other interruption may come in the middle of a Lightning step, but a rerun always ends after one. Diagnoses by
+    different rules cannot be compared.
     """
     ended = () if not cut_short(then) else JUDGEMENT if then.tags.get("outcome") == "pruned" else (FINAL, *JUDGEMENT)
-    return [key for key in MARKS if key in then.tags and key not in ended]
+    judged = JUDGEMENT if then.tags.get(RULES) != here.tags.get(RULES) else ()
+    return [key for key in MARKS if key in then.tags and key not in (*ended, *judged)]
 
 
 def _side_by_side(then: pd.DataFrame, here: pd.DataFrame, how: Literal["left", "outer"]) -> pd.DataFrame:

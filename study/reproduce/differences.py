@@ -7,6 +7,7 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from study.analysis.diagnosis.judge import RULES
 from study.errors import ConfigError
 from study.reproduce.restore import Restored, parse
 from study.tasks import Task
@@ -41,6 +42,7 @@ def differences(logged: Logged, restored: Restored, task: Task) -> list[Differen
         *(Difference(key, str(environment.get(key, UNKNOWN)), str(v)) for key, v in provenance.environment().items()),
         *_packages((_read(logged, "packages.txt") or b"").decode().splitlines()),
         Difference("data", logged.tags.get("data_digest", UNKNOWN), provenance.data(task)),
+        Difference("rules of the diagnosis", logged.tags.get("diagnosis_rules", "1"), RULES),
         *_resumed(logged),
         *(Difference(key, "no such key", f"{value} (the default)") for key, value in restored.filled.items()),
     ]

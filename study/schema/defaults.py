@@ -8,6 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from study.installation import CONF
 
+BEFORE: dict[str, Any] = {"probe.start": False}
+"""Keys that came later and do not count as what `conf/` gives them in records made before: those runs did otherwise."""
+
 
 @cache
 def options(group: str) -> tuple[str, ...]:
@@ -34,7 +37,11 @@ def defaults(chosen: Mapping[str, str]) -> dict[str, Any]:
 
 def fill(record: dict[str, Any]) -> dict[str, Any]:
     """Put into the nested `record` of a run the keys it lacks, as its options have them; return them by dotted key."""
-    return dict(fill_from(record, defaults(chosen(record))))
+    known = defaults(chosen(record))
+    for key, value in BEFORE.items():
+        group, _, name = key.partition(".")
+        known[group][name] = value
+    return dict(fill_from(record, known))
 
 
 def chosen(record: Mapping[str, Any]) -> dict[str, str]:

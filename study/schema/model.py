@@ -1,6 +1,7 @@
 """`conf/model`: the recurrent core, its size and its start."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,9 +16,11 @@ class CoreConfig(Strict):
 
     `recurrent_init` draws W_hh: `orthogonal` (each gate's block, times `gain`), or `uniform` in
     +-gain / sqrt(hidden_size), torch's own start. `bidirectional`: a second network of the same kind and size reads
-    from the last step to the first, and the outputs see both (Schuster & Paliwal 1997).
+    from the last step to the first, and the outputs see both (Schuster & Paliwal 1997). `linear`: the state after a
+    step is linear in the state before it.
     """
 
+    linear: ClassVar[bool] = False
     name: str
     hidden_size: Count
     num_layers: Count
@@ -25,6 +28,10 @@ class CoreConfig(Strict):
     dropout: Share
     recurrent_init: Literal["orthogonal", "uniform"]
     gain: Positive
+
+    def longer_memory(self, horizon: int) -> str:
+        """Overrides for a network whose gradients are more likely to last `horizon` steps."""
+        return "model=lstm"
 
 
 @MODELS.member("study.models.elman:Elman")
@@ -41,6 +48,10 @@ class LSTMConfig(CoreConfig):
 
     name: Literal["lstm"]
     forget_bias: Annotated[float, Field(allow_inf_nan=False)]
+
+    def longer_memory(self, horizon: int) -> str:
+        """A forget gate that keeps 1 - 1 / horizon of c (Tallec & Ollivier 2018), or more than it does already."""
+        return f"model.forget_bias={max(math.log(max(horizon, 2)), self.forget_bias + 1):.1f}"
 
 
 @MODELS.member("study.models.gru:GRU")

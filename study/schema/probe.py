@@ -95,8 +95,12 @@ PROBES.enter("alignment", AlignmentConfig, "study.probes.alignment:Alignment")
 
 
 class Rhythm(Strict):
-    """When probes measure: after every `every` updates, and `per_decade` times in every decade of updates."""
+    """When probes measure: always at the end of a run, and before its first update if `start`.
 
+    Between them after every `every` updates, and `per_decade` times in every decade of updates.
+    """
+
+    start: bool
     every: Count | None
     per_decade: Count | None
 

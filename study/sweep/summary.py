@@ -13,7 +13,7 @@ from study.report.data.differences import Differences
 from study.report.data.ranking import format_power
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE, CellStatus
-from study.sweep.workers.display import best_lines, format_ended
+from study.sweep.workers.display import best_lines, ending, format_ended
 
 COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "seconds")
 
@@ -77,7 +77,7 @@ def _row(runs: list[dict[str, Any]]) -> list[str]:
         _opponent(ended),
         _count(run["verdict"] for run in runs),
         f"{statistics.fmean(run['half_life'] for run in ended):.1f}" if ended else "-",
-        _count(run["outcome"] for run in runs),
+        _count(map(ending, runs)),
         f"{statistics.fmean(run['seconds'] for run in runs):.0f}",
     ]
 

@@ -4,7 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -157,6 +157,15 @@ class Task(ABC):
     @abstractmethod
     def baseline(self, batch: Batch) -> Float[Tensor, "time batch predictions"]:
         """Predictions without memory: what follows from the current step alone, or persistence."""
+
+    def solved(self, test: Mapping[str, float], guess: Mapping[str, float]) -> bool | None:
+        """Whether a network has solved the task; None where there is no criterion of success.
+
+        Args:
+            test: its measures on the test split.
+            guess: those of the baseline.
+        """
+        return None
 
     def baseline_metrics(self, split: Split) -> dict[str, float]:
         """The measures of the baseline's predictions on a split."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from study.analysis.diagnosis import EXPLODED, VANISHED, Evidence, Training, diagnose
+from study.analysis.diagnosis.facts import Probed, Setup
+from study.analysis.diagnosis.over_lag import over_lag
+from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.lyapunov import lyapunov
@@ -13,7 +13,6 @@ from study.verify.check import Check
 from study.verify.networks import MSE, data, linear, orthogonal, random_network
 
 HORIZON = 20
-CALM = Training(np.full(200, 0.5), np.full(200, 0.5), None, clip=False)
 
 
 def prediction() -> Iterator[Check]:
@@ -39,4 +38,5 @@ def boundaries() -> Iterator[Check]:
 
 def verdict(network: RecurrentModel) -> str:
     """Of the flow alone."""
-    return diagnose(CALM, Evidence(HORIZON, gradient_flow(network, MSE, data(HORIZON + 2, 2), HORIZON, 2))).verdict
+    flow = gradient_flow(network, MSE, data(HORIZON + 2, 2), HORIZON, 2)
+    return over_lag(Setup(HORIZON, horizon_known=True), Probed(0, flow)).verdict

@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from study.errors import ConfigError
-from study.report.data.runs import ENDED
+from study.tracking.outcomes import ENDED
 from study.tracking.reader import Logged
 
 NAMED = 6

@@ -33,6 +33,7 @@ class Answer:
         beats: how many opponents the arm beats, and the hardest that it does not.
         half_life: of the gradient, steps, median over runs; inf where it does not shrink.
         horizon: effective horizon, steps, median over runs.
+        endings: number of runs by outcome, with the cause in brackets where there is one.
         verdicts: number of runs by verdict.
         clipped: share of updates in which clipping changed the gradient, mean over runs; NaN without a clip policy.
         updates: mean over runs.
@@ -50,6 +51,7 @@ class Answer:
     beats: str
     half_life: float
     horizon: float
+    endings: dict[str, int]
     verdicts: dict[str, int]
     clipped: float
     updates: float
@@ -108,6 +110,7 @@ def _answer(comparison: Comparison, study: Differences, place: int, norms: Mappi
         beats=opponents.cell,
         half_life=float(mine["decay"].dropna().map(half_life).median()),
         horizon=float(mine["horizon"].median()),
+        endings=dict(Counter(map(str, mine["ending"])).most_common()),
         verdicts=dict(Counter(map(str, mine["verdict"])).most_common()),
         clipped=_mean(clipped) if is_clipped(mine) else math.nan,
         updates=_mean(mine["updates"]),

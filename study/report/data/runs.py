@@ -10,6 +10,7 @@ from study.errors import ConfigError
 from study.report.data.arm_names import name_arms
 from study.report.data.statistics import Interval, mean_interval
 from study.schema.identity import deciding
+from study.tracking.outcomes import ENDED, FINISHED
 from study.tracking.reader import Logged, frame, search
 
 KNOWN = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
@@ -26,8 +27,6 @@ NUMBERS = {
     "lyapunov": "metrics.lyapunov/largest",
 }
 """Columns of `Evidence.runs` and the metrics in them; NaN where a run has no such metric."""
-
-ENDED = ("completed", "diverged")
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,10 @@ class Evidence:
         parent: MLflow run of its newest sweep; None where runs were made one by one.
         runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
             `arm`, `seed`, `phase` (grid, search, confirm), `candidate` (the number of a search trial that has several
-            runs), `outcome` (completed, diverged, pruned, failed, killed, running), `verdict`, `clipping`, `opponents`
-            (labels and values on test, as JSON), `measure` (its name), `value` (on test; NaN unless completed),
+            runs), `outcome` (a word of `study.tracking.outcomes`, or running), `ending` (the same with the cause in
+            brackets, if there is one), `solved` (whether the task's criterion is met; empty where it has none),
+            `verdict`, `clipping`, `opponents` (labels and values on test, as JSON), `measure` (its name), `value` (on
+            test; NaN of runs without one),
             `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
@@ -128,6 +129,8 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "label": column(rows, "tags.arm"),
         "candidate": column(rows, "tags.candidate"),
         "verdict": column(rows, "tags.verdict"),
+        "ending": _endings(rows),
+        "solved": column(rows, "tags.solved"),
         "clipping": column(rows, "tags.clipping"),
         "opponents": column(rows, "tags.opponents"),
         "seed": pd.to_numeric(column(rows, "params.seed", -1)).astype(int),
@@ -136,7 +139,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
     }
     numbers = {name: column(rows, key, math.nan).astype(float) for name, key in NUMBERS.items()}
     runs = common.assign(**facts, **numbers, **_measured(rows, facts["task"]))
-    runs["value"] = runs["value"].where(runs["outcome"] == "completed")
+    runs["value"] = runs["value"].where(runs["outcome"].isin(FINISHED))
     runs["counts"] = _counting(runs, column(rows, "tags.reproduces"))
     return runs.copy()
 
@@ -145,6 +148,12 @@ def _outcomes(rows: pd.DataFrame) -> pd.Series:
     """The outcome of every run; MLflow's status where the run ended before it could tag one."""
     status = column(rows, "status").map({"RUNNING": "running", "FAILED": "failed", "KILLED": "killed"})
     return status.where(status.notna(), column(rows, "tags.outcome", "completed"))
+
+
+def _endings(rows: pd.DataFrame) -> pd.Series:
+    """The outcome of every run and, where a diagnosis found one, what kept it from more."""
+    cause = column(rows, "tags.cause")
+    return _outcomes(rows) + (" (" + cause + ")").where(~cause.isin(["", "none"]), "")
 
 
 def _digests(rows: pd.DataFrame) -> pd.Series:
@@ -186,7 +195,7 @@ def is_maximized(measure: str, runs: Iterable[Logged]) -> bool:
 
 
 def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:
-    """Whether a run counts: the newest of its arm and seed that completed or diverged does.
+    """Whether a run counts: the newest of its arm and seed that ended does.
 
     Search trials, confirmations of a winner that a longer search replaced, and reproductions do not count.
     """

@@ -11,8 +11,9 @@ from jaxtyping import Float
 
 from study.report.data.arm_names import name_arms
 from study.report.data.runs import column, deciding_parameters, is_maximized
+from study.tracking.outcomes import ENDED, FINISHED
 
-INFORMATIVE = ("completed", "pruned", "diverged")
+INFORMATIVE = (*ENDED, "pruned")
 """Outcomes of the trials shown; the value of a pruned one is its last validation, of a diverged one NaN."""
 WIDE = 100
 """Without a plan, numbers that span more than this factor are taken to be searched on a log scale."""
@@ -133,7 +134,7 @@ def _search(
     trials = pd.DataFrame(
         {
             "arm": group["arm"],
-            "value": worth.where(group["outcome"].isin(("completed", "pruned"))),
+            "value": worth.where(group["outcome"].isin((*FINISHED, "pruned"))),
             "outcome": group["outcome"],
             "cause": group["error"].where(group["error"] != "", group["note"]),
             **numbers,

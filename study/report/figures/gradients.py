@@ -3,13 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from study.analysis.diagnosis import EXPLODED, VANISHED
+from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures.flow import add_colour_bar, draw_flow_by_lag, draw_flow_map, share_range, shares
 from study.figures.norms import draw_norms, norm_range
 from study.figures.style import Curve, legend_below, line_style, log_ordinate, panels, set_title
 from study.report.data.histories import Norms, load_all, load_flow
 from study.report.data.runs import Comparison
 from study.report.figures.picture import Picture, count_of, to_svg
+from study.tracking.outcomes import FINISHED
 
 PANELS = 24
 """Most arms with a panel of their own: the best ones."""
@@ -136,8 +137,8 @@ def _threshold(comparison: Comparison, runs: list[str], norms: dict[str, Norms])
 
 
 def _common_range(comparison: Comparison, norms: dict[str, Norms]) -> tuple[float, float]:
-    """The range of the norms of completed runs; of all runs where none completed."""
-    completed = comparison.runs.index[comparison.runs["outcome"] == "completed"]
+    """The range of the norms of runs that did not diverge; of all runs where all did."""
+    completed = comparison.runs.index[comparison.runs["outcome"].isin(FINISHED)]
     found = [norms[run].history for run in completed if run in norms]
     return norm_range(found or [run.history for run in norms.values()])
 

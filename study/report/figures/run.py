@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from study.analysis.diagnosis import EXPLODED, VANISHED
+from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures.flow import draw_flow_by_lag, flow_curves
 from study.figures.norms import bucket
 from study.figures.spectra import draw_exponents, draw_weights

@@ -8,6 +8,7 @@ from study.figures.style import colour, legend_below, line_style, marker, panels
 from study.report.data.statistics import expected_best
 from study.report.data.trials import Axis, Search
 from study.report.figures.picture import Picture, to_svg
+from study.tracking.outcomes import FINISHED
 
 
 def budget(search: Search) -> Picture:
@@ -84,7 +85,7 @@ def _draw_slice(panel: Axes, search: Search, axis: Axis, place: int) -> None:
     heights = mine["value"].fillna(search.worst).clip(*_range(search))
     for run, x, y, outcome in zip(mine.index, axis.places(mine[axis.key]), heights, mine["outcome"], strict=True):
         form = "x" if outcome == "diverged" else marker(place)
-        fill = colour(place) if outcome == "completed" else "none"
+        fill = colour(place) if outcome in FINISHED else "none"
         tag_run(str(run), panel.plot(x, y, form, ms=4.5, color=colour(place), mfc=fill, clip_on=False))
     panel.plot([], [], marker(place), color=colour(place), label=search.arms[place])
 

@@ -8,6 +8,7 @@ from study.report.data.trials import Search
 from study.report.figures.importance import importances, parallel_coordinates
 from study.report.figures.search import budget, slices
 from study.report.pages.page import Cell, Head, Row, Section, Table
+from study.tracking.outcomes import FINISHED
 
 CHOSEN = (
     "The best trial was chosen by this number, so it is optimistic; the comparison above measures the chosen "
@@ -46,7 +47,7 @@ def _winners(search: Search) -> Table:
 def _winner(search: Search, arm: str, outcomes: list[str]) -> list[Cell]:
     mine = search.trials[search.trials["arm"] == arm]
     counts = [len(mine), *((mine["outcome"] == outcome).sum() for outcome in outcomes)]
-    completed = mine[mine["outcome"] == "completed"].dropna(subset="value").sort_values("value")
+    completed = mine[mine["outcome"].isin(FINISHED)].dropna(subset="value").sort_values("value")
     cells = [Cell(arm), *(Cell(str(count)) for count in counts)]
     if completed.empty:
         return [*cells, Cell("-"), Cell("-")]
@@ -64,7 +65,8 @@ def _trials(search: Search) -> Table:
     ]
     ordered = search.trials.sort_values("value", ascending=not search.maximize, na_position="last", kind="stable")
     rows = [
-        Row(list(_trial(search, str(run), row)), quiet=row["outcome"] != "completed") for run, row in ordered.iterrows()
+        Row(list(_trial(search, str(run), row)), quiet=row["outcome"] not in FINISHED)
+        for run, row in ordered.iterrows()
     ]
     return Table(heads, rows)
 
@@ -74,7 +76,7 @@ def _trial(search: Search, run: str, row: pd.Series) -> Iterator[Cell]:
     yield from (Cell(_format_value(row[axis.key])) for axis in search.axes)
     yield Cell(_format_value(row["value"]))
     yield Cell(str(row["outcome"]))
-    yield Cell("" if row["outcome"] == "completed" else str(row["cause"]).replace("**", ""))
+    yield Cell("" if row["outcome"] in FINISHED else str(row["cause"]).replace("**", ""))
 
 
 def _values(search: Search, row: pd.Series) -> str:

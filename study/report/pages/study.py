@@ -11,7 +11,7 @@ from study.report.data.histories import Norms, load_norms
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
-from study.report.data.runs import ENDED, Comparison, Evidence, gather
+from study.report.data.runs import Comparison, Evidence, gather
 from study.report.data.trials import Search, searches
 from study.report.figures import gradients
 from study.report.figures.ablation import VARIED, ablation
@@ -19,6 +19,7 @@ from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import search as search_page
 from study.report.pages.page import Cell, Head, Page, Row, Section, Table
+from study.tracking.outcomes import ENDED
 
 HEADS = (
     Head("arm", "the values that distinguish it from the others; best arm first"),
@@ -31,8 +32,8 @@ HEADS = (
     ),
     Head("loses to the best", "probability that a run of the best arm beats one of this arm (Mann-Whitney)"),
     Head("beats", "opponents, fitted on the same data and measured on the same steps, that the arm is shown to beat"),
-    Head("diverged", "runs whose loss or gradient became NaN, infinite, or far too large"),
-    Head("gradients", "verdicts on the runs: how much of the gradient is left at the horizon of the task"),
+    Head("ended as", "outcomes of the runs and, in brackets, what may have kept them from more; see Runs"),
+    Head("gradients", "verdicts on the runs: what the gradient of one step's loss does over the lag"),
     Head("half-life", "steps back over which the gradient of one step's loss halves; median over runs"),
     Head("horizon", "largest lag measured at which at least 1% of the gradient is left; median over runs"),
     Head("clipped", "share of the updates in which clipping changed the gradient; mean over runs"),
@@ -119,7 +120,7 @@ def _run_names(evidence: Evidence, searches: list[Search]) -> dict[str, tuple[st
 
 
 def _run_name(row: pd.Series) -> str:
-    return f"{row['arm']}, seed {row['seed']}: {', '.join(filter(None, [row['outcome'], row['verdict']]))}"
+    return f"{row['arm']}, seed {row['seed']}: {', '.join(filter(None, [row['ending'], row['verdict']]))}"
 
 
 def _lead(evidence: Evidence) -> str:
@@ -199,8 +200,8 @@ def _row(found: Answer) -> list[str]:
         format_seeds(found.seeds_needed),
         f"{found.beaten:.0%}" if several and not math.isnan(found.beaten) else "-",
         found.beats,
-        f"{found.diverged} of {found.runs}" if found.diverged else "0",
-        ", ".join(f"{count} {verdict}" if several else verdict for verdict, count in found.verdicts.items()) or "-",
+        _counts(found.endings, several),
+        _counts(found.verdicts, several),
         _number(found.half_life, ".3g"),
         _number(found.horizon, ".0f"),
         _number(found.clipped, ".0%"),
@@ -208,6 +209,11 @@ def _row(found: Answer) -> list[str]:
         _number(found.seconds, ".0f"),
         found.sentence,
     ]
+
+
+def _counts(words: Mapping[str, int], several: bool) -> str:
+    """How many runs each word is of; the bare word where there is one run."""
+    return ", ".join(f"{count} {word}" if several else word for word, count in words.items()) or "-"
 
 
 def _number(value: float, form: str) -> str:
@@ -226,7 +232,7 @@ def _runs(evidence: Evidence) -> Section:
 def _run_cells(run: str, row: pd.Series) -> list[Cell]:
     return [
         Cell(str(row["name"]), run=run),
-        *(Cell(str(row[key])) for key in ("task", "arm", "seed", "phase", "outcome")),
+        *(Cell(str(row[key])) for key in ("task", "arm", "seed", "phase", "ending")),
         Cell(str(row["verdict"]) or "-"),
         Cell(_number(float(row["value"]), ".4g")),
         Cell(str(row["note"] or row["error"]).replace("**", "")),

@@ -8,9 +8,10 @@ from typing import Any, Literal, NamedTuple
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from study.sweep.planning.plan import Cell, Plan
+from study.tracking.outcomes import FINISHED
 
 State = Literal["open", "running", "completed", "diverged", "pruned", "failed"]
-MADE = ("completed", "diverged", "pruned")
+MADE: tuple[State, ...] = ("completed", "diverged", "pruned")
 
 LOST = 3
 """A run whose process died so often counts as failed: it seems to kill its process."""
@@ -22,7 +23,7 @@ class CellStatus(NamedTuple):
     Attributes:
         cell: of the plan.
         params: values of tuned keys that are fixed for it: of a confirmation, and of an interrupted trial.
-        state: `open` if the run is still to be made.
+        state: `open` if the run is still to be made; `completed` with every outcome that has a measure.
         trial: of the cell, the one that decides the state; None if there is none yet.
     """
 
@@ -109,7 +110,8 @@ def _status(cell: Cell, params: dict[str, Any], trials: list[FrozenTrial]) -> Ce
     if trial.state == TrialState.RUNNING:
         return CellStatus(cell, params, "running", trial)
     if counts_as_made(trial):
-        return CellStatus(cell, params, trial.user_attrs["outcome"], trial)
+        outcome = trial.user_attrs["outcome"]
+        return CellStatus(cell, params, "completed" if outcome in FINISHED else outcome, trial)
     lost = sum("error" not in t.user_attrs and "interrupted" not in t.user_attrs for t in trials)
     failed = "error" in trial.user_attrs or lost >= LOST
     return CellStatus(cell, params or trial.params, "failed" if failed else "open", trial)

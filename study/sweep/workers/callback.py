@@ -5,15 +5,14 @@ from collections.abc import Sequence
 import optuna
 import pytorch_lightning as pl
 
+from study.analysis.diagnosis.facts import Setup
+from study.analysis.diagnosis.over_lag import ILL
 from study.analysis.result import judge
 from study.errors import Pruned
 from study.schema import Config
 from study.sweep.workers.seeds import Record, interim
 from study.sweep.workers.signals import Stop
 from study.training.module import RecurrentModule
-
-BAD_VERDICTS = ("vanishing", "saturated", "exploding", "chaotic")
-"""Verdicts on gradients that do not reach back over the horizon, or grow on the way."""
 
 
 class SweepCallback(pl.Callback):
@@ -52,11 +51,11 @@ class SweepCallback(pl.Callback):
     def _prune_by_gradients(self, module: RecurrentModule) -> None:
         """End a trial whose last `bad_verdicts` verdicts were all bad; needs `probe.every` or `probe.per_decade`.
 
-        Each verdict judges the updates since the last one, so that one leap of the norm counts once.
+        A verdict is bad if the past cannot be learnt with such gradients, see `ILL`.
         """
         measured = module.probes.taken[-1].update if module.probes.taken else 0
         if self._config.sweep.bad_verdicts is not None and measured > self._judged:
-            verdict = judge(module, self._judged).verdict
-            self._bad, self._judged = self._bad + 1 if verdict in BAD_VERDICTS else 0, len(module.history)
+            verdict = judge(module, Setup.of(self._config, module.clip.clips)).verdict
+            self._bad, self._judged = self._bad + 1 if verdict in ILL else 0, len(module.history)
             if self._bad >= self._config.sweep.bad_verdicts:
                 raise Pruned(f"gradients {verdict} in {self._bad} verdicts in a row")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from optuna.trial import FrozenTrial
 from rich.console import Console, Group, RenderableType
@@ -121,7 +122,13 @@ def format_ended(status: CellStatus, plan: Plan) -> str:
         return f"{title(status, plan)}: pruned"
     test = "" if status.state == "diverged" else f", {found['measure']} {found['test']:.4g}"
     where = f"in {found['seconds']:.0f} s on {found['owner']['host']}"
-    return f"{title(status, plan)}: {status.state}, {found['verdict']}{test} {where}"
+    return f"{title(status, plan)}: {ending(found)}, {found['verdict']}{test} {where}"
+
+
+def ending(record: dict[str, Any]) -> str:
+    """The outcome of a run, with its cause in brackets where there is one; records of older versions name none."""
+    cause = record.get("cause", "none")
+    return record["outcome"] + ("" if cause == "none" else f" ({cause})")
 
 
 def _seconds(trial: FrozenTrial) -> float:

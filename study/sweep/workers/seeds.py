@@ -2,10 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Record = dict[str, Any]
+ANSWERS = ("outcome", "verdict", "cause")
+"""Of a diagnosis; records of older versions name no cause."""
 
 
 def mean_objective(objectives: Sequence[float | None]) -> float | None:
@@ -27,7 +29,7 @@ def interim(made: Sequence[Record], value: float, updates: int) -> tuple[float, 
 
 
 def join(records: Sequence[Record]) -> Record:
-    """The attributes of a trial from those of its runs: of several, means, the sum of seconds, the usual verdict."""
+    """The attributes of a trial from those of its runs: of several, means, the sum of seconds, the usual diagnosis."""
     first = {key: value for key, value in records[0].items() if key not in ("objective", "updates")}
     if len(records) == 1:
         return first
@@ -36,7 +38,11 @@ def join(records: Sequence[Record]) -> Record:
     return {
         **first,
         **{key: math.fsum(record[key] for record in records) / len(records) for key in numbers},
-        "outcome": "diverged" if diverged else "completed",
-        "verdict": Counter(record["verdict"] for record in records).most_common(1)[0][0],
+        **{answer: _usual(record.get(answer, "none") for record in records) for answer in ANSWERS},
+        **({"outcome": "diverged"} if diverged else {}),
         "seconds": math.fsum(record["seconds"] for record in records),
     }
+
+
+def _usual(words: Iterable[str]) -> str:
+    return Counter(words).most_common(1)[0][0]

@@ -191,6 +191,7 @@ def record(result: "Result") -> Record:
     return {
         "outcome": result.diagnosis.outcome,
         "verdict": result.diagnosis.verdict,
+        "cause": result.diagnosis.cause.name,
         "measure": result.primary,
         "test": found[f"{result.primary}/test"],
         "baseline": found[f"{result.primary}/baseline"],

@@ -1,5 +1,7 @@
 """Parity: whether the number of ones so far is odd; one forgotten bit makes every later answer a guess."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Generator, Tensor
 
@@ -31,6 +33,10 @@ class Parity(Synthetic):
     def metrics(self) -> LabellingMetrics:
         """Accuracy, macro-F1, nats."""
         return LabellingMetrics(self.targets)
+
+    def solved(self, test: Mapping[str, float], guess: Mapping[str, float]) -> bool:
+        """Less than 1% of the answers are wrong (as in temporal order)."""
+        return test["accuracy"] > 0.99
 
     def baseline(self, batch: Batch) -> Tensor:
         """Both classes with equal probability."""

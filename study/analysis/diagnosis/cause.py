@@ -1,0 +1,234 @@
+"""What kept a run from more, and the one change that would test it.
+
+A cause is a hypothesis: it is the change that tests it. The first rule that holds,
+
+of a run that was ruined or diverged
+    gradient       the gradient grew with the lag before it happened: clip it
+    step size      else: its own steps destroyed it: a lower learning rate
+
+of a run that learned nothing, did not solve its task, or whose gradient is ill
+    reach          gradients are cut off before the lag that the task is known to need: raise k2
+    step size      its steps add up to next to nothing (raise the rate), or are longer than the curvature of the loss
+                   allows (lower it)
+    saturation     the gradient vanishes behind units that are flat: from the start, or since the run trains
+    gradient       it vanishes otherwise, explodes, or the network is chaotic
+    sensitivity    a small step of the weights moves the states far (Zucchet & Orvieto 2024)
+    budget         the loss was still falling when the updates were used up
+    overfitting    the training loss fell far, and the test part did not gain
+    expressivity   all of that is well, but the state is linear in the state before: some tasks cannot be expressed
+    capacity       all of that is well, and part of the task was learnt
+    unknown        none of these
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from study.analysis.diagnosis.events import Event
+from study.analysis.diagnosis.facts import Course, Facts, Probed
+from study.analysis.diagnosis.outcome import has_learned
+from study.analysis.diagnosis.over_lag import ILL, Verdict
+from study.analysis.diagnosis.thresholds import (
+    AT_ONCE,
+    CURSED,
+    EARLY,
+    EDGE,
+    FLAT,
+    LEARNED,
+    PERCENTILE,
+    SHORT_WAY,
+    STEEP,
+    STILL,
+)
+from study.opponents import skill
+from study.tracking.outcomes import Outcome
+
+Name = Literal[
+    "none",
+    "reach",
+    "step size",
+    "saturation",
+    "gradient",
+    "sensitivity",
+    "budget",
+    "overfitting",
+    "expressivity",
+    "capacity",
+    "unknown",
+]
+
+
+class Cause(NamedTuple):
+    """What may have kept a run from more.
+
+    Attributes:
+        name: of the cause.
+        evidence: what speaks for it; empty where the events say it all.
+        change: overrides of the run that would test it; empty where there are none.
+        effect: what the change is.
+    """
+
+    name: Name
+    evidence: str = ""
+    change: str = ""
+    effect: str = ""
+
+
+def cause(facts: Facts, outcome: Outcome, verdict: Verdict, happened: Sequence[Event]) -> Cause:
+    """The cause, by the events in their order and the last measures."""
+    if outcome in ("ruined", "diverged"):
+        return _of_ruin(facts, verdict, happened)
+    unsolved = outcome == "learned nothing" or (facts.standing is not None and facts.standing.solved is False)
+    if outcome == "solved" or not (unsolved or verdict in ILL):
+        return Cause("none")
+    last = facts.probed[-1] if facts.probed else Probed(0)
+    rules = (_hopeless, _reach, _short_way, _over_lag, _edge, _cursed, _budget, _overfitting, _linear, _capacity)
+    return next(filter(None, (rule(facts, verdict, last) for rule in rules)), _unknown(facts))
+
+
+def _of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause:
+    leaps = [event.update for event in happened if event.kind in ("loss", "norm")]
+    first = min([*leaps, facts.course.diverged or len(facts.course.losses)])
+    if verdict == "exploding":
+        return _clipped_or_slower(facts, first, "the gradient grew with the lag before that")
+    part = 10 if first <= AT_ONCE else 3
+    return Cause("step size", "", *_rate(facts, 1 / part))
+
+
+def _clipped_or_slower(facts: Facts, until: int, evidence: str) -> Cause:
+    """Cause `gradient`; the change is to clip, or where that is done already a lower rate."""
+    if facts.setup.clipped:
+        return Cause("gradient", evidence, *_rate(facts, 1 / 3))
+    return Cause("gradient", evidence, *clip_at_percentile(facts.course, until))
+
+
+def clip_at_percentile(course: Course, until: int) -> tuple[str, str]:
+    """Overrides that clip on the scale of the norms measured: those of the first updates, before number `until`."""
+    early = course.norms[: max(1, min(EARLY, until - 1))]
+    finite = early[np.isfinite(early)]
+    if not len(finite):
+        return "clip=norm clip.threshold=1", "no finite norm was measured before"
+    threshold = float(np.percentile(finite, PERCENTILE))
+    return (
+        f"clip=norm clip.threshold={threshold:.2g}",
+        f"the {PERCENTILE}th percentile of the first {len(finite)} norms",
+    )
+
+
+def _rate(facts: Facts, factor: float) -> tuple[str, str]:
+    """Overrides that multiply the learning rate."""
+    words = {10.0: "ten times", 1 / 10: "a tenth of", 1 / 3: "a third of"}[factor]
+    return f"optimizer.lr={facts.setup.rate * factor:.2g}", f"{words} the learning rate"
+
+
+def _hopeless(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """No opponent learned anything either."""
+    standing = facts.standing
+    if standing is None or facts.setup.horizon_known or has_learned(standing):
+        return None
+    rival, name = standing.opponent
+    if skill(rival, standing.baseline, standing.direction) > LEARNED:
+        return None
+    return Cause("unknown", f"the best opponent, {name}, knows no more: there may be nothing to be learnt")
+
+
+def _reach(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    setup = facts.setup
+    if not setup.horizon_known or setup.reach is None or setup.reach >= setup.horizon:
+        return None
+    return Cause(
+        "reach",
+        f"gradients reach back {setup.reach} steps, and the task needs the past {setup.horizon} steps back",
+        f"bptt.k2={setup.horizon + 1}",
+        "the shortest truncation that reaches it",
+    )
+
+
+def _short_way(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    updates = len(facts.course.losses)
+    if last.geometry is None or not last.geometry.weight_ratio * updates < SHORT_WAY:
+        return None
+    way = f"{updates} steps like the last add up to {last.geometry.weight_ratio * updates:.1%} of the weights at most"
+    return Cause("step size", way, *_rate(facts, 10.0))
+
+
+def _over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    setup = facts.setup
+    if verdict == "exploding":
+        return _clipped_or_slower(facts, EARLY + 1, "")
+    if verdict == "chaotic":
+        tamer = f"model.gain={min(1.0, setup.gain / 2):.2g}"
+        return Cause("gradient", "", tamer, "a weaker recurrence at the start")
+    if verdict != "vanishing":
+        return None
+    return _saturation(facts) or Cause("gradient", "", setup.longer_memory, "gradients that last longer")
+
+
+def _saturation(facts: Facts) -> Cause | None:
+    """Units that are flat at the end; which came first is told by the first measurement."""
+    shares = [(p.update, p.saturation.blocking) for p in facts.probed if p.saturation is not None]
+    if not shares or not shares[-1][1] > FLAT:
+        return None
+    (start, before), (_, now) = shares[0], shares[-1]
+    flat = f"{now:.0%} of the units are saturated or dead"
+    if len(shares) > 1 and before <= FLAT:
+        return Cause("saturation", f"{flat}, {before:.0%} after {start} updates", *_rate(facts, 1 / 3))
+    since = f"{flat}, and {before:.0%} after {start} updates" if len(shares) > 1 else flat
+    return Cause("saturation", since, f"model.gain={facts.setup.gain / 3:.2g}", "a weaker recurrence at the start")
+
+
+def _edge(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    if last.sharpness is None or not last.sharpness.of_limit > EDGE:
+        return None
+    beyond = f"steps are {last.sharpness.of_limit:.1f} times as long as the curvature of the loss allows"
+    return Cause("step size", beyond, *_rate(facts, 1 / 3))
+
+
+def _cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    if last.sensitivity is None:
+        return None
+    ratio = float(last.sensitivity.ratio[-1]) / facts.setup.hidden_size
+    if not ratio > CURSED:
+        return None
+    moved = f"the state is {ratio:.0f} times as sensitive to the recurrent weights as one without memory"
+    return Cause("sensitivity", moved, *_rate(facts, 1 / 3))
+
+
+def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    losses = facts.course.losses
+    third, fourth = np.array_split(losses, 4)[2:]
+    if not len(third) or not np.median(fourth) < STILL * np.median(third):
+        return None
+    falling = f"the loss was still falling: {np.median(third):.3g}, then {np.median(fourth):.3g} in the last quarter"
+    return Cause("budget", falling, f"trainer.max_updates={3 * len(losses)}", "three times the updates")
+
+
+def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    losses, standing = facts.course.losses, facts.standing
+    if standing is None or has_learned(standing) or not len(losses):
+        return None
+    start, end = (float(np.median(part)) for part in (losses[:10], losses[-10:]))
+    if not end < STEEP * start:
+        return None
+    fell = f"the training loss fell from {start:.3g} to {end:.3g}, and the test part gained nothing"
+    return Cause("overfitting", fell, "trainer.patience=3", "stop when the validation loss no longer falls")
+
+
+def _linear(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    if not facts.setup.linear:
+        return None
+    limit = "gradients are well, but the state is linear in the state before it"
+    return Cause("expressivity", limit, facts.setup.longer_memory, "a recurrence that is not")
+
+
+def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    if verdict == "undecided" or facts.standing is None or not has_learned(facts.standing):
+        return None
+    part = "gradients are well, the loss no longer falls, and part of the task was learnt"
+    return Cause("capacity", part, f"model.hidden_size={2 * facts.setup.hidden_size}", "twice the units")
+
+
+def _unknown(facts: Facts) -> Cause:
+    longer = f"trainer.max_updates={3 * len(facts.course.losses)}"
+    return Cause("unknown", "", longer, "plateaus may end late")

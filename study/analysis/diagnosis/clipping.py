@@ -1,0 +1,26 @@
+"""What the clip policy was to a run, by the share of updates in which it acted."""
+
+from typing import Literal
+
+import numpy as np
+
+from study.analysis.diagnosis.facts import Course
+from study.analysis.diagnosis.thresholds import MOST, RARE
+
+Clipping = Literal["none", "inactive", "guard", "frequent", "limiter"]
+
+
+def clipping(course: Course, clipped: bool) -> tuple[Clipping, str]:
+    """The role of clipping, and a sentence; `clipped`: there is a clip policy."""
+    if not clipped:
+        return "none", "no clipping"
+    finite = np.isfinite(course.norms)
+    active = float((course.applied < course.norms)[finite].mean()) if finite.any() else 0.0
+    share = f"acted in {active:.1%} of the updates"
+    if active == 0:
+        return "inactive", "clipping never acted: the run is the same without it"
+    if active <= RARE:
+        return "guard", f"clipping {share}: a guard against rare spikes"
+    if active <= MOST:
+        return "frequent", f"clipping {share}: more than a guard, less than a rule"
+    return "limiter", f"clipping {share}: it sets the size of the step, much as a smaller learning rate would"

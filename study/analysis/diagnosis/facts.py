@@ -1,0 +1,126 @@
+"""What a diagnosis rests on, in plain values: gathered from a run by `study.analysis.result`, made by hand in tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from study.probes.flow import Flow
+from study.probes.geometry import Geometry
+from study.probes.lyapunov import Lyapunov
+from study.probes.saturation import Saturation
+from study.probes.sensitivity import Sensitivity
+from study.probes.sharpness import Sharpness
+from study.schema import Config
+
+
+@dataclass(frozen=True)
+class Course:
+    """The updates of a run.
+
+    Attributes:
+        losses: the training loss of every update.
+        norms: the gradient norm before clipping of every update.
+        applied: the same after it.
+        diverged: the update (from 1) at which the run left the finite numbers, or None.
+    """
+
+    losses: Float[np.ndarray, " updates"]
+    norms: Float[np.ndarray, " updates"]
+    applied: Float[np.ndarray, " updates"]
+    diverged: int | None = None
+
+
+class Probed(NamedTuple):
+    """The measures after one update that the diagnosis reads; None where a probe was not run."""
+
+    update: int
+    flow: Flow | None = None
+    lyapunov: Lyapunov | None = None
+    saturation: Saturation | None = None
+    geometry: Geometry | None = None
+    sharpness: Sharpness | None = None
+    sensitivity: Sensitivity | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands on the test split, by the primary measure of its task.
+
+    Attributes:
+        measure: its name.
+        value: of the network.
+        baseline: of the guess without memory.
+        opponent: of the best opponent, and its name.
+        direction: whether less or more of it is better.
+        solved: whether the task's criterion of success is met; None: it has none.
+    """
+
+    measure: str
+    value: float
+    baseline: float
+    opponent: tuple[float, str]
+    direction: Literal["minimize", "maximize"]
+    solved: bool | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What of the configuration a cause may lie in.
+
+    Attributes:
+        horizon: the lag in steps at which the task needs the past.
+        horizon_known: whether that is certain; else it is somebody's guess.
+        reach: the largest lag that truncated gradients reach, k2 - 1; None: all of a sequence.
+        rate: the learning rate.
+        clipped: there is a clip policy.
+        hidden_size: units a layer.
+        gain: scale of the recurrent weights at the start.
+        linear: the state after a step is linear in the state before it.
+        longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
+    """
+
+    horizon: int
+    horizon_known: bool
+    reach: int | None = None
+    rate: float = 1e-3
+    clipped: bool = False
+    hidden_size: int = 1
+    gain: float = 1.0
+    linear: bool = False
+    longer_memory: str = ""
+
+    @classmethod
+    def of(cls, config: Config, clipped: bool) -> "Setup":
+        """From a checked configuration."""
+        task, far = config.task, config.bptt.k2
+        if far is None and task.stream:
+            far = task.sequence_steps(dict(task))
+        return cls(
+            horizon=task.horizon,
+            horizon_known=task.horizon_known,
+            reach=None if far is None else far - 1,
+            rate=config.optimizer.lr,
+            clipped=clipped,
+            hidden_size=config.model.hidden_size,
+            gain=config.model.gain,
+            linear=config.model.linear,
+            longer_memory=config.model.longer_memory(task.horizon),
+        )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All of it.
+
+    Attributes:
+        probed: oldest first.
+        standing: None while a run trains.
+    """
+
+    setup: Setup
+    course: Course
+    probed: Sequence[Probed] = field(default=())
+    standing: Standing | None = None

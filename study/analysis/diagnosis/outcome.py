@@ -1,0 +1,87 @@
+"""What became of a run.
+
+The first of these that holds:
+
+diverged          the loss or a gradient left the finite numbers
+solved            the task's criterion of success is met on the test split
+ruined            the loss leapt to `LEAP` times the first one, or the run ends at `RELAPSE` times its best level,
+and the network ends no better than a guess without memory: its own updates destroyed it
+learned nothing   no better than that guess (less than `LEARNED` of its error saved), without such a leap
+ahead             better than the best opponent
+completed         between the two
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from study.analysis.diagnosis.facts import Course, Facts, Standing
+from study.analysis.diagnosis.thresholds import LEAP, LEARNED, LEAST, RELAPSE, STRETCH
+from study.opponents import skill
+from study.opponents import standing as stands
+from study.tracking.outcomes import Outcome
+
+
+class Leap(NamedTuple):
+    """The highest loss of a run.
+
+    Attributes:
+        update: from 1.
+        ratio: over the first loss; NaN where that is not above zero.
+    """
+
+    update: int
+    ratio: float
+
+
+def outcome(facts: Facts) -> tuple[Outcome, str]:
+    """The outcome, and why in words; of a run that still trains `completed`."""
+    course, standing = facts.course, facts.standing
+    if course.diverged is not None:
+        return "diverged", f"the run diverged at update {course.diverged}"
+    if standing is None:
+        return "completed", ""
+    reached = f"{standing.measure} {standing.value:.4g} on test"
+    if standing.solved:
+        return "solved", f"the task is solved: {reached}"
+    if not has_learned(standing):
+        compared = f"{reached} is no better than a guess without memory ({standing.baseline:.4g})"
+        return ("ruined" if was_ruined(course) else "learned nothing"), compared
+    rival, name = standing.opponent
+    if stands(standing.value, rival, standing.direction) == "ahead of":
+        return "ahead", f"{reached} is ahead of the best opponent, {name} ({rival:.4g})"
+    unsolved = "the task is not solved: " if standing.solved is False else ""
+    return "completed", f"{unsolved}{reached}; without memory {standing.baseline:.4g}, {name} {rival:.4g}"
+
+
+def has_learned(standing: Standing) -> bool:
+    """Whether the network is better than the guess without memory by `LEARNED` of its error; NaN is not."""
+    return skill(standing.value, standing.baseline, standing.direction) > LEARNED
+
+
+def was_ruined(course: Course) -> bool:
+    """Whether the losses leapt far above the first one, or end far above the best they have been."""
+    return highest(course.losses).ratio >= LEAP or relapse(course.losses) >= RELAPSE
+
+
+def highest(losses: Float[np.ndarray, " updates"]) -> Leap:
+    """The highest loss of a run."""
+    if not len(losses) or np.isnan(losses).all():
+        return Leap(0, np.nan)
+    peak = int(np.nanargmax(losses))
+    return Leap(peak + 1, float(losses[peak] / losses[0]) if losses[0] > 0 else np.nan)
+
+
+def relapse(losses: Float[np.ndarray, " updates"]) -> float:
+    """The level at the end over the best level before; NaN for few updates, or where a level is not above zero."""
+    levels = running_level(losses)
+    best = levels.min() if len(levels) else np.nan
+    return float(levels[-1] / best) if best > 0 else np.nan
+
+
+def running_level(values: Float[np.ndarray, " updates"]) -> Float[np.ndarray, " levels"]:
+    """Medians of every `STRETCH` updates in a row; of a fifth of the updates where that is less, but of `LEAST`."""
+    stretch = max(LEAST, min(STRETCH, len(values) // 5))
+    return pd.Series(values, dtype=float).rolling(stretch).median().dropna().to_numpy()

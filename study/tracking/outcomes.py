@@ -1,0 +1,13 @@
+"""Words of the tag `outcome`, which says how a run ended. No MLflow here."""
+
+from typing import Literal, get_args
+
+Finished = Literal["solved", "ahead", "completed", "learned nothing", "ruined"]
+"""The run made all its updates, and its network is one to measure (see `study.analysis.diagnosis`)."""
+Outcome = Literal[Finished, "diverged"]
+Stopped = Literal["pruned", "killed", "failed"]
+"""The run was ended from outside, or by an error: it has no diagnosis."""
+
+FINISHED: tuple[str, ...] = get_args(Finished)
+ENDED: tuple[str, ...] = (*FINISHED, "diverged")
+"""Outcomes that are results; those of older versions are `completed` and `diverged`."""
