@@ -8,10 +8,10 @@ of a run that was ruined or diverged
 
 of a run that learned nothing, did not solve its task, or whose gradient is ill
     reach          gradients are cut off before the lag that the task is known to need: raise k2
-    step size      its steps add up to next to nothing (raise the rate), or are longer than the curvature of the loss
-                   allows (lower it)
     saturation     the gradient vanishes behind units that are flat: from the start, or since the run trains
     gradient       it vanishes otherwise, explodes, or the network is chaotic
+    step size      its steps add up to next to nothing (raise the rate), or are longer than the curvature of the loss
+                   allows (lower it)
     sensitivity    a small step of the weights moves the states far (Zucchet & Orvieto 2024)
     budget         the loss was still falling when the updates were used up
     overfitting    the training loss fell far, and the test part did not gain
@@ -20,6 +20,7 @@ of a run that learned nothing, did not solve its task, or whose gradient is ill
     unknown        none of these
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -27,8 +28,8 @@ import numpy as np
 
 from study.analysis.diagnosis.events import Event
 from study.analysis.diagnosis.facts import Course, Facts, Probed
-from study.analysis.diagnosis.outcome import has_learned
-from study.analysis.diagnosis.over_lag import ILL, Verdict
+from study.analysis.diagnosis.outcome import beats_the_guess, longest_way
+from study.analysis.diagnosis.over_lag import ILL, Verdict, over_lag
 from study.analysis.diagnosis.thresholds import (
     AT_ONCE,
     CURSED,
@@ -40,6 +41,7 @@ from study.analysis.diagnosis.thresholds import (
     SHORT_WAY,
     STEEP,
     STILL,
+    USUAL_STEP,
 )
 from study.opponents import skill
 from study.tracking.outcomes import Outcome
@@ -83,24 +85,40 @@ def cause(facts: Facts, outcome: Outcome, verdict: Verdict, happened: Sequence[E
     if outcome == "solved" or not (unsolved or verdict in ILL):
         return Cause("none")
     last = facts.probed[-1] if facts.probed else Probed(0)
-    rules = (_hopeless, _reach, _short_way, _over_lag, _edge, _cursed, _budget, _overfitting, _linear, _capacity)
+    rules = (_hopeless, _reach, _over_lag, _short_way, _edge, _cursed, _budget, _overfitting, _linear, _capacity)
     return next(filter(None, (rule(facts, verdict, last) for rule in rules)), _unknown(facts))
 
 
-def _of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause:
+def ruin(facts: Facts, happened: Sequence[Event]) -> int:
+    """The update at which a ruin was first to be seen."""
     leaps = [event.update for event in happened if event.kind in ("loss", "norm")]
-    first = min([*leaps, facts.course.diverged or len(facts.course.losses)])
+    return min([*leaps, facts.course.diverged or len(facts.course.losses)])
+
+
+def before_the_ruin(facts: Facts, happened: Sequence[Event]) -> list[Probed]:
+    """The measurements before the step that led to it: the one before the update that shows it."""
+    return [probed for probed in facts.probed if probed.update < max(1, ruin(facts, happened) - 1)]
+
+
+def _of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause:
+    first = ruin(facts, happened)
     if verdict == "exploding":
-        return _clipped_or_slower(facts, first, "the gradient grew with the lag before that")
-    part = 10 if first <= AT_ONCE else 3
-    return Cause("step size", "", *_rate(facts, 1 / part))
+        return _growing(facts, first)
+    before = [probed for probed in before_the_ruin(facts, happened) if probed.geometry is not None]
+    step = before[-1].geometry.weight_ratio if before and before[-1].geometry else math.nan
+    if step > 3 * USUAL_STEP:
+        smaller = f"optimizer.lr={facts.setup.rate * USUAL_STEP / step:.1g}"
+        effect = f"a step then moves the weights by {USUAL_STEP:.0%}; before it happened it was {step:.0%}"
+        return Cause("step size", "", smaller, effect)
+    return Cause("step size", "", *_rate(facts, 1 / 10 if first <= AT_ONCE else 1 / 3))
 
 
-def _clipped_or_slower(facts: Facts, until: int, evidence: str) -> Cause:
-    """Cause `gradient`; the change is to clip, or where that is done already a lower rate."""
-    if facts.setup.clipped:
-        return Cause("gradient", evidence, *_rate(facts, 1 / 3))
-    return Cause("gradient", evidence, *clip_at_percentile(facts.course, until))
+def _growing(facts: Facts, until: int) -> Cause:
+    """Cause `gradient`: to clip helps where the growth came while the run trained; else the start is to blame."""
+    at_the_start = over_lag(facts.setup, facts.probed[0]).verdict == "exploding"
+    if facts.setup.clipped or at_the_start:
+        return Cause("gradient", "", *_gain(facts, 1 / 2))
+    return Cause("gradient", "", *clip_at_percentile(facts.course, until))
 
 
 def clip_at_percentile(course: Course, until: int) -> tuple[str, str]:
@@ -122,10 +140,15 @@ def _rate(facts: Facts, factor: float) -> tuple[str, str]:
     return f"optimizer.lr={facts.setup.rate * factor:.2g}", f"{words} the learning rate"
 
 
+def _gain(facts: Facts, factor: float) -> tuple[str, str]:
+    """Overrides that multiply the recurrent weights at the start."""
+    return f"model.gain={facts.setup.gain * factor:.2g}", "a weaker recurrence at the start"
+
+
 def _hopeless(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     """No opponent learned anything either."""
     standing = facts.standing
-    if standing is None or facts.setup.horizon_known or has_learned(standing):
+    if standing is None or facts.setup.horizon_known or beats_the_guess(standing):
         return None
     rival, name = standing.opponent
     if skill(rival, standing.baseline, standing.direction) > LEARNED:
@@ -146,20 +169,18 @@ def _reach(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
 
 
 def _short_way(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
-    updates = len(facts.course.losses)
-    if last.geometry is None or not last.geometry.weight_ratio * updates < SHORT_WAY:
+    if not (way := longest_way(facts)) < SHORT_WAY:
         return None
-    way = f"{updates} steps like the last add up to {last.geometry.weight_ratio * updates:.1%} of the weights at most"
-    return Cause("step size", way, *_rate(facts, 10.0))
+    added = f"{len(facts.course.losses)} steps like the longest add up to {way:.1%} of the weights"
+    return Cause("step size", added, *_rate(facts, 10.0))
 
 
 def _over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     setup = facts.setup
     if verdict == "exploding":
-        return _clipped_or_slower(facts, EARLY + 1, "")
+        return _growing(facts, EARLY + 1)
     if verdict == "chaotic":
-        tamer = f"model.gain={min(1.0, setup.gain / 2):.2g}"
-        return Cause("gradient", "", tamer, "a weaker recurrence at the start")
+        return Cause("gradient", "", *_gain(facts, min(1.0, setup.gain / 2) / setup.gain))
     if verdict != "vanishing":
         return None
     return _saturation(facts) or Cause("gradient", "", setup.longer_memory, "gradients that last longer")
@@ -175,7 +196,7 @@ def _saturation(facts: Facts) -> Cause | None:
     if len(shares) > 1 and before <= FLAT:
         return Cause("saturation", f"{flat}, {before:.0%} after {start} updates", *_rate(facts, 1 / 3))
     since = f"{flat}, and {before:.0%} after {start} updates" if len(shares) > 1 else flat
-    return Cause("saturation", since, f"model.gain={facts.setup.gain / 3:.2g}", "a weaker recurrence at the start")
+    return Cause("saturation", since, *_gain(facts, 1 / 3))
 
 
 def _edge(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
@@ -206,7 +227,7 @@ def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
 
 def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     losses, standing = facts.course.losses, facts.standing
-    if standing is None or has_learned(standing) or not len(losses):
+    if standing is None or beats_the_guess(standing) or not len(losses):
         return None
     start, end = (float(np.median(part)) for part in (losses[:10], losses[-10:]))
     if not end < STEEP * start:
@@ -223,7 +244,7 @@ def _linear(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
 
 
 def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
-    if verdict == "undecided" or facts.standing is None or not has_learned(facts.standing):
+    if verdict == "undecided" or facts.standing is None or not beats_the_guess(facts.standing):
         return None
     part = "gradients are well, the loss no longer falls, and part of the task was learnt"
     return Cause("capacity", part, f"model.hidden_size={2 * facts.setup.hidden_size}", "twice the units")

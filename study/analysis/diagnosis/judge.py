@@ -1,9 +1,8 @@
 """The whole diagnosis of a run: its outcome, its gradients, the cause and the change that would test it."""
 
-import math
 from dataclasses import dataclass
 
-from study.analysis.diagnosis.cause import Cause, cause
+from study.analysis.diagnosis.cause import Cause, before_the_ruin, cause
 from study.analysis.diagnosis.clipping import Clipping, clipping
 from study.analysis.diagnosis.events import Event, events, share_left
 from study.analysis.diagnosis.facts import Facts
@@ -72,7 +71,8 @@ def diagnose(facts: Facts) -> Diagnosis:
     destroyed = became in ("ruined", "diverged")
     lag = _of_destroyed(facts, happened) if destroyed else _of_last(facts, became == "solved")
     found = cause(facts, became, lag.verdict, happened)
-    told = [event.words for event in happened if not (event.kind == "flow" and not destroyed)]
+    # What probes saw on the way is part of a ruin's story; of other runs the last measures say the same.
+    told = [event.words for event in happened if destroyed or event.kind in ("loss", "norm")]
     parts = [why, *told, lag.sentence, found.evidence]
     role = clipping(facts.course, facts.setup.clipped)
     return Diagnosis(became, lag.verdict, found, "; ".join(filter(None, parts)), *role)
@@ -87,12 +87,11 @@ def _of_last(facts: Facts, solved: bool) -> OverLag:
     before = share_left(first, facts.setup.horizon)
     if before is None:
         return found
-    return OverLag(found.verdict, f"{found.sentence} (after {first.update} updates it was {before:.1e})")
+    when = f"after {first.update} updates" if first.update else "before training"
+    return OverLag(found.verdict, f"{found.sentence} ({when} it was {before:.1e})")
 
 
 def _of_destroyed(facts: Facts, happened: list[Event]) -> OverLag:
-    """Judge by the last measures before the first leap."""
-    leaps = [event.update for event in happened if event.kind in ("loss", "norm")]
-    first = min([*leaps, facts.course.diverged or math.inf])
-    before = [probed for probed in facts.probed if probed.update < first]
+    """Judge by the last measures before the step that led to the first leap."""
+    before = before_the_ruin(facts, happened)
     return before_the_end(facts.setup, before[-1] if before else None)

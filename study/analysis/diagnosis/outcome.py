@@ -2,15 +2,17 @@
 
 The first of these that holds:
 
-diverged          the loss or a gradient left the finite numbers
-solved            the task's criterion of success is met on the test split
-ruined            the loss leapt to `LEAP` times the first one, or the run ends at `RELAPSE` times its best level,
-and the network ends no better than a guess without memory: its own updates destroyed it
-learned nothing   no better than that guess (less than `LEARNED` of its error saved), without such a leap
-ahead             better than the best opponent
-completed         between the two
+    diverged          the loss or a gradient left the finite numbers
+    solved            the task's criterion of success is met on the test split
+    ruined            the loss leapt to `LEAP` times the first one, or the run ends at `RELAPSE` times its best level,
+                      and the network ends no better than a guess without memory: its own updates destroyed it
+    learned nothing   no better than that guess (less than `LEARNED` of its error saved), without such a leap; or still
+                      as it was drawn: a network that predicts next to nothing may beat a weak guess
+    ahead             better than the best opponent, where the task has no criterion of success
+    completed         between the two
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from study.analysis.diagnosis.facts import Course, Facts, Standing
-from study.analysis.diagnosis.thresholds import LEAP, LEARNED, LEAST, RELAPSE, STRETCH
+from study.analysis.diagnosis.thresholds import LEAP, LEARNED, LEAST, RELAPSE, SHORT_WAY, STRETCH
 from study.opponents import skill
 from study.opponents import standing as stands
 from study.tracking.outcomes import Outcome
@@ -46,19 +48,30 @@ def outcome(facts: Facts) -> tuple[Outcome, str]:
     reached = f"{standing.measure} {standing.value:.4g} on test"
     if standing.solved:
         return "solved", f"the task is solved: {reached}"
-    if not has_learned(standing):
+    if not beats_the_guess(standing):
         compared = f"{reached} is no better than a guess without memory ({standing.baseline:.4g})"
         return ("ruined" if was_ruined(course) else "learned nothing"), compared
+    if (way := longest_way(facts)) < SHORT_WAY:
+        return "learned nothing", f"its steps add up to {way:.1%} of its weights, so {reached} is as it was drawn"
     rival, name = standing.opponent
-    if stands(standing.value, rival, standing.direction) == "ahead of":
+    if standing.solved is None and stands(standing.value, rival, standing.direction) == "ahead of":
         return "ahead", f"{reached} is ahead of the best opponent, {name} ({rival:.4g})"
     unsolved = "the task is not solved: " if standing.solved is False else ""
     return "completed", f"{unsolved}{reached}; without memory {standing.baseline:.4g}, {name} {rival:.4g}"
 
 
-def has_learned(standing: Standing) -> bool:
+def beats_the_guess(standing: Standing) -> bool:
     """Whether the network is better than the guess without memory by `LEARNED` of its error; NaN is not."""
     return skill(standing.value, standing.baseline, standing.direction) > LEARNED
+
+
+def longest_way(facts: Facts) -> float:
+    """Upper estimate of how far the weights went, as a share of them: the longest step seen, at every update.
+
+    NaN where no step was measured.
+    """
+    ratios = [probed.geometry.weight_ratio for probed in facts.probed if probed.geometry is not None]
+    return max(ratios, default=math.nan) * len(facts.course.losses)
 
 
 def was_ruined(course: Course) -> bool:

@@ -41,10 +41,12 @@ STILL = 0.98
 """A loss whose last quarter lies below this share of the quarter before is still falling."""
 STEEP = 0.5
 """A training loss below this share of its first level has learned the training part at least."""
-SHORT_WAY = 0.03
+SHORT_WAY = 0.003
 """Steps that add up to less than this share of the weights have not had time to change a network."""
 AT_ONCE = 10
 """Updates within which a run that leaps was trained at a rate that is far too large, not a little."""
+USUAL_STEP = 0.01
+"""Share of the weights that a first step moves in runs that learn; far above it the rate is too large."""
 EDGE = 2.0
 """Steps that are longer than this multiple of what the curvature allows; training hovers at 1 by itself."""
 CURSED = 100.0
