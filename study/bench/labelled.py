@@ -47,7 +47,7 @@ LABELS = {
         "the recurrence expands from the start: relu units, gain 2; tanh units, gain 4",
     ),
     "reach": Label(
-        ("learned nothing", "completed"), NOT_VANISHING + ("vanishing",), ("reach",), "k2 ends before the known lag"
+        ("learned nothing", "completed"), (*NOT_VANISHING, "vanishing"), ("reach",), "k2 ends before the known lag"
     ),
     "k2 = 1": Label(LEARNT, FINE, ("none",), "no product of Jacobians enters the gradient; usual rate"),
     "k2 = 1, too large steps": Label(
@@ -81,6 +81,54 @@ def settings(models: tuple[str, ...]) -> Iterator[Setting]:
     """Every labelled set-up, for every one of the `models` where the label follows for it."""
     for label, task, model, more in _rows(models):
         yield Setting(label, (f"task={task}", f"model={model}", *more.split()))
+
+
+def unseen(models: tuple[str, ...]) -> Iterator[Setting]:
+    """Set-ups of the same labels on other tasks, sizes and rates: the rules were fixed before they were run."""
+    for model in models:
+        for label, overrides in UNSEEN.items():
+            for one in overrides:
+                yield Setting(label, (f"model={model}", *one.split()))
+    for label, overrides in UNSEEN_OF_ELMAN.items():
+        for one in overrides:
+            yield Setting(label, ("model=elman", *one.split()))
+
+
+UNSEEN = {
+    "too large steps": (
+        "task=forecasting_sine_mix optimizer=sgd optimizer.lr=1000 trainer.max_updates=200",
+        "task=language_bible_word optimizer=sgd optimizer.lr=1000 trainer.max_updates=100",
+        "task=labelling_hironsan_ner optimizer=sgd optimizer.lr=1000 trainer.max_updates=100",
+        "task=labelling_porttinari_pos model.num_layers=2 optimizer.lr=3 trainer.max_updates=150",
+    ),
+    "learns": (
+        "task=forecasting_sine_mix optimizer.lr=0.01 trainer.max_updates=400",
+        "task=language_bible_char model.num_layers=2 optimizer.lr=0.01 trainer.max_updates=400",
+        "task=forecasting_stocks bptt.k2=10 clip=norm clip.threshold=0.1 trainer.max_updates=600",
+    ),
+    "k2 = 1": ("task=labelling_porttinari_pos bptt.k2=1 optimizer.lr=0.01 trainer.max_updates=1500",),
+    "k2 = 1, too large steps": ("task=language_bible_char bptt.k2=1 optimizer.lr=10 trainer.max_updates=150",),
+    "too small steps": (
+        "task=forecasting_sine_mix optimizer.lr=1e-8 trainer.max_updates=100",
+        "task=language_bible_word optimizer=sgd optimizer.lr=1e-6 trainer.max_updates=50",
+    ),
+    "reach": (
+        "task=labelling_temporal_order task.seq_len=40 bptt.k2=10 trainer.max_updates=200",
+        "task=forecasting_adding task.seq_len=80 bptt.k2=20 bptt.k1=5 trainer.max_updates=200",
+    ),
+}
+UNSEEN_OF_ELMAN = {
+    "vanishing": (
+        "task=forecasting_adding task.seq_len=100 model.gain=0.7 optimizer=sgd optimizer.lr=0.03 trainer.max_updates=200",  # noqa: E501
+        "task=labelling_temporal_order task.seq_len=80 model.gain=0.3 model.num_layers=2 trainer.max_updates=150",
+    ),
+    "exploding": (
+        "task=language_copying task.delay=30 model.gain=5 optimizer.lr=1e-4 trainer.max_updates=150",
+        "task=labelling_temporal_order task.seq_len=40 model.activation=relu model.gain=4 optimizer.lr=1e-3 "
+        "trainer.max_updates=50",
+    ),
+    "solved": ("task=labelling_parity task.seq_len=15 optimizer.lr=0.01 trainer.max_updates=400",),
+}
 
 
 def _rows(models: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:

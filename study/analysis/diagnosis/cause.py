@@ -20,14 +20,14 @@ of a run that learned nothing, did not solve its task, or whose gradient is ill
     unknown        none of these
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from study.analysis.diagnosis import changes
 from study.analysis.diagnosis.events import Event
-from study.analysis.diagnosis.facts import Course, Facts, Probed
+from study.analysis.diagnosis.facts import Facts, Probed
 from study.analysis.diagnosis.outcome import beats_the_guess, longest_way
 from study.analysis.diagnosis.over_lag import ILL, Verdict, over_lag
 from study.analysis.diagnosis.thresholds import (
@@ -37,7 +37,6 @@ from study.analysis.diagnosis.thresholds import (
     EDGE,
     FLAT,
     LEARNED,
-    PERCENTILE,
     SHORT_WAY,
     STEEP,
     STILL,
@@ -104,45 +103,19 @@ def _of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause
     first = ruin(facts, happened)
     if verdict == "exploding":
         return _growing(facts, first)
-    before = [probed for probed in before_the_ruin(facts, happened) if probed.geometry is not None]
-    step = before[-1].geometry.weight_ratio if before and before[-1].geometry else math.nan
-    if step > 3 * USUAL_STEP:
-        smaller = f"optimizer.lr={facts.setup.rate * USUAL_STEP / step:.1g}"
-        effect = f"a step then moves the weights by {USUAL_STEP:.0%}; before it happened it was {step:.0%}"
-        return Cause("step size", "", smaller, effect)
-    return Cause("step size", "", *_rate(facts, 1 / 10 if first <= AT_ONCE else 1 / 3))
+    before = before_the_ruin(facts, happened)
+    geometry = before[-1].geometry if before else None
+    if geometry is not None and geometry.weight_ratio > 3 * USUAL_STEP:
+        return Cause("step size", "", *changes.usual_step(facts, geometry.weight_ratio))
+    return Cause("step size", "", *changes.rate(facts, 1 / 10 if first <= AT_ONCE else 1 / 3))
 
 
 def _growing(facts: Facts, until: int) -> Cause:
     """Cause `gradient`: to clip helps where the growth came while the run trained; else the start is to blame."""
     at_the_start = over_lag(facts.setup, facts.probed[0]).verdict == "exploding"
     if facts.setup.clipped or at_the_start:
-        return Cause("gradient", "", *_gain(facts, 1 / 2))
-    return Cause("gradient", "", *clip_at_percentile(facts.course, until))
-
-
-def clip_at_percentile(course: Course, until: int) -> tuple[str, str]:
-    """Overrides that clip on the scale of the norms measured: those of the first updates, before number `until`."""
-    early = course.norms[: max(1, min(EARLY, until - 1))]
-    finite = early[np.isfinite(early)]
-    if not len(finite):
-        return "clip=norm clip.threshold=1", "no finite norm was measured before"
-    threshold = float(np.percentile(finite, PERCENTILE))
-    return (
-        f"clip=norm clip.threshold={threshold:.2g}",
-        f"the {PERCENTILE}th percentile of the first {len(finite)} norms",
-    )
-
-
-def _rate(facts: Facts, factor: float) -> tuple[str, str]:
-    """Overrides that multiply the learning rate."""
-    words = {10.0: "ten times", 1 / 10: "a tenth of", 1 / 3: "a third of"}[factor]
-    return f"optimizer.lr={facts.setup.rate * factor:.2g}", f"{words} the learning rate"
-
-
-def _gain(facts: Facts, factor: float) -> tuple[str, str]:
-    """Overrides that multiply the recurrent weights at the start."""
-    return f"model.gain={facts.setup.gain * factor:.2g}", "a weaker recurrence at the start"
+        return Cause("gradient", "", *changes.gain(facts, 1 / 2))
+    return Cause("gradient", "", *changes.clip(facts.course, until))
 
 
 def _hopeless(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
@@ -172,7 +145,7 @@ def _short_way(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if not (way := longest_way(facts)) < SHORT_WAY:
         return None
     added = f"{len(facts.course.losses)} steps like the longest add up to {way:.1%} of the weights"
-    return Cause("step size", added, *_rate(facts, 10.0))
+    return Cause("step size", added, *changes.rate(facts, 10.0))
 
 
 def _over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
@@ -180,7 +153,7 @@ def _over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if verdict == "exploding":
         return _growing(facts, EARLY + 1)
     if verdict == "chaotic":
-        return Cause("gradient", "", *_gain(facts, min(1.0, setup.gain / 2) / setup.gain))
+        return Cause("gradient", "", *changes.gain(facts, min(1.0, setup.gain / 2) / setup.gain))
     if verdict != "vanishing":
         return None
     return _saturation(facts) or Cause("gradient", "", setup.longer_memory, "gradients that last longer")
@@ -194,16 +167,16 @@ def _saturation(facts: Facts) -> Cause | None:
     (start, before), (_, now) = shares[0], shares[-1]
     flat = f"{now:.0%} of the units are saturated or dead"
     if len(shares) > 1 and before <= FLAT:
-        return Cause("saturation", f"{flat}, {before:.0%} after {start} updates", *_rate(facts, 1 / 3))
+        return Cause("saturation", f"{flat}, {before:.0%} after {start} updates", *changes.rate(facts, 1 / 3))
     since = f"{flat}, and {before:.0%} after {start} updates" if len(shares) > 1 else flat
-    return Cause("saturation", since, *_gain(facts, 1 / 3))
+    return Cause("saturation", since, *changes.gain(facts, 1 / 3))
 
 
 def _edge(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if last.sharpness is None or not last.sharpness.of_limit > EDGE:
         return None
     beyond = f"steps are {last.sharpness.of_limit:.1f} times as long as the curvature of the loss allows"
-    return Cause("step size", beyond, *_rate(facts, 1 / 3))
+    return Cause("step size", beyond, *changes.rate(facts, 1 / 3))
 
 
 def _cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
@@ -213,7 +186,7 @@ def _cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if not ratio > CURSED:
         return None
     moved = f"the state is {ratio:.0f} times as sensitive to the recurrent weights as one without memory"
-    return Cause("sensitivity", moved, *_rate(facts, 1 / 3))
+    return Cause("sensitivity", moved, *changes.rate(facts, 1 / 3))
 
 
 def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:

@@ -98,11 +98,10 @@ def _flow_change(probed: Sequence[Probed], setup: Setup) -> Event | None:
     if len(shares) < 2 or not shares[0][1] >= VANISHED > shares[-1][1]:
         return None
     lost = next(update for update, share in shares if share < VANISHED)
-    before = f"{shares[0][1]:.2g} of it was left " + (
-        f"after {shares[0][0]} updates" if shares[0][0] else "at the start"
-    )
     now = f"since update {lost} the gradient {setup.horizon} steps back is below {VANISHED:.0%} of that at the loss"
-    return Event(lost, "flow", f"{now} ({before}, {shares[-1][1]:.1e} at the end)")
+    (start, before), (_, after) = shares[0], shares[-1]
+    when = f"after {start} updates" if start else "before training"
+    return Event(lost, "flow", f"{now} ({before:.2g} of it {when}, {after:.1e} at the end)")
 
 
 def share_left(probed: Probed, horizon: int) -> float | None:

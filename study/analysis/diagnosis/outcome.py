@@ -40,24 +40,36 @@ class Leap(NamedTuple):
 
 def outcome(facts: Facts) -> tuple[Outcome, str]:
     """The outcome, and why in words; of a run that still trains `completed`."""
-    course, standing = facts.course, facts.standing
-    if course.diverged is not None:
-        return "diverged", f"the run diverged at update {course.diverged}"
+    standing = facts.standing
+    if facts.course.diverged is not None:
+        return "diverged", f"the run diverged at update {facts.course.diverged}"
     if standing is None:
         return "completed", ""
-    reached = f"{standing.measure} {standing.value:.4g} on test"
     if standing.solved:
-        return "solved", f"the task is solved: {reached}"
+        return "solved", f"the task is solved: {_reached(standing)}"
+    return _without_learning(facts, standing) or _with_learning(standing)
+
+
+def _without_learning(facts: Facts, standing: Standing) -> tuple[Outcome, str] | None:
+    reached = _reached(standing)
     if not beats_the_guess(standing):
         compared = f"{reached} is no better than a guess without memory ({standing.baseline:.4g})"
-        return ("ruined" if was_ruined(course) else "learned nothing"), compared
+        return ("ruined" if was_ruined(facts.course) else "learned nothing"), compared
     if (way := longest_way(facts)) < SHORT_WAY:
         return "learned nothing", f"its steps add up to {way:.1%} of its weights, so {reached} is as it was drawn"
-    rival, name = standing.opponent
+    return None
+
+
+def _with_learning(standing: Standing) -> tuple[Outcome, str]:
+    reached, (rival, name) = _reached(standing), standing.opponent
     if standing.solved is None and stands(standing.value, rival, standing.direction) == "ahead of":
         return "ahead", f"{reached} is ahead of the best opponent, {name} ({rival:.4g})"
     unsolved = "the task is not solved: " if standing.solved is False else ""
     return "completed", f"{unsolved}{reached}; without memory {standing.baseline:.4g}, {name} {rival:.4g}"
+
+
+def _reached(standing: Standing) -> str:
+    return f"{standing.measure} {standing.value:.4g} on test"
 
 
 def beats_the_guess(standing: Standing) -> bool:

@@ -1,0 +1,39 @@
+"""Changes of a run that would test a cause: overrides for the command line, and what they are in words."""
+
+import numpy as np
+
+from study.analysis.diagnosis.facts import Course, Facts
+from study.analysis.diagnosis.thresholds import EARLY, PERCENTILE, USUAL_STEP
+
+Change = tuple[str, str]
+
+
+def rate(facts: Facts, factor: float) -> Change:
+    """Another learning rate: 10, 1/3 or 1/10 of this one."""
+    words = {10.0: "ten times", 1 / 10: "a tenth of", 1 / 3: "a third of"}[factor]
+    return f"optimizer.lr={facts.setup.rate * factor:.2g}", f"{words} the learning rate"
+
+
+def usual_step(facts: Facts, weight_ratio: float) -> Change:
+    """The learning rate whose step is of the usual size.
+
+    Args:
+        facts: of the run.
+        weight_ratio: norm of a step over the norm of the weights, at the rate of the run.
+    """
+    smaller = f"optimizer.lr={facts.setup.rate * USUAL_STEP / weight_ratio:.1g}"
+    return smaller, f"a step then moves the weights by {USUAL_STEP:.0%}; before it happened it was {weight_ratio:.0%}"
+
+
+def gain(facts: Facts, factor: float) -> Change:
+    """Other recurrent weights at the start."""
+    return f"model.gain={facts.setup.gain * factor:.2g}", "a weaker recurrence at the start"
+
+
+def clip(course: Course, until: int) -> Change:
+    """Clipping on the scale of the norms measured: those of the first updates, before number `until`."""
+    early = course.norms[: max(1, min(EARLY, until - 1))]
+    finite = early[np.isfinite(early)]
+    threshold = float(np.percentile(finite, PERCENTILE)) if len(finite) else 1.0
+    scale = f"the {PERCENTILE}th percentile of the first {len(finite)} norms" if len(finite) else "no norm was finite"
+    return f"clip=norm clip.threshold={threshold:.2g}", scale
