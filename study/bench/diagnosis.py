@@ -6,6 +6,7 @@ when the thresholds were fixed. The tables are Markdown, for `docs/diagnosis.md`
 """
 
 import argparse
+import math
 import os
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import track
 
-from study.bench.labelled import LABELS, Setting, settings, unseen
+from study.bench.labelled import LABELS, LEARNT, Setting, settings, unseen
 from study.schema.model import MODELS
 
 SEEDS = {0: "tuned on", 1: "fresh", 2: "fresh"}
@@ -31,12 +32,16 @@ class Judged(NamedTuple):
 
     Attributes:
         answers: outcome, verdict, cause.
+        change: the overrides that would test the cause; empty where there are none.
+        skill: how far the network is ahead of the guess without memory, see `study.opponents.skill`.
         sentence: as a reader gets it.
     """
 
     setting: Setting
     seed: int
     answers: tuple[str, str, str]
+    change: str
+    skill: float
     sentence: str
 
     @property
@@ -45,6 +50,14 @@ class Judged(NamedTuple):
         label = LABELS[self.setting.label]
         allowed = (label.outcomes, label.verdicts, label.causes)
         return all(answer in words for answer, words in zip(self.answers, allowed, strict=True))
+
+    @property
+    def changed(self) -> Setting:
+        """The set-up with the change; what was given for the same keys is replaced."""
+        keys = {text.partition("=")[0] for text in self.change.split()}
+        gone = {"model": "model.activation"} if "model=lstm" in self.change else {}
+        kept = [t for t in self.setting.overrides if t.partition("=")[0] not in {*keys, *gone.values()}]
+        return Setting(self.setting.label, (*kept, *self.change.split()))
 
 
 def judge_run(setting: Setting, seed: int) -> Judged:
@@ -71,7 +84,9 @@ def judge_run(setting: Setting, seed: int) -> Judged:
     hardest = rivals[opponents.best(rivals, task.primary, task.direction)]
     setup = Setup.of(config, module.clip.clips)
     found = result.judge(module, setup, result.stand(task, test, guess, hardest))
-    return Judged(setting, seed, (found.outcome, found.verdict, found.cause.name), str(found))
+    ahead = opponents.skill(test[task.primary], guess[task.primary], task.direction)
+    answers = (found.outcome, found.verdict, found.cause.name)
+    return Judged(setting, seed, answers, found.cause.change, ahead, str(found))
 
 
 def confusion(runs: Sequence[Judged]) -> str:
@@ -89,6 +104,18 @@ def confusion(runs: Sequence[Judged]) -> str:
 def _counts(words: list[str], allowed: Sequence[str]) -> str:
     counts = Counter(words).most_common()
     return ", ".join(f"{n} {word}" if word in allowed else f"**{n} {word}**" for word, n in counts)
+
+
+def effects(before: Sequence[Judged], after: Sequence[Judged]) -> str:
+    """What became of runs with the change that was to test the cause: a Markdown table by label."""
+    lines = ["| label | runs with a change | better with it | learn with it |", "|---|---|---|---|"]
+    for name in LABELS:
+        pairs = [(old, new) for old, new in zip(before, after, strict=True) if old.setting.label == name]
+        better = sum(not new.skill <= old.skill for old, new in pairs if not math.isnan(new.skill))
+        learn = sum(new.answers[0] in (*LEARNT, "solved") for _, new in pairs)
+        if pairs:
+            lines.append(f"| {name} | {len(pairs)} | {better} | {learn} |")
+    return "\n".join(lines)
 
 
 def train_all(chosen: Sequence[tuple[Setting, int]]) -> list[Judged]:
@@ -109,6 +136,9 @@ def main(quick: bool, every: bool) -> int:
     for part in parts:
         mine = [run for run, (of, *_) in zip(runs, chosen, strict=True) if of == part]
         print(f"\n{part.capitalize()}: {sum(run.right for run in mine)} of {len(mine)} right\n\n{confusion(mine)}")
+    faulty = [run for run in runs if run.change]
+    cured = train_all([(run.changed, run.seed) for run in faulty])
+    print(f"\nWith the change that would test the cause\n\n{effects(faulty, cured)}")
     for run in runs:
         if every or not run.right:
             print(f"\n{run.setting.label}: {' '.join(run.setting.overrides)} seed={run.seed}\n{run.sentence}")

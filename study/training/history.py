@@ -122,7 +122,7 @@ class History:
             return None
         bad = ~np.isfinite(block[:, [LOSS, TOTAL]]).all(1)
         if self._divergence is not None:
-            first = self._blocks[0][0, LOSS] if self._blocks else block[0, LOSS]
+            first = float(self._blocks[0][0, LOSS] if self._blocks else block[0, LOSS])
             bad |= block[:, LOSS] > self._divergence * max(abs(first), 1.0)
         return int(bad.argmax()) if bad.any() else None
 
