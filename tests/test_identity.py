@@ -175,3 +175,11 @@ def test_filling_a_record_adds_what_it_lacks_and_changes_nothing_it_has() -> Non
     assert {"model.hidden_size", "seed"}.isdisjoint(filled)
     assert {"task", "probe", "slug"} <= set(filled)
     assert option("model", "../task/forecasting_stocks") == {}
+
+
+def test_runs_made_before_probes_measured_the_start_count_as_not_having_measured_it() -> None:
+    """Else a rerun would have points that the original has not, and call them a difference."""
+    record = {"probe": {"every": None, "per_decade": None}, "model": {"name": "lstm"}}
+    assert fill(record)["probe.start"] is False
+    assert option("probe", "end")["start"] is True
+    assert defaults({})["probe"]["start"] is True

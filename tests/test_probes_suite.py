@@ -32,7 +32,7 @@ class TestRegisteredProbes(ProbeContract):
 
 
 def plan(**changes: Any) -> schema.ProbeConfig:
-    return schema.ProbeConfig.model_validate({"every": None, "per_decade": None, **changes})
+    return schema.ProbeConfig.model_validate({"start": False, "every": None, "per_decade": None, **changes})
 
 
 def everything() -> dict[str, Any]:
@@ -42,7 +42,7 @@ def everything() -> dict[str, Any]:
 
 
 def test_the_full_plan_takes_every_probe() -> None:
-    assert set(schema.ProbeConfig.model_fields) == {"every", "per_decade", *PROBES}
+    assert set(schema.ProbeConfig.model_fields) == {"start", "every", "per_decade", *PROBES}
     assert not [name for name in PROBES if full_plan(name) in (None, False)]
 
 
@@ -58,6 +58,7 @@ def test_a_schedule_names_the_start_every_nth_update_and_evenly_spaced_logarithm
     assert due(Schedule(None, 2), 1000) == [0, 1, 3, 10, 32, 100, 316, 1000]
     assert due(Schedule(None, 9), 10) == [0, 1, 2, 3, 4, 5, 6, 8, 10]
     assert due(Schedule(50, 1), 120) == [0, 1, 10, 50, 100]
+    assert due(Schedule(None, None, start=True), 1000) == [0]
     assert Schedule(None, None).first() == Schedule(None, None).after(7) == NEVER
 
 

@@ -26,8 +26,16 @@ from study.tracking.place import Place
 def compared(values: dict[str, list[float]], maximize: bool = False, baseline: float = math.nan) -> Comparison:
     """A comparison of arms with these values at seeds 0, 1, ...; NaN for a diverged run."""
     rows = [
-        {"arm": arm, "seed": seed, "value": value, "baseline": baseline, "verdict": "healthy", "updates": 10.0}
-        | {"seconds": 1.0, "decay": -math.log(2) / 4, "horizon": 9.0, "params.clip.name": "none"}
+        {
+            "arm": arm,
+            "seed": seed,
+            "value": value,
+            "baseline": baseline,
+            "ending": "completed",
+            "verdict": "healthy",
+            "updates": 10.0,
+        }
+        | {"ending": "completed", "seconds": 1.0, "decay": -math.log(2) / 4, "horizon": 9.0, "params.clip.name": "none"}
         for arm, found in values.items()
         for seed, value in enumerate(found)
     ]

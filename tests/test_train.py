@@ -1,10 +1,12 @@
 """A run from its configuration to its verdict, and the command line as a shell sees it."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from study.schema import Config
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.tasks.forecasting.adding import Adding
+from study.tracking.outcomes import FINISHED
 from study.tracking.place import Place
 from study.train import train
 from study.training.history import FIXED
@@ -60,8 +63,10 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     run = MlflowClient(config.tracking.uri).get_run(result.run_id)
     table = history(config.tracking.uri, result.run_id, tmp_path)
     assert run.info.status == "FINISHED"
-    assert run.data.tags["outcome"] == result.diagnosis.outcome == "completed"
-    assert run.data.tags["verdict"] == result.diagnosis.verdict
+    assert result.diagnosis.outcome in FINISHED
+    assert result.diagnosis.tags().items() <= run.data.tags.items()
+    assert run.data.tags["solved"] == str(result.diagnosis.outcome == "solved")
+    assert run.data.tags["mlflow.note.content"] == result.diagnosis.markdown()
     assert table["update"].to_pylist() == list(range(1, 31))
     assert table.column_names[1 : 1 + len(FIXED)] == list(FIXED)
     stated = {"primary": "rmse", "direction": "minimize", "clip": "none", "k2": "full"}
@@ -136,7 +141,7 @@ def test_an_exploding_run_is_a_finished_measurement(store: str, tmp_path: Path, 
     process = shell(tmp_path, uri, "model=elman", "optimizer.lr=50", "clip=none", "slug=exploding")
     printed, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert "diverged after" in printed
+    assert "the run diverged at update" in printed
     assert "Traceback" not in errors
     run = latest(uri, "exploding")
     assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "diverged")
@@ -168,3 +173,23 @@ def test_a_run_that_is_stopped_is_killed_and_keeps_its_history(
     run = latest(uri, slug)
     assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "killed")
     assert history(uri, run.info.run_id, tmp_path).num_rows > 0
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 10), ("sgd", 2)])
+def test_with_k2_1_nothing_explodes_over_time_and_the_rate_is_to_blame(
+    configure: Configure, tmp_path: Path, optimizer: str, rate: float
+) -> None:
+    """No product of Jacobians over time enters the gradient; the norm grows all the same."""
+    draws = random.Random(7)
+    price, rows = 100.0, ["date,close"]
+    for day in range(500):
+        rows.append(f"{date(2021, 1, 4) + timedelta(day)},{price:.4f}")
+        price *= 1 + draws.gauss(0, 0.01)
+    (tmp_path / "prices.csv").write_text("\n".join(rows) + "\n")
+    data = ["task=forecasting_csv", f"task.path={tmp_path}/prices.csv", "task.targets=[close]", "model=elman"]
+    steps = [f"optimizer={optimizer}", f"optimizer.lr={rate}", "trainer.max_updates=300"]
+    diagnosis = train(configure(*data, "bptt.k2=1", *steps, f"slug=k2-1-{optimizer}")).diagnosis
+    assert diagnosis.outcome in ("ruined", "diverged")
+    assert diagnosis.verdict == "undecided"
+    assert diagnosis.cause.name == "step size"
+    assert float(diagnosis.cause.change.removeprefix("optimizer.lr=")) < rate

@@ -84,7 +84,7 @@ def _scheduled(task: str, repetitions: int) -> Iterator[str]:
     yield from (task, str(updates), f"{1000 * step:.1f}")
     for plan in ("end", "history"):
         schedule = _config(f"probe={plan}").probe
-        times = 1 + sum(1 for _ in _due(Schedule(schedule.every, schedule.per_decade), updates))
+        times = 1 + sum(1 for _ in _due(Schedule(schedule.every, schedule.per_decade, schedule.start), updates))
         yield f"{times * sum(costs.values()) / (updates * step):.1%}"
 
 
