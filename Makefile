@@ -39,7 +39,7 @@ ui: $(READY) ## browse all runs:        make ui [PORT=5000]
 	$(BIN)/python -m study.ui $(PORT)
 
 test: $(READY) ## run the tests:          make test [ARGS="-k bptt"]
-	$(BIN)/python -m pytest --numprocesses logical --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check

@@ -11,7 +11,7 @@ from pathlib import Path
 import hydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from study.errors import ConfigError, nearest
 from study.installation import CONF
@@ -60,7 +60,13 @@ def explain(error: Exception) -> str:
 
     text = f"{error}\n{error.__cause__ or ''}".strip()
     if isinstance(error, OverrideParseException):
-        return _unreadable(error)
+        return _unreadable(error.override, "Hydra cannot read this value")
+    if match := re.search(r"Ambiguous value for argument '(.*)'\n1\.", text, re.S):
+        return _unreadable(
+            match.group(1), "a comma separates values: [a,b] is a list, and --multirun makes a run of each"
+        )
+    if isinstance(error, InterpolationKeyError):
+        return f"{error.full_key}: {str(error.msg).splitlines()[0]}; if ${{ is part of a text, write \\${{"
     if match := re.search(r"Could not override '\+*([\w./@]+)'", text):
         key, known = match.group(1), set(keys())
         hint = f"; another choice of {key.partition('.')[0]} has it" if key in known else nearest(key, known)
@@ -72,13 +78,23 @@ def explain(error: Exception) -> str:
     return text.partition("\nConfig search path:")[0].strip()  # the paths are those of Hydra's own help
 
 
-def _unreadable(error: OverrideParseException) -> str:
+def _unreadable(override: str, why: str) -> str:
     """Say which argument Hydra cannot parse, and how it would."""
-    key, _, value = error.override.partition("=")
+    key, _, value = override.partition("=")
     if not value:
-        return f"{error.override}: write key=value"
-    quoted = shlex.quote(f'{key}="{value}"')
-    return f"{key} = {value!r}: Hydra cannot read this value; if it is a text, quote it for Hydra too: {quoted}"
+        return f"{override}: write key=value"
+    quoted = shlex.quote(f"{key}={quote(value)}")
+    return f"{key} = {value!r}: {why}; if it is a text, quote it for Hydra too: {quoted}"
+
+
+def quote(text: str) -> str:
+    r"""A text as Hydra's grammar reads it back: in the quotes that it lacks, else with its double quotes escaped.
+
+    A backslash before a quote, and at the end, has to be doubled; `${` would be looked up.
+    """
+    mark = "'" if '"' in text and "'" not in text else '"'
+    escaped = re.sub(rf"(\\*)({mark}|$)", lambda m: m.group(1) * 2 + ("\\" + mark if m.group(2) else ""), text)
+    return f"{mark}{escaped.replace('${', chr(92) + '${')}{mark}"
 
 
 def _refuse(message: str) -> None:

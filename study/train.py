@@ -1,5 +1,6 @@
 """One tracked run, from a checked configuration to its diagnosis: `python -m study.train [overrides]`."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,9 @@ def train(
     described, splits = describe(config), provenance.splits(task)
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
     tags["bptt_rule"] = RULE
+    if task.notes:
+        print(*task.notes, sep="\n", file=sys.stderr)
+        tags["notes"] = " ".join(task.notes)
     if place.resume is None:
         tags |= provenance.fingerprints(splits, module.model)
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from study import train
+from study.command import quote
 from study.installation import CONF
 
 
@@ -50,7 +53,7 @@ CASES = {
     "task=[forecasting_stocks,nonsense]": "Could not load 'task/nonsense'",
     "no-equals-sign": "no-equals-sign: write key=value",
     "task=forecasting_csv task.path=a(1).csv": "task.path = 'a(1).csv': Hydra cannot read this value",
-    "seed=1,2": "Ambiguous value for argument 'seed=1,2'",
+    "seed=1,2": "seed = '1,2': a comma separates values: [a,b] is a list, and --multirun makes a run of each",
     "data.carriers=/nowhere": "data.carriers = '/nowhere'",
     "trainer.accelerator=cuda": "trainer.accelerator = 'cuda'",
     "tracking.uri=nonsense": "tracking.uri = 'nonsense'",
@@ -85,7 +88,21 @@ def test_a_mistake_in_an_experiment_file_is_refused_too(
     assert expected in message
 
 
-@pytest.mark.parametrize("path", ["a (1).csv", "x=1.csv", "{b}.csv"])
+AWKWARD = [
+    "a (1).csv",
+    "x=1.csv",
+    "{b}.csv",
+    "x, y.csv",
+    "a,b",
+    "[a].csv",
+    "it's.csv",
+    'q"q.csv',
+    "käse & brot.csv",
+]
+AWKWARD += ['it\'s "so" (2).csv', "back\\slash (1).csv", "(\\'", '\\" (', "a#b(c)"]
+
+
+@pytest.mark.parametrize("path", AWKWARD)
 def test_a_path_that_hydra_cannot_read_is_refused_with_how_to_quote_it(
     path: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -143,3 +160,9 @@ def test_it_is_a_normal_hydra_application(
     with suppress(SystemExit):
         train.main()
     assert "bptt" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("text", [*AWKWARD, "${x}", "a ${y} b", "ends in \\", "\\\\", "plain"])
+def test_a_quoted_text_is_read_back_by_hydra(text: str) -> None:
+    (override,) = OverridesParser.create().parse_overrides([f"key={quote(text)}"])
+    assert OmegaConf.create({"key": override.value()}).key == text

@@ -83,7 +83,7 @@ def test_a_search_ends_with_its_winner_confirmed_on_the_seeds(type_sweep, folder
 def test_a_diverging_arm_is_a_result(type_sweep):
     ended = type_sweep(HERE, "optimizer=sgd", "optimizer.lr=0.01,1e30", "trainer.max_updates=20")
     assert ended.returncode == 0, ended.stderr
-    assert "lr=1e+30 seed 0: diverged, exploding" in ended.stdout
+    assert "lr=1e+30 seed 0: diverged (step size), undecided" in ended.stdout
 
 
 @pytest.mark.parametrize("wrong", ["modle=elman,lstm", "model=elman,lstn", "optimizer.lr=interval(1,0)"])
@@ -119,8 +119,8 @@ def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
 def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(type_sweep, folder):
     long = [
         "seed=0,1",
-        "trainer.max_updates=4000",
-        "trainer.validate_every=4000",
+        "trainer.max_updates=1000",
+        "trainer.validate_every=1000",
         "trainer.checkpoint=0",
         "sweep.workers=2",
     ]
@@ -140,4 +140,4 @@ def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(t
     with sqlite3.connect(folder / "mlflow.db") as store:
         kept = [int(n) for (n,) in store.execute("select value from tags where key='resumed_after'")]
     assert len(kept) == 2
-    assert all(0 < n < 4000 for n in kept)
+    assert all(0 < n < 1000 for n in kept)

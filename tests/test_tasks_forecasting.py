@@ -68,7 +68,7 @@ def test_no_split_and_no_scale_depends_on_later_rows(
     assert [split for split in SPLITS if same(first, second, split)] == untouched
 
 
-@pytest.mark.parametrize("target", ["log_return", "log_volatility"])
+@pytest.mark.parametrize("target", ["log_return", "log_volatility", "price"])
 @pytest.mark.parametrize("multivariate", [True, False])
 def test_stock_splits_do_not_depend_on_later_prices(
     target: str, multivariate: bool, monkeypatch: pytest.MonkeyPatch
@@ -224,6 +224,15 @@ DAYS = "\n".join(f"2020-01-{day:02},{day % 5}" for day in range(1, 31))
         ("date,y\n" + DAYS.replace("2020-01-03,3\n", ""), {"frequency": "D"}, "line 4: '2020-01-04': is not 'D' after"),
         ("date,y\n" + DAYS, {"frequency": "fortnightly"}, "task.frequency = 'fortnightly'"),
         ("date,y\n" + DAYS.replace("2020-01-03,3", "2020-01-03,3,3"), {}, "line 4"),
+        ("date,y,y\n" + DAYS.replace(",", ",1,"), {}, "the header names 'y' 2 times"),
+        ("date,y, y\n" + DAYS.replace(",", ",1,"), {}, "the header names 'y' 2 times"),
+        ("date,y\n" + DAYS.replace("\n", ",7\n"), {}, "more cells than the header has names"),
+        ("date,y\n" + DAYS.replace("2020-01-03", "2020-01-03 09:00+01:00"), {}, "line 4: .*has a UTC offset, the fi"),
+        (
+            "date,y\n" + DAYS.replace(",", " 09:00+01:00,").replace("2020-01-03 09:00+01:00", "2020-01-03 09:00"),
+            {},
+            "line 4: .*has no UTC offset, the first row has one",
+        ),
         ("date,y\n" + DAYS, {"seq_len": 19}, "task.seq_len = 19: own.csv has 17 steps in the train part"),
         ("date,y\n" + DAYS, {"ahead": [6]}, "0 steps in the val part"),
         ("date,y\n2020-01-01,1\n", {}, "1 rows under the header"),
@@ -267,3 +276,50 @@ def test_a_constant_feature_is_no_error(tmp_path: Path) -> None:
 def test_a_ticker_without_a_day_in_training_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="FB has 0 steps in the train part"):
         stock(tickers=["IBM", "FB"])
+
+
+def test_a_column_called_like_a_renamed_one_is_itself(tmp_path: Path) -> None:
+    """Pandas would call the second of two columns `y` the same."""
+    frame = counting(100).assign(**{"y.1": 2.0 * counting(100)["y"]})
+    task = table(tmp_path / "own.csv", frame, features=["y.1"])
+    assert task.inputs.size == 2
+
+
+def test_names_of_columns_are_read_without_the_white_space_around_them(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("date , y\n" + DAYS, encoding="utf-8")
+    assert own(tmp_path / "own.csv", seq_len=5).targets == 1
+
+
+def test_a_column_without_a_name_is_no_error_as_exports_write_an_index(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i},{row}" for i, row in enumerate(DAYS.splitlines()))
+    (tmp_path / "own.csv").write_text(",date,y\n" + rows, encoding="utf-8")
+    assert own(tmp_path / "own.csv", seq_len=5).targets == 1
+
+
+@pytest.mark.parametrize("frequency", [None, "D"])
+def test_utc_offsets_that_summer_changes_are_read(frequency: str | None, tmp_path: Path) -> None:
+    days = pd.date_range("2022-02-20", periods=60, freq="D", tz="America/New_York")
+    frame = counting(60).set_index(days)
+    left = table(tmp_path / "one.csv", frame, seq_len=5, frequency=frequency)
+    right = table(tmp_path / "two.csv", frame.set_index(days.tz_localize(None)), seq_len=5, frequency=frequency)
+    assert all(same(left, right, split) for split in SPLITS)
+    hours = pd.date_range("2022-03-13", periods=60, freq="h", tz="America/New_York")
+    assert table(tmp_path / "three.csv", frame.set_index(hours), seq_len=5, frequency="h").targets == 1
+
+
+def test_the_error_of_a_price_is_in_dollars_and_persistence_is_a_price_that_stays() -> None:
+    """By hand: of every day of the test part, the price five days later and the price of the day."""
+    prices = stocks._prices(stocks.carried(DATA, stocks.FILE))
+    ibm = prices[prices["Ticker"] == "IBM"].sort_values("Date").set_index("Date")["Adj Close"]
+    task = stock(target="price", tickers=["IBM"])
+    days = stocks.load_stocks(task._config, DATA).series["IBM"]["test"].index  # type: ignore[attr-defined]
+    later = ibm.shift(-5)
+    changes = np.array([later[day] - ibm[day] for day in days])
+    assert task.baseline_metrics("test")["rmse"] == pytest.approx(math.sqrt((changes**2).mean()), rel=1e-4)
+    assert "persistence" in task.opponents
+
+
+def test_prices_of_several_stocks_at_once_have_errors_in_dollars_too() -> None:
+    alone, together = (stock(target="price", multivariate=several) for several in (False, True))
+    left, right = (task.baseline_metrics("test")["rmse"] for task in (alone, together))
+    assert left == pytest.approx(right, rel=0.02)  # the days that both stocks have

@@ -16,8 +16,9 @@ from study.schema.task.labelling import (
 )
 from study.tasks import SPLITS, Batch, Split, Task
 from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
-from study.tasks.labelling.entities import EntityMetrics, are_entities
+from study.tasks.labelling.entities import EntityMetrics, are_entities, as_iob2, entities
 from study.tasks.labelling.hironsan import load_hironsan
+from study.tasks.metrics import LabellingMetrics
 from tests import samples
 
 DATA = DataConfig(carriers=None, cache=None)
@@ -83,11 +84,7 @@ def test_words_between_tabs_may_hold_spaces(tmp_path: Path) -> None:
         ("# nothing but a comment\n", {"format": "conllu"}, "there is no sentence"),
         ("", {}, "the file is empty"),
         ("a\tX\r\n", {}, "CRLF"),
-        (
-            "a\tX\n\n" * 9 + "a\tY\nb\tY\nc\tZ\n\n",
-            {},
-            "the test part has labels .* never shows: 'Y' 2 times, 'Z' 1 times",
-        ),
+        ("# id 1\na\tX\n\n#b\n", {}, r"path, line 4: 1 columns"),
     ],
 )
 def test_corpora_that_cannot_be_used_are_refused_with_their_line(
@@ -235,3 +232,121 @@ def test_parity_is_that_of_the_ones_so_far() -> None:
         for t in range(30):
             odd ^= int(batch.inputs[t, i])
             assert batch.targets[t, i] == odd
+
+
+# Labels that training never shows.
+
+
+def test_a_label_that_training_never_shows_is_an_error_in_test_and_none_in_the_loss(tmp_path: Path) -> None:
+    train, test = "a\tX\n\nb\tY\n\n" * 2, "a\tX\nc\tZ\nb\tY\n\n"
+    task = own(tmp_path, train, "a\tX\nb\tY\n\n", test)
+    assert task.targets == 2
+    (note,) = task.notes
+    assert "The test part has labels that the training part never shows ('Z' 1 times): these 1 of 3 words" in note
+    (batch,) = task.batches("test").epoch(0)
+    right = torch.zeros(3, 1, 2)
+    right[batch.targets[:, 0] == 0, 0, 0] = right[batch.targets[:, 0] == 1, 0, 1] = 1.0
+    right[batch.targets[:, 0] == 2, 0, 0] = 1.0
+    metrics = task.metrics()
+    metrics.update(right, batch)
+    found = metrics.compute()
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["nats"] == 0  # over the two words whose label can be named
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    nameable = metrics.nameable(batch)
+    assert nameable.steps == 2
+    assert int(nameable.targets.max()) < 2
+
+
+def test_without_such_labels_measures_are_those_of_the_known_classes() -> None:
+    classes = torch.randint(3, (20, 4), generator=torch.Generator().manual_seed(0))
+    batch = Batch(classes, classes)
+    guesses = torch.rand(20, 4, 3, generator=torch.Generator().manual_seed(1)).softmax(-1)
+    one, other = LabellingMetrics(3), LabellingMetrics(3, unseen=2)
+    for metrics in (one, other):
+        metrics.update(guesses, batch)
+    assert one.compute() == other.compute()
+    assert one.nameable(batch) is batch
+
+
+def test_an_entity_of_an_unseen_kind_is_one_that_was_missed() -> None:
+    metrics = EntityMetrics(["B-x", "I-x", "O"], ["B-y"])
+    true = torch.tensor([[0], [2], [3]])
+    metrics.update(torch.eye(3)[torch.tensor([[0], [2], [2]])], Batch(true, true))
+    assert metrics.compute()["entity_f1"] == pytest.approx(2 * 1 / (2 + 1))
+
+
+# Schemes of entities.
+
+SENTENCES = {
+    "IOB1": "I-x I-x B-x O I-y O",
+    "IOB2": "B-x I-x B-x O B-y O",
+    "IOE1": "I-x E-x I-x O I-y O",
+    "IOE2": "I-x E-x E-x O E-y O",
+    "BIOES": "B-x E-x S-x O S-y O",
+    "BILOU": "B-x L-x U-x O U-y O",
+    "BMES": "B-x E-x S-x O S-y O",
+    "BMEWO": "B-x E-x W-x O W-y O",
+}
+
+
+@pytest.mark.parametrize("scheme", SENTENCES)
+def test_the_same_entities_are_read_from_every_scheme(scheme: str) -> None:
+    row = SENTENCES[scheme].split()
+    assert are_entities(row)
+    assert [*entities(row)] == [(0, 1, "x"), (2, 2, "x"), (4, 4, "y")]
+    assert as_iob2(row) == SENTENCES["IOB2"].split()
+
+
+def test_badly_formed_rows_mean_what_conlleval_makes_of_them() -> None:
+    for row, expected in {
+        "I-x I-y": [(0, 0, "x"), (1, 1, "y")],
+        "E-x E-x": [(0, 0, "x"), (1, 1, "x")],
+        "B-x B-x": [(0, 0, "x"), (1, 1, "x")],
+        "S-x I-x": [(0, 0, "x"), (1, 1, "x")],
+        "B-x E-y": [(0, 0, "x"), (1, 1, "y")],
+        "O E-x I-x": [(1, 1, "x"), (2, 2, "x")],
+        "O O": [],
+    }.items():
+        assert [*entities(row.split())] == expected, row
+
+
+def test_entities_in_iob_are_those_of_a_slow_reader_of_spans() -> None:
+    for row in product(LABELS, repeat=4):
+        assert {*entities(row)} == spans(list(row))
+
+
+def test_labels_of_no_scheme_that_look_like_entities_are_scored_as_labels_and_that_is_said(tmp_path: Path) -> None:
+    mixed = "a\tB-x\nb\tI-x\nc\tU-x\nd\tE-x\ne\tO\n\n" * 5
+    task = own(tmp_path, mixed)
+    assert task.primary == "accuracy"
+    assert "The labels look like entities, but fit no scheme" in task.notes[0]
+    assert own(tmp_path, "a\tB-x\nb\tL-x\nc\tU-x\ne\tO\n\n" * 5).primary == "entity_f1"
+    assert not own(tmp_path, "a\tNOUN\nb\tVERB\n\n" * 5).notes
+
+
+def test_the_scheme_is_that_of_all_parts_together(tmp_path: Path) -> None:
+    plain, late = "a\tB-x\nb\tI-x\ne\tO\n\n", "a\tS-x\ne\tO\n\n"
+    assert own(tmp_path, plain, plain, late).primary == "entity_f1"
+    assert own(tmp_path, plain, plain, "a\tQ-x\ne\tO\n\n").primary == "accuracy"
+
+
+# Comments.
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "# id 123 domain=en\nlos _ _ B-x\nangeles _ _ I-x\n\n# id 124 domain=en\n# more\nx _ _ O\n",
+        "# id 123\tdomain=en\nlos _ _ B-x\nangeles _ _ I-x\n\n#\tid\nx _ _ O\n",
+        "# sent_id = 1\n# text = los angeles\nlos _ _ B-x\nangeles _ _ I-x\n\nx _ _ O\n",
+    ],
+)
+def test_comments_before_sentences_of_columns_are_no_words(content: str, tmp_path: Path) -> None:
+    corpus = read_columns(written(tmp_path / "own", content), word=1, label=4)
+    assert corpus == Corpus(["los", "angeles", "x"], ["B-x", "I-x", "O"], [2, 1])
+
+
+def test_the_word_hash_is_a_word_wherever_it_stands(tmp_path: Path) -> None:
+    corpus = read_columns(written(tmp_path / "own", "# O\na B-x\n# O\n\n#b O\n"), word=1, label=2)
+    assert corpus == Corpus(["#", "a", "#", "#b"], ["O", "B-x", "O", "O"], [3, 1])

@@ -54,7 +54,9 @@ def draw_flow_by_lag(
         further = "" if horizon <= last else "\n(further than measured)"
         draw_guide(axes, horizon, f"horizon of the task: {horizon} steps{further}", vertical=True)
     axes.set(xlabel="lag (steps back)", ylabel="share of the gradient at lag 0", yscale="log")
-    axes.set(xlim=(-0.02 * last, 1.02 * last), ylim=share_range([curve.y for curve in curves], thresholds[0]))
+    axes.set(
+        xlim=(-0.02 * max(1, last), 1.02 * max(1, last)), ylim=share_range([curve.y for curve in curves], thresholds[0])
+    )
     axes.minorticks_off()
 
 

@@ -34,8 +34,9 @@ class Evaluation:
             self._count(outputs.cpu(), _on_cpu(batch))
 
     def _count(self, outputs: Tensor, batch: Batch) -> None:
-        self._total = self._total + self._loss.total(outputs, batch.targets, batch.mask)
-        self._normaliser = self._normaliser + self._loss.normaliser(batch.targets.shape[1], batch.steps)
+        lossy = self._metrics.nameable(batch)
+        self._total = self._total + self._loss.total(outputs, lossy.targets, lossy.mask)
+        self._normaliser = self._normaliser + self._loss.normaliser(lossy.targets.shape[1], lossy.steps)
         self._metrics.update(self._loss.predict(outputs), batch)
 
     def result(self) -> dict[str, float]:

@@ -115,6 +115,10 @@ class Batches(ABC):
 class Metrics(ABC):
     """Loss-independent measures, accumulated over the batches of a split."""
 
+    def nameable(self, batch: Batch) -> Batch:
+        """The batch for a loss: without the steps whose class the training part never shows. They count as wrong."""
+        return batch
+
     @abstractmethod
     def update(self, predictions: Float[Tensor, "time batch predictions"], batch: Batch) -> None:
         """Add one batch; `predictions` are those of `Loss.predict`. Steps that do not count are left out."""
@@ -136,6 +140,7 @@ class Task(ABC):
         horizon_known: whether the task is certain to need the past as far back as its `horizon` (see
             `study.schema.task.TaskConfig.horizon_known`); otherwise the horizon is a guess.
         opponents: names of what a network is measured against; see `study.opponents`.
+        notes: sentences about the data that a reader of the measures must know; printed once, and kept with the run.
     """
 
     inputs: Inputs
@@ -145,6 +150,7 @@ class Task(ABC):
     direction: Literal["minimize", "maximize"]
     horizon_known: bool = False
     opponents: tuple[str, ...] = ("guess",)
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def batches(self, split: Split) -> Batches:

@@ -87,11 +87,18 @@ class LanguageMetrics(Metrics):
 
 
 class LabellingMetrics(Metrics):
-    """accuracy over steps; macro_f1: the mean over classes of F1; nats a step."""
+    """accuracy over steps; macro_f1: the mean over classes of F1; nats a step.
 
-    def __init__(self, classes: int):
-        self._accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
-        self._f1 = MulticlassF1Score(classes, average="macro", validate_args=False)
+    Args:
+        classes: that a network can name.
+        unseen: further classes, which only appear after the training part: numbers from `classes` on. Their steps
+            count as wrong in accuracy and macro_f1, and are left out of nats.
+    """
+
+    def __init__(self, classes: int, unseen: int = 0):
+        self._classes = classes
+        self._accuracy = MulticlassAccuracy(classes + unseen, average="micro", validate_args=False)
+        self._f1 = MulticlassF1Score(classes + unseen, average="macro", validate_args=False)
         self._nats = MeanMetric(nan_strategy="disable")
 
     def update(self, predictions: Float[Tensor, "time batch classes"], batch: Batch) -> None:
@@ -99,7 +106,16 @@ class LabellingMetrics(Metrics):
         guesses, targets = _counting(predictions.argmax(-1), batch), _counting(batch.targets, batch)
         self._accuracy.update(guesses, targets)
         self._f1.update(guesses, targets)
-        self._nats.update(_counting(_surprise(_chosen(predictions, batch.targets)), batch))
+        known = self.nameable(batch)
+        self._nats.update(_counting(_surprise(_chosen(predictions, known.targets)), known))
+
+    def nameable(self, batch: Batch) -> Batch:
+        """See `Metrics`."""
+        unseen = batch.targets >= self._classes
+        if not unseen.any():
+            return batch
+        mask = ~unseen if batch.mask is None else batch.mask & ~unseen
+        return Batch(batch.inputs, batch.targets.masked_fill(unseen, 0), mask)
 
     def compute(self) -> dict[str, float]:
         """Accuracy, macro_f1, nats."""

@@ -37,6 +37,7 @@ from study.analysis.diagnosis.thresholds import (
     EDGE,
     FLAT,
     LEARNED,
+    LEAST,
     SHORT_WAY,
     STEEP,
     STILL,
@@ -191,8 +192,10 @@ def _cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
 
 def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     losses = facts.course.losses
+    if len(losses) < 4 * LEAST:
+        return None
     third, fourth = np.array_split(losses, 4)[2:]
-    if not len(third) or not np.median(fourth) < STILL * np.median(third):
+    if not np.median(fourth) < STILL * np.median(third):
         return None
     falling = f"the loss was still falling: {np.median(third):.3g}, then {np.median(fourth):.3g} in the last quarter"
     return Cause("budget", falling, f"trainer.max_updates={3 * len(losses)}", "three times the updates")

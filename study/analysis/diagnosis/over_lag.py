@@ -99,6 +99,8 @@ def _at_horizon(setup: Setup, flow: Flow, solved: bool) -> OverLag:
             said = _sentence(memory, flow.lags, "")
             return OverLag("undecided", f"sequences are too short to ask {horizon} steps back: {said}")
         horizon = flow.lags
+    if not horizon:
+        return OverLag("undecided", "sequences of one step have no lag")
     log_ratio, margin = memory.log_ratio(horizon), _margin(memory, horizon)
     sentence = _sentence(memory, horizon, ", the horizon of the task," if horizon == setup.horizon else "")
     below, above = math.log(VANISHED) - log_ratio, log_ratio - math.log(EXPLODED)

@@ -25,11 +25,15 @@ class ForecastingConfig(TaskConfig):
 
 @TASKS.member("study.tasks.forecasting.stocks:Stocks")
 class ForecastingStocksConfig(ForecastingConfig, SplitByShares):
-    """Daily stock prices; `multivariate`: all tickers enter and are predicted together, else each by itself."""
+    """Daily stock prices; `multivariate`: all tickers enter and are predicted together, else each by itself.
+
+    `target`: the volatility, the return or the price `ahead` days later. Of a return or a price next to nothing can be
+    learnt: that it stays is as good a forecast as any.
+    """
 
     name: Literal["forecasting_stocks"]
     tickers: Annotated[list[Ticker], Field(min_length=1)]
-    target: Literal["log_return", "log_volatility"]
+    target: Literal["log_return", "log_volatility", "price"]
     ahead: Annotated[int, Field(ge=1, le=250)]
     multivariate: bool
 

@@ -1,6 +1,8 @@
 """The user's own table: a date column, columns to predict, columns that help."""
 
+import csv
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +30,7 @@ def _table(path: Path, config: Config) -> pd.DataFrame:
     Raises:
         ConfigError: there is a column or a row that cannot be used; with its name, or its line in the file.
     """
-    try:
-        cells = pd.read_csv(io.StringIO(read_text(path)), dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except pd.errors.ParserError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    cells = _cells(path)
     if len(cells) < 4:
         raise ConfigError(f"{path}: {len(cells)} rows under the header leave nothing to split")
     names = [str(name) for name in cells.columns]
@@ -43,14 +42,59 @@ def _table(path: Path, config: Config) -> pd.DataFrame:
     return pd.DataFrame(numbers).set_index(dates)
 
 
+def _cells(path: Path) -> pd.DataFrame:
+    """Every cell as text, by the names of the header without the white space around them.
+
+    pandas would rename the second of two equal names, and take the first column for an index where rows are longer
+    than the header: both would go unnoticed.
+    """
+    text = read_text(path)
+    names = [name.strip() for name in next(csv.reader(io.StringIO(text)), [])]
+    for name in names:
+        if names.count(name) > 1 and name:
+            raise ConfigError(f"{path}: the header names {name!r} {names.count(name)} times; give each column a name")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                io.StringIO(text), header=0, names=_all_named(names), index_col=False, dtype=str,
+                keep_default_na=False, skip_blank_lines=False,
+            )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except pd.errors.ParserWarning as error:
+        raise ConfigError(f"{path}: its rows have more cells than the header has names ({len(names)})") from error
+
+
+def _all_named(names: list[str]) -> list[str]:
+    """The names, with one for every column that has none: `column 1` for the first, as exports write an index."""
+    return [name or f"column {place}" for place, name in enumerate(names, 1)]
+
+
+OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})\s*$"
+"""A time's distance from UTC, as at the end of 2024-12-31 23:00-05:00."""
+
+
 def _dates(path: Path, cells: pd.Series, config: Config) -> pd.DatetimeIndex:
-    dates = pd.to_datetime(cells, errors="coerce", format="ISO8601")
+    """The moments of all rows; in UTC where they are written with their distance from it, which summer changes."""
+    placed = cells.str.contains(r":\d{2}.*" + OFFSET)
+    other = "a UTC offset, the first row has none" if not placed.iloc[0] else "no UTC offset, the first row has one"
+    _refuse(path, cells, placed != placed.iloc[0], f"has {other}")
+    dates = pd.to_datetime(cells, errors="coerce", format="ISO8601", utc=bool(placed.iloc[0]))
     _refuse(path, cells, dates.isna(), "is not a date (write 2024-12-31 or 2024-12-31 23:00)")
     _refuse(path, cells, dates.diff() <= pd.Timedelta(0), "does not come after the row before it")
     if config.frequency is not None:
-        due = pd.Series(pd.DatetimeIndex(dates) + _frequency(config)).shift(1)
-        _refuse(path, cells, due.notna() & (dates != due), f"is not {config.frequency!r} after the row before it")
+        # A day is a day by the clock on the wall, and an hour by that in Greenwich: in spring these differ.
+        wall = pd.to_datetime(cells.str.replace(OFFSET, "", regex=True), errors="coerce", format="ISO8601")
+        late = _is_late(dates, config) & _is_late(wall, config)
+        _refuse(path, cells, late, f"is not {config.frequency!r} after the row before it")
     return pd.DatetimeIndex(dates)
+
+
+def _is_late(dates: pd.Series, config: Config) -> pd.Series:
+    """Whether a row does not come one step of the frequency after the row before it."""
+    due = pd.Series(pd.DatetimeIndex(dates) + _frequency(config)).shift(1)
+    return due.notna() & (dates != due)
 
 
 def _frequency(config: Config) -> pd.offsets.BaseOffset:

@@ -62,6 +62,7 @@ class Forecasting(Task):
     With one target, errors are in its own unit; with several, in standard deviations of what they are the future of.
 
     Attributes:
+        one_unit: several targets have a unit in common, so that errors are in that unit too.
         features: their names, in the order in which they enter.
         known: the targets by name, in the order in which they are predicted.
     """
@@ -70,7 +71,8 @@ class Forecasting(Task):
     """Reads the data set as its config says: `load(config, data)`."""
     primary = "rmse"
     direction = "minimize"
-    opponents = ("mean", "persistence", "seasonal", "autoregression", "nlinear")
+    one_unit: bool = False
+    opponents: tuple[str, ...] = ("mean", "persistence", "seasonal", "autoregression", "nlinear")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config, self._seed = config, seed
@@ -162,7 +164,9 @@ class Forecasting(Task):
 
     def metrics(self) -> ForecastMetrics:
         """RMSE, MAE, skill over persistence, MASE."""
-        units = 1.0 if self.targets == 1 else self._std[[target.series for target in self.known.values()]]
+        units = (
+            1.0 if self.targets == 1 or self.one_unit else self._std[[target.series for target in self.known.values()]]
+        )
         scale = self._std[list(self.known)] / np.asarray(units)
         return ForecastMetrics(torch.tensor(scale.to_numpy(np.float32)), self.baseline, self._seasonal)
 

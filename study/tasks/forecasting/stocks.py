@@ -1,4 +1,4 @@
-"""Daily stock prices, 2000-2013: at every day, the return or the volatility of the `ahead` days to come."""
+"""Daily stock prices, 2000-2013: at every day, the volatility, the return or the price of the `ahead` days to come."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -21,16 +21,16 @@ def load_stocks(config: Config, data: DataConfig) -> Tables:
     """Features a day and ticker: the log-return of "Adj Close", and the log-volatility of the last `ahead` days.
 
     log_return: log price(t + ahead) - log price(t). log_volatility: log of the root mean square daily return over
-    the days t+1..t+ahead. Splits are by date, the same for all tickers. Persistence: the price stays (return 0), or
-    the volatility of the last `ahead` days stays.
+    the days t+1..t+ahead. price: price(t + ahead) in dollars, predicted as its change since t, so that prices which
+    leave the range of the training part do not have to be learnt; the error of the change is that of the price, and
+    the price of the day enters too. Splits are by date, the same for all tickers. Persistence: the price stays, or the
+    volatility of the last `ahead` days stays.
     """
     prices = _prices(carried(data, FILE))
     frames: dict[str, pd.DataFrame] = {
         ticker: _table(prices[prices["Ticker"] == ticker], config) for ticker in config.tickers
     }
-    persists = None if config.target == "log_return" else "log_volatility"
-    returns = None if config.target == "log_return" else "log_return"
-    targets = {"target": Target(config.ahead, persists, "target", returns)}
+    targets = {"target": _target(config)}
     if config.multivariate:
         frames, targets = _side_by_side(frames, targets["target"])
     days = pd.Index(sorted(set().union(*(frame.index for frame in frames.values()))))
@@ -39,6 +39,14 @@ def load_stocks(config: Config, data: DataConfig) -> Tables:
     ends = share_ends(days, config)
     series = {ticker: chronological(frame, ends, config.ahead) for ticker, frame in frames.items()}
     return Tables(series, targets, f"bokeh-sampledata: {FILE}")
+
+
+def _target(config: Config) -> Target:
+    if config.target == "price":
+        return Target(config.ahead, None, "price")
+    if config.target == "log_return":
+        return Target(config.ahead, None, "target")
+    return Target(config.ahead, "log_volatility", "target", "log_return")
 
 
 @lru_cache
@@ -55,8 +63,11 @@ def _table(prices: pd.DataFrame, config: Config) -> pd.DataFrame:
     future = {
         "log_return": log_price.shift(-config.ahead) - log_price,
         "log_volatility": volatility.shift(-config.ahead),
+        "price": price.shift(-config.ahead) - price,
     }
     columns = {"log_return": returns, "log_volatility": volatility, "target": future[config.target]}
+    if config.target == "price":
+        columns["price"] = price
     return pd.DataFrame(columns).dropna()
 
 
@@ -66,7 +77,7 @@ def _side_by_side(frames: dict[str, pd.DataFrame], target: Target) -> tuple[dict
     targets = {}
     for ticker in frames:
         persists, returns = (None if name is None else f"{ticker} {name}" for name in (target.persists, target.returns))
-        targets[f"{ticker} target"] = Target(target.ahead, persists, f"{ticker} target", returns)
+        targets[f"{ticker} target"] = Target(target.ahead, persists, f"{ticker} {target.series}", returns)
     return {", ".join(frames): joined}, targets
 
 
@@ -77,5 +88,6 @@ class Stocks(Forecasting):
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
-        volatility = ("har", "nlinear") if config.target == "log_volatility" else ()
-        self.opponents = ("mean", "persistence", "autoregression", *volatility)
+        others = {"log_volatility": ["har", "nlinear"], "price": ["nlinear"], "log_return": []}[config.target]
+        self.opponents = ("mean", "persistence", "autoregression", *others)
+        self.one_unit = config.target == "price"

@@ -1,6 +1,11 @@
-"""Named entities written as labels: B-x begins an entity of kind x, I-x continues it, O is none."""
+"""Named entities written as labels: a letter, a hyphen and the kind, such as B-PER; O is none.
 
-from collections.abc import Iterable
+Letters say where in an entity a word stands: B first, I inside, E last, S alone; others write L and U for E and S, or M
+for I and W for S. Which words make an entity follows the rules of `conlleval` (Tjong Kim Sang & Buchholz 2000), which
+read all of these schemes, and give badly formed rows a meaning too.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -10,25 +15,66 @@ from torch import Tensor
 from study.tasks.contract import Batch
 from study.tasks.metrics import LabellingMetrics
 
+SCHEMES = {"IOB": "BI", "IOE": "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW"}
+"""The letters of every scheme; IOB1 and IOE1, which mark only entities that touch, have those of IOB and IOE."""
+AS_BIOES = str.maketrans("LUMW", "ESIS")
+
 
 def are_entities(labels: Iterable[str]) -> bool:
-    """Whether labels are of this form, O among them."""
-    return "O" in labels and all(label == "O" or label[:2] in ("B-", "I-") for label in labels)
+    """Whether labels are entities of one of the schemes, O among them."""
+    marked = {label for label in labels if label != "O"}
+    letters = {label[0] for label in marked if label[1:2] == "-" and label[2:]}
+    return "O" in labels and all(label[1:2] == "-" and label[2:] for label in marked) and _scheme(letters)
+
+
+def _scheme(letters: set[str]) -> bool:
+    return any(letters <= set(known) for known in SCHEMES.values())
+
+
+def like_entities(labels: Sequence[str]) -> bool:
+    """Whether most labels are written as entities, B-x or I-x among them, but all of them together fit no scheme."""
+    marked = [label for label in labels if label[1:2] == "-" and label[0] in "BIESLUMW" and label[2:]]
+    return not are_entities(labels) and 2 * len(marked) > len(labels) and any(label[0] in "BI" for label in marked)
+
+
+def entities(row: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """The entities of a row of labels: (first word, last word, kind).
+
+    An entity ends after E or S, before B, S and O, and where the kind changes; what follows begins one, unless it is O.
+    """
+    first, before, kind = 0, "O", ""
+    for place, label in enumerate([*row, "O"]):
+        letter, new = label[0].translate(AS_BIOES) if label != "O" else "O", label[2:]
+        ends = before != "O" and (before in "ES" or letter in "BSO" or new != kind)
+        if ends:
+            yield first, place - 1, kind
+        if letter != "O" and (ends or before == "O"):
+            first = place
+        before, kind = letter, new
+
+
+def as_iob2(row: Sequence[str]) -> list[str]:
+    """The same entities with B on every first word and I on the others."""
+    written = ["O"] * len(row)
+    for first, last, kind in entities(row):
+        written[first : last + 1] = [f"B-{kind}", *[f"I-{kind}"] * (last - first)]
+    return written
 
 
 class EntityMetrics(LabellingMetrics):
     """entity_f1 beside the measures of labels: the harmonic mean of precision and recall of whole entities.
 
     An entity counts as found only if its first word, its last word and its kind are right (Tjong Kim Sang 2002,
-    CoNLL-2002); an I-x that continues nothing begins an entity.
+    CoNLL-2002); see `entities`.
 
     Args:
-        labels: by number.
+        labels: by number, those that a network can name.
+        unseen: further ones, see `LabellingMetrics`.
     """
 
-    def __init__(self, labels: list[str]):
-        super().__init__(len(labels))
-        self._labels = np.array(labels, dtype=object)
+    def __init__(self, labels: Sequence[str], unseen: Sequence[str] = ()):
+        super().__init__(len(labels), len(unseen))
+        self._labels = np.array([*labels, *unseen], dtype=object)
         self._true: list[list[str]] = []
         self._guessed: list[list[str]] = []
 
@@ -41,9 +87,8 @@ class EntityMetrics(LabellingMetrics):
     def _sentences(self, classes: Tensor, batch: Batch) -> list[list[str]]:
         """The labels of every sentence, at the steps that count."""
         written = self._labels[classes.T.cpu().numpy()]
-        if batch.mask is None:
-            return written.tolist()
-        return [row[counts].tolist() for row, counts in zip(written, batch.mask.T.cpu().numpy(), strict=True)]
+        counting = np.ones(written.shape, bool) if batch.mask is None else batch.mask.T.cpu().numpy()
+        return [as_iob2(row[counts].tolist()) for row, counts in zip(written, counting, strict=True)]
 
     def compute(self) -> dict[str, float]:
         """Accuracy, macro_f1, nats, entity_f1."""

@@ -4,7 +4,7 @@ A data set is a function `load` that reads its sentences; everything else is her
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
 from study.tasks.labelling.columns import Corpus
-from study.tasks.labelling.entities import EntityMetrics, are_entities
+from study.tasks.labelling.entities import SCHEMES, EntityMetrics, are_entities, like_entities
 from study.tasks.metrics import LabellingMetrics, Metrics
 
 
@@ -48,23 +48,30 @@ class Labelling(Task):
         corpora, self.source = self.load(config, data)
         self._parts = dict(zip(SPLITS, _parts(corpora, config), strict=True))
         self._labels = sorted(set(self._parts["train"].labels))
-        self._refuse_unseen_labels()
-        self._sentences, size = _number(self._parts, self._labels, config)
+        self._unseen = sorted({label for part in self._parts.values() for label in part.labels} - {*self._labels})
+        self._sentences, size = _number(self._parts, [*self._labels, *self._unseen], config)
         self.inputs, self.targets = Inputs(size, tokens=True), len(self._labels)
-        self._entities = are_entities(self._labels)
+        self._entities = are_entities([*self._labels, *self._unseen])
         self.primary = "entity_f1" if self._entities else "accuracy"
+        self.notes = tuple(self._notes())
         train = self._sentences["train"]
         self._memoryless = Memoryless(self._words(train.tokens), train.labels, (size, self.targets))
 
-    def _refuse_unseen_labels(self) -> None:
+    def _notes(self) -> Iterator[str]:
+        """What of the labels a reader must know."""
         for split, part in self._parts.items():
-            unseen = Counter(label for label in part.labels if label not in self._labels)
+            unseen = Counter(label for label in part.labels if label in self._unseen)
             if unseen:
                 counted = ", ".join(f"{label!r} {count} times" for label, count in unseen.most_common())
-                raise ConfigError(
-                    f"task: the {split} part has labels that the training part never shows: {counted} (known: "
-                    f"{', '.join(self._labels)}); split otherwise, or rename them"
+                yield (
+                    f"The {split} part has labels that the training part never shows ({counted}): these "
+                    f"{unseen.total()} of {len(part.labels)} words count as wrong, and are left out of loss and nats."
                 )
+        if like_entities([*self._labels, *self._unseen]):
+            yield (
+                f"The labels look like entities, but fit no scheme ({', '.join(SCHEMES)}, with O for none): they are "
+                "scored word by word, by accuracy."
+            )
 
     def batches(self, split: Split) -> Batches:
         """Sentences of like length side by side."""
@@ -72,7 +79,9 @@ class Labelling(Task):
 
     def metrics(self) -> Metrics:
         """Accuracy, macro-F1, nats; entity-F1 where labels are entities."""
-        return EntityMetrics(self._labels) if self._entities else LabellingMetrics(self.targets)
+        if self._entities:
+            return EntityMetrics(self._labels, self._unseen)
+        return LabellingMetrics(self.targets, len(self._unseen))
 
     def baseline(self, batch: Batch) -> Tensor:
         """The shares of the labels that each word has in the training part."""
