@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from mlflow.utils.file_utils import local_file_uri_to_path
 
+from study.errors import ConfigError
 from study.figures.norms import norm_history
 from study.report.data.histories import Norms
 from study.report.data.runs import Comparison, gather
@@ -153,3 +155,32 @@ def test_the_report_is_kept_with_the_sweep_and_a_run_s_page_with_the_run(
     page = one.read("report/run.html")
     assert b"study.reproduce" in page
     assert all(f'id="{picture}"'.encode() in page for picture in ("loss", "forecasting_stocks-gradient-norms"))
+
+
+def test_a_store_whose_artifacts_cannot_be_read_says_so_and_replaces_no_better_page(
+    store: str, configure: Callable[..., object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = writer.open_parent(store, "moved", "arms:\n  elman: {model: elman}\nseeds: [0]\n")
+    _track(configure("slug=moved", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
+    page = study_page.write("moved", store, UI, tmp_path / "report")
+    whole = page.read_text()
+    (run,) = [run for run in search(store, slug="moved") if "kind" not in run.tags]
+    history = Path(local_file_uri_to_path(run.folder)) / "gradients.parquet"
+    history.rename(tmp_path / "away.parquet")
+
+    with pytest.raises(ConfigError, match=r"histories of 1 runs, and now 1 cannot be read, so it is left.*gradients"):
+        study_page.write("moved", store, UI, tmp_path / "report")
+    assert page.read_text() == whole
+    said = "The gradient histories of 1 runs cannot be read"
+    assert said in study_page.write("moved", store, UI, tmp_path / "other").read_text()
+    assert said in capsys.readouterr().err
+
+    (tmp_path / "away.parquet").rename(history)
+    assert said not in study_page.write("moved", store, UI, tmp_path / "other").read_text()
+
+
+def test_a_plan_that_cannot_be_read_is_said(store: str, configure: Callable[..., object], tmp_path: Path) -> None:
+    parent = writer.open_parent(store, "no-plan", "not: [a plan")
+    _track(configure("slug=no-plan", "model=elman"), parent, "grid", 0.5, False)
+    page = study_page.write("no-plan", store, UI, tmp_path / "report").read_text()
+    assert "The plan of the sweep cannot be read" in page

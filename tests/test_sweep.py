@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 TINY = ["trainer.max_updates=3", "probe=none", "model.hidden_size=4"]
 BROKEN = "task.seq_len=60,100000"  # longer than the data: raises when the data are read
@@ -141,3 +142,24 @@ def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(t
         kept = [int(n) for (n,) in store.execute("select value from tags where key='resumed_after'")]
     assert len(kept) == 2
     assert all(0 < n < 1000 for n in kept)
+
+
+def test_a_run_deleted_in_mlflow_is_made_again_and_no_other(type_sweep, folder):
+    asked = [HERE, "model=elman,lstm", "seed=0"]
+    assert type_sweep(*asked).returncode == 0
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    (experiment,) = [e.experiment_id for e in client.search_experiments() if e.name == "tried"]
+    before = {run.info.run_name: run for run in client.search_runs([experiment])}
+    client.delete_run(before["lstm grid 0"].info.run_id)
+
+    again = type_sweep(*asked)
+    assert again.returncode == 0, again.stderr
+    assert "1 of the runs of this study are no longer in" in again.stdout
+    after = {run.info.run_name: run for run in client.search_runs([experiment])}
+    assert after.keys() == before.keys()
+    assert after["elman grid 0"].info.run_id == before["elman grid 0"].info.run_id
+    made, deleted = after["lstm grid 0"], before["lstm grid 0"]
+    assert made.info.run_id != deleted.info.run_id
+    assert made.data.tags["weights_final"] == deleted.data.tags["weights_final"]
+    assert "no result yet" not in (folder / "outputs/tried/report/report.html").read_text()
+    assert trials(folder) == ["COMPLETE"] * 3

@@ -194,3 +194,40 @@ def test_a_run_of_another_machine_is_given_up_once_it_gives_no_sign_of_life(open
         storage.execute("update trial_heartbeats set heartbeat = datetime('now', '-1 hour')")
     ledger.reap()
     assert ledger.counts() == {"open": 2}
+
+
+def named(ledger: Ledger, value: float = 1.0) -> list[str]:
+    """Make every run that waits, each with an MLflow run of its own; return their ids."""
+    made = []
+    while trial := ledger.claim():
+        made.append(f"run {trial.number}")
+        ledger.note(trial, {"run_id": made[-1]})
+        if ledger.plan.search:
+            value = trial.suggest_float("optimizer.lr", 0.1, 1.0)
+        ledger.finish(trial, value, RECORD)
+    return made
+
+
+def test_a_run_that_is_gone_from_its_store_is_open_again_and_made_once(open_ledger):
+    ledger = open_ledger()
+    made = named(ledger)
+    assert ledger.recorded() == set(made)
+    short = Ledger(ledger.study, ledger.plan, gone={made[2]})
+    assert short.counts() == {"completed": 3, "open": 1}
+    assert len(named(short)) == 1
+    assert short.counts() == {"completed": 4, "open": 0}
+    assert named(short) == []
+
+
+def test_a_search_trial_that_is_gone_is_made_with_its_values_and_its_winner_is_not_confirmed_again(open_ledger):
+    ledger = open_ledger(seeds=(0, 1), trials=3)
+    named(ledger)
+    before = {status.cell.key: status for status in ledger.statuses()}
+    confirmed = next(status for status in before.values() if status.cell.phase == "confirm")
+    won = next(s for s in before.values() if s.trial and s.trial.number == confirmed.cell.number)
+    short = Ledger(ledger.study, ledger.plan, gone={won.record["run_id"]})
+    assert len(named(short)) == 1
+    after = {status.cell.key: status for status in short.statuses()}
+    assert after.keys() == before.keys()
+    assert after[won.cell.key].trial.params == won.trial.params
+    assert after[won.cell.key].trial.number != won.trial.number

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             path = study_page.write(given.slug, given.store, ui, folder)
     except ConfigError as error:
-        print(f"There is nothing to report:\n{error}", file=sys.stderr)
+        print(f"There is no report:\n{error}", file=sys.stderr)
         return UNUSABLE
     print(f"The report is in {path}")
     return 0

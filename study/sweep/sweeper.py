@@ -85,13 +85,17 @@ def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig
     from study.sweep.trials.ledger import Ledger
     from study.sweep.workers.launcher import run_workers
     from study.sweep.workers.worker import Worker
+    from study.tracking import writer
 
-    ledger = Ledger(study, plan, uuid.uuid4().hex[:12])
+    gone = writer.missing(common.tracking.uri, common.slug, Ledger(study, plan).recorded())
+    if gone:
+        print(f"{len(gone)} of the runs of this study are no longer in {common.tracking.uri}: made again.")
+    ledger = Ledger(study, plan, uuid.uuid4().hex[:12], gone)
     folder = Path(str(master.hydra.sweep.dir)).absolute()
     with _parent_run(common, ledger) as parent:
         ledger.reap()
         ledger.retry()
-        worker = Worker(context.config_loader, master, common, plan, parent, folder, ledger.launch)
+        worker = Worker(context.config_loader, master, common, plan, parent, folder, ledger.launch, gone)
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=master)
         workers = partial(count_workers, common.sweep.workers)
         problem = run_workers(launcher, ledger, workers, common.sweep.failures)
@@ -173,10 +177,15 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]
     for line in lines:
         console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
-    page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
+    try:
+        page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
+        report = f"the report is {page}"
+    except ConfigError as error:
+        lines.append(str(error))
+        report = f"there is no new report: {error}"
     console.print(
         f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `{door('ui')}` to browse them; "
-        f"the report is {page}",
+        f"{report}",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
     if lines:

@@ -85,8 +85,16 @@ class Logged:
         return pq.read_table(pa.BufferReader(self.read(name)), columns=columns).to_pandas(ignore_metadata=True)
 
     def keep(self, folder: Path, name: str) -> None:
-        """Log the files of a folder under `name` among the artifacts, also after the run has ended."""
-        MlflowClient(self.uri).log_artifacts(self.run_id, str(folder), name)
+        """Log the files of a folder under `name` among the artifacts, also after the run has ended.
+
+        Raises:
+            ConfigError: the store does not take artifacts.
+        """
+        try:
+            MlflowClient(self.uri).log_artifacts(self.run_id, str(folder), name)
+        except (MlflowException, OSError) as error:
+            message = f"{folder} is written, but {self.uri} does not take it as an artifact of run {self.run_id}"
+            raise ConfigError(f"{message}: {error}") from error
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""

@@ -226,6 +226,17 @@ def is_there(uri: str, run_id: str) -> bool:
         return False
 
 
+def missing(uri: str, slug: str, run_ids: Collection[str]) -> frozenset[str]:
+    """Those of the runs of an experiment that are not in the store, or were deleted there; one query for all."""
+    client, experiment, page, there = _client(uri), prepare(uri, slug), None, set[str]()
+    while run_ids:
+        found = client.search_runs([experiment], max_results=5000, page_token=page)
+        there |= {run.info.run_id for run in found}
+        if not (page := found.token):
+            break
+    return frozenset(run_ids) - there
+
+
 def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> None:
     """Mark the RUNNING runs of a study whose process is gone as KILLED.
 

@@ -48,6 +48,17 @@ def load_norms(run: Logged) -> Norms | None:
     )
 
 
+def unreadable(run: Logged, norms: Norms | None) -> str:
+    """Why the history of a run that made updates cannot be read; empty where it can."""
+    if norms is not None or not run.measures.get("run/updates", 0) > 0:
+        return ""
+    try:
+        run.read("gradients.parquet")
+    except ConfigError as error:
+        return str(error)
+    return f"run {run.run_id}: gradients.parquet holds no history"
+
+
 def load_flow(run: Logged) -> pd.DataFrame | None:
     """Gradient flow of the memory of a run: `update`, `lag`, `log_share` = log(phi_k / phi_0) in nats; None without."""
     table = load_table(run, "flow.parquet", ["update", "of", "lag", "log_phi"])

@@ -27,6 +27,7 @@ class Planned:
         search: the tuned keys, and in words how each was sampled; empty for a grid.
         objective: of the search, such as `minimize nats/val`; empty: the measure that ranks runs of the task.
         search_seeds: runs of every search trial.
+        unread: why the plan of a sweep cannot be read; empty where it can, or there is no sweep.
     """
 
     arms: Mapping[str, set[str]] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Planned:
     search: Mapping[str, str] = field(default_factory=dict)
     objective: str = ""
     search_seeds: int = 1
+    unread: str = ""
 
 
 def load_plan(parent: Logged | None) -> Planned:
@@ -50,8 +52,8 @@ def load_plan(parent: Logged | None) -> Planned:
         objective = str(plan.get("objective") or "")
         seeds = int(plan.get("search_seeds", 1))
         return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective, seeds)
-    except (ConfigError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
-        return Planned()
+    except (ConfigError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return Planned(unread=f"{type(error).__name__}: {error}" if parent else "")
 
 
 def _label(arm: Mapping[str, Any]) -> str:

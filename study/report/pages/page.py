@@ -3,6 +3,7 @@
 Everything is in one file, so that the page needs no network. Knows nothing of MLflow or statistics.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -83,6 +84,7 @@ class Page:
         sections: in order.
         runs: name and MLflow experiment id, by run id, of every run that a mark may belong to.
         ui: address of the MLflow UI, which links open.
+        histories: number of runs whose gradient histories the page rests on.
     """
 
     title: str
@@ -91,6 +93,7 @@ class Page:
     sections: Sequence[Section]
     runs: Mapping[str, tuple[str, str]]
     ui: str
+    histories: int = 0
 
     def write(self, folder: Path, name: str) -> Path:
         """Write `<folder>/<name>.html`, and every figure as SVG and its data as CSV into `<folder>/figures`.
@@ -118,9 +121,16 @@ class Page:
             sections=shown,
             runs=self.runs,
             ui=self.ui,
+            histories=self.histories,
             style=(HERE / "page.css").read_text(),
             script=(HERE / "page.js").read_text(),
         )
+
+
+def written_histories(page: Path) -> int:
+    """The number of histories that a written page rests on; 0 where there is no page, or none of this kind."""
+    found = re.search(r'<meta name="histories" content="(\d+)">', page.read_text()) if page.is_file() else None
+    return int(found.group(1)) if found else 0
 
 
 @lru_cache

@@ -1,13 +1,15 @@
 """The page of a study: for each task its arms compared, its gradients, its search; and all runs."""
 
 import math
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from study.report.data.histories import Norms, load_norms
+from study.errors import ConfigError
+from study.report.data.histories import Norms, load_norms, unreadable
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
@@ -18,7 +20,7 @@ from study.report.figures.ablation import VARIED, ablation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import search as search_page
-from study.report.pages.page import Cell, Head, Page, Row, Section, Table
+from study.report.pages.page import Cell, Head, Page, Row, Section, Table, written_histories
 from study.tracking.outcomes import ENDED
 
 HEADS = (
@@ -77,17 +79,32 @@ def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
         The path of the page.
 
     Raises:
-        study.errors.ConfigError: nothing was tracked under this slug, or the store cannot be used.
+        study.errors.ConfigError: nothing was tracked under this slug, or the store cannot be used; or a page would be
+            replaced by one that rests on fewer histories, because some cannot be read.
     """
     evidence = gather(uri, slug)
     counted = evidence.runs[evidence.runs["counts"]]
-    norms = {str(run): found for run, logged in counted["logged"].items() if (found := load_norms(logged)) is not None}
+    loaded = {str(run): load_norms(logged) for run, logged in counted["logged"].items()}
+    norms = {run: found for run, found in loaded.items() if found is not None}
+    lost = [why for run, found in loaded.items() if (why := unreadable(counted["logged"][run], found))]
+    _refuse_a_poorer_page(folder / "report.html", len(norms), lost)
     table = results(evidence, norms)
-    path = _page(evidence, norms, table, ui).write(folder, "report")
+    plan = load_plan(evidence.parent)
+    for sentence in _unread(lost, plan):
+        print(sentence, file=sys.stderr)
+    path = _page(evidence, plan, norms, lost, table, ui).write(folder, "report")
     table.to_csv(folder / "results.csv", float_format="%.6g")
     if evidence.parent is not None:
         evidence.parent.keep(folder, "report")
     return path
+
+
+def _refuse_a_poorer_page(page: Path, histories: int, lost: Sequence[str]) -> None:
+    if lost and (written := written_histories(page)) > histories:
+        raise ConfigError(
+            f"{page} rests on the histories of {written} runs, and now {len(lost)} cannot be read, so it is left as it "
+            f"is. The first: {lost[0]}. Bring the artifacts of the store back, or write into another --folder"
+        )
 
 
 def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
@@ -103,13 +120,15 @@ def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
     return evidence.runs[columns].join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
 
 
-def _page(evidence: Evidence, norms: Mapping[str, Norms], table: pd.DataFrame, ui: str) -> Page:
-    plan = load_plan(evidence.parent)
+def _page(
+    evidence: Evidence, plan: Planned, norms: Mapping[str, Norms], lost: Sequence[str], table: pd.DataFrame, ui: str
+) -> Page:
     found = list(searches(evidence.runs, plan.search, plan.objective))
     sections = [_task(comparison, norms, table) for comparison in evidence.comparisons]
     sections += [section for search in found for section in search_page.sections(search)]
     names = _run_names(evidence, found)
-    return Page(evidence.slug, _lead(evidence), [*_notes(evidence, plan)], [*sections, _runs(evidence)], names, ui)
+    notes = [*_unread(lost, plan), *_notes(evidence, plan)]
+    return Page(evidence.slug, _lead(evidence), notes, [*sections, _runs(evidence)], names, ui, len(norms))
 
 
 def _run_names(evidence: Evidence, searches: list[Search]) -> dict[str, tuple[str, str]]:
@@ -129,6 +148,17 @@ def _lead(evidence: Evidence) -> str:
         f"{len(evidence.runs)} runs in this study ({outcomes}); {int(evidence.runs['counts'].sum())} of them count in "
         "the comparisons below. Point at a mark to see which run it is; click to open the run in MLflow."
     )
+
+
+def _unread(lost: Sequence[str], plan: Planned) -> Iterator[str]:
+    """What could not be read: figures and counts are without it."""
+    if lost:
+        yield (
+            f"The gradient histories of {len(lost)} runs cannot be read, so figures and columns about gradients are "
+            f"without them. The first: {lost[0]}."
+        )
+    if plan.unread:
+        yield f"The plan of the sweep cannot be read ({plan.unread}), so runs that are missing are not named."
 
 
 def _notes(evidence: Evidence, plan: Planned) -> Iterator[str]:

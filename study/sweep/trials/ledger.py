@@ -8,7 +8,7 @@ then fails as surplus.
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -38,10 +38,11 @@ class Ledger:
         study: see `study.sweep.trials.storage`.
         plan: trials of other plans are left alone.
         launch: name of the command that this process works for; the command may order its workers to stop.
+        gone: MLflow runs that were made by earlier commands and were deleted since: they are to be made again.
     """
 
-    def __init__(self, study: optuna.Study, plan: Plan, launch: str = ""):
-        self.study, self.plan, self.launch = study, plan, launch
+    def __init__(self, study: optuna.Study, plan: Plan, launch: str = "", gone: Collection[str] = ()):
+        self.study, self.plan, self.launch, self.gone = study, plan, launch, gone
 
     @property
     def sign(self) -> int:
@@ -50,7 +51,12 @@ class Ledger:
 
     def statuses(self) -> list[CellStatus]:
         """The state of every cell known by now: of all but the confirmations of searches that are not over."""
-        return cell_statuses(self.plan, self._trials(), self.sign)
+        return cell_statuses(self.plan, self._trials(), self.sign, self.gone)
+
+    def recorded(self) -> set[str]:
+        """The MLflow runs of all trials that have made their runs."""
+        made = (trial for trial in self._trials() if trial.state.is_finished() and counts_as_made(trial))
+        return {trial.user_attrs["run_id"] for trial in made if "run_id" in trial.user_attrs}
 
     def counts(self) -> Counter[State]:
         """Number of runs by state; confirmations count as open while the searches before them are not over."""
@@ -96,14 +102,14 @@ class Ledger:
     def _is_surplus(self, cell: Cell, number: int) -> bool:
         """Whether an earlier trial makes, or has made, the same run."""
         earlier = (trial for trial in self._trials() if trial.number < number and cell_of(trial) == cell)
-        return any(counts_as_made(trial) for trial in earlier)
+        return any(counts_as_made(trial, self.gone) for trial in earlier)
 
     def interrupted(self, trial: Trial) -> Mapping[str, Any]:
         """The attributes of the trial to resume: the cell's last, if it had the same values and its process is gone."""
         cell, params = cell_of(trial), trial.params
         earlier = [t for t in self._trials() if t.number < trial.number and cell_of(t) == cell]
         last = earlier[-1].user_attrs if earlier else {}
-        if "run_id" not in last or "error" in last or earlier[-1].params != params:
+        if "run_id" not in last or "error" in last or earlier[-1].params != params or last["run_id"] in self.gone:
             return {}
         return last if "interrupted" in last or process.is_dead(last["owner"]) else {}
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -54,24 +54,30 @@ def cell_of(trial: FrozenTrial | Trial) -> Cell | None:
     return Cell(**found["cell"]) if "cell" in found and "surplus" not in found else None
 
 
-def cell_statuses(plan: Plan, trials: Iterable[FrozenTrial], sign: int) -> list[CellStatus]:
+def cell_statuses(
+    plan: Plan, trials: Iterable[FrozenTrial], sign: int, gone: Collection[str] = ()
+) -> list[CellStatus]:  # fmt: skip
     """The state of every cell known by now: of all but the confirmations of searches that are not over.
 
     Args:
         plan: trials of other plans are left alone.
         trials: of the study, by number.
         sign: 1 where less is better, -1 where more is.
+        gone: MLflow runs that were made once and are there no more.
     """
     by_cell: dict[str, list[FrozenTrial]] = defaultdict(list)
     for trial in trials:
         if (cell := cell_of(trial)) is not None and cell in plan:
             by_cell[cell.key].append(trial)
-    found = [_status(cell, {}, by_cell[cell.key]) for cell in plan.cells()]
+    found = [_status(cell, {}, by_cell[cell.key], gone) for cell in plan.cells()]
     for arm in plan.arms if plan.search else ():
         search = [status for status in found if status.cell.arm == arm]
         if not searching(search) and (winner := best(search, sign)) is not None and winner.trial:
-            cells = plan.confirmation(arm, winner.trial.number)
-            found += [_status(cell, winner.trial.params, by_cell[cell.key]) for cell in cells]
+            # A trial whose run was deleted and made again has two numbers; confirmations go by the first.
+            same = by_cell[winner.cell.key]
+            number = min(trial.number for trial in same if trial.state == TrialState.COMPLETE)
+            cells = plan.confirmation(arm, number)
+            found += [_status(cell, winner.trial.params, by_cell[cell.key], gone) for cell in cells]
     return found
 
 
@@ -93,25 +99,29 @@ def best(statuses: Iterable[CellStatus], sign: int) -> CellStatus | None:
     return min(complete, key=lambda status: sign * status.value, default=None)
 
 
-def counts_as_made(trial: FrozenTrial) -> bool:
+def counts_as_made(trial: FrozenTrial, gone: Collection[str] = ()) -> bool:
     """Whether a trial makes its run, or has made it, so that no other needs to.
 
     A diverged run is a result, though its trial may be FAIL. A run whose process died after it wrote its record, but
-    before the study knew, is made again.
+    before the study knew, is made again; so is one that is `gone`: results are what the store of runs has.
     """
+    if trial.state.is_finished() and trial.user_attrs.get("run_id") in gone:
+        return False
     return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") == "diverged"
 
 
-def _status(cell: Cell, params: dict[str, Any], trials: list[FrozenTrial]) -> CellStatus:
+def _status(cell: Cell, params: dict[str, Any], trials: list[FrozenTrial], gone: Collection[str]) -> CellStatus:
     """Judge a cell by the first of its trials that makes the run, else by the last."""
-    trial = next(filter(counts_as_made, trials), trials[-1] if trials else None)
+    trial = next((t for t in trials if counts_as_made(t, gone)), trials[-1] if trials else None)
     if trial is None or trial.state == TrialState.WAITING:
         return CellStatus(cell, params, "open", trial)
     if trial.state == TrialState.RUNNING:
         return CellStatus(cell, params, "running", trial)
-    if counts_as_made(trial):
+    if counts_as_made(trial, gone):
         outcome = trial.user_attrs["outcome"]
         return CellStatus(cell, params, "completed" if outcome in FINISHED else outcome, trial)
+    if trial.user_attrs.get("run_id") in gone:
+        return CellStatus(cell, params or trial.params, "open", trial)
     lost = sum("error" not in t.user_attrs and "interrupted" not in t.user_attrs for t in trials)
     failed = "error" in trial.user_attrs or lost >= LOST
     return CellStatus(cell, params or trial.params, "failed" if failed else "open", trial)

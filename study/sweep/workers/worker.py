@@ -6,7 +6,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +47,7 @@ class Worker:
         parent: MLflow run id of the sweep.
         folder: of the sweep, for checkpoints and logs of workers.
         launch: name of the command that it works for.
+        gone: see `Ledger`.
     """
 
     loader: ConfigLoader
@@ -56,6 +57,7 @@ class Worker:
     parent: str
     folder: Path
     launch: str
+    gone: Collection[str] = ()
 
     def __post_init__(self) -> None:
         self.composer = Composer(self.loader, self.master)
@@ -66,7 +68,7 @@ class Worker:
         with self._logging_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
             study.sampler = build_sampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
             study.pruner = build_pruner(sweep.pruner)
-            ledger = Ledger(study, self.plan, self.launch)
+            ledger = Ledger(study, self.plan, self.launch, self.gone)
             with stop.listening(ledger):
                 self._work(ledger, stop)
 
