@@ -224,10 +224,13 @@ def test_a_search_trial_that_is_gone_is_made_with_its_values_and_its_winner_is_n
     named(ledger)
     before = {status.cell.key: status for status in ledger.statuses()}
     confirmed = next(status for status in before.values() if status.cell.phase == "confirm")
-    won = next(s for s in before.values() if s.trial and s.trial.number == confirmed.cell.number)
+    won = next(s for s in before.values() if s.trial is not None and s.trial.number == confirmed.cell.number)
     short = Ledger(ledger.study, ledger.plan, gone={won.record["run_id"]})
     assert len(named(short)) == 1
     after = {status.cell.key: status for status in short.statuses()}
     assert after.keys() == before.keys()
-    assert after[won.cell.key].trial.params == won.trial.params
-    assert after[won.cell.key].trial.number != won.trial.number
+    again = after[won.cell.key].trial
+    assert again is not None
+    assert won.trial is not None
+    assert again.params == won.trial.params
+    assert again.number != won.trial.number
