@@ -35,7 +35,15 @@ def compared(values: dict[str, list[float]], maximize: bool = False, baseline: f
             "verdict": "healthy",
             "updates": 10.0,
         }
-        | {"ending": "completed", "seconds": 1.0, "decay": -math.log(2) / 4, "horizon": 9.0, "params.clip.name": "none"}
+        | {
+            "ending": "completed",
+            "outcome": "completed",
+            "steps": 1e3,
+            "seconds": 1.0,
+            "decay": -math.log(2) / 4,
+            "horizon": 9.0,
+            "params.clip.name": "none",
+        }
         for arm, found in values.items()
         for seed, value in enumerate(found)
     ]

@@ -238,7 +238,11 @@ def test_every_trial_of_a_search_has_the_same_budget(draw):
 def test_a_plan_lists_the_budget_of_every_arm_and_how_many_runs_there_are(draw):
     arms = [{"model": ["elman", "lstm"]}, {"model": "gru", "trainer.max_updates": "null", "trainer.max_steps": 5000}]
     plan = OmegaConf.create(draw(arms=arms, search={"optimizer.lr": "tag(log,interval(0.1,1.0))"}).describe())
-    assert [arm.budget for arm in plan.arms.values()] == ["1,000 updates", "1,000 updates", "5,000 steps"]
+    assert [arm.budget for arm in plan.arms.values()] == [
+        "1,000 updates, 1,920,000 steps",
+        "1,000 updates, 1,920,000 steps",
+        "3 updates, 5,000 steps",
+    ]
     assert plan.search == {"optimizer.lr": "0.1 to 1.0, log"}
     assert plan.runs == 3 * (3 + 1)
 

@@ -82,7 +82,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     diagnosis = judge(module, setup, standing)
     baseline = {f"{key}/baseline": value for key, value in guess.items()}
     rival = against(hardest, measures[f"{task.primary}/test"], task)
-    cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
+    read = len(history) * module.pace.steps
+    cost = {"run/seconds": seconds, "run/updates": len(history), "run/steps": read, "run/memory_mb": _memory(module)}
     final = measures | baseline | rival | cost
     run.log_points([(len(history), final)])
     run.tag(diagnosis.tags() | ({} if standing.solved is None else {"solved": standing.solved}))

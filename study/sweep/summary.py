@@ -11,11 +11,12 @@ from rich.table import Table
 
 from study.report.data.differences import Differences
 from study.report.data.ranking import format_power
+from study.schema.budget import Reading, compare_readings, mean_reading
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE, CellStatus
 from study.sweep.workers.display import best_lines, ending, format_ended
 
-COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "seconds")
+COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "steps read", "seconds")
 
 
 def table(ledger: Ledger) -> Table:
@@ -48,6 +49,18 @@ def power_lines(ledger: Ledger) -> list[str]:
     return [f"{task}: {line}" for task, line in told.items() if line]
 
 
+def reading_lines(ledger: Ledger) -> list[str]:
+    """A line for every task whose arms have read unequal amounts; diverged runs, which stopped early, do not count."""
+    by_task: dict[str, dict[str, list[Reading]]] = defaultdict(lambda: defaultdict(list))
+    for status in _made(ledger):
+        arm, found = ledger.plan.arms[status.cell.arm], status.record
+        if status.state == "completed" and "steps" in found:
+            read = Reading(found["run_updates"], found["steps"])
+            by_task[arm.config.task.name][ledger.plan.names[status.cell.arm]].append(read)
+    means = {task: {name: mean_reading(read) for name, read in arms.items()} for task, arms in by_task.items()}
+    return [f"{task}: {line}" for task, arms in means.items() if (line := compare_readings(arms))]
+
+
 def failures(ledger: Ledger) -> list[str]:
     """A line for every failed run, with its error."""
     return [format_ended(status, ledger.plan) for status in ledger.statuses() if status.state == "failed"]
@@ -78,6 +91,7 @@ def _row(runs: list[dict[str, Any]]) -> list[str]:
         _count(run["verdict"] for run in runs),
         f"{statistics.fmean(run['half_life'] for run in ended):.1f}" if ended else "-",
         _count(map(ending, runs)),
+        f"{statistics.fmean(run['steps'] for run in ended):.3g}" if ended and "steps" in ended[0] else "-",
         f"{statistics.fmean(run['seconds'] for run in runs):.0f}",
     ]
 

@@ -48,7 +48,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
     build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
-    for sentence in plan.describe_twins():
+    for sentence in (*plan.describe_twins(), *plan.describe_readings()):
         print(sentence)
     if common.sweep.dry_run:
         from study.sweep.planning.estimate import estimate
@@ -165,13 +165,13 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
         SystemExit: code 1 if a run failed or is missing.
     """
     from study.report.pages import study as study_page
-    from study.sweep.summary import failures, power_lines, table
+    from study.sweep.summary import failures, power_lines, reading_lines, table
     from study.tracking import uri as place
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
     console.print(table(ledger))
-    for line in power_lines(ledger):
+    for line in (*reading_lines(ledger), *power_lines(ledger)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     reason = f" The launcher reported: {problem}" if problem else ""
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]

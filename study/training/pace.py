@@ -22,12 +22,14 @@ class Pace(NamedTuple):
         updates: the budget, or what it is expected to be worth in updates.
         chunk: batches a Lightning step.
         interval: Lightning steps between validations.
+        steps: at which the losses of an update are taken, in the mean over an epoch.
     """
 
     budget: int | None
     updates: int
     chunk: int
     interval: int
+    steps: float
 
 
 def plan_pace(trainer: TrainerConfig, bptt: BPTTConfig, batches: Batches) -> Pace:
@@ -36,10 +38,11 @@ def plan_pace(trainer: TrainerConfig, bptt: BPTTConfig, batches: Batches) -> Pac
     A budget in steps becomes one in updates by the share of an epoch that it is, so that every epoch counts alike.
     """
     epoch = sum(count(batch, bptt.k1, bptt.k2, bptt.update) for batch in batches.epoch(0))
+    steps = sum(batch.steps for batch in batches.epoch(0))
     budget = trainer.max_updates
     if trainer.max_steps is not None:
-        budget = math.ceil(trainer.max_steps * epoch / sum(batch.steps for batch in batches.epoch(0)))
+        budget = math.ceil(trainer.max_steps * epoch / steps)
     every = max(1, round((trainer.validate_every or epoch) * len(batches) / epoch))  # in batches
     interval = math.ceil(every / max(1, CHUNK * len(batches) // epoch))
     updates = budget or (epoch * trainer.max_epochs if trainer.max_epochs else UNKNOWN)
-    return Pace(budget, updates, math.ceil(every / interval), interval)
+    return Pace(budget, updates, math.ceil(every / interval), interval, steps / epoch)

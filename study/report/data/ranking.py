@@ -14,6 +14,7 @@ from study.report.data.histories import Norms
 from study.report.data.opponents import against
 from study.report.data.runs import Comparison
 from study.report.data.statistics import Interval, improvement, mean_interval
+from study.schema.budget import Reading
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Answer:
         endings: number of runs by outcome, with the cause in brackets where there is one.
         verdicts: number of runs by verdict.
         clipped: share of updates in which clipping changed the gradient, mean over runs; NaN without a clip policy.
-        updates: mean over runs.
+        read: what its runs read, the mean over those that did not diverge.
         seconds: mean over runs.
         sentence: the conclusion, for a reader.
     """
@@ -54,7 +55,7 @@ class Answer:
     endings: dict[str, int]
     verdicts: dict[str, int]
     clipped: float
-    updates: float
+    read: Reading
     seconds: float
     sentence: str
 
@@ -113,10 +114,17 @@ def _answer(comparison: Comparison, study: Differences, place: int, norms: Mappi
         endings=dict(Counter(map(str, mine["ending"])).most_common()),
         verdicts=dict(Counter(map(str, mine["verdict"])).most_common()),
         clipped=_mean(clipped) if is_clipped(mine) else math.nan,
-        updates=_mean(mine["updates"]),
+        read=_read(mine),
         seconds=_mean(mine["seconds"]),
         sentence=" ".join(filter(None, sentences)),
     )
+
+
+def _read(runs: pd.DataFrame) -> Reading:
+    """The mean over runs that did not diverge, which stop early; over all where all did."""
+    whole = runs[runs["outcome"] != "diverged"]
+    chosen = whole if len(whole) else runs
+    return Reading(_mean(chosen["updates"]), _mean(chosen["steps"]))
 
 
 def is_clipped(runs: pd.DataFrame) -> bool:

@@ -20,6 +20,7 @@ and those to maximize are at most 1."""
 
 NUMBERS = {
     "updates": "metrics.run/updates",
+    "steps": "metrics.run/steps",
     "seconds": "metrics.run/seconds",
     "megabytes": "metrics.run/memory_mb",
     "decay": "metrics.flow/decay",

@@ -21,6 +21,7 @@ from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import search as search_page
 from study.report.pages.page import Cell, Head, Page, Row, Section, Table, written_histories
+from study.schema.budget import compare_readings
 from study.tracking.outcomes import ENDED
 
 HEADS = (
@@ -39,7 +40,8 @@ HEADS = (
     Head("half-life", "steps back over which the gradient of one step's loss halves; median over runs"),
     Head("horizon", "largest lag measured at which at least 1% of the gradient is left; median over runs"),
     Head("clipped", "share of the updates in which clipping changed the gradient; mean over runs"),
-    Head("updates", "mean over runs"),
+    Head("updates", "mean over runs that did not diverge"),
+    Head("steps read", "at which losses were taken, over all sequences; mean over runs that did not diverge"),
     Head("seconds", "of training, validation included; mean over runs"),
     Head("in words"),
 )
@@ -181,7 +183,8 @@ def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFram
     answers, study = answer(comparison, norms), compare(comparison)
     title = f"{comparison.family}: {comparison.task}" if comparison.family else comparison.task
     several = any(found.measure.seeds > 1 for found in answers)
-    texts = [text for text in (format_power(study) if several else ONE_SEED,) if text]
+    reading = compare_readings({found.arm: found.read for found in answers})
+    texts = [text for text in (reading, format_power(study) if several else ONE_SEED) if text]
     explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else DIVERGED
     return Section(title, texts, [_table(comparison, answers, explained)], list(_pictures(comparison, norms, table)))
 
@@ -235,7 +238,8 @@ def _row(found: Answer) -> list[str]:
         _number(found.half_life, ".3g"),
         _number(found.horizon, ".0f"),
         _number(found.clipped, ".0%"),
-        _number(found.updates, ".0f"),
+        _number(found.read.updates, ".0f"),
+        _number(found.read.steps, ",.0f"),
         _number(found.seconds, ".0f"),
         found.sentence,
     ]

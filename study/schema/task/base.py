@@ -19,13 +19,15 @@ class TaskConfig(Strict):
 
     `kind` is what the targets are: it decides which losses fit. `horizon` is the lag in steps over which the
     task needs the past; the verdict asks for the gradient there. `stream`: batches continue each other, so that a
-    truncation may reach back across their borders. `length_keys` decide how many steps a batch has.
+    truncation may reach back across their borders. `length_keys` decide how many steps a batch has. `asks_once`: losses
+    are taken at the last step of a sequence alone.
     """
 
     kind: ClassVar[Kind]
     family: ClassVar[Literal["forecasting", "language", "labelling"]]
     stream: ClassVar[bool] = False
     length_keys: ClassVar[tuple[str, ...]] = ("seq_len",)
+    asks_once: ClassVar[bool] = False
     name: str
     batch_size: Count
     horizon: Annotated[Count, Decides.RECORD]

@@ -88,6 +88,7 @@ class ForecastingAddingConfig(DrawnConfig):
 
     kind: ClassVar[Kind] = "regression"
     family: ClassVar = "forecasting"
+    asks_once: ClassVar[bool] = True
     name: Literal["forecasting_adding"]
     seq_len: Steps
 

@@ -69,6 +69,7 @@ class LabellingTemporalOrderConfig(DrawnConfig):
 
     kind: ClassVar[Kind] = "multiclass"
     family: ClassVar = "labelling"
+    asks_once: ClassVar[bool] = True
     name: Literal["labelling_temporal_order"]
     markers: Literal[2, 3]
     seq_len: Annotated[int, Field(ge=10)]

@@ -7,6 +7,7 @@ from typing import Literal
 from omegaconf import OmegaConf
 
 from study.schema import Config
+from study.schema.budget import Reading, compare_readings, planned_reading
 from study.sweep.planning.grammar import Dimension
 
 Phase = Literal["grid", "search", "confirm"]
@@ -46,6 +47,11 @@ class Arm:
     def overrides(self) -> list[str]:
         """Its values as on a command line."""
         return [f"{key}={value}" for key, value in self.values.items()]
+
+    @property
+    def budget(self) -> str:
+        """What each of its runs reads; where that is not known, its budget."""
+        return str(planned_reading(self.config)) or self.config.trainer.budget
 
     def name(self, keys: Sequence[str]) -> str:
         """A short name: its title, or its values of some keys: of a group the option, else the last part of the key."""
@@ -139,7 +145,7 @@ class Plan:
         arms = {self.names[key]: arm for key, arm in self.arms.items()}
         parts = {
             "fixed": self.fixed,
-            "arms": {name: {**arm.values, "budget": arm.config.trainer.budget} for name, arm in arms.items()},
+            "arms": {name: {**arm.values, "budget": arm.budget} for name, arm in arms.items()},
             "twins": {name: list(arm.twins) for name, arm in arms.items() if arm.twins},
             "former": {name: list(arm.former) for name, arm in arms.items() if arm.former},
             "search": {key: dimension.words for key, dimension in self.search.items()},
@@ -154,6 +160,15 @@ class Plan:
         """A sentence for every arm that the experiment lists again in other words."""
         quoted = [[f"'{label}'" for label in (arm.label, *arm.twins)] for arm in self.arms.values() if arm.twins]
         return [f"{' and '.join(labels)} would train the same runs: they are one arm." for labels in quoted]
+
+    def describe_readings(self) -> list[str]:
+        """A sentence for every task whose arms read unequal amounts."""
+        by_task: dict[str, dict[str, Reading]] = {}
+        for digest, name in self.names.items():
+            config = self.arms[digest].config
+            by_task.setdefault(config.task.name, {})[name] = planned_reading(config)
+        found = {task: compare_readings(readings) for task, readings in by_task.items()}
+        return [f"{task}: {sentence}" for task, sentence in found.items() if sentence]
 
     def overrides(self, cell: Cell) -> list[str]:
         """All overrides of a cell but those of tuned keys."""

@@ -202,4 +202,6 @@ def record(result: "Result") -> Record:
         "skill": found["skill/opponent"],
         "half_life": found.get("flow/half_life", math.nan),
         "seconds": result.seconds,
+        "run_updates": float(result.updates),
+        "steps": found["run/steps"],
     }
