@@ -1,6 +1,7 @@
 """Claims about forecasting tasks: no leakage, targets where they should be, true baselines, bad tables."""
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from study.schema.task.forecasting import (
     ForecastingStocksConfig,
 )
 from study.tasks import SPLITS, Split, Task
-from study.tasks.forecasting import etth1, stocks
+from study.tasks.forecasting import csv, etth1, stocks
 from tests import samples
 
 DATA = DataConfig(carriers=None, cache=None)
@@ -233,6 +234,19 @@ DAYS = "\n".join(f"2020-01-{day:02},{day % 5}" for day in range(1, 31))
             {},
             "line 4: .*has no UTC offset, the first row has one",
         ),
+        (
+            "date,y\n" + DAYS.replace("2020-01-03", "2020-01-03 09:00+01"),
+            {},
+            "line 4: .*has a UTC offset, the first row",
+        ),
+        ("date,y\n" + DAYS.replace("2020-01-30", "now"), {}, "line 31: 'now': is not a date"),
+        ("date,y\n" + DAYS.replace("2020-01-01", "-1"), {}, "line 2: '-1': is not a date"),
+        (
+            "date,y\n" + DAYS.replace("2020-01-03", "03/01/2020"),
+            {},
+            "line 4: '03/01/2020': .* no other order is guessed",
+        ),
+        ("date,Unnamed: 2,\n" + DAYS.replace(",", ",1,"), {"targets": ["Unnamed: 2"]}, "names 'Unnamed: 2' 2 times"),
         ("date,y\n" + DAYS, {"seq_len": 19}, "task.seq_len = 19: own.csv has 17 steps in the train part"),
         ("date,y\n" + DAYS, {"ahead": [6]}, "0 steps in the val part"),
         ("date,y\n2020-01-01,1\n", {}, "1 rows under the header"),
@@ -323,3 +337,62 @@ def test_prices_of_several_stocks_at_once_have_errors_in_dollars_too() -> None:
     alone, together = (stock(target="price", multivariate=several) for several in (False, True))
     left, right = (task.baseline_metrics("test")["rmse"] for task in (alone, together))
     assert left == pytest.approx(right, rel=0.02)  # the days that both stocks have
+
+
+OFFSETS = {
+    "PostgreSQL": (" 00:00:00-05", " 00:00:00-04"),
+    "hour": ("T00-05", "T00-04"),
+    "no colon": ("T000000-0500", "T000000-0400"),
+    "Z": ("T05:00Z", "T00:00-04:00"),
+    "space": (" 00:00 -0500", " 00:00 -0400 "),
+}
+
+
+@pytest.mark.parametrize("form", OFFSETS)
+def test_utc_offsets_are_read_however_they_are_written(form: str, tmp_path: Path) -> None:
+    days = [
+        f"{day:%Y%m%d}" if form == "no colon" else f"{day:%Y-%m-%d}" for day in pd.date_range("2022-03-01", periods=30)
+    ]
+    rows = [f"{day}{OFFSETS[form][i > 12]},{i * 7 % 5}" for i, day in enumerate(days)]
+    (tmp_path / "own.csv").write_text("\n".join(["date,y", *rows]), encoding="utf-8")
+    index = csv.load_csv(own(tmp_path / "own.csv", seq_len=3)._config, DATA).series["own.csv"]["train"].index  # type: ignore[attr-defined]
+    assert index[:2].tolist() == [pd.Timestamp("2022-03-01 05:00Z"), pd.Timestamp("2022-03-02 05:00Z")]
+    assert index[13:15].tolist() == [pd.Timestamp("2022-03-14 04:00Z"), pd.Timestamp("2022-03-15 04:00Z")]
+
+
+def test_no_mess_of_dates_ends_in_a_traceback(tmp_path: Path) -> None:
+    """Cells put together from pieces of dates, at random: each table is read, or refused with a line."""
+    draws = np.random.default_rng(0)
+    pieces = [
+        "2022",
+        "-03",
+        "-10",
+        "/",
+        "T",
+        " ",
+        "00:00",
+        ":00",
+        ".5",
+        "Z",
+        "+01",
+        "-05:00",
+        "UTC",
+        "now",
+        "NaT",
+        "9999",
+        "1e9",
+    ]
+    for _ in range(300):
+        odd = "".join(draws.choice(pieces, size=draws.integers(1, 8)))
+        plain = [f"2022-03-{day:02}{draws.choice(['', ' 00:00', ' 00:00+01', 'T00:00Z'])}" for day in range(1, 21)]
+        plain[draws.integers(20)] = odd
+        (tmp_path / "own.csv").write_text("date,y\n" + "".join(f"{date},{i % 3}\n" for i, date in enumerate(plain)))
+        with suppress(ConfigError):
+            own(tmp_path / "own.csv", seq_len=3)
+
+
+def test_white_space_around_a_name_that_is_asked_for_does_not_matter_either(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("date, y\n" + DAYS, encoding="utf-8")
+    assert own(tmp_path / "own.csv", seq_len=5, targets=[" y"]).targets == 1
+    with pytest.raises(ValueError, match="name y more than once"):
+        own(tmp_path / "own.csv", targets=["y", " y"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from study import tasks
+from study import opponents, tasks
 from study.errors import ConfigError
 from study.schema.run import DataConfig
 from study.schema.task.labelling import (
@@ -16,7 +16,7 @@ from study.schema.task.labelling import (
 )
 from study.tasks import SPLITS, Batch, Split, Task
 from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
-from study.tasks.labelling.entities import EntityMetrics, are_entities, as_iob2, entities
+from study.tasks.labelling.entities import EntityMetrics, are_entities, as_iob2, entities, hyphened, misfit
 from study.tasks.labelling.hironsan import load_hironsan
 from study.tasks.metrics import LabellingMetrics
 from tests import samples
@@ -85,6 +85,13 @@ def test_words_between_tabs_may_hold_spaces(tmp_path: Path) -> None:
         ("", {}, "the file is empty"),
         ("a\tX\r\n", {}, "CRLF"),
         ("# id 1\na\tX\n\n#b\n", {}, r"path, line 4: 1 columns"),
+        ("word of x\na b\nc d\n", {}, "line 1: 3 columns, the other lines have 2"),
+        ("#EU\na X\nb Y\n", {}, "line 1: 1 columns, the other lines have 2"),
+        ("a X\n# a comment\nb Y\n", {}, "line 2: 3 columns, the lines before have 2"),
+        ("# This is data\na _ _ X\n", {"label_column": 4}, "line 1: '# This is data' may be a comment, or a word"),
+        ("a _ _ X\n# id 1 x\nb _ _ Y\n", {"label_column": 4}, "line 2: '# id 1 x' may be a comment, or a word"),
+        ("# id 1 X\na _ _ X\n", {"label_column": 4}, "line 1: '# id 1 X' may be a comment, or a word"),
+        ("# 1\na X\n\n# 2\nb Y\n", {}, "line 1: '# 1' may be a comment, or a word"),
     ],
 )
 def test_corpora_that_cannot_be_used_are_refused_with_their_line(
@@ -276,6 +283,25 @@ def test_an_entity_of_an_unseen_kind_is_one_that_was_missed() -> None:
     assert metrics.compute()["entity_f1"] == pytest.approx(2 * 1 / (2 + 1))
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_opponents_count_a_label_that_training_never_shows_as_an_error_too(split: str, tmp_path: Path) -> None:
+    train, plain, other = "a\tX\n\nb\tY\n\n" * 4, "a\tX\nb\tY\n\n", "a\tX\na\tX\nc\tZ\nb\tY\n\n"
+    parts = (plain, other) if split == "test" else (other, plain)
+    task = own(tmp_path, train, *parts)
+    scores = opponents.scores(task, task._config, "", None)  # type: ignore[attr-defined]
+    assert set(scores) == {"word_tag", "perceptron"}
+    for score in scores.values():
+        found = score.metrics["test" if split == "test" else "val"]
+        assert found["accuracy"] == pytest.approx(3 / 4)
+        assert found["nats"] < 0.2  # of the words whose label can be named
+
+
+@pytest.mark.parametrize("parts", [("c\tZ\n", "a\tX\n"), ("a\tX\n", "a\tZ\nb\tV\n")])
+def test_a_part_without_any_label_of_training_is_refused(parts: tuple[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"part has no label of the training part, but .*Z"):
+        own(tmp_path, "a\tX\n\nb\tY\n\n" * 2, *parts)
+
+
 # Schemes of entities.
 
 SENTENCES = {
@@ -325,6 +351,56 @@ def test_labels_of_no_scheme_that_look_like_entities_are_scored_as_labels_and_th
     assert not own(tmp_path, "a\tNOUN\nb\tVERB\n\n" * 5).notes
 
 
+FORMS = {
+    "B_x I_x O B_y": "B-x I-x O B-y",
+    "x-B x-I O y-B": "B-x I-x O B-y",
+    "x-y_B x-y_E O S_S": "B-x-y E-x-y O S-S",
+    "B I O B": "B-entity I-entity O B-entity",
+    "B M E S O": "B-entity M-entity E-entity S-entity O",
+    "B-I I-B O": "B-I I-B O",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_letter_and_kind_may_stand_in_other_order_or_between_other_marks(form: str) -> None:
+    said = hyphened(form.split())
+    assert [said[label] for label in form.split()] == FORMS[form].split()
+
+
+@pytest.mark.parametrize("form", ["B_x I_x E_x S_x O", "x-B x-I x-E x-S O", "B M E S O", "B-x I-x L-x U-x O"])
+def test_entity_f1_does_not_depend_on_how_the_labels_are_written(form: str) -> None:
+    draws = torch.Generator().manual_seed(0)
+    true, guessed = torch.randint(5, (2, 7, 40), generator=draws)
+    guessed = torch.where(torch.rand(7, 40, generator=draws) < 0.7, true, guessed)
+    found = []
+    for labels in (form.split(), ["B-x", "I-x", "E-x", "S-x", "O"]):
+        measures = EntityMetrics(labels)
+        measures.update(torch.nn.functional.one_hot(guessed, 5).float(), Batch(true, true))
+        found.append(measures.compute()["entity_f1"])
+    assert found[0] == found[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        ("b-x i-x o", "there is no O"),
+        ("B-x I-x", "there is no O"),
+        ("B:x I:x O", "B:x, I:x do not fit one of them"),
+        ("B-x I_x O", "B-x, I_x do not fit one of them"),
+        ("B-x I-x MISC O", "MISC fits none"),
+        ("B-x I-x E-x L-x O", "B-x, E-x, I-x, L-x do not fit one of them"),
+    ],
+)
+def test_why_labels_that_look_like_entities_are_none_is_said(labels: str, why: str) -> None:
+    assert misfit(labels.split()) == why
+    assert not are_entities(labels.split())
+
+
+@pytest.mark.parametrize("labels", ["ADJ NOUN PUNCT", "O X", "B-x I-x O", "NN NNS VB IN CD -LRB- PRP$", "S-x P-x"])
+def test_other_labels_are_passed_over_in_silence(labels: str) -> None:
+    assert misfit(labels.split()) == ""
+
+
 def test_the_scheme_is_that_of_all_parts_together(tmp_path: Path) -> None:
     plain, late = "a\tB-x\nb\tI-x\ne\tO\n\n", "a\tS-x\ne\tO\n\n"
     assert own(tmp_path, plain, plain, late).primary == "entity_f1"
@@ -350,3 +426,23 @@ def test_comments_before_sentences_of_columns_are_no_words(content: str, tmp_pat
 def test_the_word_hash_is_a_word_wherever_it_stands(tmp_path: Path) -> None:
     corpus = read_columns(written(tmp_path / "own", "# O\na B-x\n# O\n\n#b O\n"), word=1, label=2)
     assert corpus == Corpus(["#", "a", "#", "#b"], ["O", "B-x", "O", "O"], [3, 1])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["# SYM\na X\n\n#1 X\nb Y\n", "#\tSYM\na\tX\n\n#1\tX\nb\tY\n", "# SYM\na X\n\n# newdoc\n# sent_id=2\n#1 X\nb Y\n"],
+)
+def test_a_word_that_begins_with_a_hash_stays_one_though_no_other_has_its_label(content: str, tmp_path: Path) -> None:
+    corpus = read_columns(written(tmp_path / "own", content), word=1, label=2)
+    assert corpus == Corpus(["#", "a", "#1", "b"], ["SYM", "X", "X", "Y"], [2, 2])
+
+
+def test_a_hash_with_the_columns_of_other_words_is_a_word(tmp_path: Path) -> None:
+    corpus = read_columns(written(tmp_path / "own", "# _ _ SYM\na _ _ X\n"), word=1, label=4)
+    assert corpus == Corpus(["#", "a"], ["SYM", "X"], [2])
+
+
+@pytest.mark.parametrize("mark", ["-DOCSTART-", "-DOCSTART- O", "-DOCSTART- -X- O O", "-DOCSTART- (1 of 2)"])
+def test_a_document_mark_may_have_any_columns_and_ends_a_sentence(mark: str, tmp_path: Path) -> None:
+    corpus = read_columns(written(tmp_path / "own", f"{mark}\n\na X\nb Y\n{mark}\nc X\n"), word=1, label=2)
+    assert corpus == Corpus(["a", "b", "c"], ["X", "Y", "X"], [2, 1])

@@ -142,7 +142,8 @@ class Perceptron(Fitted):
 
     def calibrate(self, task: Task) -> None:
         """Choose the temperature at which the validation part has the fewest nats."""
-        batches = list(task.batches("val").epoch(0))
+        nameable = task.metrics().nameable
+        batches = [nameable(batch) for batch in task.batches("val").epoch(0)]
         masks = [torch.from_numpy(_mask(batch)) for batch in batches]
         scores = torch.cat([self.scores(batch)[mask] for batch, mask in zip(batches, masks, strict=True)])
         targets = torch.cat([batch.targets[mask] for batch, mask in zip(batches, masks, strict=True)])

@@ -65,7 +65,7 @@ class ForecastingCSVConfig(ForecastingConfig, SplitByShares):
 
     @model_validator(mode="after")
     def _every_column_has_one_part(self) -> "ForecastingCSVConfig":
-        columns = [self.date, *self.targets, *self.features]
+        columns = [name.strip() for name in (self.date, *self.targets, *self.features)]
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise ValueError(f"date, targets and features name {', '.join(twice)} more than once")
         return self

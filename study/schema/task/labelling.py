@@ -13,7 +13,8 @@ class LabellingConfig(TaskConfig):
     """Sentences of similar length side by side.
 
     Words rarer than `min_count` in the training part are read as unknown. `affixes`: the first 1, 2, ... and the last
-    1, 2, ... characters of a word, up to so many, enter too (0: the word alone). Labels B-x, I-x and O are entities.
+    1, 2, ... characters of a word, up to so many, enter too (0: the word alone). Labels of a scheme such as IOB or
+    BIOES are entities (`study.tasks.labelling.entities`).
     """
 
     kind: ClassVar[Kind] = "multiclass"
@@ -54,7 +55,8 @@ class LabellingWNUT17Config(LabellingConfig):
 class LabellingCoNLLConfig(LabellingConfig, OwnTextConfig):
     """The user's own columns, one word a line, an empty line after a sentence; columns are numbered from 1.
 
-    `format`: `conllu` (tabs, comments, multiword tokens and empty nodes left out), or `columns` (tabs or spaces).
+    `format`: `conllu` (tabs; comments, multiword tokens and empty nodes are left out), or `columns` (tabs or spaces;
+    comments are left out). A label that training never shows counts as an error.
     """
 
     name: Literal["labelling_conll"]

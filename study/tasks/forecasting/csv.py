@@ -35,10 +35,10 @@ def _table(path: Path, config: Config) -> pd.DataFrame:
         raise ConfigError(f"{path}: {len(cells)} rows under the header leave nothing to split")
     names = [str(name) for name in cells.columns]
     for name in (config.date, *config.targets, *config.features):
-        if name not in names:
+        if name.strip() not in names:
             raise ConfigError(f"{path}: no column {name!r}{nearest(name, names)} (there: {', '.join(names)})")
-    dates = _dates(path, cells[config.date], config)
-    numbers = {name: _numbers(path, cells[name], config) for name in (*config.targets, *config.features)}
+    dates = _dates(path, cells[config.date.strip()], config)
+    numbers = {name: _numbers(path, cells[name.strip()], config) for name in (*config.targets, *config.features)}
     return pd.DataFrame(numbers).set_index(dates)
 
 
@@ -49,15 +49,15 @@ def _cells(path: Path) -> pd.DataFrame:
     than the header: both would go unnoticed.
     """
     text = read_text(path)
-    names = [name.strip() for name in next(csv.reader(io.StringIO(text)), [])]
+    names = _all_named([name.strip() for name in next(csv.reader(io.StringIO(text)), [])])
     for name in names:
-        if names.count(name) > 1 and name:
+        if names.count(name) > 1:
             raise ConfigError(f"{path}: the header names {name!r} {names.count(name)} times; give each column a name")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                io.StringIO(text), header=0, names=_all_named(names), index_col=False, dtype=str,
+                io.StringIO(text), header=0, names=names, index_col=False, dtype=str,
                 keep_default_na=False, skip_blank_lines=False,
             )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -67,25 +67,33 @@ def _cells(path: Path) -> pd.DataFrame:
 
 
 def _all_named(names: list[str]) -> list[str]:
-    """The names, with one for every column that has none: `column 1` for the first, as exports write an index."""
-    return [name or f"column {place}" for place, name in enumerate(names, 1)]
+    """The names, with that of pandas for every column that has none: `Unnamed: 0` for the index of an export."""
+    return [name or f"Unnamed: {place}" for place, name in enumerate(names)]
 
 
-OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})\s*$"
-"""A time's distance from UTC, as at the end of 2024-12-31 23:00-05:00."""
+OFFSET = r"(?<=\d) ?(?:Z|[+-]\d{1,2}(?::?\d{2})?)$"
+"""A time's distance from UTC, as at the end of 2024-12-31 23:00-05:00, or of 2024-12-31 23:00:00-05 in PostgreSQL."""
+TIMED = r"\d[T ]\d"
+"""A date followed by a time: without one, -05 is a day."""
 
 
 def _dates(path: Path, cells: pd.Series, config: Config) -> pd.DatetimeIndex:
     """The moments of all rows; in UTC where they are written with their distance from it, which summer changes."""
-    placed = cells.str.contains(r":\d{2}.*" + OFFSET)
+    stripped = cells.str.strip()
+    written = stripped.where(stripped.str.match(r"\d{4}"))  # pandas reads `now` and `-1` as dates too
+    dates = pd.to_datetime(written, errors="coerce", format="ISO8601", utc=True)
+    _refuse(
+        path, cells, dates.isna(), "is not a date (write 2024-12-31 or 2024-12-31 23:00; no other order is guessed)"
+    )
+    placed = written.str.contains(f"{TIMED}.*{OFFSET}")
     other = "a UTC offset, the first row has none" if not placed.iloc[0] else "no UTC offset, the first row has one"
     _refuse(path, cells, placed != placed.iloc[0], f"has {other}")
-    dates = pd.to_datetime(cells, errors="coerce", format="ISO8601", utc=bool(placed.iloc[0]))
-    _refuse(path, cells, dates.isna(), "is not a date (write 2024-12-31 or 2024-12-31 23:00)")
+    dates = dates if placed.iloc[0] else dates.dt.tz_localize(None)
     _refuse(path, cells, dates.diff() <= pd.Timedelta(0), "does not come after the row before it")
     if config.frequency is not None:
         # A day is a day by the clock on the wall, and an hour by that in Greenwich: in spring these differ.
-        wall = pd.to_datetime(cells.str.replace(OFFSET, "", regex=True), errors="coerce", format="ISO8601")
+        clock = written.where(~placed, written.str.replace(OFFSET, "", regex=True))
+        wall = pd.to_datetime(clock, errors="coerce", format="ISO8601")
         late = _is_late(dates, config) & _is_late(wall, config)
         _refuse(path, cells, late, f"is not {config.frequency!r} after the row before it")
     return pd.DatetimeIndex(dates)

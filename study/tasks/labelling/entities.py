@@ -1,10 +1,12 @@
-"""Named entities written as labels: a letter, a hyphen and the kind, such as B-PER; O is none.
+"""Named entities written as labels: a letter and a kind, such as B-PER, B_PER or PER-B; O is none.
 
-Letters say where in an entity a word stands: B first, I inside, E last, S alone; others write L and U for E and S, or M
-for I and W for S. Which words make an entity follows the rules of `conlleval` (Tjong Kim Sang & Buchholz 2000), which
-read all of these schemes, and give badly formed rows a meaning too.
+Where there is one kind the letter may stand alone: B, I, O. Letters say where in an entity a word stands: B first, I
+inside, E last, S alone; others write L and U for E and S, or M for I and W for S. Which words make an entity follows
+the rules of `conlleval` (Tjong Kim Sang & Buchholz 2000), which read all of these schemes, and give badly formed rows a
+meaning too.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -18,23 +20,53 @@ from study.tasks.metrics import LabellingMetrics
 SCHEMES = {"IOB": "BI", "IOE": "IE", "BIOES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW"}
 """The letters of every scheme; IOB1 and IOE1, which mark only entities that touch, have those of IOB and IOE."""
 AS_BIOES = str.maketrans("LUMW", "ESIS")
+FORMS = tuple(
+    re.compile(form)
+    for form in (
+        r"(?P<letter>[A-Z])(?P<between>[-_])(?P<kind>.+)",
+        r"(?P<kind>.+)(?P<between>[-_])(?P<letter>[A-Z])",
+        r"(?P<letter>[A-Z])(?P<between>)(?P<kind>)",
+    )
+)
+"""How a label may be written; all labels of a corpus in the same way."""
+SIMILAR = re.compile(r"[BIESLUMW][-_:/|.].*|.+[-_:/|.][BIESLUMW]|[BI]", re.IGNORECASE)
+"""What a reader would take for the label of an entity."""
 
 
 def are_entities(labels: Iterable[str]) -> bool:
     """Whether labels are entities of one of the schemes, O among them."""
-    marked = {label for label in labels if label != "O"}
-    letters = {label[0] for label in marked if label[1:2] == "-" and label[2:]}
-    return "O" in labels and all(label[1:2] == "-" and label[2:] for label in marked) and _scheme(letters)
+    return bool(hyphened(labels))
 
 
-def _scheme(letters: set[str]) -> bool:
-    return any(letters <= set(known) for known in SCHEMES.values())
+def hyphened(labels: Iterable[str]) -> dict[str, str]:
+    """Every label as its letter, a hyphen and its kind; none if the labels are not entities of one of the schemes.
+
+    No scheme is guessed: a letter says the same in each, so it is enough that some scheme has all of them.
+    """
+    given = set(labels)
+    marked = given - {"O"}
+    for form in FORMS if marked < given else ():
+        read = {label: match for label in marked if (match := form.fullmatch(label))}
+        letters, between = ({match[part] for match in read.values()} for part in ("letter", "between"))
+        fits = len(read) == len(marked) and len(between) == 1 and any(letters <= set(s) for s in SCHEMES.values())
+        if fits and (between != {""} or letters > {"B"}):  # B and O alone may be any two classes
+            named = {label: f"{match['letter']}-{match['kind'] or 'entity'}" for label, match in read.items()}
+            return named | {"O": "O"}
+    return {}
 
 
-def like_entities(labels: Sequence[str]) -> bool:
-    """Whether most labels are written as entities, B-x or I-x among them, but all of them together fit no scheme."""
-    marked = [label for label in labels if label[1:2] == "-" and label[0] in "BIESLUMW" and label[2:]]
-    return not are_entities(labels) and 2 * len(marked) > len(labels) and any(label[0] in "BI" for label in marked)
+def misfit(labels: Iterable[str]) -> str:
+    """Why labels that look like entities are none; empty if they are, or do not look so."""
+    given = set(labels)
+    marked = sorted(given - {"O", "o"})
+    similar = [label for label in marked if SIMILAR.fullmatch(label)]
+    letters = {end.upper() for label in similar for end in (label[0], label[-1])}
+    if are_entities(given) or 2 * len(similar) < len(marked) or not letters & {"B", "I"}:
+        return ""
+    if "O" not in given:
+        return "there is no O"
+    others = [label for label in marked if label not in similar]
+    return f"{', '.join(others[:5])} fits none" if others else f"{', '.join(marked[:8])} do not fit one of them"
 
 
 def entities(row: Sequence[str]) -> Iterator[tuple[int, int, str]]:
@@ -74,7 +106,8 @@ class EntityMetrics(LabellingMetrics):
 
     def __init__(self, labels: Sequence[str], unseen: Sequence[str] = ()):
         super().__init__(len(labels), len(unseen))
-        self._labels = np.array([*labels, *unseen], dtype=object)
+        named = hyphened([*labels, *unseen])
+        self._labels = np.array([named[label] for label in (*labels, *unseen)], dtype=object)
         self._true: list[list[str]] = []
         self._guessed: list[list[str]] = []
 

@@ -21,7 +21,7 @@ from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
 from study.tasks.labelling.columns import Corpus
-from study.tasks.labelling.entities import SCHEMES, EntityMetrics, are_entities, like_entities
+from study.tasks.labelling.entities import SCHEMES, EntityMetrics, are_entities, misfit
 from study.tasks.metrics import LabellingMetrics, Metrics
 
 
@@ -53,24 +53,33 @@ class Labelling(Task):
         self.inputs, self.targets = Inputs(size, tokens=True), len(self._labels)
         self._entities = are_entities([*self._labels, *self._unseen])
         self.primary = "entity_f1" if self._entities else "accuracy"
+        self._refuse_unrelated()
         self.notes = tuple(self._notes())
         train = self._sentences["train"]
         self._memoryless = Memoryless(self._words(train.tokens), train.labels, (size, self.targets))
+
+    def _refuse_unrelated(self) -> None:
+        for split, part in self._parts.items():
+            if set(part.labels) <= {*self._unseen}:
+                raise ConfigError(
+                    f"task: the {split} part has no label of the training part, but {_few(sorted(set(part.labels)))} "
+                    f"(training: {_few(self._labels)}); is it the right column, and the right file?"
+                )
 
     def _notes(self) -> Iterator[str]:
         """What of the labels a reader must know."""
         for split, part in self._parts.items():
             unseen = Counter(label for label in part.labels if label in self._unseen)
             if unseen:
-                counted = ", ".join(f"{label!r} {count} times" for label, count in unseen.most_common())
+                counted = _few([f"{label!r} {count} times" for label, count in unseen.most_common()])
                 yield (
                     f"The {split} part has labels that the training part never shows ({counted}): these "
                     f"{unseen.total()} of {len(part.labels)} words count as wrong, and are left out of loss and nats."
                 )
-        if like_entities([*self._labels, *self._unseen]):
+        if why := misfit([*self._labels, *self._unseen]):
             yield (
-                f"The labels look like entities, but fit no scheme ({', '.join(SCHEMES)}, with O for none): they are "
-                "scored word by word, by accuracy."
+                f"The labels look like entities, but fit no scheme ({', '.join(SCHEMES)}, with O for none): {why}. "
+                "They are scored word by word, by accuracy."
             )
 
     def batches(self, split: Split) -> Batches:
@@ -90,6 +99,11 @@ class Labelling(Task):
     def _words(self, tokens: Tensor) -> Tensor:
         """The word of every step, without affixes."""
         return tokens[..., 0] if self._config.affixes else tokens
+
+
+def _few(words: Sequence[str]) -> str:
+    """The first eight of some words, and how many more there are."""
+    return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
 
 
 def _parts(corpora: Sequence[Corpus], config: Config) -> Sequence[Corpus]:
