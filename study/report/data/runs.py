@@ -20,7 +20,6 @@ and those to maximize are at most 1."""
 
 NUMBERS = {
     "updates": "metrics.run/updates",
-    "steps": "metrics.run/steps",
     "seconds": "metrics.run/seconds",
     "megabytes": "metrics.run/memory_mb",
     "decay": "metrics.flow/decay",
@@ -138,6 +137,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "outcome": _outcomes(rows),
         "arm": _digests(rows),
     }
+    facts["steps"] = pd.to_numeric(column(rows, "tags.steps_read", math.nan))
     numbers = {name: column(rows, key, math.nan).astype(float) for name, key in NUMBERS.items()}
     runs = common.assign(**facts, **numbers, **_measured(rows, facts["task"]))
     runs["value"] = runs["value"].where(runs["outcome"].isin(FINISHED))
