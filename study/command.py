@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
@@ -83,8 +84,20 @@ def _unreadable(override: str, why: str) -> str:
     key, _, value = override.partition("=")
     if not value:
         return f"{override}: write key=value"
+    parts = value.removeprefix("[").removesuffix("]").split(",")
+    if value == f"[{','.join(parts)}]":
+        texts = ",".join(part.strip() if _readable(part) else quote(part.strip()) for part in parts)
+        return f"{key} = {value!r}: {why}; quote the texts in a list for Hydra too: {shlex.quote(f'{key}=[{texts}]')}"
     quoted = shlex.quote(f"{key}={quote(value)}")
     return f"{key} = {value!r}: {why}; if it is a text, quote it for Hydra too: {quoted}"
+
+
+def _readable(value: str) -> bool:
+    """Whether Hydra's grammar has a value."""
+    try:
+        return bool(OverridesParser.create().parse_overrides([f"key={value}"]))
+    except HydraException:
+        return False
 
 
 def quote(text: str) -> str:

@@ -112,6 +112,17 @@ def test_a_path_that_hydra_cannot_read_is_refused_with_how_to_quote_it(
     assert message == f"task.path = {path!r}: there is no file {tmp_path / path}"
 
 
+@pytest.mark.parametrize(("value", "meant"), [("[Close (USD),b]", ["Close (USD)", "b"]), ("[Schluß]", ["Schluß"])])
+def test_a_list_that_hydra_cannot_read_is_refused_with_how_to_quote_its_texts(
+    value: str, meant: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = refused(monkeypatch, capfd, "task=forecasting_csv", f"task.targets={value}")
+    (quoted,) = shlex.split(message.partition("in a list for Hydra too: ")[2])
+    (override,) = OverridesParser.create().parse_overrides([quoted])
+    found = override.value()
+    assert [str(getattr(item, "text", item)) for item in found] == meant  # type: ignore[union-attr]
+
+
 def test_home_is_expanded_where_a_value_starts(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -282,6 +282,16 @@ def test_rows_at_the_stated_distance_are_accepted(frequency: str, tmp_path: Path
     assert table(tmp_path / "own.csv", frame, frequency=frequency).targets == 1
 
 
+def test_an_hour_that_only_the_clock_on_the_wall_shows_is_refused(tmp_path: Path) -> None:
+    hours = pd.date_range("2022-11-06", periods=30, freq="h", tz="America/New_York")
+    rows = [f"{hour},{i * i % 7}" for i, hour in enumerate(hours)]
+    (tmp_path / "own.csv").write_text("\n".join(["date,y", *rows]), encoding="utf-8")
+    assert own(tmp_path / "own.csv", frequency="h").targets == 1
+    (tmp_path / "own.csv").write_text("\n".join(["date,y", *rows[:1], *rows[2:]]), encoding="utf-8")
+    with pytest.raises(ConfigError, match="line 3: '2022-11-06 01:00:00-05:00': is not 'h' after the row before it"):
+        own(tmp_path / "own.csv", frequency="h")
+
+
 def test_a_constant_feature_is_no_error(tmp_path: Path) -> None:
     task = table(tmp_path / "own.csv", counting(100, flat=3.0), features=["flat"])
     assert all(part.isfinite().all() for split in SPLITS for part in tensors(task, split))

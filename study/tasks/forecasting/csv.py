@@ -94,14 +94,16 @@ def _dates(path: Path, cells: pd.Series, config: Config) -> pd.DatetimeIndex:
         # A day is a day by the clock on the wall, and an hour by that in Greenwich: in spring these differ.
         clock = written.where(~placed, written.str.replace(OFFSET, "", regex=True))
         wall = pd.to_datetime(clock, errors="coerce", format="ISO8601")
-        late = _is_late(dates, config) & _is_late(wall, config)
+        offset = _frequency(config)
+        hourly = isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day)
+        late = _is_late(dates if hourly else wall, offset)
         _refuse(path, cells, late, f"is not {config.frequency!r} after the row before it")
     return pd.DatetimeIndex(dates)
 
 
-def _is_late(dates: pd.Series, config: Config) -> pd.Series:
+def _is_late(dates: pd.Series, frequency: pd.offsets.BaseOffset) -> pd.Series:
     """Whether a row does not come one step of the frequency after the row before it."""
-    due = pd.Series(pd.DatetimeIndex(dates) + _frequency(config)).shift(1)
+    due = pd.Series(pd.DatetimeIndex(dates) + frequency).shift(1)
     return due.notna() & (dates != due)
 
 
