@@ -1,6 +1,7 @@
 """Causes by the order of events and the last measures, and the one change that would test each."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,21 +14,28 @@ from study.probes.geometry import Geometry
 from study.probes.saturation import Saturation, Share
 from study.probes.sensitivity import Sensitivity
 from study.probes.sharpness import Sharpness
+from study.schema import Config
 from study.schema.defaults import option
 from study.schema.model import LSTMConfig
 from tests.test_diagnosis import falling, leap, parting
 
 SETUP = Setup(20, horizon_known=True, rate=0.1, hidden_size=8, longer_memory="model=lstm")
+SETUP = replace(SETUP, longer_training="trainer.max_updates=600")
 GUESS = Standing("rmse", 1.0, 1.0, (0.5, "HAR"), "minimize")
 PART = replace(GUESS, value=0.8, solved=False)
 FLAT, HEALTHY = np.ones(200), falling(-0.01)
 
 
 def cause(
-    *probed: Probed, setup: Setup = SETUP, standing: Standing = GUESS, losses: np.ndarray = FLAT, norms: object = 0.5
+    *probed: Probed,
+    setup: Setup = SETUP,
+    standing: Standing = GUESS,
+    losses: np.ndarray = FLAT,
+    norms: object = 0.5,
+    validation: float = math.nan,
 ) -> Cause:
     of_norm = np.broadcast_to(np.asarray(norms, float), len(losses))
-    return diagnose(Facts(setup, Course(losses, of_norm, of_norm), probed, standing)).cause
+    return diagnose(Facts(setup, Course(losses, of_norm, of_norm, None, validation), probed, standing)).cause
 
 
 def test_a_run_that_is_well_has_no_cause() -> None:
@@ -124,7 +132,14 @@ def test_a_loss_that_still_falls_asks_for_more_updates(share: float, name: str) 
 @pytest.mark.parametrize(("share", "name"), [(0.51, "unknown"), (0.49, "overfitting")])
 def test_a_training_loss_that_fell_by_half_for_nothing_is_overfitting(share: float, name: str) -> None:
     losses = np.repeat([1.0, share], [20, 180])
-    assert cause(Probed(200, HEALTHY), losses=losses).name == name
+    assert cause(Probed(200, HEALTHY), losses=losses, validation=1.0).name == name
+
+
+@pytest.mark.parametrize("validation", [0.5, math.nan])
+def test_a_validation_loss_that_followed_or_was_not_measured_is_no_overfitting(validation: float) -> None:
+    """A network may have learned much, and still be behind a strong guess without memory."""
+    losses = np.repeat([1.0, 0.3], [20, 180])
+    assert cause(Probed(200, HEALTHY), losses=losses, validation=validation).name == "unknown"
 
 
 def test_a_part_learnt_with_healthy_gradients_is_a_matter_of_expressivity_or_capacity() -> None:
@@ -148,3 +163,46 @@ def test_the_change_stands_in_the_description_on_the_terminal_and_in_the_tags() 
     assert "**ruined (step size)**: rmse 2 on test" in found.markdown()
     assert "To test that: `optimizer.lr=0.002`" in found.markdown()
     assert "To test that: optimizer.lr=0.002" in str(found)
+
+
+def test_where_the_gradient_was_not_measured_to_be_healthy_it_is_not_said_to_be() -> None:
+    for unmeasured in (Probed(200), Probed(200, falling(0.5))):
+        setup = replace(SETUP, linear=True, reach=20, clipped=True)
+        assert cause(unmeasured, standing=PART, setup=setup).name in ("unknown", "gradient")
+
+
+def test_a_ruin_before_which_the_gradient_was_not_measured_says_so_unless_k2_is_1() -> None:
+    ruined = replace(GUESS, value=2.0)
+    doubt = "whether the gradient grew with the lag before that was not measured"
+    assert cause(standing=ruined, losses=leap(9.0)).evidence == doubt
+    assert cause(Probed(0, HEALTHY), standing=ruined, losses=leap(9.0)).evidence == ""
+    assert cause(standing=ruined, losses=leap(9.0), setup=replace(SETUP, reach=0)).evidence == ""
+
+
+@pytest.mark.parametrize(
+    ("budget", "longer"),
+    [
+        ("max_updates=200", "trainer.max_updates=600"),
+        ("max_steps=5000", "trainer.max_steps=15000"),
+        ("max_epochs=2", "trainer.max_epochs=6"),
+        ("max_seconds=1.5", "trainer.max_seconds=4.5"),
+    ],
+)
+def test_the_longer_training_that_is_proposed_is_in_the_unit_of_the_budget(
+    configure: Callable[..., Config], budget: str, longer: str
+) -> None:
+    """Else the schema would refuse it: a run has one budget."""
+    stated = ["trainer.max_updates=null", f"trainer.{budget}"]
+    assert Setup.of(configure(*stated), clipped=False).longer_training == longer
+    assert configure(*stated, longer).trainer.longer(1) == longer
+
+
+def test_what_probes_saw_on_the_way_to_a_ruin_is_what_they_saw_at_the_update_that_is_named() -> None:
+    def seen(update: int, share: float, flow: float) -> Probed:
+        return Probed(update, falling(flow), saturation=Saturation([Share(0, "h", "tanh", share, math.nan)]))
+
+    probed = [seen(0, 0.08, -0.01), seen(10, 0.5, -1.0), seen(50, 0.6, -0.01), seen(200, 1.0, -1.0)]
+    course = Course(leap(9.0), np.ones(200), np.ones(200))
+    sentence = diagnose(Facts(SETUP, course, probed, replace(GUESS, value=2.0))).sentence
+    assert "saturated units rose from 8% to 50% by update 10" in sentence
+    assert "since update 200 the gradient 20 steps back is below 1%" in sentence

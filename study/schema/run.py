@@ -55,9 +55,18 @@ class TrainerConfig(Strict):
     @property
     def budget(self) -> str:
         """The budget in words."""
-        return next(
-            f"{n:,} {key.removeprefix('max_')}" for key in self.BUDGETS if (n := getattr(self, key)) is not None
-        )
+        key, number = self._stated
+        return f"{number:,} {key.removeprefix('max_')}"
+
+    def longer(self, factor: int) -> str:
+        """Overrides for so many times the budget."""
+        key, number = self._stated
+        return f"trainer.{key}={factor * number}"
+
+    @property
+    def _stated(self) -> tuple[str, int | float]:
+        """The key of the budget, and its number."""
+        return next((key, number) for key in self.BUDGETS if (number := getattr(self, key)) is not None)
 
 
 class TrackingConfig(Strict):

@@ -4,7 +4,8 @@ A cause is a hypothesis: it is the change that tests it. The first rule that hol
 
 of a run that was ruined or diverged
     gradient       the gradient grew with the lag before it happened: clip it
-    step size      else: its own steps destroyed it: a lower learning rate
+    step size      else: its own steps destroyed it: a lower learning rate. It says so where growth with the lag was
+                   not measured, and so is not ruled out
 
 of a run that learned nothing, did not solve its task, or whose gradient is ill
     reach          gradients are cut off before the lag that the task is known to need: raise k2
@@ -14,9 +15,9 @@ of a run that learned nothing, did not solve its task, or whose gradient is ill
                    allows (lower it)
     sensitivity    a small step of the weights moves the states far (Zucchet & Orvieto 2024)
     budget         the loss was still falling when the updates were used up
-    overfitting    the training loss fell far, and the test part did not gain
-    expressivity   all of that is well, but the state is linear in the state before: some tasks cannot be expressed
-    capacity       all of that is well, and part of the task was learnt
+    overfitting    the training loss fell far, and the validation loss did not follow
+    expressivity   the gradient is healthy, but the state is linear in the state before: some tasks cannot be expressed
+    capacity       the gradient is healthy, and part of the task was learnt
     unknown        none of these
 """
 
@@ -105,10 +106,12 @@ def _of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause
     if verdict == "exploding":
         return _growing(facts, first)
     before = before_the_ruin(facts, happened)
-    geometry = before[-1].geometry if before else None
-    if geometry is not None and geometry.weight_ratio > 3 * USUAL_STEP:
-        return Cause("step size", "", *changes.usual_step(facts, geometry.weight_ratio))
-    return Cause("step size", "", *changes.rate(facts, 1 / 10 if first <= AT_ONCE else 1 / 3))
+    last = before[-1] if before else Probed(0)
+    unmeasured = last.flow is None and facts.setup.reach != 0
+    doubt = "whether the gradient grew with the lag before that was not measured" if unmeasured else ""
+    if last.geometry is not None and last.geometry.weight_ratio > 3 * USUAL_STEP:
+        return Cause("step size", doubt, *changes.usual_step(facts, last.geometry.weight_ratio))
+    return Cause("step size", doubt, *changes.rate(facts, 1 / 10 if first <= AT_ONCE else 1 / 3))
 
 
 def _growing(facts: Facts, until: int) -> Cause:
@@ -161,7 +164,7 @@ def _over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
 
 
 def _saturation(facts: Facts) -> Cause | None:
-    """Units that are flat at the end; which came first is told by the first measurement."""
+    """Units that are flat at the end: from the start if they were so at the first measurement, else as a result."""
     shares = [(p.update, p.saturation.blocking) for p in facts.probed if p.saturation is not None]
     if not shares or not shares[-1][1] > FLAT:
         return None
@@ -198,34 +201,33 @@ def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if not np.median(fourth) < STILL * np.median(third):
         return None
     falling = f"the loss was still falling: {np.median(third):.3g}, then {np.median(fourth):.3g} in the last quarter"
-    return Cause("budget", falling, f"trainer.max_updates={3 * len(losses)}", "three times the updates")
+    return Cause("budget", falling, facts.setup.longer_training, "three times the budget")
 
 
 def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
-    losses, standing = facts.course.losses, facts.standing
-    if standing is None or beats_the_guess(standing) or not len(losses):
+    losses, validation = facts.course.losses, facts.course.validation
+    if not len(losses):
         return None
-    start, end = (float(np.median(part)) for part in (losses[:10], losses[-10:]))
-    if not end < STEEP * start:
+    start, end = (float(np.median(part)) for part in (losses[:LEAST], losses[-LEAST:]))
+    if not (end < STEEP * start and end < STEEP * validation):
         return None
-    fell = f"the training loss fell from {start:.3g} to {end:.3g}, and the test part gained nothing"
+    fell = f"the training loss fell from {start:.3g} to {end:.3g}, and the validation loss is {validation:.3g}"
     return Cause("overfitting", fell, "trainer.patience=3", "stop when the validation loss no longer falls")
 
 
 def _linear(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
-    if not facts.setup.linear:
+    if not facts.setup.linear or verdict != "healthy":
         return None
-    limit = "gradients are well, but the state is linear in the state before it"
+    limit = "the state is linear in the state before it"
     return Cause("expressivity", limit, facts.setup.longer_memory, "a recurrence that is not")
 
 
 def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
-    if verdict == "undecided" or facts.standing is None or not beats_the_guess(facts.standing):
+    if verdict != "healthy" or facts.standing is None or not beats_the_guess(facts.standing):
         return None
-    part = "gradients are well, the loss no longer falls, and part of the task was learnt"
+    part = "part of the task was learnt"
     return Cause("capacity", part, f"model.hidden_size={2 * facts.setup.hidden_size}", "twice the units")
 
 
 def _unknown(facts: Facts) -> Cause:
-    longer = f"trainer.max_updates={3 * len(facts.course.losses)}"
-    return Cause("unknown", "", longer, "plateaus may end late")
+    return Cause("unknown", "", facts.setup.longer_training, "three times the budget: plateaus may end late")

@@ -9,9 +9,9 @@ Change = tuple[str, str]
 
 
 def rate(facts: Facts, factor: float) -> Change:
-    """Another learning rate: 10, 1/3 or 1/10 of this one."""
-    words = {10.0: "ten times", 1 / 10: "a tenth of", 1 / 3: "a third of"}[factor]
-    return f"optimizer.lr={facts.setup.rate * factor:.2g}", f"{words} the learning rate"
+    """Another learning rate: so many times this one."""
+    words = f"{factor:g} times the learning rate" if factor > 1 else f"the learning rate over {1 / factor:.0f}"
+    return f"optimizer.lr={facts.setup.rate * factor:.2g}", words
 
 
 def usual_step(facts: Facts, weight_ratio: float) -> Change:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -78,12 +79,12 @@ def _saturation_rise(probed: Sequence[Probed]) -> Event | None:
     if not taken:
         return None
     (start, before), *later = taken
-    risen = next((update for update, share in later if share - before > RISE), None)
+    risen = next(((update, share) for update, share in later if share - before > RISE), None)
     if risen is None:
         return None
-    highest_share = max(share for _, share in later)
-    when = f"between updates {start} and {risen}" if start else f"by update {risen}"
-    return Event(risen, "saturation", f"saturated units rose from {before:.0%} to {highest_share:.0%} {when}")
+    update, share = risen
+    when = f"between updates {start} and {update}" if start else f"by update {update}"
+    return Event(update, "saturation", f"saturated units rose from {before:.0%} to {share:.0%} {when}")
 
 
 def flat_share(saturation: Saturation) -> float:
@@ -97,7 +98,8 @@ def _flow_change(probed: Sequence[Probed], setup: Setup) -> Event | None:
     shares = [(p.update, share) for p in probed if (share := share_left(p, setup.horizon)) is not None]
     if len(shares) < 2 or not shares[0][1] >= VANISHED > shares[-1][1]:
         return None
-    lost = next(update for update, share in shares if share < VANISHED)
+    below = takewhile(lambda measured: measured[1] < VANISHED, reversed(shares))
+    lost = min(update for update, _ in below)  # from there on it stayed below
     now = f"since update {lost} the gradient {setup.horizon} steps back is below {VANISHED:.0%} of that at the loss"
     (start, before), (_, after) = shares[0], shares[-1]
     when = f"after {start} updates" if start else "before training"

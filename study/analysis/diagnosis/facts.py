@@ -1,5 +1,6 @@
 """What a diagnosis rests on, in plain values: gathered from a run by `study.analysis.result`, made by hand in tests."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -25,12 +26,14 @@ class Course:
         norms: the gradient norm before clipping of every update.
         applied: the same after it.
         diverged: the update (from 1) at which the run left the finite numbers, or None.
+        validation: the loss on the validation split at the end; NaN while the run trains.
     """
 
     losses: Float[np.ndarray, " updates"]
     norms: Float[np.ndarray, " updates"]
     applied: Float[np.ndarray, " updates"]
     diverged: int | None = None
+    validation: float = math.nan
 
 
 class Probed(NamedTuple):
@@ -80,6 +83,7 @@ class Setup:
         gain: scale of the recurrent weights at the start.
         linear: the state after a step is linear in the state before it.
         longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
+        longer_training: overrides for three times the budget.
     """
 
     horizon: int
@@ -91,6 +95,7 @@ class Setup:
     gain: float = 1.0
     linear: bool = False
     longer_memory: str = ""
+    longer_training: str = ""
 
     @classmethod
     def of(cls, config: Config, clipped: bool) -> "Setup":
@@ -108,6 +113,7 @@ class Setup:
             gain=config.model.gain,
             linear=config.model.linear,
             longer_memory=config.model.longer_memory(task.horizon),
+            longer_training=config.trainer.longer(3),
         )
 
 

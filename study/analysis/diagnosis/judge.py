@@ -7,7 +7,7 @@ from study.analysis.diagnosis.clipping import Clipping, clipping
 from study.analysis.diagnosis.events import Event, events, share_left
 from study.analysis.diagnosis.facts import Facts
 from study.analysis.diagnosis.outcome import outcome
-from study.analysis.diagnosis.over_lag import OverLag, Verdict, before_the_end, over_lag
+from study.analysis.diagnosis.over_lag import OverLag, Verdict, over_lag
 from study.tracking.outcomes import Outcome
 
 RULES = "2"
@@ -72,8 +72,8 @@ def diagnose(facts: Facts) -> Diagnosis:
     lag = _of_destroyed(facts, happened) if destroyed else _of_last(facts, became == "solved")
     found = cause(facts, became, lag.verdict, happened)
     # What probes saw on the way is part of a ruin's story; of other runs the last measures say the same.
-    told = [event.words for event in happened if destroyed or event.kind in ("loss", "norm")]
-    parts = [why, *told, lag.sentence, found.evidence]
+    shown = [event.words for event in happened if destroyed or event.kind in ("loss", "norm")]
+    parts = [why, *shown, lag.sentence, found.evidence]
     role = clipping(facts.course, facts.setup.clipped)
     return Diagnosis(became, lag.verdict, found, "; ".join(filter(None, parts)), *role)
 
@@ -92,6 +92,7 @@ def _of_last(facts: Facts, solved: bool) -> OverLag:
 
 
 def _of_destroyed(facts: Facts, happened: list[Event]) -> OverLag:
-    """Judge by the last measures before the step that led to the first leap."""
+    """Exploding, if the last measures before the step that led to the first leap say so; else nothing is concluded."""
     before = before_the_ruin(facts, happened)
-    return before_the_end(facts.setup, before[-1] if before else None)
+    found = over_lag(facts.setup, before[-1] if before else None)
+    return found if found.verdict == "exploding" else OverLag("undecided", "")

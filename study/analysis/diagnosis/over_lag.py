@@ -55,14 +55,6 @@ def over_lag(setup: Setup, probed: Probed | None, solved: bool = False) -> OverL
     return chaos or _exploding(setup, flow.memory) or _at_horizon(setup, flow, solved)
 
 
-def before_the_end(setup: Setup, probed: Probed | None) -> OverLag:
-    """Of a run whose network was destroyed: exploding, if that is what the last measures before it say."""
-    found = over_lag(setup, probed)
-    if found.verdict == "exploding":
-        return found
-    return OverLag("undecided", "")
-
-
 def _chaotic(lyapunov: Lyapunov | None, horizon: int) -> OverLag | None:
     if lyapunov is None or not lyapunov.bounded:
         return None
@@ -87,7 +79,7 @@ def _exploding(setup: Setup, memory: Profile) -> OverLag | None:
     worst = max(within or clear, key=memory.log_ratio)
     grown = f"the gradient {_steps(worst)} back is {_ratio(memory, worst):.1e} times that at the loss"
     if within:
-        return OverLag("exploding", f"{grown}, and grows with the lag")
+        return OverLag("exploding", grown)
     return OverLag("undecided", f"{grown}, but the training reaches back {_steps(reach)} only")
 
 

@@ -40,7 +40,7 @@ FLAT = 0.5
 STILL = 0.98
 """A loss whose last quarter lies below this share of the quarter before is still falling."""
 STEEP = 0.5
-"""A training loss below this share of its first level has learned the training part at least."""
+"""A training loss below this share of its first level, and of the validation loss, has fallen for the training part."""
 SHORT_WAY = 0.003
 """Steps that add up to less than this share of the weights have not had time to change a network."""
 AT_ONCE = 10
