@@ -27,7 +27,7 @@ def test_what_a_plan_says_a_run_reads_is_what_is_counted(setup: str, configure: 
     config = configure(*SETUPS[setup], *TINY, "slug=readings")
     planned, result = planned_reading(config), train(config)
     assert result.updates == pytest.approx(planned.updates, rel=0.02)
-    assert result.metrics["run/steps"] == pytest.approx(planned.steps, rel=0.02)
+    assert result.steps == pytest.approx(planned.steps, rel=0.02)
 
 
 def test_of_ragged_sentences_and_of_budgets_in_time_a_plan_says_what_it_can(configure: Callable[..., Config]) -> None:
@@ -40,7 +40,7 @@ def test_of_ragged_sentences_and_of_budgets_in_time_a_plan_says_what_it_can(conf
     [
         (Reading(100, 5000), Reading(100, 5050), ""),
         (Reading(100, 5000), Reading(100, 50000), "Equal updates (100), unequal data: 5,000 (a) to 50,000 steps (b)."),
-        (Reading(1000, 5000), Reading(100, 5000), "Equal data: every arm reads 5,000 steps, in 100 (b) to 1,000 upd"),
+        (Reading(1000, 5000), Reading(100, 5000), "Equal data: every arm reads about 5,000 steps, in 100 (b) to 1,000"),
         (
             Reading(1000, 5000),
             Reading(100, 7000),
@@ -57,6 +57,11 @@ def test_a_comparison_says_what_is_equal_and_marks_what_is_unequal_in_both(
     found = compare_readings({"a": short, "b": long})
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+def test_a_number_that_is_not_known_of_one_arm_says_nothing_of_all() -> None:
+    arms = {"a": Reading(100.0, 5000.0), "b": Reading(200.0, 5000.0), "old": Reading(100.0, math.nan)}
+    assert compare_readings(arms) == "UNEQUAL: 100 (a) to 200 updates (b); data are not known."
 
 
 def test_one_arm_is_compared_with_nothing() -> None:

@@ -63,21 +63,27 @@ def mean_reading(readings: Sequence[Reading]) -> Reading:
 def compare_readings(arms: Mapping[str, Reading]) -> str:
     """A sentence on what arms of one task read: what is equal, or that nothing is; empty where both are equal.
 
+    A number that is not known of every arm says nothing of all: it counts as not known.
+
     Args:
-        arms: by name; those of which nothing is known are left out.
+        arms: by name.
     """
-    updates, steps = ({a: float(r[i]) for a, r in arms.items() if not math.isnan(r[i])} for i in range(2))
+    updates, steps = (_known({arm: float(read[i]) for arm, read in arms.items()}) for i in range(2))
     same_updates, same_steps = _alike(updates), _alike(steps)
     if (same_updates and same_steps) or len(arms) < 2:
         return ""
     if same_steps and steps:
-        return f"Equal data: every arm reads {max(steps.values()):,.0f} steps, in {_span(updates, 'updates')}."
+        return f"Equal data: every arm reads about {max(steps.values()):,.0f} steps, in {_span(updates, 'updates')}."
     if same_updates and updates:
         return f"Equal updates ({max(updates.values()):,.0f}), unequal data: {_span(steps, 'steps')}."
     if not steps or not updates:
         unknown = "data" if updates else "updates"
         return f"UNEQUAL: {_span(updates or steps, 'updates' if updates else 'steps')}; {unknown} are not known."
     return f"UNEQUAL in updates and in data: {_span(updates, 'updates')}; {_span(steps, 'steps')}."
+
+
+def _known(values: Mapping[str, float]) -> Mapping[str, float]:
+    return {} if any(map(math.isnan, values.values())) else values
 
 
 def _alike(values: Mapping[str, float]) -> bool:

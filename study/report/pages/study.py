@@ -41,7 +41,10 @@ HEADS = (
     Head("horizon", "largest lag measured at which at least 1% of the gradient is left; median over runs"),
     Head("clipped", "share of the updates in which clipping changed the gradient; mean over runs"),
     Head("updates", "mean over runs that did not diverge"),
-    Head("steps read", "at which losses were taken, over all sequences; mean over runs that did not diverge"),
+    Head(
+        "steps read",
+        "at which losses were taken: the updates times their mean over an epoch; mean over runs that did not diverge",
+    ),
     Head("seconds", "of training, validation included; mean over runs"),
     Head("in words"),
 )
