@@ -67,8 +67,9 @@ def mean_of(column: str) -> Callable[[pd.DataFrame], Interval]:
 
 
 def share_solved(runs: pd.DataFrame) -> Interval:
-    """Share of the runs that solve their task, which has a criterion of success."""
-    return share_interval(int((runs["solved"] == "True").sum()), len(runs))
+    """Share of the runs that solve their task; of older versions, which did not record it, that is not known."""
+    known = runs.loc[runs["solved"] != "", "solved"]
+    return share_interval(int((known == "True").sum()), len(known))
 
 
 TIME = Beside("milliseconds\nper update", milliseconds)
