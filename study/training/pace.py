@@ -37,8 +37,8 @@ def plan_pace(trainer: TrainerConfig, bptt: BPTTConfig, batches: Batches) -> Pac
 
     A budget in steps becomes one in updates by the share of an epoch that it is, so that every epoch counts alike.
     """
-    epoch = sum(count(batch, bptt.k1, bptt.k2, bptt.update) for batch in batches.epoch(0))
-    steps = sum(batch.steps for batch in batches.epoch(0))
+    counted = [(count(batch, bptt.k1, bptt.k2, bptt.update), batch.steps) for batch in batches.epoch(0)]
+    epoch, steps = (sum(column) for column in zip(*counted, strict=True))
     budget = trainer.max_updates
     if trainer.max_steps is not None:
         budget = math.ceil(trainer.max_steps * epoch / steps)
