@@ -1,7 +1,7 @@
 """One tracked run, from a checked configuration to its diagnosis: `python -m study.train [overrides]`."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
@@ -49,18 +49,10 @@ def train(
     # Data and model first: what cannot be used is refused before there is a run in the store.
     task, module = assemble(config)
 
-    # What the record says from its first moment on, so that a run that dies at once says it too. A resumed run keeps
-    # the fingerprints of its start.
+    for note in task.notes:
+        print(note, file=sys.stderr)
     described, splits = describe(config), provenance.splits(task)
-    tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
-    tags["bptt_rule"] = RULE
-    if task.notes:
-        print(*task.notes, sep="\n", file=sys.stderr)
-        tags["notes"] = " ".join(task.notes)
-    if place.resume is None:
-        tags |= provenance.fingerprints(splits, module.model)
-
-    with writer.run(described, place, tags) as run:
+    with writer.run(described, place, _first_tags(task, module, splits, place)) as run:
         place.announce(run.run_id)
 
         # A resume writes the definition again, beside the first: code, packages or machine may have changed since.
@@ -83,6 +75,20 @@ def train(
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
         return conclude(module, Setup.of(config, module.clip.clips), run, rivals)
+
+
+def _first_tags(
+    task: "Task", module: "RecurrentModule", splits: Mapping[str, tuple[str, int]], place: Place
+) -> dict[str, str]:
+    """What the record says from its first moment on, so that a run that dies at once says it too.
+
+    A resumed run keeps the fingerprints of its start.
+    """
+    from study.tracking import provenance
+
+    tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
+    tags |= {"bptt_rule": RULE} | ({"notes": " ".join(task.notes)} if task.notes else {})
+    return tags if place.resume else tags | provenance.fingerprints(splits, module.model)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":

@@ -27,6 +27,7 @@ class Result:
         run_id: of MLflow.
         diagnosis: outcome, verdict and cause, with sentences.
         updates: made, up to the divergence if there was one.
+        steps: at which their losses were taken: the updates times their mean over an epoch.
         seconds: of training, validation included.
         metrics: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (without memory,
             on the test split); `<primary>/opponent`, the primary measure of the best opponent, and `skill/opponent`,
@@ -39,6 +40,7 @@ class Result:
     run_id: str
     diagnosis: Diagnosis
     updates: int
+    steps: float
     seconds: float
     metrics: dict[str, float]
     primary: str
@@ -54,9 +56,9 @@ class Result:
         """
         test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.metrics.items() if k.endswith("/test"))
         value, opponent, baseline = (self.metrics[f"{self.primary}/{of}"] for of in ("test", "opponent", "baseline"))
-        stands = f"{standing(value, opponent, self.direction)} {self.opponent}: {self.primary} {opponent:.4g}"
+        beside = f"{standing(value, opponent, self.direction)} {self.opponent}: {self.primary} {opponent:.4g}"
         return (
-            f"{self.updates} updates in {self.seconds:.0f} s; test: {test}  ({stands}; without memory {baseline:.4g})\n"
+            f"{self.updates} updates in {self.seconds:.0f} s; test: {test}  ({beside}; without memory {baseline:.4g})\n"
             f"{self.diagnosis}\n"
             f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
         )
@@ -77,46 +79,34 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
     guess = task.baseline_metrics("test")
-    hardest = opponents[best(opponents, task.primary, task.direction)]
-    standing = stand(task, tested(measures), guess, hardest)
-    diagnosis = judge(module, setup, standing)
+    stands = stand(task, tested(measures), guess, opponents)
+    diagnosis = judge(module, setup, stands, measures["loss/val"])
     baseline = {f"{key}/baseline": value for key, value in guess.items()}
-    rival = against(hardest, measures[f"{task.primary}/test"], task)
-    read = len(history) * module.pace.steps
-    run.tag({"steps_read": round(read)})  # a tag: the forty charts of a run are taken
+    rival, label = stands.opponent
+    ahead = {f"{task.primary}/opponent": rival, "skill/opponent": skill(stands.value, rival, task.direction)}
     cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
-    final = measures | baseline | rival | cost
+    final = measures | baseline | ahead | cost
     run.log_points([(len(history), final)])
-    run.tag(diagnosis.tags() | ({} if standing.solved is None else {"solved": standing.solved}))
+    steps = len(history) * module.pace.steps
     reached = {score.label: score.metrics["test"][task.primary] for score in opponents.values()}
-    run.tag({"opponent": hardest.label, "opponents": json.dumps(reached)})
+    tags = {"opponent": label, "opponents": json.dumps(reached)} | diagnosis.tags()
+    tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
+    run.tag(tags if stands.solved is None else tags | {"solved": str(stands.solved)})
     drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
-    return Result(
-        run.run_id,
-        diagnosis,
-        len(history),
-        seconds,
-        final | {"run/steps": read} | probes.final,
-        task.primary,
-        task.direction,
-        hardest.label,
-    )
+    known = final | probes.final
+    return Result(run.run_id, diagnosis, len(history), steps, seconds, known, task.primary, task.direction, label)
 
 
-def against(opponent: Score, value: float, task: Task) -> dict[str, float]:
-    """The primary measure of an opponent, and how far a network with `value` is ahead of it."""
-    reference = opponent.metrics["test"][task.primary]
-    return {f"{task.primary}/opponent": reference, "skill/opponent": skill(value, reference, task.direction)}
-
-
-def stand(task: Task, test: Mapping[str, float], guess: Mapping[str, float], opponent: Score) -> Standing:
-    """Where a network stands, by its measures on test, those of the guess without memory, and the best opponent."""
-    name, reference = task.primary, opponent.metrics["test"][task.primary]
-    solved = task.solved(test, guess)
-    return Standing(name, test[name], guess[name], (reference, opponent.label), task.direction, solved)
+def stand(
+    task: Task, test: Mapping[str, float], guess: Mapping[str, float], opponents: Mapping[str, Score]
+) -> Standing:  # fmt: skip
+    """Where a network stands, by its measures on test, those of the guess without memory, and the best opponent's."""
+    hardest, name = opponents[best(opponents, task.primary, task.direction)], task.primary
+    rival = hardest.metrics["test"][name], hardest.label
+    return Standing(name, test[name], guess[name], rival, task.direction, task.solved(test, guess))
 
 
 def tested(measures: Mapping[str, float]) -> dict[str, float]:
@@ -124,19 +114,22 @@ def tested(measures: Mapping[str, float]) -> dict[str, float]:
     return {key.removesuffix("/test"): value for key, value in measures.items() if key.endswith("/test")}
 
 
-def judge(module: RecurrentModule, setup: Setup, standing: Standing | None = None) -> Diagnosis:
+def judge(
+    module: RecurrentModule, setup: Setup, stands: Standing | None = None, validation: float = math.nan
+) -> Diagnosis:  # fmt: skip
     """Diagnose a module by its history and the measures of its probes.
 
     Args:
         module: trained, or in training.
         setup: what of its configuration a cause may lie in.
-        standing: on the test split; None while it trains.
+        stands: where it stands on the test split; None while it trains.
+        validation: its loss on the validation split; NaN while it trains.
     """
     rows = module.history.rows()
-    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], module.history.diverged)
+    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, validation)
     read = Probed._fields[1:]
     probed = [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
-    return diagnose(Facts(setup, course, probed, standing))
+    return diagnose(Facts(setup, course, probed, stands))
 
 
 def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:

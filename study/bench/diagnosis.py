@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from study.bench.labelled import LABELS, LEARNT, Setting, settings, unseen
+from study.schema.defaults import option
 from study.schema.model import MODELS
 
 SEEDS = {0: "tuned on", 1: "fresh", 2: "fresh"}
@@ -53,11 +54,12 @@ class Judged(NamedTuple):
 
     @property
     def changed(self) -> Setting:
-        """The set-up with the change; what was given for the same keys is replaced."""
-        keys = {text.partition("=")[0] for text in self.change.split()}
-        gone = {"model": "model.activation"} if "model=lstm" in self.change else {}
-        kept = [t for t in self.setting.overrides if t.partition("=")[0] not in {*keys, *gone.values()}]
-        return Setting(self.setting.label, (*kept, *self.change.split()))
+        """The set-up with the change; what was given for the same keys, or for keys of another model, is left out."""
+        change = dict(text.split("=", 1) for text in self.change.split())
+        given = dict(text.split("=", 1) for text in self.setting.overrides)
+        model = {f"model.{key}" for key in option("model", change.get("model", given["model"]))}
+        kept = {key: value for key, value in given.items() if not key.startswith("model.") or key in model}
+        return Setting(self.setting.label, tuple(f"{key}={value}" for key, value in (kept | change).items()))
 
 
 def judge_run(setting: Setting, seed: int) -> Judged:
@@ -81,9 +83,8 @@ def judge_run(setting: Setting, seed: int) -> Judged:
     test, guess = result.evaluate(module, task, "test"), task.baseline_metrics("test")
     digest = provenance.combined(provenance.splits(task))
     rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), config.model.bidirectional)
-    hardest = rivals[opponents.best(rivals, task.primary, task.direction)]
-    setup = Setup.of(config, module.clip.clips)
-    found = result.judge(module, setup, result.stand(task, test, guess, hardest))
+    setup, validation = Setup.of(config, module.clip.clips), result.evaluate(module, task, "val")["loss"]
+    found = result.judge(module, setup, result.stand(task, test, guess, rivals), validation)
     ahead = opponents.skill(test[task.primary], guess[task.primary], task.direction)
     answers = (found.outcome, found.verdict, found.cause.name)
     return Judged(setting, seed, answers, found.cause.change, ahead, str(found))

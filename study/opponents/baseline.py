@@ -13,7 +13,7 @@ class Baseline(Fitted):
         self._task, self.label = task, label
 
     def predict(self, batch: Batch, before: Tensor) -> Tensor:
-        """See `Fitted`; the guess at a drawn task may be told where an answer is due, never what it is."""
+        """See `Fitted`; the guess at a drawn task may know where an answer is due, never what it is."""
         return self._task.baseline(batch)
 
 

@@ -11,7 +11,7 @@ is an upper bound on theirs. One batch is sharper than the whole data.
 
 By Lanczos' method on Hessian-vector products, two backward passes each: the same products as power iteration, but all
 of them are used, so fewer do where neighbouring eigenvalues are close (`residual` says how far off the result may be),
-and the most negative curvature, which power iteration may end on, is told apart.
+and the most negative curvature, which power iteration may end on, is recognised.
 
 Activations: loss per squared unit of weight, times squared units of weight per loss.
 """

@@ -81,5 +81,5 @@ class Registry:
 
     @property
     def union(self) -> Any:
-        """The type of the group in the schema: the config of any member, told apart by `name`."""
+        """The type of the group in the schema: the config of any member, recognised by its `name`."""
         return Annotated[Union[tuple(dict.fromkeys(self._configs.values()))], Field(discriminator="name")]  # noqa: UP007

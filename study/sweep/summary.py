@@ -45,8 +45,8 @@ def power_lines(ledger: Ledger) -> list[str]:
     for arm in ledger.plan.arms.values():
         row = [values.get((arm.digest, seed), math.nan) for seed in ledger.plan.seeds]
         by_task[arm.config.task.name].append(row)
-    told = {task: format_power(Differences(np.array(rows))) for task, rows in by_task.items()}
-    return [f"{task}: {line}" for task, line in told.items() if line]
+    lines = {task: format_power(Differences(np.array(rows))) for task, rows in by_task.items()}
+    return [f"{task}: {line}" for task, line in lines.items() if line]
 
 
 def reading_lines(ledger: Ledger) -> list[str]:

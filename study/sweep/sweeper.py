@@ -89,7 +89,7 @@ def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig
 
     gone = writer.missing(common.tracking.uri, common.slug, Ledger(study, plan).recorded())
     if gone:
-        print(f"{len(gone)} of the runs of this study are no longer in {common.tracking.uri}: made again.")
+        print(f"{len(gone)} of the runs of this study are no longer in {common.tracking.uri} and will be made again.")
     ledger = Ledger(study, plan, uuid.uuid4().hex[:12], gone)
     folder = Path(str(master.hydra.sweep.dir)).absolute()
     with _parent_run(common, ledger) as parent:
@@ -182,7 +182,7 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
         report = f"the report is {page}"
     except ConfigError as error:
         lines.append(str(error))
-        report = f"there is no new report: {error}"
+        report = str(error)
     console.print(
         f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `{door('ui')}` to browse them; "
         f"{report}",

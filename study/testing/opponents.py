@@ -78,7 +78,7 @@ class OpponentContract:
     def test_it_never_looks_at_the_targets(self, task: Task, fitted: Fitted, batch: Batch) -> None:
         """Nothing but inputs and lengths enters."""
         if isinstance(task, Synthetic):
-            pytest.skip("the guess at a drawn task is told where an answer is due")
+            pytest.skip("the guess at a drawn task knows where an answer is due")
         blind = batch._replace(targets=torch.zeros_like(batch.targets))
         assert torch.equal(predict(fitted, blind), predict(fitted, batch))
 

@@ -1,12 +1,13 @@
-"""Words of the tag `outcome`, which says how a run ended. No MLflow here."""
+"""Words of the tag `outcome`, which says how a run ended. No MLflow here.
+
+Runs that were ended from outside, or by an error, have no diagnosis: they are `pruned`, `killed` or `failed`.
+"""
 
 from typing import Literal, get_args
 
 Finished = Literal["solved", "ahead", "completed", "learned nothing", "ruined"]
 """The run made all its updates, and its network is one to measure (see `study.analysis.diagnosis`)."""
 Outcome = Literal[Finished, "diverged"]
-Stopped = Literal["pruned", "killed", "failed"]
-"""The run was ended from outside, or by an error: it has no diagnosis."""
 
 FINISHED: tuple[str, ...] = get_args(Finished)
 ENDED: tuple[str, ...] = (*FINISHED, "diverged")

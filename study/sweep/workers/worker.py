@@ -203,5 +203,5 @@ def record(result: "Result") -> Record:
         "half_life": found.get("flow/half_life", math.nan),
         "seconds": result.seconds,
         "run_updates": float(result.updates),
-        "steps": found["run/steps"],
+        "steps": result.steps,
     }
