@@ -85,6 +85,11 @@ class TaskContract:
         assert task.horizon_known == config.horizon_known
         assert task.horizon_known or not isinstance(config, DrawnConfig), "drawn, but its horizon is a guess"
 
+    def test_a_guess_without_memory_does_not_solve_it(self, task: Task) -> None:
+        """Where there is a criterion of success, a network has to remember to meet it."""
+        guess = task.baseline_metrics("test")
+        assert task.solved(guess, guess) in (None, False), "a guess without memory solves it"
+
     def test_batches_hold_what_the_task_declares(self, task: Task, config: TaskConfig, split: Split) -> None:
         """Batches are time-major; tokens, classes and values are of the types, shapes and ranges declared."""
         for batch in first(task.batches(split)):
@@ -101,7 +106,8 @@ class TaskContract:
                 assert batch.targets.isfinite().all(), "a target is not finite"
             else:
                 assert batch.targets.ndim == 2, f"classes are {tuple(batch.targets.shape)}"
-                assert 0 <= batch.targets.min() <= batch.targets.max() < task.targets, "a class is out of range"
+                targets = task.metrics().nameable(batch).targets
+                assert 0 <= targets.min() <= targets.max() < task.targets, "a class is out of range"
 
     def test_training_batches_are_no_wider_than_the_batch_size(self, task: Task, config: TaskConfig) -> None:
         """The widest training batch has `batch_size` sequences."""
