@@ -73,6 +73,10 @@ def test_a_loss_beyond_the_given_multiple_of_the_first_counts_as_diverged(block:
     assert history(losses, block).diverged is None
 
 
+def test_a_first_loss_whose_multiple_leaves_float32_makes_no_divergence_and_no_warning() -> None:
+    assert history([1e35, 2e35], divergence=1e6).diverged is None
+
+
 @pytest.mark.parametrize("first", [0.0, -3.0, 1e-9])
 def test_a_first_loss_that_is_tiny_or_negative_makes_no_divergence_of_the_next(first: float) -> None:
     assert history([first, first + 1.0, 5.0, -5.0], divergence=10.0).diverged is None

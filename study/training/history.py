@@ -123,7 +123,8 @@ class History:
         bad = ~np.isfinite(block[:, [LOSS, TOTAL]]).all(1)
         if self._divergence is not None:
             first = float(self._blocks[0][0, LOSS] if self._blocks else block[0, LOSS])
-            bad |= block[:, LOSS] > self._divergence * max(abs(first), 1.0)
+            # In float64: the product may leave the range of float32.
+            bad |= block[:, LOSS].astype(float) > self._divergence * max(abs(first), 1.0)
         return int(bad.argmax()) if bad.any() else None
 
 
