@@ -1,6 +1,7 @@
 """What the design promises of the code as a whole, read from its imports and its files."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
@@ -146,6 +147,11 @@ def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
 def test_every_module_and_every_public_name_says_what_it_is(module: str) -> None:
     assert ast.get_docstring(TREES[module])
     assert not [node.name for node in public(TREES[module].body) if not ast.get_docstring(node)]
+
+
+def test_no_two_classes_share_a_name() -> None:
+    names = Counter(node.name for tree in TREES.values() for node in tree.body if isinstance(node, ast.ClassDef))
+    assert not [name for name, times in names.items() if times > 1]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

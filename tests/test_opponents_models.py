@@ -17,7 +17,7 @@ from study import opponents, tasks
 from study.command import CONF
 from study.opponents import autoregression, har, kneser_ney, least_squares, nlinear, perceptron, witten_bell
 from study.opponents.least_squares import Design, LinearForecast
-from study.opponents.ngrams import Grams, Interpolated, Level, next_order
+from study.opponents.ngrams import Grams, Interpolated, NgramLevel, next_order
 from study.schema import Config, validate
 from study.tasks import Batch
 from study.tasks.batches import Sentences, Stream
@@ -112,7 +112,7 @@ def test_har_is_the_regression_on_log_rms_returns_of_1_5_and_22_days(monkeypatch
 def test_nlinear_regresses_the_change_on_how_the_past_differs_from_now(monkeypatch: pytest.MonkeyPatch) -> None:
     task = forecasting("forecasting_stocks")
     monkeypatch.setattr(nlinear, "LAGS", (1, 4))
-    monkeypatch.setattr(nlinear.Differences, "levels", (*nlinear.Differences.levels[:1], least_squares.Level(3, 3)))
+    monkeypatch.setattr(nlinear.NLinearDesign, "levels", (*nlinear.NLinearDesign.levels[:1], least_squares.Level(3, 3)))
     volatility = "log_volatility"
 
     def changes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -123,7 +123,7 @@ def test_nlinear_regresses_the_change_on_how_the_past_differs_from_now(monkeypat
     x, y = pd.concat([x.iloc[3:] for x, _ in rows]), pd.concat([y.iloc[3:] for _, y in rows])
     test = task._tables.series["IBM"]["test"]
     expected = LinearRegression().fit(x.to_numpy(), y).predict(changes(test).iloc[3:].to_numpy()) + test[volatility][3:]
-    found = predictions(task, every_level(task, nlinear.Differences(task), monkeypatch))
+    found = predictions(task, every_level(task, nlinear.NLinearDesign(task), monkeypatch))
     np.testing.assert_allclose(found[3:], expected, rtol=1e-3)
 
 
@@ -237,7 +237,7 @@ def literal_kneser_ney(tokens: Sequence[int], highest: int) -> Callable[[tuple[i
     return lambda context, word: p(context, word, len(context) + 1)
 
 
-TWINS: dict[str, tuple[Callable[[Sequence[Grams]], list[Level]], Callable]] = {
+TWINS: dict[str, tuple[Callable[[Sequence[Grams]], list[NgramLevel]], Callable]] = {
     "Witten-Bell": (witten_bell.witten_bell, lambda tokens, order: literal_witten_bell(tokens)),
     "Kneser-Ney": (kneser_ney.kneser_ney, literal_kneser_ney),
 }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from study.opponents.ngrams import Array, Grams, Interpolated, Level, fit_orders, interpolate
+from study.opponents.ngrams import Array, Grams, Interpolated, NgramLevel, fit_orders, interpolate
 from study.tasks import Task
 
 FEW = (0.0, 0.5, 0.5, 0.5)
@@ -21,7 +21,7 @@ def fit(task: Task) -> Interpolated:
     return fit_orders(task, kneser_ney, "Kneser-Ney")
 
 
-def kneser_ney(grams: Sequence[Grams]) -> list[Level]:
+def kneser_ney(grams: Sequence[Grams]) -> list[NgramLevel]:
     """What is discounted of a context's counts is what it gives to the lower order."""
     counts = [*map(continuations, grams[:-1], grams[1:]), grams[-1].counts]
     levels = []

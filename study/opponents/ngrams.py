@@ -60,7 +60,7 @@ def next_order(tokens: Array, vocabulary: int, lower: Grams | None) -> Grams:
     return Grams(codes, codes // vocabulary, contexts, counts, at, (first + start).astype(np.int32))
 
 
-class Level(NamedTuple):
+class NgramLevel(NamedTuple):
     """One order of an interpolated model.
 
     Attributes:
@@ -74,19 +74,19 @@ class Level(NamedTuple):
     rest: Array
 
 
-def interpolate(grams: Grams, kept: Array, rests: Array) -> Level:
+def interpolate(grams: Grams, kept: Array, rests: Array) -> NgramLevel:
     """A level from what is kept of every count and what every context gives to the lower order, before division."""
     total = np.bincount(grams.context, weights=kept, minlength=grams.contexts) + rests
     followed = total > 0
     rest = np.divide(rests, total, out=np.ones(grams.contexts), where=followed)
     share = np.divide(kept, total[grams.context], out=np.zeros(len(kept)), where=followed[grams.context])
-    return Level(grams.codes, share, rest)
+    return NgramLevel(grams.codes, share, rest)
 
 
 class Interpolated(Fitted):
     """An interpolated model of order n = the number of `levels`; where a column starts, contexts are shorter."""
 
-    def __init__(self, levels: Sequence[Level], vocabulary: int, name: str):
+    def __init__(self, levels: Sequence[NgramLevel], vocabulary: int, name: str):
         self._levels, self._vocabulary = levels, vocabulary
         self.label, self.memory = f"{name} {len(levels)}-gram", max(0, len(levels) - 2)
 
@@ -137,7 +137,7 @@ def _find(codes: Array, contexts: Array, tokens: Array, vocabulary: int) -> Arra
     return np.where(codes[places] == wanted, places, UNSEEN)
 
 
-def _followers(level: Level, contexts: Array, vocabulary: int) -> tuple[Array, Array]:
+def _followers(level: NgramLevel, contexts: Array, vocabulary: int) -> tuple[Array, Array]:
     """All that followed each context: (which of `contexts`, number of the n-gram) pairs."""
     seen = np.flatnonzero(contexts != UNSEEN)
     first = np.searchsorted(level.codes, contexts[seen] * vocabulary)
@@ -146,7 +146,7 @@ def _followers(level: Level, contexts: Array, vocabulary: int) -> tuple[Array, A
     return np.repeat(seen, many), np.repeat(first, many) + within
 
 
-Smoothing = Callable[[Sequence[Grams]], list[Level]]
+Smoothing = Callable[[Sequence[Grams]], list[NgramLevel]]
 """The levels of an interpolated model from the n-grams of all its orders, the first of order 1."""
 
 

@@ -13,7 +13,7 @@ from study.tasks import Batch, Task
 from study.tasks.forecasting.family import Forecasting
 
 
-class Differences(Design):
+class NLinearDesign(Design):
     """For every target, what its column was 1, 2, ... steps ago less what it is now."""
 
     levels = tuple(Level(lags - 1, lags - 1) for lags in LAGS)
@@ -39,4 +39,4 @@ class Differences(Design):
 def fit(task: Task) -> LinearForecast:
     """The number of lags that is best on the validation part."""
     assert isinstance(task, Forecasting)
-    return fit_levels(Differences(task), task)
+    return fit_levels(NLinearDesign(task), task)

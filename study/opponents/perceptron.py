@@ -81,7 +81,7 @@ class Numbering:
         return np.where(self._codes[places] == codes, places + self._first, UNKNOWN)
 
 
-class Corpus(NamedTuple):
+class Examples(NamedTuple):
     """The training part, sentences end to end.
 
     Attributes:
@@ -97,7 +97,7 @@ class Corpus(NamedTuple):
     lengths: Array
 
 
-def read(sentences: Sentences, classes: int, ahead: bool) -> Corpus:
+def read(sentences: Sentences, classes: int, ahead: bool) -> Examples:
     """The codes of all features of sentences, the longest first."""
     words, history, targets, order = [], [], [], []
     for batch in Buckets(sentences, SIDE_BY_SIDE, None).epoch(0):
@@ -108,7 +108,9 @@ def read(sentences: Sentences, classes: int, ahead: bool) -> Corpus:
         history.append(np.stack([code.T[mask] for code in label_features(codes[0], one, two, three, classes)]))
         targets.append(true.T[mask])
         order.append(sizes)
-    return Corpus(np.concatenate(words, 1), np.concatenate(history, 1), np.concatenate(targets), np.concatenate(order))
+    return Examples(
+        np.concatenate(words, 1), np.concatenate(history, 1), np.concatenate(targets), np.concatenate(order)
+    )
 
 
 def _mask(batch: Batch) -> Array:
@@ -160,28 +162,28 @@ class Training:
     Every weight is a whole number, so that scores are exact and the same on every machine.
     """
 
-    def __init__(self, corpus: Corpus, classes: int):
-        self._corpus, self._classes = corpus, classes
+    def __init__(self, examples: Examples, classes: int):
+        self._examples, self._classes = examples, classes
         self.words: list[Numbering] = []
         self.labels: list[Numbering] = []
         free = UNKNOWN + 1
-        for codes, numberings in ((corpus.words, self.words), (corpus.labels, self.labels)):
+        for codes, numberings in ((examples.words, self.words), (examples.labels, self.labels)):
             for code in codes:
                 numberings.append(Numbering(code, free))
                 free = numberings[-1].next
-        self._rows = np.stack([n.rows(code) for n, code in zip(self.words, corpus.words, strict=True)], 1)
+        self._rows = np.stack([n.rows(code) for n, code in zip(self.words, examples.words, strict=True)], 1)
         self._weights, self._sums = np.zeros((free, classes), np.float32), np.zeros((free, classes))
-        self.sentences, self._steps = len(corpus.lengths), 0
+        self.sentences, self._steps = len(examples.lengths), 0
 
     def epoch(self, order: Array) -> None:
         """Learn every sentence once."""
-        ends = self._corpus.lengths.cumsum()
-        for first, stop in zip((ends - self._corpus.lengths)[order].tolist(), ends[order].tolist(), strict=True):
+        ends = self._examples.lengths.cumsum()
+        for first, stop in zip((ends - self._examples.lengths)[order].tolist(), ends[order].tolist(), strict=True):
             self._sentence(first, stop)
 
     def _sentence(self, first: int, stop: int) -> None:
         weights, tables = self._weights, [(numbering.table, i) for i, numbering in enumerate(self.labels)]
-        words, targets = self._corpus.words[0, first:stop].tolist(), self._corpus.targets[first:stop].tolist()
+        words, targets = self._examples.words[0, first:stop].tolist(), self._examples.targets[first:stop].tolist()
         one = two = three = self._classes
         row = np.empty(len(tables) + self._rows.shape[1], np.int64)  # one for all steps: this loop takes all the time
         given = row[len(tables) :]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from study.opponents.ngrams import Grams, Interpolated, Level, fit_orders, interpolate
+from study.opponents.ngrams import Grams, Interpolated, NgramLevel, fit_orders, interpolate
 from study.tasks import Task
 
 
@@ -16,6 +16,6 @@ def fit(task: Task) -> Interpolated:
     return fit_orders(task, witten_bell, "Witten-Bell")
 
 
-def witten_bell(grams: Sequence[Grams]) -> list[Level]:
+def witten_bell(grams: Sequence[Grams]) -> list[NgramLevel]:
     """A context gives to the lower order as much as it was followed by different tokens."""
     return [interpolate(g, g.counts, np.bincount(g.context, minlength=g.contexts)) for g in grams]

@@ -19,7 +19,7 @@ from study.learning.bptt import TruncatedBPTT
 from study.probes.flow import Flow, reachable
 from study.probes.result import ProbeResult
 from study.probes.schedule import NEVER, Schedule
-from study.schema.probe import PROBES, Plan, ProbeConfig
+from study.schema.probe import PROBES, ProbeConfig, ProbeOptions
 from study.tasks.contract import Batch
 
 SEARCHED = 100
@@ -49,7 +49,7 @@ class Probes:
     def __init__(self, config: ProbeConfig, batches: Iterable[Batch], horizon: int):
         wanted = {name: plan for name in PROBES if (plan := getattr(config, name)) not in (None, False)}
         self._plans: dict[str, Any] = {
-            name: plan.at(horizon) if isinstance(plan, Plan) else plan for name, plan in wanted.items()
+            name: plan.at(horizon) if isinstance(plan, ProbeOptions) else plan for name, plan in wanted.items()
         }
         self._schedule, self._batches, self.horizon = (
             Schedule(config.every, config.per_decade, config.start),

@@ -46,7 +46,7 @@ class Deviation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """The result of comparing two runs.
 
     Attributes:
@@ -77,7 +77,7 @@ class Comparison:
         return f"first difference: {self.first}\ndifferent: {counts} are {same}"
 
 
-def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> Comparison:
+def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> RunComparison:
     """Compare everything that the original recorded with what the rerun recorded.
 
     A measure that only the rerun has is left out. Additional points of a measure that both have are deviations, unless
@@ -99,7 +99,7 @@ def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> Comparison:
     if first is None and others:
         first = Deviation(f"tag {others[0]}", 0, then.tags[others[0]], here.tags.get(others[0]))
     values = len(both) + len(marks)
-    return Comparison(values, values - len(wrong) - len(others), first, tolerance)
+    return RunComparison(values, values - len(wrong) - len(others), first, tolerance)
 
 
 def numbers(run: Logged) -> pd.DataFrame:

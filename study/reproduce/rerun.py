@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytorch_lightning as pl
 
 from study import tasks
-from study.reproduce.compare import Comparison, compare, cut_short, last_update
+from study.reproduce.compare import RunComparison, compare, cut_short, last_update
 from study.reproduce.differences import Difference, differences
 from study.reproduce.restore import Restored
 from study.schema import Config
@@ -41,7 +41,7 @@ class Reproduction:
     original: Logged
     run_id: str
     found: list[Difference]
-    comparison: Comparison | None
+    comparison: RunComparison | None
     summary: str
 
     @property

@@ -8,26 +8,26 @@ from study.schema.base import Count, Strict
 from study.schema.registry import Registry
 
 
-class Plan(Strict):
+class ProbeOptions(Strict):
     """The options of one probe."""
 
-    def at(self, horizon: int) -> "Plan":
+    def at(self, horizon: int) -> "ProbeOptions":
         """The same for a task that needs the past so many steps back."""
         return self
 
 
-class FlowConfig(Plan):
+class FlowConfig(ProbeOptions):
     """Gradient flow by lag, up to `max_lag` or the task's horizon, over at least `samples` positions of sequences."""
 
     max_lag: Annotated[int, Field(ge=2)]
     samples: Count
 
-    def at(self, horizon: int) -> "Plan":
-        """See `Plan`; the verdict needs the flow at the horizon, however far back that is."""
+    def at(self, horizon: int) -> "ProbeOptions":
+        """See `ProbeOptions`; the verdict needs the flow at the horizon, however far back that is."""
         return self.model_copy(update={"max_lag": max(self.max_lag, horizon)})
 
 
-class LyapunovConfig(Plan):
+class LyapunovConfig(ProbeOptions):
     """The largest `exponents` (null: all), along at most so many `sequences`.
 
     An exponent is near zero if it is within 1 / `horizon` (null: the task's).
@@ -37,45 +37,45 @@ class LyapunovConfig(Plan):
     sequences: Count
     horizon: Count | None
 
-    def at(self, horizon: int) -> "Plan":
-        """See `Plan`."""
+    def at(self, horizon: int) -> "ProbeOptions":
+        """See `ProbeOptions`."""
         return self.model_copy(update={"horizon": self.horizon or horizon})
 
 
-class TruncationConfig(Plan):
+class TruncationConfig(ProbeOptions):
     """Bias of truncated gradients for every `k2`, on the whole batch and on `parts` of it."""
 
     k2: Annotated[list[Count], Field(min_length=1)]
     parts: Count
 
 
-class GeometryConfig(Plan):
+class GeometryConfig(ProbeOptions):
     """One more update, tried on a copy; the noise scale from `parts` of the batch (null: only what costs little)."""
 
     parts: Annotated[int, Field(ge=2)] | None
 
 
-class SensitivityConfig(Plan):
+class SensitivityConfig(ProbeOptions):
     """Sensitivity of the state to its parameters, along `draws` random directions, of at most so many `sequences`."""
 
     draws: Count
     sequences: Count
 
 
-class SharpnessConfig(Plan):
+class SharpnessConfig(ProbeOptions):
     """The largest curvature of the loss, from so many products with the Hessian."""
 
     iterations: Annotated[int, Field(ge=2)]
 
 
-class AlignmentConfig(Plan):
+class AlignmentConfig(ProbeOptions):
     """Cosine of the gradient's terms of lags below `split` (null: half the task's horizon) with all others."""
 
     split: Count | None
     sequences: Count
 
-    def at(self, horizon: int) -> "Plan":
-        """See `Plan`."""
+    def at(self, horizon: int) -> "ProbeOptions":
+        """See `ProbeOptions`."""
         return self.model_copy(update={"split": self.split or max(1, horizon // 2)})
 
 

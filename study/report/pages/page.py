@@ -25,7 +25,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A text; where `run` is an id, it is a link to that run."""
 
     text: str
@@ -36,7 +36,7 @@ class Cell:
 class Row:
     """Cells of a table; `quiet` rows are set in grey italics."""
 
-    cells: Sequence[Cell]
+    cells: Sequence[TableCell]
     quiet: bool = False
 
 
@@ -50,7 +50,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Block:
+class Listing:
     """A preformatted text that can be folded away."""
 
     title: str
@@ -66,7 +66,7 @@ class Section:
     texts: Sequence[str] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
-    blocks: Sequence[Block] = ()
+    listings: Sequence[Listing] = ()
     anchor: str = field(init=False)
 
     def __post_init__(self) -> None:

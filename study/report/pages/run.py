@@ -10,7 +10,7 @@ from study.report.figures import gradients
 from study.report.figures.picture import Picture
 from study.report.figures.probes import truncation_bias
 from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectrum, recurrent_weights
-from study.report.pages.page import Block, Cell, Head, Page, Row, Section, Table
+from study.report.pages.page import Head, Listing, Page, Row, Section, Table, TableCell
 from study.tracking.reader import Logged, find
 
 
@@ -46,7 +46,7 @@ def _page(run: Logged, ui: str) -> Page:
         Section("Verdict", [verdict]),
         Section("Training and gradients", pictures=list(_pictures(run, comparison))),
         Section("Metrics", tables=[_metrics(run)]),
-        Section("This run", blocks=_definition(run)),
+        Section("This run", listings=_definition(run)),
     ]
     names = {run.run_id: (run.name, run.experiment)}
     return Page(run.name, f"{row['outcome']}; run {run.run_id}.", [], sections, names, ui)
@@ -68,13 +68,13 @@ def _pictures(run: Logged, comparison: Comparison) -> Iterator[Picture]:
 
 
 def _metrics(run: Logged) -> Table:
-    rows = [Row([Cell(key), Cell(f"{value:.6g}")]) for key, value in sorted(run.measures.items())]
+    rows = [Row([TableCell(key), TableCell(f"{value:.6g}")]) for key, value in sorted(run.measures.items())]
     heads = [Head("metric"), Head("last value")]
     return Table(heads, rows, "The last value of every metric; MLflow shows them over updates.")
 
 
-def _definition(run: Logged) -> list[Block]:
+def _definition(run: Logged) -> list[Listing]:
     """The command that reproduces the run, and its configuration."""
-    command = Block("Reproduce", f"python -m study.reproduce {run.run_id} --store {run.uri}", open=True)
+    command = Listing("Reproduce", f"python -m study.reproduce {run.run_id} --store {run.uri}", open=True)
     parameters = "\n".join(f"{key}: {value}" for key, value in sorted(run.params.items()))
-    return [command, Block("Configuration", parameters)]
+    return [command, Listing("Configuration", parameters)]

@@ -7,7 +7,7 @@ import pandas as pd
 from study.report.data.trials import Search
 from study.report.figures.importance import importances, parallel_coordinates
 from study.report.figures.search import budget, slices
-from study.report.pages.page import Cell, Head, Row, Section, Table
+from study.report.pages.page import Head, Row, Section, Table, TableCell
 from study.tracking.outcomes import FINISHED
 
 CHOSEN = (
@@ -44,15 +44,15 @@ def _winners(search: Search) -> Table:
     return Table(heads, [Row(_winner(search, arm, outcomes)) for arm in search.arms], CHOSEN)
 
 
-def _winner(search: Search, arm: str, outcomes: list[str]) -> list[Cell]:
+def _winner(search: Search, arm: str, outcomes: list[str]) -> list[TableCell]:
     mine = search.trials[search.trials["arm"] == arm]
     counts = [len(mine), *((mine["outcome"] == outcome).sum() for outcome in outcomes)]
     completed = mine[mine["outcome"].isin(FINISHED)].dropna(subset="value").sort_values("value")
-    cells = [Cell(arm), *(Cell(str(count)) for count in counts)]
+    cells = [TableCell(arm), *(TableCell(str(count)) for count in counts)]
     if completed.empty:
-        return [*cells, Cell("-"), Cell("-")]
+        return [*cells, TableCell("-"), TableCell("-")]
     best = completed.iloc[-1 if search.maximize else 0]
-    return [*cells, Cell(f"{best['value']:#.4g}", run=str(best.name)), Cell(_values(search, best))]
+    return [*cells, TableCell(f"{best['value']:#.4g}", run=str(best.name)), TableCell(_values(search, best))]
 
 
 def _trials(search: Search) -> Table:
@@ -71,12 +71,12 @@ def _trials(search: Search) -> Table:
     return Table(heads, rows)
 
 
-def _trial(search: Search, run: str, row: pd.Series) -> Iterator[Cell]:
-    yield Cell(str(row["arm"]), run=run)
-    yield from (Cell(_format_value(row[axis.key])) for axis in search.axes)
-    yield Cell(_format_value(row["value"]))
-    yield Cell(str(row["outcome"]))
-    yield Cell("" if row["outcome"] in FINISHED else str(row["cause"]).replace("**", ""))
+def _trial(search: Search, run: str, row: pd.Series) -> Iterator[TableCell]:
+    yield TableCell(str(row["arm"]), run=run)
+    yield from (TableCell(_format_value(row[axis.key])) for axis in search.axes)
+    yield TableCell(_format_value(row["value"]))
+    yield TableCell(str(row["outcome"]))
+    yield TableCell("" if row["outcome"] in FINISHED else str(row["cause"]).replace("**", ""))
 
 
 def _values(search: Search, row: pd.Series) -> str:

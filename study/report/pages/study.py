@@ -20,7 +20,7 @@ from study.report.figures.ablation import VARIED, ablation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import search as search_page
-from study.report.pages.page import Cell, Head, Page, Row, Section, Table, written_histories
+from study.report.pages.page import Head, Page, Row, Section, Table, TableCell, written_histories
 from study.schema.budget import compare_readings
 from study.tracking.outcomes import ENDED
 
@@ -214,7 +214,7 @@ def _table(comparison: Comparison, answers: list[Answer], explained: str) -> Tab
     rows = [_row(found) for found in answers]
     rows += [[name, value, *["-"] * (len(HEADS) - 3), ""] for name, value in _references(comparison)]
     kept = [i for i in range(len(heads)) if any(row[i] not in ("-", "0") for row in rows)]
-    cells = [Row([Cell(row[j]) for j in kept], quiet=i >= len(answers)) for i, row in enumerate(rows)]
+    cells = [Row([TableCell(row[j]) for j in kept], quiet=i >= len(answers)) for i, row in enumerate(rows)]
     return Table([heads[i] for i in kept], cells, explained)
 
 
@@ -266,11 +266,11 @@ def _runs(evidence: Evidence) -> Section:
     return Section("Runs", [explained], [Table(heads, rows)])
 
 
-def _run_cells(run: str, row: pd.Series) -> list[Cell]:
+def _run_cells(run: str, row: pd.Series) -> list[TableCell]:
     return [
-        Cell(str(row["name"]), run=run),
-        *(Cell(str(row[key])) for key in ("task", "arm", "seed", "phase", "ending")),
-        Cell(str(row["verdict"]) or "-"),
-        Cell(_number(float(row["value"]), ".4g")),
-        Cell(str(row["note"] or row["error"]).replace("**", "")),
+        TableCell(str(row["name"]), run=run),
+        *(TableCell(str(row[key])) for key in ("task", "arm", "seed", "phase", "ending")),
+        TableCell(str(row["verdict"]) or "-"),
+        TableCell(_number(float(row["value"]), ".4g")),
+        TableCell(str(row["note"] or row["error"]).replace("**", "")),
     ]
