@@ -9,10 +9,10 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train report reproduce resume verify mutants ui test lint bench clean lock
+.PHONY: help sweep train report reproduce experiments-check resume verify mutants ui test lint bench clean lock
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 sweep: $(READY) ## run an experiment:      make sweep [EXPERIMENT=tour] [ARGS="hydra overrides"]
 	$(BIN)/python -m study.train --multirun experiment=$(EXPERIMENT) $(ARGS)
@@ -25,6 +25,9 @@ report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
 
 reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name>, or EXPERIMENT=<all of it> [ARGS="overrides"]
 	$(BIN)/python -m study.reproduce '$(or $(RUN),$(EXPERIMENT))' $(ARGS)
+
+experiments-check: $(READY) ## one run of each committed experiment again, compared with its results.csv: [ARGS=tour]
+	$(BIN)/python -m study.reproduce.experiments $(ARGS)
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
 	$(BIN)/python -m study.resume '$(RUN)'

@@ -39,6 +39,7 @@ def train(
     from study.analysis.diagnosis.facts import Setup
     from study.analysis.result import conclude
     from study.data import folder
+    from study.schema.identity import portable
     from study.tracking import provenance, writer
     from study.tracking.description import describe
     from study.training import checkpoint
@@ -51,12 +52,12 @@ def train(
 
     for note in task.notes:
         print(note, file=sys.stderr)
-    described, splits = describe(config), provenance.splits(task)
-    with writer.run(described, place, _first_tags(task, module, splits, place)) as run:
+    described, splits, typed = describe(config), provenance.splits(task), portable(overrides)
+    with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
         place.announce(run.run_id)
 
         # A resume writes the definition again, beside the first: code, packages or machine may have changed since.
-        definition = provenance.definition(described.config, overrides)
+        definition = provenance.definition(described.config, typed)
         if place.resume is None:
             run.log_texts(definition, "definition")
             run.log_data(config.task.name, task.source, splits)
@@ -78,7 +79,11 @@ def train(
 
 
 def _first_tags(
-    task: "Task", module: "RecurrentModule", splits: Mapping[str, tuple[str, int]], place: Place
+    task: "Task",
+    module: "RecurrentModule",
+    splits: Mapping[str, tuple[str, int]],
+    typed: Sequence[str],
+    place: Place,
 ) -> dict[str, str]:
     """What the record says from its first moment on, so that a run that dies at once says it too.
 
@@ -88,7 +93,9 @@ def _first_tags(
 
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
     tags |= {"bptt_rule": RULE} | ({"notes": " ".join(task.notes)} if task.notes else {})
-    return tags if place.resume else tags | provenance.fingerprints(splits, module.model)
+    if place.resume:
+        return tags
+    return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":

@@ -8,7 +8,7 @@ key (the parameters in MLflow, the arms in Optuna), and may be of an older versi
 value that `conf/` gives it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -38,6 +38,12 @@ def marked(*marks: Decides) -> tuple[str, ...]:
 def decides_training(key: str) -> bool:
     """Whether runs that differ in a dotted key belong to different arms."""
     return mark(key) in (None, Decides.DATA)
+
+
+def portable(overrides: Iterable[str]) -> list[str]:
+    """Overrides that say which run it is, without those that say where things lie on this machine or what is shown."""
+    keys = {text: text.lstrip("+~").partition("=")[0] for text in overrides}
+    return [text for text, key in keys.items() if key != "tracking" and mark(key) is not Decides.HERE]
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

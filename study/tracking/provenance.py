@@ -6,13 +6,14 @@ values (`study.tracking.description`); this is the rest. No MLflow here.
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from importlib.metadata import distributions
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-
 """Options of `git diff` that make a patch `git apply` takes, whatever the user has configured."""
 LARGEST = 1_000_000
 """Most characters of uncommitted changes that are kept."""
+LONGEST_TAG = 5000
+"""Most characters of a tag that every MLflow store takes."""
+COMPUTING = ("torch", "numpy", "pytorch-lightning")
+"""The packages whose versions are most likely to change a bit."""
 
 
 def definition(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
@@ -53,6 +58,16 @@ def definition(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
 def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict[str, str]:
     """Digests that equal runs share, as tags: the commit, the data (of its `splits`), the initial weights."""
     return {"git_commit": commit(), "data_digest": combined(parts), "weights_initial": weights(model)}
+
+
+def circumstances(overrides: Sequence[str]) -> dict[str, str]:
+    """What it takes to get a run's numbers again, as tags: what was typed, the versions that compute, the CPU.
+
+    What was typed is one text that a shell splits again; empty where MLflow would refuse it for its length.
+    """
+    versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in COMPUTING)]
+    typed, cpu = shlex.join(overrides), f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+    return {"overrides": typed if len(typed) <= LONGEST_TAG else "", "versions": ", ".join(versions), "cpu": cpu}
 
 
 @lru_cache

@@ -29,6 +29,10 @@ NUMBERS = {
 """Columns of `Evidence.runs` and the metrics in them; NaN where a run has no such metric."""
 
 
+CIRCUMSTANCES = {"commit": "git_commit", "versions": "versions", "cpu": "cpu", "overrides": "overrides"}
+"""Columns of `Evidence.runs` that say how to get a run's numbers again, and the tags in them; empty in older runs."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The runs of one task that count, arms side by side.
@@ -78,7 +82,8 @@ class Evidence:
             brackets, if there is one), `solved` (whether the task's criterion is met; empty where it has none),
             `verdict`, `clipping`, `opponents` (labels and values on test, as JSON), `measure` (its name), `value` (on
             test; NaN of runs without one),
-            `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS`, `params.*`.
+            `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS` and
+            `CIRCUMSTANCES`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -137,6 +142,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "outcome": _outcomes(rows),
         "arm": _digests(rows),
     }
+    facts |= {name: column(rows, f"tags.{key}") for name, key in CIRCUMSTANCES.items()}
     facts["steps"] = pd.to_numeric(column(rows, "tags.steps_read", math.nan))
     numbers = {name: column(rows, key, math.nan).astype(float) for name, key in NUMBERS.items()}
     runs = common.assign(**facts, **numbers, **_measured(rows, facts["task"]))

@@ -13,6 +13,7 @@ from study.report.data.histories import Norms, load_norms, unreadable
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
+from study.report.data.results import results, write_table
 from study.report.data.runs import Comparison, Evidence, gather
 from study.report.data.trials import Search, searches
 from study.report.figures import gradients
@@ -64,8 +65,6 @@ DIVERGED = (
 POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all arms"
 ALONE = "Bonferroni, each on its own seeds, since the arms do not scatter alike"
 NAIVE = "naive guess"
-NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
-"""Columns of `results.csv` from the gradient norms of a run."""
 NBSP = "\u00a0"
 """Keeps an interval on one line."""
 ONE_SEED = "One seed per arm: there are no intervals, and the order of the arms may be chance."
@@ -98,7 +97,7 @@ def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
     for sentence in _unread(lost, plan):
         print(sentence, file=sys.stderr)
     path = _page(evidence, plan, norms, lost, table, ui).write(folder, "report")
-    table.to_csv(folder / "results.csv", float_format="%.6g")
+    write_table(table, folder)
     if evidence.parent is not None:
         evidence.parent.keep(folder, "report")
     return path
@@ -110,19 +109,6 @@ def _refuse_a_poorer_page(page: Path, histories: int, lost: Sequence[str]) -> No
             f"{page} rests on the histories of {written} runs, and now {len(lost)} cannot be read, so it is left as it "
             f"is. The first: {lost[0]}. Bring the artifacts of the store back, or write into another --folder"
         )
-
-
-def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
-    """One row for each run, also for those that do not count.
-
-    Args:
-        evidence: all runs.
-        norms: by run id, where there are any.
-    """
-    hidden = ("logged", "label", "note", "opponents")
-    columns = [c for c in evidence.runs if c not in hidden and not str(c).startswith("params.")]
-    summaries = {run: (found.clipped, found.median, found.peak) for run, found in norms.items()}
-    return evidence.runs[columns].join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
 
 
 def _page(

@@ -1,0 +1,33 @@
+"""`results.csv`: one row for each run of a study, with what it takes to get its numbers again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from study.report.data.histories import Norms
+from study.report.data.runs import Evidence
+
+FILE = "results.csv"
+HIDDEN = ("logged", "label", "note", "opponents")
+"""Columns of `Evidence.runs` that are no results, or too long for a table."""
+NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
+"""Columns from the gradient norms of a run."""
+
+
+def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
+    """One row for each run, also for those that do not count.
+
+    Args:
+        evidence: all runs.
+        norms: by run id, where there are any.
+    """
+    columns = [c for c in evidence.runs if c not in HIDDEN and not str(c).startswith("params.")]
+    summaries = {run: (found.clipped, found.median, found.peak) for run, found in norms.items()}
+    return evidence.runs[columns].join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
+
+
+def write_table(table: pd.DataFrame, folder: Path) -> Path:
+    """Write the table of `results` into a folder, numbers with six digits; return its path."""
+    table.to_csv(folder / FILE, float_format="%.6g")
+    return folder / FILE
