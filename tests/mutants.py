@@ -50,6 +50,7 @@ class Mutant(NamedTuple):
 
 FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt.py", "study/learning/clipping/norm.py"
 LYAPUNOV, SHARP, SENSE = "study/probes/lyapunov.py", "study/probes/sharpness.py", "study/probes/sensitivity.py"
+JUDGE = "study/analysis/diagnosis"
 
 MUTANTS: Sequence[Mutant] = (
     # Measures: `make verify` alone must notice.
@@ -171,6 +172,38 @@ MUTANTS: Sequence[Mutant] = (
         'comparison.runs.pivot(index="arm", columns="seed", values="value")',
         'comparison.runs.assign(row=comparison.runs.groupby("arm").cumcount())'
         '.pivot(index="arm", columns="row", values="value")', "tests/test_report.py",
+    ),
+    # The diagnosis: the tests of its rules.
+    Mutant(
+        "ruined although the network beats the guess", f"{JUDGE}/outcome.py",
+        "    if not beats_the_guess(standing):", "    if was_ruined(facts.course) or not beats_the_guess(standing):",
+        "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "a leap of the loss overlooked", f"{JUDGE}/outcome.py",
+        "highest(course.losses).ratio >= LEAP or relapse", "relapse", "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "vanishing at a horizon that somebody guessed", f"{JUDGE}/over_lag.py",
+        'if setup.horizon_known:\n        return OverLag("van', 'if True:\n        return OverLag("van',
+        "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "a solved task whose gradient is gone called ill", f"{JUDGE}/over_lag.py",
+        "or _at_horizon(setup, flow, solved)", "or _at_horizon(setup, flow, False)", "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "exploding beyond the reach of k2", f"{JUDGE}/over_lag.py",
+        "within = [k for k in clear if k <= reach]", "within = clear", "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "memory that loses nothing called short", f"{JUDGE}/over_lag.py",
+        "CONFIDENCE * memory.decay_error) * horizon < KEPT", "CONFIDENCE * memory.decay_error) * horizon < 0",
+        "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "a ruined run judged by what the ruin left", f"{JUDGE}/judge.py",
+        "    before = before_the_ruin(facts, happened)", "    before = facts.probed", "tests/test_diagnosis.py",
     ),
 )  # fmt: skip
 
