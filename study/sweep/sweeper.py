@@ -110,7 +110,7 @@ def _refuse_missing(master: DictConfig) -> None:
     except Exception as error:  # Hydra wraps a failed import in one of several
         chosen = master.hydra.runtime.choices["hydra/launcher"]
         raise ConfigError(
-            f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); the README says what to install"
+            f"hydra/launcher = {chosen!r}: {launcher} cannot be used ({error}); docs/many-runs.md says what to install"
         ) from error
 
 
