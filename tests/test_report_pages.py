@@ -168,15 +168,35 @@ def test_a_store_whose_artifacts_cannot_be_read_says_so_and_replaces_no_better_p
     history = Path(local_file_uri_to_path(run.folder)) / "gradients.parquet"
     history.rename(tmp_path / "away.parquet")
 
-    with pytest.raises(ConfigError, match=r"histories of 1 runs, and now 1 cannot be read, so it is left.*gradients"):
+    refused = r"rests on gradient histories that cannot be read now \(runs: 1\), so it is left.*gradients"
+    with pytest.raises(ConfigError, match=refused):
+        study_page.write("moved", store, UI, tmp_path / "report")
+    _track(configure("slug=moved", "model=gru"), parent, "grid", 0.4, False, {"arm": "model=gru"})
+    with pytest.raises(ConfigError, match=refused):  # as many histories as before, but not the same
         study_page.write("moved", store, UI, tmp_path / "report")
     assert page.read_text() == whole
-    said = "The gradient histories of 1 runs cannot be read"
+    said = "Gradient histories cannot be read (runs: 1)"
     assert said in study_page.write("moved", store, UI, tmp_path / "other").read_text()
     assert said in capsys.readouterr().err
 
     (tmp_path / "away.parquet").rename(history)
     assert said not in study_page.write("moved", store, UI, tmp_path / "other").read_text()
+
+
+def test_the_page_of_one_run_is_not_replaced_by_one_without_its_history_either(
+    store: str, configure: Callable[..., object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _track(configure("slug=moved-one", "model=elman"), "", "grid", 0.5, False)
+    (run,) = search(store, slug="moved-one")
+    page = run_page.write(run.run_id, store, UI, tmp_path)
+    whole = page.read_text()
+    (Path(local_file_uri_to_path(run.folder)) / "gradients.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"run\.html rests on gradient histories that cannot be read now"):
+        run_page.write(run.run_id, store, UI, tmp_path)
+    assert page.read_text() == whole
+    said = "Gradient histories cannot be read (runs: 1)"
+    assert said in run_page.write(run.run_id, store, UI, tmp_path / "other").read_text()
+    assert said in capsys.readouterr().err
 
 
 def test_a_plan_that_cannot_be_read_is_said(store: str, configure: Callable[..., object], tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Histories and profiles of runs, read from their files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,14 @@ def unreadable(run: Logged, norms: Norms | None) -> str:
     except ConfigError as error:
         return str(error)
     return f"run {run.run_id}: gradients.parquet holds no history"
+
+
+def describe_lost(lost: Mapping[str, str]) -> str:
+    """A sentence on runs whose histories cannot be read, from the reasons by run id."""
+    return (
+        f"Gradient histories cannot be read (runs: {len(lost)}), so figures and columns about gradients are without "
+        f"them. The first: {next(iter(lost.values()))}."
+    )
 
 
 def load_flow(run: Logged) -> pd.DataFrame | None:

@@ -4,13 +4,14 @@ Everything is in one file, so that the page needs no network. Knows nothing of M
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from study.errors import ConfigError
 from study.report.figures.picture import Picture, for_file, for_page
 
 HERE = Path(__file__).parent
@@ -84,7 +85,8 @@ class Page:
         sections: in order.
         runs: name and MLflow experiment id, by run id, of every run that a mark may belong to.
         ui: address of the MLflow UI, which links open.
-        histories: number of runs whose gradient histories the page rests on.
+        histories: ids of the runs whose gradient histories the page rests on.
+        lost: why a history cannot be read, by run id: such a page never replaces one that rests on it.
     """
 
     title: str
@@ -93,22 +95,34 @@ class Page:
     sections: Sequence[Section]
     runs: Mapping[str, tuple[str, str]]
     ui: str
-    histories: int = 0
+    histories: Collection[str] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path, name: str) -> Path:
         """Write `<folder>/<name>.html`, and every figure as SVG and its data as CSV into `<folder>/figures`.
 
         Returns:
             The path of the page.
+
+        Raises:
+            ConfigError: there is a page that rests on a history which cannot be read any more; it is left as it is.
         """
+        path = folder / f"{name}.html"
+        self._refuse_to_replace(path)
         figures = folder / "figures"
         figures.mkdir(parents=True, exist_ok=True)
         for picture in (picture for section in self.sections for picture in section.pictures):
             (figures / f"{picture.name}.svg").write_text(for_file(picture.svg))
             picture.data.to_csv(figures / f"{picture.name}.csv", index=False, float_format="%.6g")
-        path = folder / f"{name}.html"
         path.write_text(self._html())
         return path
+
+    def _refuse_to_replace(self, path: Path) -> None:
+        if gone := [run for run in histories(path) if run in self.lost]:
+            raise ConfigError(
+                f"{path} rests on gradient histories that cannot be read now (runs: {len(gone)}), so it is left as it "
+                f"is. The first: {self.lost[gone[0]]}. Bring the artifacts back, or write into another --folder"
+            )
 
     def _html(self) -> str:
         shown = [
@@ -121,16 +135,16 @@ class Page:
             sections=shown,
             runs=self.runs,
             ui=self.ui,
-            histories=self.histories,
+            histories=" ".join(self.histories),
             style=(HERE / "page.css").read_text(),
             script=(HERE / "page.js").read_text(),
         )
 
 
-def written_histories(page: Path) -> int:
-    """The number of histories that a written page rests on; 0 where there is no page, or none of this kind."""
-    found = re.search(r'<meta name="histories" content="(\d+)">', page.read_text()) if page.is_file() else None
-    return int(found.group(1)) if found else 0
+def histories(page: Path) -> list[str]:
+    """The runs on whose histories a written page rests; none where there is no page, or none of this kind."""
+    found = re.search(r'<meta name="histories" content="([0-9a-f ]*)">', page.read_text()) if page.is_file() else None
+    return found.group(1).split() if found else []
 
 
 @lru_cache

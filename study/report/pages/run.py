@@ -1,10 +1,11 @@
 """The page of a single run: its verdict, its figures, its metrics, its configuration and how to reproduce it."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from study.errors import ConfigError
-from study.report.data.histories import load_norms
+from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
 from study.report.data.runs import Comparison, single
 from study.report.figures import gradients
 from study.report.figures.picture import Picture
@@ -27,34 +28,39 @@ def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
         The path of the page.
 
     Raises:
-        ConfigError: no run has this id or name, or several have.
+        ConfigError: no run has this id or name, or several have; or the run's history cannot be read any more, and a
+            page that rests on it is there.
     """
     found = find(uri, wanted)
     if len(found) != 1:
         raise ConfigError(f"RUN = {wanted!r} stands for {len(found)} runs; give the id of one")
     run = found[0]
-    path = _page(run, ui).write(folder, "run")
+    norms = load_norms(run)
+    lost = {run.run_id: why} if (why := unreadable(run, norms)) else {}
+    path = _page(run, norms, lost, ui).write(folder, "run")
+    if lost:
+        print(describe_lost(lost), file=sys.stderr)
     run.keep(folder, "report")
     return path
 
 
-def _page(run: Logged, ui: str) -> Page:
+def _page(run: Logged, norms: Norms | None, lost: Mapping[str, str], ui: str) -> Page:
     comparison = single(run)
     row = comparison.runs.iloc[0]
     verdict = str(row["note"] or row["error"] or "This run has not ended.").replace("**", "")
     sections = [
         Section("Verdict", [verdict]),
-        Section("Training and gradients", pictures=list(_pictures(run, comparison))),
+        Section("Training and gradients", pictures=list(_pictures(run, comparison, norms))),
         Section("Metrics", tables=[_metrics(run)]),
         Section("This run", listings=_definition(run)),
     ]
     names = {run.run_id: (run.name, run.experiment)}
-    return Page(run.name, f"{row['outcome']}; run {run.run_id}.", [], sections, names, ui)
+    notes, rests_on = [describe_lost(lost)] if lost else [], [] if norms is None else [run.run_id]
+    return Page(run.name, f"{row['outcome']}; run {run.run_id}.", notes, sections, names, ui, rests_on, lost)
 
 
-def _pictures(run: Logged, comparison: Comparison) -> Iterator[Picture]:
+def _pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Iterator[Picture]:
     """All figures that the run has data for."""
-    norms = load_norms(run)
     drawn = (
         loss_history(run),
         gradients.norm_histories(comparison, {} if norms is None else {run.run_id: norms}),

@@ -3,13 +3,12 @@
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from study.errors import ConfigError
-from study.report.data.histories import Norms, load_norms, unreadable
+from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
@@ -21,7 +20,7 @@ from study.report.figures.ablation import VARIED, ablation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import search as search_page
-from study.report.pages.page import Head, Page, Row, Section, Table, TableCell, written_histories
+from study.report.pages.page import Head, Page, Row, Section, Table, TableCell
 from study.schema.budget import compare_readings
 from study.tracking.outcomes import ENDED
 
@@ -84,42 +83,33 @@ def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
 
     Raises:
         study.errors.ConfigError: nothing was tracked under this slug, or the store cannot be used; or a page would be
-            replaced by one that rests on fewer histories, because some cannot be read.
+            replaced by one that lacks a history of it, because that cannot be read any more.
     """
     evidence = gather(uri, slug)
     counted = evidence.runs[evidence.runs["counts"]]
     loaded = {str(run): load_norms(logged) for run, logged in counted["logged"].items()}
     norms = {run: found for run, found in loaded.items() if found is not None}
-    lost = [why for run, found in loaded.items() if (why := unreadable(counted["logged"][run], found))]
-    _refuse_a_poorer_page(folder / "report.html", len(norms), lost)
+    lost = {run: why for run, found in loaded.items() if (why := unreadable(counted["logged"][run], found))}
     table = results(evidence, norms)
     plan = load_plan(evidence.parent)
+    path = _page(evidence, plan, norms, lost, table, ui).write(folder, "report")
     for sentence in _unread(lost, plan):
         print(sentence, file=sys.stderr)
-    path = _page(evidence, plan, norms, lost, table, ui).write(folder, "report")
     write_table(table, folder)
     if evidence.parent is not None:
         evidence.parent.keep(folder, "report")
     return path
 
 
-def _refuse_a_poorer_page(page: Path, histories: int, lost: Sequence[str]) -> None:
-    if lost and (written := written_histories(page)) > histories:
-        raise ConfigError(
-            f"{page} rests on the histories of {written} runs, and now {len(lost)} cannot be read, so it is left as it "
-            f"is. The first: {lost[0]}. Bring the artifacts of the store back, or write into another --folder"
-        )
-
-
 def _page(
-    evidence: Evidence, plan: Planned, norms: Mapping[str, Norms], lost: Sequence[str], table: pd.DataFrame, ui: str
+    evidence: Evidence, plan: Planned, norms: Mapping[str, Norms], lost: Mapping[str, str], table: pd.DataFrame, ui: str
 ) -> Page:
     found = list(searches(evidence.runs, plan.search, plan.objective))
     sections = [_task(comparison, norms, table) for comparison in evidence.comparisons]
     sections += [section for search in found for section in search_page.sections(search)]
     names = _run_names(evidence, found)
     notes = [*_unread(lost, plan), *_notes(evidence, plan)]
-    return Page(evidence.slug, _lead(evidence), notes, [*sections, _runs(evidence)], names, ui, len(norms))
+    return Page(evidence.slug, _lead(evidence), notes, [*sections, _runs(evidence)], names, ui, norms.keys(), lost)
 
 
 def _run_names(evidence: Evidence, searches: list[Search]) -> dict[str, tuple[str, str]]:
@@ -141,13 +131,10 @@ def _lead(evidence: Evidence) -> str:
     )
 
 
-def _unread(lost: Sequence[str], plan: Planned) -> Iterator[str]:
+def _unread(lost: Mapping[str, str], plan: Planned) -> Iterator[str]:
     """What could not be read: figures and counts are without it."""
     if lost:
-        yield (
-            f"The gradient histories of {len(lost)} runs cannot be read, so figures and columns about gradients are "
-            f"without them. The first: {lost[0]}."
-        )
+        yield describe_lost(lost)
     if plan.unread:
         yield f"The plan of the sweep cannot be read ({plan.unread}), so runs that are missing are not named."
 
