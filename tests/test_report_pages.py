@@ -82,6 +82,17 @@ def test_only_runs_that_ended_and_were_not_tuning_count(slug: str, store: str) -
     assert evidence.runs.loc[evidence.runs["phase"] == "search", "counts"].tolist() == [False]
 
 
+def test_what_must_be_known_of_the_data_stands_above_the_answer_once(
+    store: str, configure: Callable[..., object], tmp_path: Path
+) -> None:
+    for model in ("elman", "lstm"):
+        _track(
+            configure("slug=noted", f"model={model}"), "", "grid", 0.5, False, {"notes": "2 labels are new on test."}
+        )
+    page = study_page.write("noted", store, UI, tmp_path / "report").read_text()
+    assert page.count("forecasting_stocks: 2 labels are new on test.") == 1
+
+
 def test_a_diverged_run_has_no_value_but_is_counted(slug: str, store: str, tmp_path: Path) -> None:
     page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
     assert "1 of 2 runs diverged; the rest of this row is about the others." in page

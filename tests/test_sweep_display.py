@@ -13,7 +13,7 @@ from study.report.data.differences import Differences
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.summary import best_of_arms, power_lines
+from study.sweep.summary import best_of_arms, note_lines, power_lines
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import display
@@ -109,6 +109,15 @@ def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(ledger, capsys):
         screen.show()
     assert "1e+09" not in capsys.readouterr().out
     assert "| - | 1 | - | exploding | - | diverged |" in best_of_arms(other)
+
+
+def test_what_must_be_known_of_the_data_is_said_once_for_a_task(ledger: Ledger) -> None:
+    finished = Ledger(ledger.study, Plan([], ledger.plan.arms, {}, 0, [0]))
+    while trial := finished.claim():
+        finished.finish(trial, 1.0, {**RECORD, "notes": ["2 labels are new on test."]})
+    task = finished.plan.arms["elman"].config.task.name
+    assert note_lines(finished) == [f"{task}: 2 labels are new on test."]
+    assert note_lines(Ledger(ledger.study, Plan([], ledger.plan.arms, {}, 0, [1]))) == []  # none was made
 
 
 def test_at_the_end_of_several_seeds_the_smallest_difference_that_could_be_shown_is_told(ledger: Ledger) -> None:

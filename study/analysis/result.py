@@ -35,6 +35,7 @@ class Result:
         primary: the measure that ranks runs of the task.
         direction: whether less or more of it is better.
         opponent: the best opponent, in words.
+        notes: what a reader of the measures must know of the data.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class Result:
     primary: str
     direction: Literal["minimize", "maximize"]
     opponent: str
+    notes: tuple[str, ...] = ()
 
     def summary(self, slug: str, uri: str) -> str:
         """A few lines for the terminal: the verdict, the measures, and where the run is.
@@ -96,8 +98,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
-    known = final | probes.final
-    return Result(run.run_id, diagnosis, len(history), steps, seconds, known, task.primary, task.direction, label)
+    ranked = (task.primary, task.direction, label)
+    return Result(run.run_id, diagnosis, len(history), steps, seconds, final | probes.final, *ranked, task.notes)
 
 
 def stand(

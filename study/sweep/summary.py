@@ -61,6 +61,12 @@ def reading_lines(ledger: Ledger) -> list[str]:
     return [f"{task}: {line}" for task, arms in means.items() if (line := compare_readings(arms))]
 
 
+def note_lines(ledger: Ledger) -> list[str]:
+    """What a reader of the measures must know of the data, task by task."""
+    found = ((ledger.plan.arms[s.cell.arm].config.task.name, s.record.get("notes", ())) for s in _made(ledger))
+    return list(dict.fromkeys(f"{task}: {note}" for task, notes in found for note in notes))
+
+
 def failures(ledger: Ledger) -> list[str]:
     """A line for every failed run, with its error."""
     return [format_ended(status, ledger.plan) for status in ledger.statuses() if status.state == "failed"]

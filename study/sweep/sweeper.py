@@ -165,13 +165,13 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
         SystemExit: code 1 if a run failed or is missing.
     """
     from study.report.pages import study as study_page
-    from study.sweep.summary import failures, power_lines, reading_lines, table
+    from study.sweep.summary import failures, note_lines, power_lines, reading_lines, table
     from study.tracking import uri as place
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
     console.print(table(ledger))
-    for line in (*reading_lines(ledger), *power_lines(ledger)):
+    for line in (*note_lines(ledger), *reading_lines(ledger), *power_lines(ledger)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     reason = f" The launcher reported: {problem}" if problem else ""
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]

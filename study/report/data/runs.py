@@ -76,14 +76,13 @@ class Evidence:
         slug: of the study.
         uri: of the MLflow store.
         parent: MLflow run of its newest sweep; None where runs were made one by one.
-        runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `error`, `task`, `family`,
-            `arm`, `seed`, `phase` (grid, search, confirm), `candidate` (the number of a search trial that has several
-            runs), `outcome` (a word of `study.tracking.outcomes`, or running), `ending` (the same with the cause in
-            brackets, if there is one), `solved` (whether the task's criterion is met; empty where it has none),
-            `verdict`, `clipping`, `opponents` (labels and values on test, as JSON), `measure` (its name), `value` (on
-            test; NaN of runs without one),
-            `validation`, `baseline`, `counts` (whether the answer rests on it), the columns of `NUMBERS` and
-            `CIRCUMSTANCES`, `params.*`.
+        runs: one row a training run, by run id, oldest first: `logged`, `name`, `note`, `data_notes` (of its task),
+            `error`, `task`, `family`, `arm`, `seed`, `phase` (grid, search, confirm), `candidate` (the number of a
+            search trial that has several runs), `outcome` (a word of `study.tracking.outcomes`, or running), `ending`
+            (the same with the cause in brackets, if there is one), `solved` (whether the task's criterion is met; empty
+            where it has none), `verdict`, `clipping`, `opponents` (labels and values on test, as JSON), `measure` (its
+            name), `value` (on test; NaN of runs without one), `validation`, `baseline`, `counts` (whether the answer
+            rests on it), the columns of `NUMBERS` and `CIRCUMSTANCES`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -127,6 +126,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
     common = rows[["logged", "name", *(c for c in map(str, rows) if c.startswith("params."))]]
     facts = {
         "note": column(rows, "tags.mlflow.note.content"),
+        "data_notes": column(rows, "tags.notes"),
         "error": column(rows, "tags.error"),
         "task": column(rows, "tags.task", "unknown"),
         "family": column(rows, "tags.family", ""),

@@ -148,6 +148,7 @@ def _notes(evidence: Evidence, plan: Planned) -> Iterator[str]:
         runs = "1 run" if len(lost) == 1 else f"{len(lost)} runs"
         yield f"{runs} did not finish ({', '.join(sorted(set(lost['outcome'])))}); see Runs."
     for comparison in evidence.comparisons:
+        yield from (f"{comparison.task}: {note}" for note in comparison.runs["data_notes"].unique() if note)
         seeds = comparison.runs.groupby("arm")["seed"].apply(frozenset)
         if seeds.nunique() > 1:
             yield f"{comparison.task}: arms have different seeds, so they rest on different numbers of runs."

@@ -204,4 +204,5 @@ def record(result: "Result") -> Record:
         "seconds": result.seconds,
         "run_updates": float(result.updates),
         "steps": result.steps,
+        "notes": list(result.notes),
     }
