@@ -4,7 +4,7 @@ A logged configuration is untrusted input: nothing in it is called or resolved, 
 it lacks, because they were added since, get their defaults.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -29,6 +29,16 @@ CONFIG = "definition/config.yaml"
 
 LARGEST = 100_000
 """Bytes of a logged configuration; real ones have some 2,000."""
+
+DEEPEST = 20
+"""Levels of nesting of a logged configuration; real ones have 4."""
+OPENING = (
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+)
+CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 
 MACHINE = marked(Decides.HERE)
 """Taken from here and now, whatever was logged."""
@@ -104,8 +114,7 @@ def parse(text: bytes) -> dict[str, Any]:
     if len(text) > LARGEST:
         raise ConfigError(f"config.yaml has {len(text)} bytes: no configuration is that long")
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ConfigError("config.yaml: aliases are refused, a few lines of them can fill the memory")
+        _refuse_bombs(yaml.scan(text))
         node = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # also numbers and nesting without end
         raise ConfigError(f"config.yaml is not plain YAML: {error}") from error
@@ -113,6 +122,17 @@ def parse(text: bytes) -> dict[str, Any]:
         raise ConfigError("config.yaml: a mapping is needed")
     _refuse(node, "")
     return node
+
+
+def _refuse_bombs(tokens: Iterable[yaml.Token]) -> None:
+    """Refuse what makes a short text cost much: aliases, which multiply, and nesting, which takes quadratic time."""
+    depth = 0
+    for token in tokens:
+        if isinstance(token, yaml.AliasToken):
+            raise ConfigError("config.yaml: aliases are refused, a few lines of them can fill the memory")
+        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
+        if depth > DEEPEST:
+            raise ConfigError(f"config.yaml is nested more than {DEEPEST} levels deep: no configuration is")
 
 
 def _refuse(node: Any, path: str) -> None:
