@@ -1,5 +1,6 @@
 """What every test stands on: checked tensor shapes, one thread, configs composed as the command line does."""
 
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,9 +50,29 @@ def _ctrl_c() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One MLflow store for the whole session: creating its tables takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of each kind, `mlflow.db` and `optuna.db`: the tables and nothing in them."""
+    from mlflow import MlflowClient
+    from optuna.storages import RDBStorage
+
+    folder = tmp_path_factory.mktemp("tables")
+    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    RDBStorage(f"sqlite:///{folder}/optuna.db").engine.dispose()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def store(tables: Path) -> str:
+    """One MLflow store for the whole session."""
+    return f"sqlite:///{shutil.copy(tables / 'mlflow.db', tables / 'session.db')}"
+
+
+@pytest.fixture
+def stores(tables: Path, tmp_path: Path) -> Path:
+    """The test's folder with empty stores in it, for tests that are not about new ones: their tables take seconds."""
+    for name in ("mlflow.db", "optuna.db"):
+        shutil.copy(tables / name, tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

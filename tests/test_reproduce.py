@@ -212,6 +212,7 @@ def test_a_run_that_the_clock_ended_is_made_with_the_updates_it_had_time_for(log
     assert rerun(new) == 0
 
 
+@pytest.mark.usefixtures("stores")
 def test_the_runs_of_a_sweep_are_the_same_alone(
     tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -58,6 +58,7 @@ def trials(folder: Path) -> list[str]:
         return [state for (state,) in store.execute("select state from trials order by number")]
 
 
+@pytest.mark.usefixtures("stores")
 def test_an_arm_that_raises_leaves_the_others_alone_is_named_at_the_end_and_makes_exit_code_1(type_sweep, folder):
     ended = type_sweep(BROKEN, "seed=0,1")
     assert ended.returncode == 1, ended.stderr
@@ -72,6 +73,7 @@ def test_an_arm_that_raises_leaves_the_others_alone_is_named_at_the_end_and_make
     assert sorted(trials(folder)) == ["COMPLETE"] * 3 + ["FAIL"] * 2  # the two of before are not made again
 
 
+@pytest.mark.usefixtures("stores")
 def test_a_search_ends_with_its_winner_confirmed_on_the_seeds(type_sweep, folder):
     ended = type_sweep(HERE, "optimizer.lr=interval(0.001,0.1)", "sweep.trials=3", "seed=0,1")
     assert ended.returncode == 0, ended.stderr
@@ -81,6 +83,7 @@ def test_a_search_ends_with_its_winner_confirmed_on_the_seeds(type_sweep, folder
     assert phases == [("confirm", 2), ("search", 3)]
 
 
+@pytest.mark.usefixtures("stores")
 def test_a_diverging_arm_is_a_result(type_sweep):
     ended = type_sweep(HERE, "optimizer=sgd", "optimizer.lr=0.01,1e30", "trainer.max_updates=20")
     assert ended.returncode == 0, ended.stderr
@@ -117,6 +120,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("stores")
 def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(type_sweep, folder):
     long = [
         "seed=0,1",
@@ -144,6 +148,7 @@ def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(t
     assert all(0 < n < 1000 for n in kept)
 
 
+@pytest.mark.usefixtures("stores")
 def test_a_run_deleted_in_mlflow_is_made_again_and_no_other(type_sweep, folder):
     asked = [HERE, "model=elman,lstm", "seed=0"]
     assert type_sweep(*asked).returncode == 0

@@ -27,6 +27,7 @@ from study.sweep.trials.storage import open_study
 from study.tracking import writer
 from study.tracking.reader import search
 
+pytestmark = pytest.mark.usefixtures("stores")
 Draw = Callable[..., Plan]
 Definition = dict[str, str]
 ARMS = [{"model": ["elman", "lstm"]}]

@@ -18,6 +18,7 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import display
 
+pytestmark = pytest.mark.usefixtures("stores")
 RECORD = {
     "outcome": "completed", "verdict": "healthy", "measure": "rmse", "test": 0.25, "baseline": 1.0, "half_life": 3.0,
     "seconds": 2.0,

@@ -146,11 +146,13 @@ def assert_groups_were_composed(storage: str, store: str, slug: str = SLUG) -> N
         assert found == (slug, str(trial.number), f"model={model}", "grid")
 
 
+@pytest.mark.usefixtures("stores")
 def test_joblib_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
     type_sweep(tmp_path, *here, "hydra/launcher=joblib_pool", "model=elman,lstm")
     assert_groups_were_composed(*here)
 
 
+@pytest.mark.usefixtures("stores")
 def test_ray_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
     if find_spec("ray") is None:
         engines.missing('Ray: .venv/bin/pip install -e ".[ray]"')

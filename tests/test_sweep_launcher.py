@@ -22,6 +22,7 @@ from study.sweep.workers import launcher as workers_launcher
 from study.sweep.workers.launcher import SignalCounter
 from study.sweep.workers.signals import Stop
 
+pytestmark = pytest.mark.usefixtures("stores")
 RECORD = {"outcome": "completed", "verdict": "healthy", "measure": "rmse", "test": 1.0, "seconds": 1.0}
 
 

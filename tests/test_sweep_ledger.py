@@ -20,6 +20,7 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import LOST
 from study.sweep.trials.storage import open_study
 
+pytestmark = pytest.mark.usefixtures("stores")
 RECORD = {"outcome": "completed"}
 Open = Callable[..., Ledger]
 

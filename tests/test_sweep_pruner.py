@@ -81,6 +81,7 @@ def test_a_pruner_that_cannot_be_built_is_refused_by_key(options: dict[str, obje
         build_pruner(options)
 
 
+@pytest.mark.usefixtures("stores")
 def test_trials_of_an_arm_with_vanishing_gradients_are_all_pruned_if_asked_and_keep_their_histories(
     tmp_path: Path,
 ) -> None:

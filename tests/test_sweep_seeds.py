@@ -26,6 +26,7 @@ from study.sweep.workers.seeds import interim, join, mean_objective
 from study.sweep.workers.signals import Stop
 from study.sweep.workers.worker import Worker
 
+pytestmark = pytest.mark.usefixtures("stores")
 RECORD = {"verdict": "healthy", "measure": "rmse", "baseline": 1.0, "half_life": 2.0, "seconds": 3.0, "updates": 10}
 Make = Callable[..., list[int]]
 
