@@ -1,6 +1,6 @@
 """The real command of a sweep with a training that takes no time: `python -m tests.crowd --multirun ...`.
 
-`python -m tests.crowd cold FOLDER` starts four workers at once on a new SQLite storage, ten times.
+`python -m tests.crowd cold FOLDER` starts four workers at once on a new SQLite storage, four times.
 """
 
 import multiprocessing
@@ -72,12 +72,12 @@ class Quick(worker.Worker):
 
 
 def cold(folder: Path) -> None:
-    """Ten times four processes that open a new storage at the same moment, and make six runs."""
+    """Four times four processes that open a new storage at the same moment, and make six runs."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         master = compose("train", return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
     writer.prepare(master.tracking.uri, master.slug)
-    for number in range(10):
+    for number in range(4):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"
         common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
         plan = build_plan(common.sweep, ["seed=range(6)"], Composer(loader, master))

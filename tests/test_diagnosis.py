@@ -168,7 +168,7 @@ def test_the_sentence_has_the_numbers_that_decided_and_those_before_training() -
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(0.49, "ahead"), (0.5, "completed"), (0.989, "completed"), (0.991, "learned nothing")]
+    ("value", "expected"), [(0.489, "ahead"), (0.491, "completed"), (0.989, "completed"), (0.991, "learned nothing")]
 )
 def test_a_run_is_measured_against_its_opponent_and_the_guess_without_memory(value: float, expected: str) -> None:
     assert judged(reached=standing(value)).outcome == expected

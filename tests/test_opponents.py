@@ -1,10 +1,12 @@
 """Claims of the opponents: the contract of each, kept scores, and what a network is told about them."""
 
 import json
+import math
 import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from study import opponents, tasks
 from study.command import CONF
 from study.errors import ConfigError
-from study.opponents import OPPONENTS, Fitted, Score, best, skill
+from study.opponents import OPPONENTS, Fitted, Score, best, skill, standing
 from study.opponents import cache as keeping
 from study.opponents.contract import choose
 from study.opponents.registry import named
@@ -230,6 +232,19 @@ def test_the_best_opponent_is_the_hardest_to_beat_on_the_test_split() -> None:
     assert best(of(3.0, 1.0, 2.0), "m", "minimize") == "opponent 1"
     assert best(of(0.3, 0.1, 0.9), "m", "maximize") == "opponent 2"
     assert best(of(float("nan"), 5.0), "m", "maximize") == "opponent 1"
+
+
+@pytest.mark.parametrize(
+    ("value", "direction", "words"),
+    [
+        (0.979, "minimize", "ahead of"), (0.981, "minimize", "level with"), (1.019, "minimize", "level with"),
+        (1.021, "minimize", "behind"), (math.nan, "minimize", "behind"), (1.0, "maximize", "level with"),
+    ],
+)  # fmt: skip
+def test_a_run_is_level_with_an_opponent_whose_error_differs_by_less_than_a_seed_may(
+    value: float, direction: Literal["minimize", "maximize"], words: str
+) -> None:
+    assert standing(value, 1.0, direction) == words
 
 
 def test_skill_is_the_share_of_the_opponents_error_that_is_gone() -> None:

@@ -103,30 +103,30 @@ def test_of_two_commands_at_once_one_loses_a_worker_the_other_its_parent_and_eve
     database: Database, server: str, tmp_path: Path
 ) -> None:
     storage = database("crowd")
-    typed, env = command("tests.crowd", "seed=range(200)", "sweep.workers=2"), environment(tmp_path, storage, server)
+    typed, env = command("tests.crowd", "seed=range(100)", "sweep.workers=2"), environment(tmp_path, storage, server)
     with ExitStack() as stack:
         start = partial(subprocess.Popen, typed, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
         victim, other = (stack.enter_context(killed_at_last(start())) for _ in range(2))
         study = stack.enter_context(looking_at(storage))
-        wait_for(lambda: other.poll() is not None or len(made(study)) >= random.randint(10, 60))
+        wait_for(lambda: other.poll() is not None or len(made(study)) >= random.randint(5, 30))
         kill_a_worker(study)
-        wait_for(lambda: other.poll() is not None or len(made(study)) >= random.randint(80, 120))
+        wait_for(lambda: other.poll() is not None or len(made(study)) >= random.randint(40, 60))
         victim.kill()
         assert other.wait(400) == 0
-        assert len(made(study)) == 200
+        assert len(made(study)) == 100
         assert set(cells(made(study)).values()) == {1}
         assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
     assert len([run for run in search(server, slug="tried") if run.tags.get("kind") == "sweep"]) == 1
-    assert Counter(run.tags["seed"] for run in finished(server)) == {str(seed): 1 for seed in range(200)}
+    assert Counter(run.tags["seed"] for run in finished(server)) == {str(seed): 1 for seed in range(100)}
 
 
-def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_ten_times_of_ten(tmp_path: Path) -> None:
+def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_every_time(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/mlflow.db"
     typed, env = [sys.executable, "-m", "tests.crowd", "cold", str(tmp_path)], {**os.environ, "PYTHONPATH": str(ROOT)}
     env["MLFLOW_TRACKING_URI"] = store
     done = subprocess.run(typed, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("round") == 10
+    assert done.stdout.count("round") == 4
     assert {run.tags["outcome"] for run in search(store, slug="scratch")} == {"completed"}
 
 

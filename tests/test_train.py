@@ -83,8 +83,11 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
 
 
 @pytest.mark.parametrize("probe", ["none", "history", "full"])
-def test_the_charts_of_the_largest_sensible_run_stay_at_forty(configure: Configure, probe: str) -> None:
-    data = ["task=language_bible_char", "task.batch_size=2000", "model=lstm", "model.num_layers=2"]
+def test_the_charts_of_the_largest_sensible_run_stay_at_forty(
+    configure: Configure, tmp_path: Path, probe: str
+) -> None:  # fmt: skip
+    (tmp_path / "song.txt").write_text("row row row your boat gently down the stream\n" * 300)
+    data = ["task=language_text", f"task.path={tmp_path}/song.txt", "model=lstm", "model.num_layers=2"]
     budget = ["trainer.max_updates=4", "trainer.validate_every=2", "model.hidden_size=2"]
     config = configure(*data, *budget, "clip=norm", f"probe={probe}", "slug=charts")
     run = MlflowClient(config.tracking.uri).get_run(train(config).run_id)

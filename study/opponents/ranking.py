@@ -7,6 +7,8 @@ from typing import Literal
 from study.opponents.cache import Score
 
 Direction = Literal["minimize", "maximize"]
+LEVEL = 0.02
+"""Share of an opponent's error by which one run must differ to be ahead or behind: another seed changes as much."""
 
 
 def best(scores: Mapping[str, Score], primary: str, direction: Direction) -> str:
@@ -32,10 +34,13 @@ def skill(value: float, opponent: float, direction: Direction) -> float:
 
 
 def standing(value: float, opponent: float, direction: Direction) -> str:
-    """`ahead of`, `level with` or `behind`: where a network stands; one whose measure is NaN is behind."""
-    if value == opponent:
-        return "level with"
-    return "ahead of" if (value < opponent if direction == "minimize" else value > opponent) else "behind"
+    """`ahead of`, `level with` (within `LEVEL`) or `behind`: where a network stands; behind if its measure is NaN."""
+    return in_words(0.0 if value == opponent else skill(value, opponent, direction))
+
+
+def in_words(skill: float) -> str:
+    """The same by the skill over the opponent."""
+    return "ahead of" if skill > LEVEL else "level with" if abs(skill) <= LEVEL else "behind"
 
 
 def _last_if_nan(value: float) -> float:

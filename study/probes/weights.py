@@ -24,7 +24,7 @@ from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 
 
-class RecurrentBlock(NamedTuple):
+class BlockMeasures(NamedTuple):
     """One recurrent block of one layer, and the three measures of it."""
 
     layer: int
@@ -38,7 +38,7 @@ class RecurrentBlock(NamedTuple):
 class Weights(ProbeResult):
     """The measures of every block."""
 
-    blocks: list[RecurrentBlock]
+    blocks: list[BlockMeasures]
 
     @classmethod
     def measure(cls, plan: bool, bptt: TruncatedBPTT, batch: Batch) -> "Weights":
@@ -51,15 +51,13 @@ class Weights(ProbeResult):
 
     def columns(self) -> dict[str, Any]:
         """See `ProbeResult`; a row for every block."""
-        return {field: [getattr(block, field) for block in self.blocks] for field in RecurrentBlock._fields}
+        return {field: [getattr(block, field) for block in self.blocks] for field in BlockMeasures._fields}
 
 
 @torch.no_grad()
 def recurrent_weights(core: Core) -> Weights:
     """Measure every recurrent block of a core, in float64."""
-    return Weights(
-        [RecurrentBlock(layer, block, *_measure(matrix)) for layer, block, matrix in core.recurrent_blocks()]
-    )
+    return Weights([BlockMeasures(layer, block, *_measure(matrix)) for layer, block, matrix in core.recurrent_blocks()])
 
 
 def _measure(weight: Float[Tensor, "size size"]) -> tuple[float, float, float]:

@@ -34,7 +34,7 @@ Row = dict[str, str]
 """A row of a `results.csv` as it stands there, by column."""
 
 
-class Check(NamedTuple):
+class RowComparison(NamedTuple):
     """One committed row, and the row of the same run made here."""
 
     slug: str
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     checks = []
     for number, ((slug, row), config) in enumerate(zip(rows, configs, strict=True), 1):
         print(f"{number} of {len(rows)}: {slug}, {row['arm']}, seed {row['seed']}: some {row['seconds']} s", flush=True)
-        checks.append(Check(slug, row, make_again(config, shlex.split(row["overrides"]))))
+        checks.append(RowComparison(slug, row, make_again(config, shlex.split(row["overrides"]))))
         Console().print(str(checks[-1]), soft_wrap=True, markup=False, highlight=False)
     same = sum(not check.differing for check in checks)
     print(f"{same} of {len(checks)} experiments gave the committed numbers")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from study.opponents.ranking import in_words
 from study.report.data.differences import Differences
 from study.report.data.ranking import format_power
 from study.schema.budget import Reading, compare_readings, mean_reading
@@ -103,12 +104,12 @@ def _row(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def _opponent(ended: list[dict[str, Any]]) -> str:
-    """Whether the mean of an arm is ahead of the best opponent; runs of older versions have none."""
+    """Where the mean of an arm stands against the best opponent; runs of older versions have none."""
     known = [run for run in ended if "opponent" in run]
     if not known:
         return "-"
-    ahead = statistics.fmean(run["skill"] for run in known) > 0
-    return f"{'ahead of' if ahead else 'behind'} {known[0]['opponent_name']} ({known[0]['opponent']:.4g})"
+    stands = in_words(statistics.fmean(run["skill"] for run in known))
+    return f"{stands} {known[0]['opponent_name']} ({known[0]['opponent']:.4g})"
 
 
 def _count(words: Iterable[str]) -> str:

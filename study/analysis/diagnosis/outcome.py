@@ -8,7 +8,7 @@ The first of these that holds:
                       and the network ends no better than a guess without memory: its own updates destroyed it
     learned nothing   no better than that guess (less than `LEARNED` of its error saved), without such a leap; or still
                       as it was drawn: a network that predicts next to nothing may beat a weak guess
-    ahead             better than the best opponent, where the task has no criterion of success
+    ahead             better than the best opponent by `LEVEL` of its error, where the task has no criterion of success
     completed         between the two
 """
 
