@@ -1,96 +1,39 @@
 """Truncated backpropagation through time, against references that know nothing of windows."""
 
-from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from study.learning.bptt import Carry, TruncatedBPTT, Window, count, stream_lengths, windows
-from study.learning.clipping import Clip, Clipped
-from study.learning.clipping.none import NoClip
+from study.learning.bptt import Carry, TruncatedBPTT, count, windows
 from study.learning.losses import Loss
-from study.learning.losses.mse import MSE
-from study.models import Inputs, RecurrentModel, State, detach
-from study.schema.bptt import BPTTConfig
+from study.models import Inputs, RecurrentModel
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.networks import Linear, orthogonal
 from tests.members import LearntStart
-
-TIME, WIDTH, FEATURES = 11, 3, 4
-PLANS = [(1, 1), (3, 3), (4, 4), (1, 4), (2, 5), (3, 4), (2, 10), (5, 11), (11, 11), (4, 30), (None, 4), (None, None)]
-SUM = MSE("sum")
-MEAN = MSE()
+from tests.unrolled import (
+    FEATURES,
+    MEAN,
+    PLANS,
+    SUM,
+    TIME,
+    WIDTH,
+    Spy,
+    assert_equal,
+    build,
+    cut,
+    gradients,
+    make,
+    trainer,
+    within_reach,
+)
 
 
 @pytest.fixture(autouse=True)
 def _double_precision(_plain_torch: None) -> None:
     torch.set_default_dtype(torch.float64)
-
-
-def build(name: str, layers: int = 2) -> RecurrentModel:
-    core = MODELS.implementation(name)(FEATURES, 5, layers, gain=1.2)
-    return RecurrentModel(Inputs(FEATURES, tokens=False), core, 2)
-
-
-def make(mask: str | None = None, time: int = TIME) -> Batch:
-    """Some sequences; `padded` at their ends, or asked about only at a few `sparse` steps."""
-    steps = torch.arange(time)[:, None]
-    masks = {"padded": steps < torch.tensor([time - 2, 5, 1]), "sparse": steps == torch.tensor([time - 1, 5, 4])}
-    return Batch(torch.randn(time, WIDTH, FEATURES), torch.randn(time, WIDTH, 2), masks[mask] if mask else None)
-
-
-class Spy(Clip):
-    """Keeps every gradient an optimizer step sees."""
-
-    def __init__(self) -> None:
-        self.seen: list[list[Tensor]] = []
-
-    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
-        self.seen.append([g.clone() for g in gradients])
-        return NoClip()(gradients, parameters)
-
-
-def trainer(network: RecurrentModel, loss: Loss = MEAN, lr: float = 0.0, **plan: Any) -> tuple[TruncatedBPTT, Spy]:
-    spy = Spy()
-    return TruncatedBPTT(network, loss, torch.optim.SGD(network.parameters(), lr=lr), spy, **plan), spy
-
-
-def gradients(network: RecurrentModel, loss: Tensor) -> list[Tensor]:
-    return list(torch.autograd.grad(loss, list(network.parameters())))
-
-
-def assert_equal(found: list[Tensor], expected: list[Tensor]) -> None:
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
-
-
-def run_stepwise(network: RecurrentModel, inputs: Tensor, state: State | None) -> Iterator[tuple[Tensor, State]]:
-    for t in range(len(inputs)):
-        outputs, state = network(inputs[t : t + 1], state)
-        yield outputs[0], state
-
-
-def within_reach(network: RecurrentModel, loss: Loss, batch: Batch, cut: Callable[[int], int], steps: range) -> Tensor:
-    """The sum of the losses of `steps`, each of whose graphs is unrolled anew from the state before step `cut(t)`."""
-    states: list[State | None] = [None, *(detach(s) for _, s in run_stepwise(network, batch.inputs, None))]
-    total = torch.zeros(())
-    for t in steps:
-        *_, (outputs, _) = run_stepwise(network, batch.inputs[cut(t) : t + 1], states[cut(t)])
-        step = batch.between(t, t + 1)
-        total = total + loss.total(outputs[None], step.targets, step.mask)
-    return total
-
-
-def cut(time: int, k1: int | None, k2: int | None) -> Callable[[int], int]:
-    """Where the gradient of step t's loss ends: Williams & Peng's h steps before its window's end."""
-    if k2 is None or k2 >= time:
-        return lambda t: 0
-    stride = k1 or k2
-    return lambda t: max(0, (t // stride + 1) * stride - k2)
 
 
 @pytest.mark.parametrize("k2", [None, TIME, TIME + 7])
@@ -200,120 +143,6 @@ def test_truncation_changes_neither_the_loss_nor_the_carry_of_frozen_weights(k1:
     torch.testing.assert_close(loss, (outputs - batch.targets).square().mean(-1).sum().detach() / WIDTH)
     assert truncated.carry is not None
     assert_equal(list(truncated.carry.state or ()), list(state))
-
-
-def read_stream(truncated: TruncatedBPTT, stream: Batch, size: int) -> list[Tensor]:
-    """Train on a stream in batches of `size` steps; the loss of every update."""
-    losses, carry = [], None
-    for first in range(0, len(stream.targets), size):
-        losses += [u.loss for u in truncated.updates(stream.between(first, first + size), carry)]
-        carry = truncated.carry
-    return losses
-
-
-def stream_windows(time: int, size: int, k1: int, k2: int) -> list[Window]:
-    """The windows of a stream in steps of the whole of it: k1 steps each, none across a border of batches."""
-    edges = [(a, min(a + size, time)) for a in range(0, time, size)]
-    firsts = [(first, min(first + k1, stop)) for start, stop in edges for first in range(start, stop, k1)]
-    return [Window(max(0, first + k1 - k2), first, stop) for first, stop in firsts]
-
-
-def train_slowly(network: RecurrentModel, stream: Batch, plan: list[Window], lr: float) -> list[Tensor]:
-    """The same step by step: every window from the state its predecessor left at its start, one SGD step each."""
-    losses: list[Tensor] = []
-    states: dict[int, State | None] = {0: None}
-    for number, window in enumerate(plan):
-        total, state = torch.zeros(()), states[window.start]
-        passed: dict[int, State | None] = {window.start: state}
-        for t in range(window.start, window.stop):
-            outputs, state = network(stream.inputs[t : t + 1], state)
-            passed[t + 1] = detach(state)
-            if t >= window.first:
-                total = total + MEAN.total(outputs, stream.targets[t : t + 1], None)
-        loss = total / ((window.stop - window.first) * WIDTH)
-        with torch.no_grad():
-            for p, slope in zip(network.parameters(), gradients(network, loss), strict=True):
-                p.sub_(lr * slope)
-        following = plan[number + 1].start if number + 1 < len(plan) else window.stop
-        states[following] = passed[following]
-        losses.append(loss.detach())
-    return losses
-
-
-def old_windows(time: int, k1: int | None, k2: int | None) -> list[Window]:
-    """Rule 1, as it stood: the same for a sequence and for every batch of a stream."""
-    far = min(k2 or time, time)
-    stride = min(k1 or far, far)
-    return [Window(max(0, f + stride - far), f, min(f + stride, time)) for f in range(0, time, stride)]
-
-
-@pytest.mark.parametrize("time", [1, 5, 6, 12])
-@pytest.mark.parametrize("k2", [None, *range(1, 13)])
-@pytest.mark.parametrize("k1", [None, *range(1, 13)])
-def test_a_record_without_the_rule_is_told_apart_where_its_windows_were_others(
-    k1: int | None, k2: int | None, time: int
-) -> None:
-    if k1 is not None and (k1 > time or (k2 is not None and k1 > k2)):
-        return  # refused by the schema
-    plan = BPTTConfig(k1=k1, k2=k2, update="window")
-    if k2 is None or k2 <= time:
-        assert plan.changed_since("1", time, False) == (old_windows(time, k1, k2) != windows(time, k1, k2))
-    stride, far = stream_lengths(k1, k2, time)
-    second = windows(time, stride, far, past=far - stride)
-    moved = [
-        Window(w.start + far - stride, w.first + far - stride, w.stop + far - stride) for w in old_windows(time, k1, k2)
-    ]
-    assert plan.changed_since("1", time, True) == (moved != second)
-    assert not plan.changed_since("2", time, True)
-
-
-STREAMS = [(k1, k2) for k1 in (1, 2, 3, 4, 5) for k2 in (1, 2, 3, 5, 7, 8, 13, 40) if k1 <= k2]
-
-
-@pytest.mark.parametrize(("k1", "k2"), [*STREAMS, (None, 5), (None, 8), (None, None), (2, None)])
-@pytest.mark.parametrize("time", [20, 23])
-def test_on_a_stream_every_loss_reaches_back_across_the_borders_of_batches(
-    time: int, k1: int | None, k2: int | None
-) -> None:
-    size, batch = 5, make(time=time)
-    torch.manual_seed(0)
-    network, twin = build("gru"), build("gru")
-    twin.load_state_dict(network.state_dict())
-    truncated, _ = trainer(network, lr=0.5, k1=k1, k2=k2, stream=size)
-    found = read_stream(truncated, batch, size)
-    plan = stream_windows(time, size, *stream_lengths(k1, k2, size))
-    expected = train_slowly(twin, batch, plan, 0.5)
-    assert_equal(found, expected)
-    assert_equal(list(network.parameters()), list(twin.parameters()))
-
-
-@pytest.mark.parametrize(("k1", "k2"), STREAMS)
-def test_all_but_the_first_losses_of_a_stream_reach_k2_less_k1_to_k2_less_one_steps(k1: int, k2: int) -> None:
-    for window in stream_windows(60, 5, k1, k2):
-        for step in range(window.first, window.stop):
-            assert step - window.start <= k2 - 1
-            assert step - window.start >= min(k2 - k1, window.first)
-
-
-def test_a_stream_carries_no_more_past_than_its_windows_reach_into() -> None:
-    truncated, _ = trainer(build("gru"), k1=2, k2=7, stream=4)
-    read_stream(truncated, make(time=20), 4)
-    assert truncated.carry is not None
-    assert truncated.carry.past is not None
-    assert len(truncated.carry.past.inputs) == 5
-
-
-def test_a_stream_in_batches_trains_as_one_long_sequence_in_windows() -> None:
-    batch = make(time=12)
-    ends = []
-    for size in (12, 4, 8):
-        torch.manual_seed(0)
-        network = build("gru")
-        truncated, _ = trainer(network, k2=4, lr=0.1, stream=size)
-        read_stream(truncated, batch, size)
-        ends.append([p.detach().clone() for p in network.parameters()])
-    assert_equal(ends[1], ends[0])
-    assert_equal(ends[2], ends[0])
 
 
 @pytest.mark.parametrize("k2", range(1, 13))

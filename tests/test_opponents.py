@@ -10,21 +10,19 @@ from typing import Literal
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 from study import opponents, tasks
-from study.command import CONF
 from study.errors import ConfigError
 from study.opponents import OPPONENTS, Fitted, Score, best, skill, standing
 from study.opponents import cache as keeping
 from study.opponents.contract import choose
 from study.opponents.registry import named
-from study.schema import Config, validate
 from study.schema.task import TASKS
 from study.tasks import Batch, Task
 from study.testing.opponents import OpponentContract
 from study.tracking import provenance
 from tests import samples
+from tests.composed import configured
 
 SMALL = (
     "forecasting_adding",
@@ -49,14 +47,9 @@ def _samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def configured(name: str, *overrides: str) -> Config:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", [f"task={name}", *OVERRIDES.get(name, []), *overrides]))
-
-
 @cache
 def built(name: str, seed: int = 0) -> Task:
-    config = configured(name)
+    config = configured(name, *OVERRIDES.get(name, []))
     return tasks.build(config.task, config.data, seed)
 
 
@@ -96,7 +89,7 @@ def test_every_task_names_opponents_of_its_family(name: str) -> None:
     task = built(name)
     assert task.opponents
     for opponent in named(task, bidirectional=True):
-        assert configured(name).task.family in OPPONENTS.config(opponent).families
+        assert configured(name, *OVERRIDES.get(name, [])).task.family in OPPONENTS.config(opponent).families
 
 
 def test_har_is_an_opponent_where_the_target_is_a_volatility() -> None:

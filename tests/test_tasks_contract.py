@@ -19,6 +19,7 @@ from study.schema.task import TASKS, DrawnConfig, TaskConfig
 from study.tasks import Task
 from study.testing.tasks import Make, TaskContract
 from tests import samples
+from tests.composed import configured
 
 OVERRIDES: dict[str, list[str]] = {}
 """What a task cannot do without, or what keeps its data small."""
@@ -40,16 +41,15 @@ def _samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @cache
-def configured(name: str) -> Config:
-    """The checked configuration that `task=<name>` composes."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", [f"task={name}", *OVERRIDES.get(name, [])]))
+def example(name: str) -> Config:
+    """The checked configuration of a task, small where it draws its data."""
+    return configured(name, *OVERRIDES.get(name, []))
 
 
 @cache
 def built(name: str, seed: int) -> Task:
     """The task as conf/task/<name>.yaml states it."""
-    return tasks.build(configured(name).task, configured(name).data, seed)
+    return tasks.build(example(name).task, example(name).data, seed)
 
 
 class TestRegisteredTasks(TaskContract):
@@ -59,11 +59,11 @@ class TestRegisteredTasks(TaskContract):
 
     @pytest.fixture
     def config(self, name: str) -> TaskConfig:
-        return configured(name).task
+        return example(name).task
 
     @pytest.fixture
     def make(self, name: str) -> Make:
-        config = configured(name)
+        config = example(name)
         return lambda seed: built(name, seed) if seed else tasks.build(config.task, config.data, seed)
 
     @pytest.fixture
@@ -71,7 +71,7 @@ class TestRegisteredTasks(TaskContract):
         return built(name, 0)
 
     def test_its_file_names_it_and_a_loss_that_fits(self, name: str, task: Task) -> None:
-        config = configured(name)
+        config = example(name)
         assert config.task.name == name
         assert losses.build(config.loss).outputs(task.targets) >= 1
 
@@ -106,7 +106,7 @@ def test_a_horizon_is_known_if_the_formula_of_the_task_reaches_as_far_back(overr
 
 
 def test_a_task_is_configured_from_its_file_and_some_values_without_hydra() -> None:
-    assert tasks.configure("labelling_parity") == configured("labelling_parity").task.model_copy(
+    assert tasks.configure("labelling_parity") == example("labelling_parity").task.model_copy(
         update={"sequences": 10000, "held_out": 1000}
     )
     assert tasks.configure("forecasting_adding", seq_len=80).horizon == 40

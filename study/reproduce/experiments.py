@@ -29,7 +29,7 @@ RESULTS = ("outcome", "verdict", "clipping", "updates", "steps", "decay", "horiz
            "baseline", "clipped", "norm_median", "norm_peak")  # fmt: skip
 """Columns of `results.csv` that a run of the same bits has the same texts in."""
 CIRCUMSTANCES = ("commit", "versions", "cpu")
-NEEDED = ("overrides", *CIRCUMSTANCES, "counts", "seconds")
+NEEDED = ("overrides", *CIRCUMSTANCES, "counts", "value", "seconds")
 Row = dict[str, str]
 """A row of a `results.csv` as it stands there, by column."""
 
@@ -95,10 +95,10 @@ def read(file: Path) -> list[Row]:
 
 
 def quickest(file: Path) -> Row:
-    """The row that counts, says what was typed and took the fewest seconds."""
-    counted = [row for row in read(file) if row["counts"] == "True" and row["overrides"]]
+    """The row that counts, has a value, says what was typed and took the fewest seconds."""
+    counted = [row for row in read(file) if row["counts"] == "True" and row["value"] and row["overrides"]]
     if not counted:
-        raise ConfigError(f"{file}: no row that counts says what was typed (column overrides)")
+        raise ConfigError(f"{file}: no row that counts has a value and says what was typed (column overrides)")
     return min(counted, key=lambda row: float(row["seconds"]))
 
 
