@@ -160,6 +160,12 @@ def test_arms_are_named_by_the_fewest_values_that_tell_them_apart() -> None:
     assert name_arms(arms) == {"a": "lstm no clip", "b": "elman no clip", "c": "elman clip norm"}
 
 
+def test_what_has_no_value_is_named_by_what_that_means() -> None:
+    assert name_arms({"a": {"bptt.k2": "5"}, "b": {"bptt.k2": "None"}}) == {"a": "k2=5", "b": "full BPTT"}
+    assert name_arms({"a": {"bptt.k1": "5"}, "b": {"bptt.k1": "None"}}) == {"a": "k1=5", "b": "k1=k2"}
+    assert name_arms({"a": {"x.limit": "5"}, "b": {"x.limit": "None"}}) == {"a": "limit=5", "b": "no limit"}
+
+
 def test_arms_that_differ_in_a_value_alone_are_named_by_it() -> None:
     assert set(name_arms({"a": {"bptt.k2": "5"}, "b": {"bptt.k2": "50"}}).values()) == {"k2=5", "k2=50"}
 
@@ -330,4 +336,4 @@ def test_runs_that_train_the_same_bits_are_one_arm_whatever_was_measured_or_spel
     track(configure("slug=same", f"seed={len(same)}", "bptt.k1=10", "bptt.k2=10"), {"rmse/test": 0.5})
     track(configure("slug=same", f"seed={len(same)}", "bptt.k2=10"), {"rmse/test": 0.5})
     (comparison,) = gather(store, "same").comparisons
-    assert comparison.runs["arm"].value_counts().to_dict() == {"no k2": len(same), "k2=10": 1}
+    assert comparison.runs["arm"].value_counts().to_dict() == {"full BPTT": len(same), "k2=10": 1}

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 Configuration = Mapping[str, str]
+WITHOUT = {"bptt.k2": "full BPTT", "bptt.k1": "k1=k2"}
+"""What it means that a key has no value, where that is not to be without it."""
 
 
 def name_arms(configurations: Mapping[str, Configuration]) -> dict[str, str]:
@@ -41,7 +43,7 @@ def _part(key: str, configuration: Configuration) -> list[str]:
     value = configuration[key]
     if last == "name":
         return [f"no {group}" if value == "none" else f"{group} {value}" if group == "clip" else value]
-    return [f"no {last}" if value == "None" else f"{last}={value}"]
+    return [WITHOUT.get(key, f"no {last}") if value == "None" else f"{last}={value}"]
 
 
 def _plain(configuration: Configuration) -> str:
