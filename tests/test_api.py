@@ -13,14 +13,19 @@ from study.schema import Config
 from study.train import train
 
 Configure = Callable[..., Config]
+MADE: dict[str, str] = {}
+"""The run of every store."""
 SMALL = ("slug=notebook", "model.hidden_size=4", "trainer.max_updates=10", "task.batch_size=512")
 
 
 @pytest.fixture
 def run_id(configure: Configure, store: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A small run in the store of the environment."""
+    """A small run in the store of the environment, made once."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
-    return train(configure(*SMALL)).run_id
+    config = configure(*SMALL)
+    if store not in MADE:
+        MADE[store] = train(config).run_id
+    return MADE[store]
 
 
 def test_a_run_is_listed_with_its_parameters_verdict_and_measures(run_id: str) -> None:
