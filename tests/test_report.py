@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,12 @@ def compared(values: dict[str, list[float]], maximize: bool = False, baseline: f
             "seed": seed,
             "value": value,
             "baseline": baseline,
-            "ending": "completed",
             "verdict": "healthy",
             "updates": 10.0,
         }
         | {
-            "ending": "completed",
-            "outcome": "completed",
+            "ending": "diverged" if math.isnan(value) else "completed",
+            "outcome": "diverged" if math.isnan(value) else "completed",
             "steps": 1e3,
             "seconds": 1.0,
             "decay": -math.log(2) / 4,
@@ -272,9 +272,23 @@ def test_one_seed_claims_no_more_than_that_it_is_one() -> None:
     ]
 
 
+def test_a_ruined_run_loses_and_says_nothing_of_the_scatter_of_others() -> None:
+    whole = compared({"a": [1.0, 1.1], "b": [1.3, 1.4], "c": [1.2, 30.0]})
+    runs = whole.runs.assign(outcome=whole.runs["outcome"].mask(whole.runs["value"] > 5, "ruined"))
+    ruined = replace(whole, runs=runs, arms=rank(runs, maximize=False))
+    without = compared({"a": [1.0, 1.1], "b": [1.3, 1.4], "c": [1.2, math.nan]})
+    assert ruined.arms == without.arms == ["a", "b", "c"]
+    assert gap(ruined, "b", "a") == gap(without, "b", "a")
+    last = answer(ruined, {})[-1]
+    assert (last.lost, last.measure.mean) == (1, 1.2)
+    assert last.sentence.startswith(
+        "Of 2 runs 1 ruined by their own updates. The rest of this row is about the others."
+    )
+
+
 def test_an_arm_whose_runs_all_diverged_is_said_to_have_and_has_no_measure() -> None:
     last = answer(compared({"a": [1.0, 1.1], "b": [math.nan, math.nan]}, baseline=2.0), {})[-1]
-    assert (last.sentence, last.diverged, format_interval(last.measure)) == ("All 2 runs diverged.", 2, "-")
+    assert (last.sentence, last.lost, format_interval(last.measure)) == ("Of 2 runs 2 diverged.", 2, "-")
 
 
 def test_half_life_is_that_of_the_decay() -> None:

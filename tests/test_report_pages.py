@@ -95,7 +95,7 @@ def test_what_must_be_known_of_the_data_stands_above_the_answer_once(
 
 def test_a_diverged_run_has_no_value_but_is_counted(slug: str, store: str, tmp_path: Path) -> None:
     page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
-    assert "1 of 2 runs diverged; the rest of this row is about the others." in page
+    assert "Of 2 runs 1 diverged. The rest of this row is about the others." in page
 
 
 def test_runs_that_did_not_end_are_told_with_their_cause(slug: str, store: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from study.schema.budget import Reading, compare_readings, mean_reading
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE, CellStatus
 from study.sweep.workers.display import best_lines, ending, format_ended
+from study.tracking.outcomes import LOST
 
 COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "steps read", "seconds")
 
@@ -42,7 +43,7 @@ def best_of_arms(ledger: Ledger) -> str:
 def power_lines(ledger: Ledger) -> list[str]:
     """A line for every task whose arms are compared at several seeds: how small a difference they can show."""
     by_task: dict[str, list[list[float]]] = defaultdict(list)
-    values = {(s.cell.arm, s.cell.seed): s.record["test"] for s in _made(ledger) if s.state == "completed"}
+    values = {(s.cell.arm, s.cell.seed): s.record["test"] for s in _made(ledger) if s.record["outcome"] not in LOST}
     for arm in ledger.plan.arms.values():
         row = [values.get((arm.digest, seed), math.nan) for seed in ledger.plan.seeds]
         by_task[arm.config.task.name].append(row)
@@ -87,8 +88,8 @@ def _made(ledger: Ledger) -> list[CellStatus]:
 
 
 def _row(runs: list[dict[str, Any]]) -> list[str]:
-    """The cells of one arm; means leave out diverged runs, whose networks are nothing to measure."""
-    ended = [run for run in runs if run["outcome"] != "diverged"]
+    """The cells of one arm; means leave out runs that were lost, whose networks are nothing to measure."""
+    ended = [run for run in runs if run["outcome"] not in LOST]
     test = [run["test"] for run in ended]
     spread = f" ± {statistics.stdev(test):.2g}" if len(test) > 1 else ""
     return [

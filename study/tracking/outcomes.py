@@ -10,5 +10,7 @@ Finished = Literal["solved", "ahead", "completed", "learned nothing", "ruined"]
 Outcome = Literal[Finished, "diverged"]
 
 FINISHED: tuple[str, ...] = get_args(Finished)
+LOST: tuple[str, ...] = ("diverged", "ruined")
+"""Runs whose networks are destroyed: means leave them out, and they lose every comparison."""
 ENDED: tuple[str, ...] = (*FINISHED, "diverged")
 """Outcomes that are results; those of older versions are `completed` and `diverged`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from study.report.data.runs import Comparison, column
+from study.report.data.runs import Comparison, column, worth
 from study.report.data.statistics import Interval, mean_interval
 
 
@@ -52,9 +52,10 @@ class Against:
 
 
 def against(comparison: Comparison, arm: str) -> Against:
-    """An arm against the opponents recorded by its runs that completed; none by runs of older versions."""
-    arms = comparison.runs.loc[comparison.runs["value"].notna(), "arm"].nunique()
-    mine = comparison.arm(arm).dropna(subset="value")
+    """An arm against the opponents recorded by its runs that were not lost; none by runs of older versions."""
+    arms = comparison.runs.loc[worth(comparison.runs).notna(), "arm"].nunique()
+    mine = comparison.arm(arm)
+    mine = mine[worth(mine).notna()]
     references = _references(mine)
     sign = -1 if comparison.maximize else 1
     gaps = {

@@ -12,7 +12,7 @@ from study.probes.flow import half_life
 from study.report.data.differences import MOST, Differences, smallest_alone
 from study.report.data.histories import Norms
 from study.report.data.opponents import against
-from study.report.data.runs import Comparison
+from study.report.data.runs import Comparison, worth
 from study.report.data.statistics import Interval, improvement, mean_interval
 from study.schema.budget import Reading
 
@@ -24,9 +24,9 @@ class Answer:
     Attributes:
         arm: its name.
         runs: number of runs that count.
-        diverged: number of them that diverged; `measure` is over the others.
+        lost: number of them that diverged or were ruined by their own updates; `measure` is over the others.
         measure: mean on the test split over seeds.
-        gap: mean difference to the best arm, paired by seed, over the seeds on which neither diverged; None for the
+        gap: mean difference to the best arm, paired by seed, over the seeds on which neither was lost; None for the
             best arm itself. Above zero is worse, whether the measure is minimized or maximized.
         seeds_needed: seeds at which 80% of studies would show a true difference of the size of `gap`, where it is not
             shown yet; inf if more than 100, NaN where there is nothing to say.
@@ -44,7 +44,7 @@ class Answer:
 
     arm: str
     runs: int
-    diverged: int
+    lost: int
     measure: Interval
     gap: Interval | None
     seeds_needed: float
@@ -73,7 +73,8 @@ def answer(comparison: Comparison, norms: Mapping[str, Norms]) -> list[Answer]:
 
 def compare(comparison: Comparison) -> Differences:
     """The arms of a comparison, best first, by seed; more is worse, whether the measure is minimized or maximized."""
-    table = comparison.runs.pivot(index="arm", columns="seed", values="value").reindex(comparison.arms)
+    runs = comparison.runs.assign(worth=worth(comparison.runs))
+    table = runs.pivot(index="arm", columns="seed", values="worth").reindex(comparison.arms)
     return Differences((-table if comparison.maximize else table).to_numpy(float))
 
 
@@ -82,7 +83,7 @@ def naive_gap(comparison: Comparison, arm: str) -> Interval:
 
     The guess knows nothing of seeds' scatter, so each arm's own scatter counts, with n - 1 degrees of freedom.
     """
-    gaps = comparison.runs["value"] - comparison.runs["baseline"]
+    gaps = worth(comparison.runs) - comparison.runs["baseline"]
     measured = comparison.runs.loc[gaps.notna(), "arm"]
     mine = gaps[measured[measured == arm].index].to_numpy(float)
     return mean_interval(-mine if comparison.maximize else mine, among=max(1, measured.nunique()))
@@ -91,11 +92,12 @@ def naive_gap(comparison: Comparison, arm: str) -> Interval:
 def _answer(comparison: Comparison, study: Differences, place: int, norms: Mapping[str, Norms]) -> Answer:
     arm, best = comparison.arms[place], comparison.arms[0]
     mine = comparison.arm(arm)
-    measure, diverged = comparison.interval(mine["value"]), int(mine["value"].isna().sum())
+    values = worth(mine)
+    measure = comparison.interval(values)
     gap = study.between(place, 0) if place else None
     opponents = against(comparison, arm)
     sentences = (
-        _diverging(diverged, len(mine)),
+        _losing(mine),
         _behind(gap, measure) if gap else _leading(study, measure),
         opponents.sentence or _learning(naive_gap(comparison, arm)),
     )
@@ -103,7 +105,7 @@ def _answer(comparison: Comparison, study: Differences, place: int, norms: Mappi
     return Answer(
         arm,
         runs=len(mine),
-        diverged=diverged,
+        lost=int(values.isna().sum()),
         measure=measure,
         gap=gap,
         seeds_needed=study.seeds_needed(place, 0) if gap and not gap.excludes(0.0) else math.nan,
@@ -133,16 +135,21 @@ def is_clipped(runs: pd.DataFrame) -> bool:
 
 
 def _beaten(comparison: Comparison, best: str, arm: str) -> float:
-    first, second = (comparison.arm(name)["value"].to_numpy(float) for name in (best, arm))
+    first, second = (worth(comparison.arm(name)).to_numpy(float) for name in (best, arm))
     return improvement(first, second, comparison.maximize)
 
 
-def _diverging(diverged: int, runs: int) -> str:
-    if not diverged:
+def _losing(runs: pd.DataFrame) -> str:
+    """How many runs are left out, and why, in words."""
+    lost, of = runs.loc[worth(runs).isna(), "outcome"], len(runs)
+    if not len(lost):
         return ""
-    if diverged == runs:
-        return "The run diverged." if runs == 1 else f"All {runs} runs diverged."
-    return f"{diverged} of {runs} runs diverged; the rest of this row is about the others."
+    ruined = int((lost == "ruined").sum())
+    if of == 1:
+        return "The run was ruined by its own updates." if ruined else "The run diverged."
+    counts = ((len(lost) - ruined, "diverged"), (ruined, "ruined by their own updates"))
+    words = " and ".join(f"{count} {word}" for count, word in counts if count)
+    return f"Of {of} runs {words}." + ("" if len(lost) == of else " The rest of this row is about the others.")
 
 
 def _leading(study: Differences, measure: Interval) -> str:

@@ -10,7 +10,7 @@ from study.errors import ConfigError
 from study.report.data.arm_names import name_arms
 from study.report.data.statistics import Interval, mean_interval
 from study.schema.identity import deciding
-from study.tracking.outcomes import ENDED, FINISHED
+from study.tracking.outcomes import ENDED, FINISHED, LOST
 from study.tracking.reader import Logged, frame, search
 
 KNOWN = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
@@ -219,10 +219,15 @@ def _compare(task: object, group: pd.DataFrame) -> Comparison:
     return Comparison(str(task), str(group["family"].iloc[0]), measure, maximize, named, rank(named, maximize))
 
 
+def worth(runs: pd.DataFrame) -> pd.Series:
+    """What runs are compared by: their values; NaN for those that were lost (see `study.tracking.outcomes`)."""
+    return runs["value"].where(~runs["outcome"].isin(LOST))
+
+
 def rank(named: pd.DataFrame, maximize: bool) -> list[str]:
-    """Arms, the best first: by the share of diverged runs, then by the mean of the others."""
-    by_arm = named.groupby("arm", sort=False)
-    table = pd.DataFrame({"lost": by_arm["value"].apply(lambda v: v.isna().mean()), "mean": by_arm["value"].mean()})
+    """Arms, the best first: by the share of runs that were lost, then by the mean of the others."""
+    by_arm = worth(named).groupby(named["arm"], sort=False)
+    table = pd.DataFrame({"lost": by_arm.apply(lambda v: v.isna().mean()), "mean": by_arm.mean()})
     table["mean"] *= -1 if maximize else 1
     return [str(arm) for arm in table.sort_values(["lost", "mean"], kind="stable").index]
 

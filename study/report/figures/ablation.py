@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from study.figures.style import OPPONENT, colour, draw_guide, legend_below, line_style, panels, tag_run
 from study.report.data.arm_names import name_arms
 from study.report.data.opponents import hardest
-from study.report.data.runs import Comparison, configurations
+from study.report.data.runs import Comparison, configurations, worth
 from study.report.data.statistics import Interval, mean_interval, share_interval
 from study.report.figures.picture import Picture, count_of, to_svg
+from study.tracking.outcomes import LOST
 
 SERIES = 12
 """Most lines in one panel: the first ones."""
@@ -51,9 +52,9 @@ class Varied(NamedTuple):
     beside: tuple[Beside, ...]
 
 
-def share_diverged(runs: pd.DataFrame) -> Interval:
-    """Share of the runs that diverged."""
-    return share_interval(int((runs["outcome"] == "diverged").sum()), len(runs))
+def share_lost(runs: pd.DataFrame) -> Interval:
+    """Share of the runs that diverged or were ruined."""
+    return share_interval(int(runs["outcome"].isin(LOST).sum()), len(runs))
 
 
 def milliseconds(runs: pd.DataFrame) -> Interval:
@@ -74,13 +75,13 @@ def share_solved(runs: pd.DataFrame) -> Interval:
 
 TIME = Beside("milliseconds\nper update", milliseconds)
 MEMORY = Beside("megabytes kept\nfor an update", mean_of("megabytes"))
-DIVERGED = Beside("share of runs\nthat diverged", share_diverged, share=True)
+DESTROYED = Beside("share of runs that\ndiverged or were ruined", share_lost, share=True)
 SCALE = Beside("median gradient\nnorm", mean_of("norm_median"))
 CLIPPED = Beside("share of updates\nclipped", mean_of("clipped"), share=True)
 SUCCESS = Beside("share of runs\nthat solve it", share_solved, share=True)
 VARIED = (
     Varied("bptt.k2", "truncation length k2 (steps)", "full", ("bptt.k1",), (TIME, MEMORY)),
-    Varied("clip.threshold", "clipping threshold", "no clip", ("clip.name",), (DIVERGED,)),
+    Varied("clip.threshold", "clipping threshold", "no clip", ("clip.name",), (DESTROYED,)),
     Varied("loss.name", "loss", "?", ("loss.over_time",), (SCALE, CLIPPED)),
     Varied("task.seq_len", "sequence length (steps)", "?", ("task.horizon",), (SUCCESS,)),
     Varied("task.delay", "silence (steps)", "?", ("task.horizon",), (SUCCESS,)),
@@ -107,9 +108,9 @@ def ablation(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pict
     return Picture(
         f"{comparison.task}-against-{varied.key.replace('.', '-')}",
         f"{comparison.measure} against {varied.label}",
-        f"Top: {comparison.measure} on the test split, each completed run (dots) and their mean (lines). Below: "
-        f"{below}. {count_of(len(data), 'run')}. Bars: 95% intervals over seeds, Wilson's for shares, Student's t for "
-        "means; none where there is one seed. Values of the parameter are evenly spaced.",
+        f"Top: {comparison.measure} on the test split, each run that was not lost (dots) and their mean (lines). "
+        f"Below: {below}. {count_of(len(data), 'run')}. Bars: 95% intervals over seeds, Wilson's for shares, Student's t "
+        "for means; none where there is one seed. Values of the parameter are evenly spaced.",
         _svg(comparison, data, varied.label, beside),
         data.reset_index().drop(columns=["arm", "counts", "error"]),
     )
@@ -142,7 +143,7 @@ def _svg(comparison: Comparison, data: pd.DataFrame, label: str, beside: list[Be
             mine = data[data["series"] == name]
             mine = mine.assign(x=mine["place"].map(places.index) + 0.05 * (number - (len(series) - 1) / 2))
             _draw_runs(top, mine, colour(number))
-            _draw_means(top, mine, lambda runs: comparison.interval(runs["value"]), number, name)
+            _draw_means(top, mine, lambda runs: comparison.interval(worth(runs)), number, name)
             for axes, other in zip(lower, beside, strict=True):
                 _draw_means(axes, mine, other.number, number, name)
         _draw_references(top, comparison)
@@ -166,7 +167,7 @@ def _draw_references(axes: Axes, comparison: Comparison) -> None:
 
 
 def _draw_runs(axes: Axes, runs: pd.DataFrame, colour: str) -> None:
-    for run, x, value in zip(runs.index, runs["x"], runs["value"], strict=True):
+    for run, x, value in zip(runs.index, runs["x"], worth(runs), strict=True):
         tag_run(str(run), axes.plot(x, value, "o", ms=4, alpha=0.5, color=colour))
 
 

@@ -48,6 +48,7 @@ HEADS = (
     Head("seconds", "of training, validation included; mean over runs"),
     Head("in words"),
 )
+LEFT_OUT = "Runs that diverged, or were ruined by their own updates, are left out of means and lose every comparison."
 EXPLAINED = (
     "Intervals of means: 95%, Student's t over seeds (bootstrap intervals of few seeds are too narrow), each for its "
     "row alone; that of the best arm is optimistic: the same runs chose it. Where some seeds fail outright they are "
@@ -55,11 +56,11 @@ EXPLAINED = (
     "in 83%, of 10 in 96%. Intervals of differences hold for all pairs of arms together ({how}), so the choice of the "
     "best does not invalidate them. The rows below the arms are what they are measured against: the opponents of the "
     "task, fitted on its training part, or the naive guess, which uses no memory; whether an arm beats them holds for "
-    "all arms together (Bonferroni). Diverged runs are left out of means and lose every comparison."
+    f"all arms together (Bonferroni). {LEFT_OUT}"
 )
-DIVERGED = (
-    "Diverged runs are left out of means and lose every comparison. The rows below the arms are the opponents of the "
-    "task, fitted on its training part, or the naive guess, which uses no memory."
+ONE_EACH = (
+    f"{LEFT_OUT} The rows below the arms are the opponents of the task, fitted on its training part, or the naive "
+    "guess, which uses no memory."
 )
 POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all arms"
 ALONE = "Bonferroni, each on its own seeds, since the arms do not scatter alike"
@@ -162,7 +163,7 @@ def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFram
     several = any(found.measure.seeds > 1 for found in answers)
     reading = compare_readings({found.arm: found.read for found in answers})
     texts = [text for text in (reading, format_power(study) if several else ONE_SEED) if text]
-    explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else DIVERGED
+    explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else ONE_EACH
     return Section(title, texts, [_table(comparison, answers, explained)], list(_pictures(comparison, norms, table)))
 
 
