@@ -109,8 +109,8 @@ def ablation(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pict
         f"{comparison.task}-against-{varied.key.replace('.', '-')}",
         f"{comparison.measure} against {varied.label}",
         f"Top: {comparison.measure} on the test split, each run that was not lost (dots) and their mean (lines). "
-        f"Below: {below}. {count_of(len(data), 'run')}. Bars: 95% intervals over seeds, Wilson's for shares, Student's t "
-        "for means; none where there is one seed. Values of the parameter are evenly spaced.",
+        f"Below: {below}. {count_of(len(data), 'run')}. Bars: 95% intervals over seeds, Wilson's for shares, Student's "
+        "t for means; none where there is one seed. Values of the parameter are evenly spaced.",
         _svg(comparison, data, varied.label, beside),
         data.reset_index().drop(columns=["arm", "counts", "error"]),
     )
