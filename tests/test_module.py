@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from study.learning.bptt import Carry, TruncatedBPTT, count
+from study.learning.evaluation import Evaluation
 from study.schema import Config
 from study.schema.clip import CLIPS
 from study.schema.model import MODELS
@@ -126,6 +127,23 @@ def test_validation_disturbs_neither_the_carry_nor_the_random_state(configure: C
     assert len(notes.steps("loss/val")) > 3
     assert not none.steps("loss/val")
     np.testing.assert_array_equal(one.history.rows(), other.history.rows())
+
+
+def test_validation_carries_the_state_along_a_text_and_not_from_sequence_to_sequence(
+    configure: Configure, data: list[str]
+) -> None:
+    config = configure(*data, "trainer.max_updates=60", "trainer.validate_every=null")
+    module, task, notebook = trained(config)
+    *_, (step, validated) = ((step, values["loss/val"]) for step, values in notebook.points if "loss/val" in values)
+    assert step == len(module.history)
+    losses = {}
+    for carried in (True, False):
+        evaluation = Evaluation(module.model.eval(), module.loss, task.metrics(), carried)
+        evaluation.add(task.batches("val").epoch(0))
+        losses[carried] = evaluation.result()["loss"]
+    stream = config.task.family == "language"
+    assert validated == pytest.approx(losses[stream], rel=1e-6)
+    assert validated != pytest.approx(losses[not stream], rel=1e-6)
 
 
 def test_a_learnt_initial_state_trains_in_windows_and_its_norm_is_zero_where_none_reaches_it(
