@@ -169,9 +169,9 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "differences paired by row instead of by seed", "study/report/data/ranking.py",
-        'comparison.runs.pivot(index="arm", columns="seed", values="value")',
-        'comparison.runs.assign(row=comparison.runs.groupby("arm").cumcount())'
-        '.pivot(index="arm", columns="row", values="value")', "tests/test_report.py",
+        'runs.pivot(index="arm", columns="seed", values="worth")',
+        'runs.assign(row=runs.groupby("arm").cumcount()).pivot(index="arm", columns="row", values="worth")',
+        "tests/test_report.py",
     ),
     # The diagnosis: the tests of its rules.
     Mutant(
