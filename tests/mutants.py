@@ -168,9 +168,9 @@ MUTANTS: Sequence[Mutant] = (
         "self.task.metrics(), chunks.batches.stateful)", "self.task.metrics(), False)", "tests/test_module.py",
     ),
     Mutant(
-        "differences paired by row instead of by seed", "study/report/data/ranking.py",
-        'runs.pivot(index="arm", columns="seed", values="worth")',
-        'runs.assign(row=runs.groupby("arm").cumcount()).pivot(index="arm", columns="row", values="worth")',
+        "differences paired by row instead of by seed", "study/report/data/comparison.py",
+        'runs.pivot(index="arm", columns="seed", values="behind")',
+        'runs.assign(row=runs.groupby("arm").cumcount()).pivot(index="arm", columns="row", values="behind")',
         "tests/test_report.py",
     ),
     # The diagnosis: the tests of its rules.

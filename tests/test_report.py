@@ -14,8 +14,9 @@ from scipy import stats
 from study.errors import ConfigError
 from study.figures.style import INK, panels, tag_run
 from study.report.data.arm_names import name_arms
+from study.report.data.comparison import KNOWN, Comparison, rank
 from study.report.data.ranking import answer, compare, format_interval, format_power, naive_gap
-from study.report.data.runs import KNOWN, Comparison, gather, rank
+from study.report.data.runs import gather
 from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
 from study.report.figures.picture import for_page, to_svg
 from study.schema import Config

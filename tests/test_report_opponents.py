@@ -6,9 +6,9 @@ import math
 import pandas as pd
 import pytest
 
+from study.report.data.comparison import Comparison, rank
 from study.report.data.opponents import against, hardest, reached
 from study.report.data.ranking import answer
-from study.report.data.runs import Comparison, rank
 from study.report.pages.study import _references
 
 OPPONENTS = {"HAR": 0.5, "persistence": 0.6, "training mean": 0.7}

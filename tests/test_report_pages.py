@@ -13,8 +13,9 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from study.errors import ConfigError
 from study.figures.norms import norm_history
+from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
-from study.report.data.runs import Comparison, gather
+from study.report.data.runs import gather
 from study.report.figures.gradients import norm_histories
 from study.report.pages import run as run_page
 from study.report.pages import study as study_page

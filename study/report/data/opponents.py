@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from study.report.data.runs import Comparison, column, worth
-from study.report.data.statistics import Interval, mean_interval
+from study.report.data.comparison import Comparison, worth
+from study.report.data.levels import level_interval
+from study.report.data.runs import column
+from study.report.data.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,11 @@ class Against:
 
 def against(comparison: Comparison, arm: str) -> Against:
     """An arm against the opponents recorded by its runs that were not lost; none by runs of older versions."""
-    arms = comparison.runs.loc[worth(comparison.runs).notna(), "arm"].nunique()
     mine = comparison.arm(arm)
-    mine = mine[worth(mine).notna()]
-    references = _references(mine)
-    sign = -1 if comparison.maximize else 1
-    gaps = {
-        name: mean_interval((sign * (mine["value"] - reference)).dropna().to_numpy(float), among=max(1, arms))
-        for name, reference in references.items()
-    }
+    references = _references(mine[worth(mine).notna()])
+    row = comparison.arms.index(arm)
+    every = _references(comparison.runs)
+    gaps = {name: level_interval(comparison.behind(every[name]), row) for name in references}
     return Against(dict(sorted(gaps.items(), key=lambda item: -item[1].mean)))
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from study.probes.flow import half_life
+from study.report.data.comparison import Comparison, worth
 from study.report.data.differences import MOST, Differences, smallest_alone
 from study.report.data.histories import Norms
+from study.report.data.levels import level_interval
 from study.report.data.opponents import against
-from study.report.data.runs import Comparison, worth
-from study.report.data.statistics import Interval, improvement, mean_interval
+from study.report.data.statistics import Interval, improvement
 from study.schema.budget import Reading
 
 
@@ -73,20 +74,12 @@ def answer(comparison: Comparison, norms: Mapping[str, Norms]) -> list[Answer]:
 
 def compare(comparison: Comparison) -> Differences:
     """The arms of a comparison, best first, by seed; more is worse, whether the measure is minimized or maximized."""
-    runs = comparison.runs.assign(worth=worth(comparison.runs))
-    table = runs.pivot(index="arm", columns="seed", values="worth").reindex(comparison.arms)
-    return Differences((-table if comparison.maximize else table).to_numpy(float))
+    return Differences(comparison.behind())
 
 
 def naive_gap(comparison: Comparison, arm: str) -> Interval:
-    """How much worse an arm is than the naive guess, seed by seed, 95% for all arms together (Bonferroni).
-
-    The guess knows nothing of seeds' scatter, so each arm's own scatter counts, with n - 1 degrees of freedom.
-    """
-    gaps = worth(comparison.runs) - comparison.runs["baseline"]
-    measured = comparison.runs.loc[gaps.notna(), "arm"]
-    mine = gaps[measured[measured == arm].index].to_numpy(float)
-    return mean_interval(-mine if comparison.maximize else mine, among=max(1, measured.nunique()))
+    """How much worse an arm is than the naive guess, 95% for all arms together."""
+    return level_interval(comparison.behind(comparison.runs["baseline"]), comparison.arms.index(arm))
 
 
 def _answer(comparison: Comparison, study: Differences, place: int, norms: Mapping[str, Norms]) -> Answer:

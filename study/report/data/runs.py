@@ -8,15 +8,10 @@ import pandas as pd
 
 from study.errors import ConfigError
 from study.report.data.arm_names import name_arms
-from study.report.data.statistics import Interval, mean_interval
+from study.report.data.comparison import KNOWN, Comparison, rank
 from study.schema.identity import deciding
-from study.tracking.outcomes import ENDED, FINISHED, LOST
+from study.tracking.outcomes import ENDED, FINISHED
 from study.tracking.reader import Logged, frame, search
-
-KNOWN = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
-"""Directions of measures, for runs of versions that did not record what ranks them (the tags `primary` and
-`direction`): they are ranked by the first of these that they have. Of these the range is known too: none is below 0,
-and those to maximize are at most 1."""
 
 NUMBERS = {
     "updates": "metrics.run/updates",
@@ -31,41 +26,6 @@ NUMBERS = {
 
 CIRCUMSTANCES = {"commit": "git_commit", "versions": "versions", "cpu": "cpu", "overrides": "overrides"}
 """Columns of `Evidence.runs` that say how to get a run's numbers again, and the tags in them; empty in older runs."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The runs of one task that count, arms side by side.
-
-    Attributes:
-        task: its name.
-        family: of tasks.
-        measure: that ranks runs of the task.
-        maximize: more of it is better.
-        runs: one row a run, by run id; the newest for every arm and seed.
-        arms: their names, best first.
-    """
-
-    task: str
-    family: str
-    measure: str
-    maximize: bool
-    runs: pd.DataFrame
-    arms: list[str]
-
-    @property
-    def baseline(self) -> float:
-        """The measure of the naive guess on the test split; NaN where it was not logged."""
-        return float(self.runs["baseline"].mean())
-
-    def interval(self, values: pd.Series) -> Interval:
-        """The mean of values of the measure, without NaN, within the range of the measure where that is known."""
-        interval = mean_interval(values.dropna().to_numpy(float))
-        return interval.within(0.0, 1.0 if self.maximize else math.inf) if self.measure in KNOWN else interval
-
-    def arm(self, name: str) -> pd.DataFrame:
-        """The runs of one arm."""
-        return self.runs[self.runs["arm"] == name]
 
 
 @dataclass(frozen=True)
@@ -217,19 +177,6 @@ def _compare(task: object, group: pd.DataFrame) -> Comparison:
     maximize = is_maximized(measure, group["logged"])
     named = group.assign(arm=group["arm"].map(name_arms(configurations(group))))
     return Comparison(str(task), str(group["family"].iloc[0]), measure, maximize, named, rank(named, maximize))
-
-
-def worth(runs: pd.DataFrame) -> pd.Series:
-    """What runs are compared by: their values; NaN for those that were lost (see `study.tracking.outcomes`)."""
-    return runs["value"].where(~runs["outcome"].isin(LOST))
-
-
-def rank(named: pd.DataFrame, maximize: bool) -> list[str]:
-    """Arms, the best first: by the share of runs that were lost, then by the mean of the others."""
-    by_arm = worth(named).groupby(named["arm"], sort=False)
-    table = pd.DataFrame({"lost": by_arm.apply(lambda v: v.isna().mean()), "mean": by_arm.mean()})
-    table["mean"] *= -1 if maximize else 1
-    return [str(arm) for arm in table.sort_values(["lost", "mean"], kind="stable").index]
 
 
 def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:

@@ -66,7 +66,7 @@ def mean_interval(values: Values, among: int = 1) -> Interval:
 
 
 @lru_cache(maxsize=1024)
-def student(df: int, among: int = 1) -> float:
+def student(df: int | float, among: int = 1) -> float:
     """How many standard errors a 95% interval reaches to each side, for `among` intervals together (Bonferroni)."""
     return float(stats.t.isf((1 - LEVEL) / 2 / among, df))
 

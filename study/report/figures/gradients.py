@@ -7,8 +7,8 @@ from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures.flow import add_colour_bar, draw_flow_by_lag, draw_flow_map, share_range, shares
 from study.figures.norms import draw_norms, norm_range
 from study.figures.style import Curve, legend_below, line_style, log_ordinate, panels, set_title
+from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, load_all, load_flow
-from study.report.data.runs import Comparison
 from study.report.figures.picture import Picture, count_of, to_svg
 from study.tracking.outcomes import FINISHED
 

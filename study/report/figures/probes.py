@@ -5,8 +5,8 @@ import pandas as pd
 
 from study.figures.style import GUIDE, INK, Curve, colour, legend_below, line_style, marker, panels, tag_run
 from study.figures.truncation import draw_truncation_cosine, draw_truncation_error
+from study.report.data.comparison import Comparison
 from study.report.data.histories import load_all, load_truncation
-from study.report.data.runs import Comparison
 from study.report.figures.picture import Picture, count_of, to_svg
 
 SERIES = 12

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from study.errors import ConfigError
+from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
-from study.report.data.runs import Comparison, single
+from study.report.data.runs import single
 from study.report.figures import gradients
 from study.report.figures.picture import Picture
 from study.report.figures.probes import truncation_bias

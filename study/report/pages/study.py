@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
 from study.report.data.results import results, write_table
-from study.report.data.runs import Comparison, Evidence, gather
+from study.report.data.runs import Evidence, gather
 from study.report.data.trials import Search, searches
 from study.report.figures import gradients
 from study.report.figures.ablation import VARIED, ablation
@@ -56,7 +57,8 @@ EXPLAINED = (
     "in 83%, of 10 in 96%. Intervals of differences hold for all pairs of arms together ({how}), so the choice of the "
     "best does not invalidate them. The rows below the arms are what they are measured against: the opponents of the "
     "task, fitted on its training part, or the naive guess, which uses no memory; whether an arm beats them holds for "
-    f"all arms together (Bonferroni). {LEFT_OUT}"
+    "all arms together (Bonferroni; the scatter that of all arms, where three or more scatter alike). "
+    f"{LEFT_OUT}"
 )
 ONE_EACH = (
     f"{LEFT_OUT} The rows below the arms are the opponents of the task, fitted on its training part, or the naive "
@@ -161,7 +163,7 @@ def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFram
     answers, study = answer(comparison, norms), compare(comparison)
     title = f"{comparison.family}: {comparison.task}" if comparison.family else comparison.task
     several = any(found.measure.seeds > 1 for found in answers)
-    reading = compare_readings({found.arm: found.read for found in answers})
+    reading = compare_readings({found.arm: found.read for found in answers if found.lost < found.runs})
     texts = [text for text in (reading, format_power(study) if several else ONE_SEED) if text]
     explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else ONE_EACH
     return Section(title, texts, [_table(comparison, answers, explained)], list(_pictures(comparison, norms, table)))
