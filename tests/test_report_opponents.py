@@ -33,6 +33,7 @@ def compared(
     ("value", "cell", "sentence"),
     [
         (0.45, "all 3", "Ahead of every opponent on its one seed."),
+        (0.495, "2 of 3, not HAR", "Level with HAR on its one seed."),
         (0.55, "2 of 3, not HAR", "Behind HAR on its one seed."),
         (0.80, "none of 3", "Behind HAR on its one seed."),
     ],

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,11 @@ class Comparison:
     maximize: bool
     runs: pd.DataFrame
     arms: list[str]
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """Of the measure."""
+        return "maximize" if self.maximize else "minimize"
 
     @property
     def baseline(self) -> float:

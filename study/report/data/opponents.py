@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from study.opponents.ranking import standing
 from study.report.data.comparison import Comparison, worth
 from study.report.data.levels import level_interval
 from study.report.data.runs import column
@@ -20,14 +21,17 @@ class Against:
     Attributes:
         gaps: by opponent, the hardest first: how much worse the arm is, mean over seeds, with an interval that holds
             for all arms together (Bonferroni); opponents lie on one line, so that their number does not matter.
+        stands: by opponent, where the mean of the arm stands, in words; it counts where there is one seed.
     """
 
     gaps: dict[str, Interval]
+    stands: dict[str, str]
 
     @property
     def beaten(self) -> list[str]:
-        """The opponents that the arm beats: shown at several seeds, or on its one seed."""
-        return [name for name, gap in self.gaps.items() if (gap.high if gap.seeds > 1 else gap.mean) < 0]
+        """The opponents that the arm beats: shown at several seeds, or ahead of them on its one seed."""
+        ahead = {name: self.stands[name] == "ahead of" for name in self.gaps}
+        return [name for name, gap in self.gaps.items() if (gap.high < 0 if gap.seeds > 1 else ahead[name])]
 
     @property
     def cell(self) -> str:
@@ -49,7 +53,7 @@ class Against:
             every = name if len(self.gaps) == 1 else "every opponent"
             return f"Beats {every}." if gap.seeds > 1 else f"Ahead of {every} on its one seed."
         if gap.seeds < 2:
-            return f"Behind {name} on its one seed."
+            return f"{self.stands[name].capitalize()} {name} on its one seed."
         return f"Behind {name}." if gap.low > 0 else f"Not shown to differ from {name} at {gap.seeds} seeds."
 
 
@@ -60,7 +64,9 @@ def against(comparison: Comparison, arm: str) -> Against:
     row = comparison.arms.index(arm)
     every = _references(comparison.runs)
     gaps = {name: level_interval(comparison.behind(every[name]), row) for name in references}
-    return Against(dict(sorted(gaps.items(), key=lambda item: -item[1].mean)))
+    mean, direction = float(worth(mine).mean()), comparison.direction
+    stands = {name: standing(mean, float(values.mean()), direction) for name, values in references.items()}
+    return Against(dict(sorted(gaps.items(), key=lambda item: -item[1].mean)), stands)
 
 
 def reached(comparison: Comparison) -> dict[str, tuple[float, float]]:
