@@ -108,10 +108,9 @@ def configuration(slug: str, row: Row) -> Config:
     Raises:
         ConfigError: it cannot be composed or is not valid any more.
     """
-    here = ["tracking.uri=unset", "trainer.progress_bar=false"]  # where it goes is set when it is trained
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return validate(compose("train", [*shlex.split(row["overrides"]), *here]))
+            return validate(compose("train", [*shlex.split(row["overrides"]), "trainer.progress_bar=false"]))
     except (HydraException, ConfigError) as error:
         message = explain(error) if isinstance(error, HydraException) else str(error)
         raise ConfigError(f"{slug}, overrides {row['overrides']}: {message}") from error
