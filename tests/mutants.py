@@ -24,8 +24,8 @@ VERIFY = "verify"
 KILLED, SURVIVES, USELESS = "", ": **survives**", ": **fails unbroken, so says nothing**"
 HEAD = """# Mutants
 
-Wrong lines put into the code on purpose, and what notices them. Written by `make mutants`, which runs each in a copy
-of the tree.
+Wrong lines put into the code on purpose, and what notices them. Written by `make mutants > docs/mutants.md`, which runs
+each in a copy of the tree, in 8 minutes on two cores.
 
 """
 
