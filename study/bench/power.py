@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from study.report.data.differences import Differences, power_alone, seeds_for, smallest
+from study.report.data.levels import level_interval
 from study.report.data.statistics import mean_interval
 
 DESIGNS = ((3, 3), (6, 3), (6, 5), (12, 3))
@@ -77,8 +78,26 @@ def shown(arms: int, seeds: int, number: int, size: float = SIZE) -> float:
     return sum(study.between(0, 1).excludes(0.0) for study in found) / number
 
 
+def differing(arms: int, seeds: int, shift: float, number: int, size: float = 0.0) -> float:
+    """How many studies say that an arm differs from an opponent's number, `size` away; with 0, of arms all at it: any.
+
+    Args:
+        arms: compared.
+        seeds: of each.
+        shift: what seeds do to all arms alike, in standard deviations of the rest.
+        number: of studies.
+        size: of the first arm's distance.
+    """
+    rng, rows, found = np.random.default_rng(0), range(1 if size else arms), 0
+    for _ in range(number):
+        gaps = rng.normal(size=(arms, seeds)) + rng.normal(0, shift, (1, seeds))
+        gaps[0] += size
+        found += any(level_interval(gaps, row).excludes(0.0) for row in rows)
+    return found / number
+
+
 def main(number: int) -> None:
-    """Print the tables of `study.report.data.differences`."""
+    """Print the tables of `study.report.data.differences` and `study.report.data.levels`."""
     heads = [f"{arms} arms, {seeds} seeds" for arms, seeds in DESIGNS]
     print(f"Studies that call a difference shown where there is none, of {number} each (nominal: 5%)\n")
     print("scatter of the arms         ", *(f"{head:>16}" for head in heads))
@@ -95,6 +114,12 @@ def main(number: int) -> None:
             f"{f'one of {size:.0f} sd, from seeds':28}",
             *(f"{seeds_for(size, arms, True):16.0f}" for arms, _ in DESIGNS),
         )
+    print("\nAgainst a number without scatter, such as an opponent's; seeds shift all arms by so many deviations\n")
+    for shift in (0.0, 1.0, 5.0):
+        cells = (f"{differing(*design, shift, number):16.1%}" for design in DESIGNS)
+        print(f"{f'none differs, shift {shift:.0f}':28}", *cells, flush=True)
+    cells = (f"{differing(*design, 0.5, number, SIZE):16.1%}" for design in DESIGNS)
+    print(f"{f'{SIZE:.0f} away is shown in':28}", *cells)
 
 
 if __name__ == "__main__":
