@@ -117,7 +117,7 @@ def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("train", [f"experiment={name}", f"tracking.uri={uri}"], RunMode.MULTIRUN)
         arms = build_plan(sweep, [f"experiment={name}", f"tracking.uri={uri}", *small], Composer(loader, master)).arms
-    budget = {"max_updates": 2, "max_epochs": None, "validate_every": 100}
+    budget = {"max_updates": 2, "max_steps": None, "max_epochs": None, "validate_every": 100}
     for arm in {arm.config.task.name: arm for arm in arms.values()}.values():
         brief = arm.config.trainer.model_copy(update=budget)
         assert train(arm.config.model_copy(update={"trainer": brief})).updates <= 2
