@@ -1,6 +1,7 @@
 """The MLflow UI over tracked runs: `study-ui [port]`, or `python -m study.ui [port]`."""
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -8,11 +9,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from study.tracking import uri as place
+from study.tracking import view
 
 PATIENCE = 120.0
 """Seconds the server may take to answer the first time."""
+LOG = Path("outputs", "mlflow-ui.log")
+"""Where the server's own messages go: some lines for every page that is opened."""
+LISTED = 8
+"""Experiments whose addresses are printed, those with the newest runs first."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,21 +39,28 @@ def serve(port: int) -> int:
     """
     runs = place.address()
     if runs.startswith("http"):
-        print(_welcome(runs, "that server"))
+        print(_welcome(runs, runs))
         return 0
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its worker pool costs seconds at every start
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a job in the background, deaf to Ctrl-C, is stopped
-    server = subprocess.Popen([*command, "--backend-store-uri", runs], env={**os.environ, **quiet})
-    try:
-        if _answers(server, address):
-            print(_welcome(address, runs), flush=True)
-        return server.wait()
-    except KeyboardInterrupt:
-        server.terminate()
-        server.wait()
-        return 0
+    LOG.parent.mkdir(exist_ok=True)
+    print(f"Starting MLflow, some ten seconds; its messages go to {LOG}", flush=True)
+    with LOG.open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--backend-store-uri", runs], env={**os.environ, **quiet}, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            if _answers(server, address):
+                print(_welcome(address, runs), flush=True)
+            elif server.poll() is not None:
+                print("".join(LOG.read_text().splitlines(keepends=True)[-5:]), file=sys.stderr)
+            return server.wait()
+        except KeyboardInterrupt:
+            server.terminate()
+            server.wait()
+            return 0
 
 
 def _answers(server: subprocess.Popen, address: str) -> bool:
@@ -62,12 +76,28 @@ def _answers(server: subprocess.Popen, address: str) -> bool:
     return False
 
 
-def _welcome(address: str, place: str) -> str:
+def _welcome(address: str, runs: str) -> str:
+    found = _experiments(address)
+    links = "".join(f"  {name:20} {view.address(address, number)}\n" for name, number in found[:LISTED])
+    more = f"  and {len(found) - LISTED} more experiments in the list at {address}\n" if len(found) > LISTED else ""
     return (
-        f"\nThe runs in {place} are at {address}\n"
-        "Pick an experiment, then the chart view of its runs: section grad_norm has `total` (before clipping) and "
-        "`applied`.\nFilter the table with  tags.verdict = 'vanishing'  or  tags.outcome = 'diverged'.  Ctrl-C stops."
+        f"\nThe runs in {runs}, by experiment:\n{links or f'  none yet; {address}'}{more}"
+        "The button with the chart above a table draws them: loss, gradient norm before clipping (total) and after it "
+        "(applied), flow.\n"
+        "Filter with  tags.verdict = 'vanishing'  or  tags.outcome = 'diverged'.  Ctrl-C stops."
     )
+
+
+def _experiments(address: str) -> list[tuple[str, str]]:
+    """Names and ids of the experiments of a server that have the view, those with the newest runs first."""
+    asked = json.dumps({"max_results": 1000, "order_by": ["last_update_time DESC"]}).encode()
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/experiments/search", asked, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found = json.load(answer).get("experiments", [])
+    viewed = [e for e in found if any(tag["key"] == view.TAG for tag in e.get("tags", []))]
+    return [(e["name"], e["experiment_id"]) for e in viewed]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Real servers for tests, in folders of their own, gone after use: PostgreSQL, MLflow on top of it, Slurm."""
+"""Real servers for tests, in folders of their own, gone after use: PostgreSQL, MLflow on it, Slurm; and a browser."""
 
 import os
 import shutil
@@ -10,7 +10,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import psutil
@@ -98,6 +100,20 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
         yield env
         succeeds(["scancel", "--full", "--signal=KILL", "--state=RUNNING"], env)
         succeeds(["scancel", "--state=PENDING"], env)
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """A page of a browser with a fresh profile, as wide as a laptop."""
+    chromium = shutil.which("chromium")
+    if chromium is None or find_spec("playwright") is None:
+        missing('a browser: apt-get install chromium; .venv/bin/pip install -e ".[browser]"')
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        started.close()
 
 
 def slurm_is_here() -> bool:

@@ -17,7 +17,11 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from study.schema import Config
 from study.sweep.trials.storage import open_study
+from study.tracking import view, writer
+from study.tracking.description import describe
+from study.tracking.place import Place
 from study.tracking.reader import Logged, search
 from tests import engines
 from tests.engines import wait_for
@@ -177,3 +181,34 @@ def test_a_sweep_on_slurm_survives_a_killed_task(
         assert sweep.returncode == 0, said
         assert study.trials[killed].state == TrialState.FAIL
     assert_groups_were_composed(storage, server, slug)
+
+
+def test_a_first_visit_shows_every_run_with_its_answers_and_draws_losses_and_norms_first(
+    server: str, configure: Callable[..., Config]
+) -> None:
+    for model, verdict in (("elman", "vanishing"), ("lstm", "short memory")):
+        config = configure(f"tracking.uri={server}", "slug=visited", f"model={model}")
+        with writer.run(describe(config), Place(f"{model} grid 0"), {"primary": "rmse", "verdict": verdict}) as run:
+            for update in (1, 2, 3):
+                values = {"loss/train": 1.0, "grad_norm/total": 0.5, "rmse/test": 0.25, "skill/opponent": -0.125}
+                run.log_points([(update, values)])
+            run.tag({"outcome": "completed", "cause": "reach"})
+    (experiment,) = {run.experiment for run in search(server, slug="visited")}
+    with engines.browser() as page:
+        page.goto(view.address(server, experiment))
+        for words in (
+            "elman grid 0",
+            "lstm grid 0",
+            "vanishing",
+            "short memory",
+            "completed",
+            "reach",
+            "0.25",
+            "-0.125",
+        ):
+            page.get_by_text(words, exact=True).first.wait_for(timeout=60_000)
+        page.goto(view.address(server, experiment, charts=True))
+        page.get_by_text("grad_norm", exact=False).first.wait_for(timeout=60_000)
+        said = page.inner_text("body")
+        assert said.index("loss") < said.index("grad_norm")
+        assert "Model training" in said

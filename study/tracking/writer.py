@@ -23,6 +23,7 @@ from mlflow.utils.mlflow_tags import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError, Pruned
+from study.tracking import view
 from study.tracking.description import Description
 from study.tracking.lock import locked
 from study.tracking.place import Place
@@ -150,6 +151,8 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
     )
     status = "FAILED"
     try:
+        if "primary" in added:
+            _show(client, experiment, str(added["primary"]))
         if place.resume is None:
             client.log_batch(tracked.run_id, params=[Param(*item) for item in described.parameters.items()])
         yield tracked
@@ -178,6 +181,12 @@ def _start(client: MlflowClient, experiment: str, described: Description, place:
         mlflow_tags[MLFLOW_PARENT_RUN_ID] = place.parent
     texts = {key: str(value) for key, value in tags.items()}  # a server takes nothing else
     return Run(client, client.create_run(experiment, tags={**mlflow_tags, **described.tags, **texts}).info.run_id)
+
+
+def _show(client: MlflowClient, experiment: str, measure: str) -> None:
+    """Let the view of an experiment show the measure that ranks a run; see `study.tracking.view`."""
+    for key, value in view.updated(client.get_experiment(experiment).tags, measure).items():
+        client.set_experiment_tag(experiment, key, value)
 
 
 def _reopen(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> Run:
