@@ -15,7 +15,7 @@ from tests.samples import put, text
 TEXT = ["task=language_text", "task.batch_size=8", "bptt.k2=20"]
 ORDER = ["task=labelling_temporal_order", "task.batch_size=200", "task.held_out=200", "bptt.k2=7", "bptt.k1=3"]
 MODEL = ["model.hidden_size=3", "model.num_layers=2", "model.dropout=0.3", "clip=norm", "clip.threshold=0.1"]
-BUDGET = ["trainer.max_updates=6", "trainer.validate_every=6", "slug=undisturbed"]
+BUDGET = ["trainer.max_updates=4", "trainer.validate_every=4", "slug=undisturbed"]
 PROBES = ["probe=full", "probe.every=1", "probe.flow.max_lag=5", "probe.flow.samples=4", "probe.truncation.k2=[1,3]"]
 
 

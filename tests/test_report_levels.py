@@ -9,7 +9,7 @@ from study.report.data.levels import level_interval, scatter
 from study.report.data.statistics import mean_interval, student
 
 TABLE = np.array([[1.0, 1.2, 0.9], [2.0, 2.5, 1.8], [1.5, 1.4, 1.3], [0.7, 1.1, 0.6]])
-ROUNDS = 400
+ROUNDS = 200
 
 
 def studies(arms: int, seeds: int, shift: float, first: float = 0.0) -> list[np.ndarray]:
