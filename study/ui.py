@@ -19,7 +19,7 @@ PATIENCE = 120.0
 LOG = Path("outputs", "mlflow-ui.log")
 """Where the server's own messages go: some lines for every page that is opened."""
 LISTED = 8
-"""Experiments whose addresses are printed, those with the newest runs first."""
+"""Most experiments whose addresses are printed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,11 +77,9 @@ def _answers(server: subprocess.Popen, address: str) -> bool:
 
 
 def _welcome(address: str, runs: str) -> str:
-    found = _experiments(address)
-    links = "".join(f"  {name:20} {view.address(address, number)}\n" for name, number in found[:LISTED])
-    more = f"  and {len(found) - LISTED} more experiments in the list at {address}\n" if len(found) > LISTED else ""
+    links = "".join(f"  {name:20} {view.address(address, number)}\n" for name, number in _experiments(address)[:LISTED])
     return (
-        f"\nThe runs in {runs}, by experiment:\n{links or f'  none yet; {address}'}{more}"
+        f"\nThe runs in {runs} are at {address}\n{links}"
         "The button with the chart above a table draws them: loss, gradient norm before clipping (total) and after it "
         "(applied), flow.\n"
         "Filter with  tags.verdict = 'vanishing'  or  tags.outcome = 'diverged'.  Ctrl-C stops."
@@ -89,13 +87,16 @@ def _welcome(address: str, runs: str) -> str:
 
 
 def _experiments(address: str) -> list[tuple[str, str]]:
-    """Names and ids of the experiments of a server that have the view, those with the newest runs first."""
+    """Names and ids of the experiments that have the view, the newest first; none of a server that does not say."""
     asked = json.dumps({"max_results": 1000, "order_by": ["last_update_time DESC"]}).encode()
     request = urllib.request.Request(
         f"{address}/api/2.0/mlflow/experiments/search", asked, {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found = json.load(answer).get("experiments", [])
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found = json.load(answer).get("experiments", [])
+    except (OSError, ValueError):  # not running, not MLflow, or not without a password: its address is all there is
+        return []
     viewed = [e for e in found if any(tag["key"] == view.TAG for tag in e.get("tags", []))]
     return [(e["name"], e["experiment_id"]) for e in viewed]
 

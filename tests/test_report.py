@@ -15,7 +15,7 @@ from study.errors import ConfigError
 from study.figures.style import INK, panels, tag_run
 from study.report.data.arm_names import name_arms
 from study.report.data.comparison import KNOWN, Comparison, rank
-from study.report.data.ranking import answer, compare, format_interval, format_power, naive_gap
+from study.report.data.ranking import answer, compare, format_interval, format_power, naive_gaps
 from study.report.data.runs import gather
 from study.report.data.statistics import Interval, expected_best, improvement, mean_interval, share_interval
 from study.report.figures.picture import for_page, to_svg
@@ -220,7 +220,7 @@ def test_the_naive_guess_is_beaten_only_if_the_interval_for_all_arms_together_sa
     alone = compared({"a": values}, maximize, baseline=-sign * 0.8)
     among = compared({str(arm): values for arm in range(6)}, maximize, baseline=-sign * 0.8)
     half = stats.t.isf(0.025 / 6, 2) * 0.1 / math.sqrt(3)
-    assert naive_gap(among, "0") == pytest.approx((-0.3, -0.3 - half, -0.3 + half, 3))
+    assert naive_gaps(among)["0"] == pytest.approx((-0.3, -0.3 - half, -0.3 + half, 3))
     assert "Beats the naive guess." in answer(alone, {})[0].sentence
     assert "Not shown to differ from the naive guess at 3 seeds." in answer(among, {})[0].sentence
 
@@ -229,15 +229,15 @@ def test_in_5_of_100_studies_some_arm_that_is_as_good_as_the_naive_guess_is_said
     draw, wrong = np.random.default_rng(5), 0
     for _ in range(150):
         comparison = compared({str(arm): list(draw.normal(1.0, 0.1, 4)) for arm in range(6)}, baseline=1.0)
-        wrong += any(naive_gap(comparison, arm).excludes(0.0) for arm in comparison.arms)
+        wrong += any(gap.excludes(0.0) for gap in naive_gaps(comparison).values())
     assert wrong / 150 == pytest.approx(0.05, abs=0.04)
 
 
 def test_a_guess_that_varies_with_the_seed_is_compared_seed_by_seed() -> None:
     comparison = compared({"a": [1.0, 5.0, 9.0]})
     comparison.runs["baseline"] = [1.5, 5.6, 9.4]
-    assert naive_gap(comparison, "a").mean == pytest.approx(-0.5)
-    assert naive_gap(comparison, "a").excludes(0.0)
+    assert naive_gaps(comparison)["a"].mean == pytest.approx(-0.5)
+    assert naive_gaps(comparison)["a"].excludes(0.0)
 
 
 def test_a_study_says_the_smallest_difference_it_could_show_with_the_scatter_behind_it() -> None:

@@ -60,14 +60,14 @@ def test_several_seeds_beat_only_what_their_interval_leaves_out(values: list[flo
 
 def test_more_is_better_where_the_measure_is_maximized() -> None:
     comparison = compared({"lstm": [0.65]}, maximize=True)
-    assert against(comparison, "lstm").beaten == ["persistence", "HAR"]
+    assert against(comparison)["lstm"].beaten == ["persistence", "HAR"]
     assert [*reached(comparison)] == ["training mean", "persistence", "HAR"]
 
 
 def test_intervals_against_opponents_hold_for_all_arms_together() -> None:
     values = [0.44, 0.46, 0.48]
-    alone = against(compared({"lstm": values}), "lstm").gaps["HAR"]
-    among = against(compared({"lstm": values, "gru": values, "elman": values}), "lstm").gaps["HAR"]
+    alone = against(compared({"lstm": values}))["lstm"].gaps["HAR"]
+    among = against(compared({"lstm": values, "gru": values, "elman": values}))["lstm"].gaps["HAR"]
     assert among.mean == pytest.approx(alone.mean)
     assert among.high - among.low > alone.high - alone.low
 
@@ -89,8 +89,8 @@ def test_an_opponent_that_differs_between_arms_has_a_range_and_no_line() -> None
     comparison.runs.loc[comparison.runs["arm"] == "long", "opponents"] = json.dumps({"guess": 0.3})
     assert list(_references(comparison)) == [("guess", "0.3 to 0.5")]
     assert hardest(comparison) is None
-    assert against(comparison, "short").beaten == ["guess"]
-    assert against(comparison, "long").beaten == []
+    assert against(comparison)["short"].beaten == ["guess"]
+    assert against(comparison)["long"].beaten == []
 
 
 def test_runs_of_older_versions_are_measured_against_the_naive_guess() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from study.report.data.differences import Differences, power_alone, seeds_for, smallest
-from study.report.data.levels import level_interval
+from study.report.data.levels import level_intervals
 from study.report.data.statistics import mean_interval
 
 DESIGNS = ((3, 3), (6, 3), (6, 5), (12, 3))
@@ -88,11 +88,11 @@ def differing(arms: int, seeds: int, shift: float, number: int, size: float = 0.
         number: of studies.
         size: of the first arm's distance.
     """
-    rng, rows, found = np.random.default_rng(0), range(1 if size else arms), 0
+    rng, asked, found = np.random.default_rng(0), 1 if size else arms, 0
     for _ in range(number):
         gaps = rng.normal(size=(arms, seeds)) + rng.normal(0, shift, (1, seeds))
         gaps[0] += size
-        found += any(level_interval(gaps, row).excludes(0.0) for row in rows)
+        found += any(interval.excludes(0.0) for interval in level_intervals(gaps)[:asked])
     return found / number
 
 

@@ -43,7 +43,8 @@ def best_of_arms(ledger: Ledger) -> str:
 def power_lines(ledger: Ledger) -> list[str]:
     """A line for every task whose arms are compared at several seeds: how small a difference they can show."""
     by_task: dict[str, list[list[float]]] = defaultdict(list)
-    values = {(s.cell.arm, s.cell.seed): s.record["test"] for s in _made(ledger) if s.record["outcome"] not in LOST}
+    kept = [s for s in _made(ledger) if s.state == "completed" and s.record["outcome"] not in LOST]
+    values = {(s.cell.arm, s.cell.seed): s.record["test"] for s in kept}
     for arm in ledger.plan.arms.values():
         row = [values.get((arm.digest, seed), math.nan) for seed in ledger.plan.seeds]
         by_task[arm.config.task.name].append(row)

@@ -33,11 +33,6 @@ def address(ui: str, experiment: str, charts: bool = False) -> str:
     return f"{page}&compareRunsMode=CHART" if charts else page
 
 
-def run_address(ui: str, experiment: str, run: str) -> str:
-    """Return the address of a run."""
-    return f"{ui}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
-
-
 def updated(tags: dict[str, str], measure: str) -> dict[str, str]:
     """Return the experiment tags to set so that the view has a measure; none if it has it.
 

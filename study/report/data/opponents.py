@@ -9,7 +9,7 @@ import pandas as pd
 
 from study.opponents.ranking import standing
 from study.report.data.comparison import Comparison, worth
-from study.report.data.levels import level_interval
+from study.report.data.levels import level_intervals
 from study.report.data.runs import column
 from study.report.data.statistics import Interval
 
@@ -57,16 +57,24 @@ class Against:
         return f"Behind {name}." if gap.low > 0 else f"Not shown to differ from {name} at {gap.seeds} seeds."
 
 
-def against(comparison: Comparison, arm: str) -> Against:
-    """An arm against the opponents recorded by its runs that were not lost; none by runs of older versions."""
-    mine = comparison.arm(arm)
-    references = _references(mine[worth(mine).notna()])
-    row = comparison.arms.index(arm)
+def against(comparison: Comparison) -> dict[str, Against]:
+    """Every arm against the opponents recorded by its runs that were not lost; none by runs of older versions."""
     every = _references(comparison.runs)
-    gaps = {name: level_interval(comparison.behind(every[name]), row) for name in references}
-    mean, direction = float(worth(mine).mean()), comparison.direction
-    stands = {name: standing(mean, float(values.mean()), direction) for name, values in references.items()}
-    return Against(dict(sorted(gaps.items(), key=lambda item: -item[1].mean)), stands)
+    gaps = {name: level_intervals(comparison.behind(values)) for name, values in every.items()}
+    own = [{name: found[i] for name, found in gaps.items()} for i in range(len(comparison.arms))]
+    return {arm: _against(comparison, arm, every, mine) for arm, mine in zip(comparison.arms, own, strict=True)}
+
+
+def _against(
+    comparison: Comparison, arm: str, every: dict[str, pd.Series], gaps: dict[str, Interval]
+) -> Against:  # fmt: skip
+    """One arm against the opponents that its runs recorded, the hardest first."""
+    mine = worth(comparison.arm(arm)).dropna()
+    levels = {name: values.reindex(mine.index).dropna() for name, values in every.items()}
+    found = {name: float(values.mean()) for name, values in levels.items() if len(values)}
+    hardest_first = sorted(found, key=lambda name: -gaps[name].mean)
+    stands = {name: standing(float(mine.mean()), level, comparison.direction) for name, level in found.items()}
+    return Against({name: gaps[name] for name in hardest_first}, stands)
 
 
 def reached(comparison: Comparison) -> dict[str, tuple[float, float]]:

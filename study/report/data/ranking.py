@@ -12,8 +12,8 @@ from study.probes.flow import half_life
 from study.report.data.comparison import Comparison, worth
 from study.report.data.differences import MOST, Differences, smallest_alone
 from study.report.data.histories import Norms
-from study.report.data.levels import level_interval
-from study.report.data.opponents import against
+from study.report.data.levels import level_intervals
+from study.report.data.opponents import Against, against
 from study.report.data.statistics import Interval, improvement
 from study.schema.budget import Reading
 
@@ -68,8 +68,11 @@ def answer(comparison: Comparison, norms: Mapping[str, Norms]) -> list[Answer]:
         comparison: of one task.
         norms: gradient norms by run id, of the runs that have any.
     """
-    study = compare(comparison)
-    return [_answer(comparison, study, place, norms) for place in range(len(comparison.arms))]
+    study, opponents, naive = compare(comparison), against(comparison), naive_gaps(comparison)
+    return [
+        _answer(comparison, study, place, opponents[arm], naive[arm], norms)
+        for place, arm in enumerate(comparison.arms)
+    ]
 
 
 def compare(comparison: Comparison) -> Differences:
@@ -77,22 +80,29 @@ def compare(comparison: Comparison) -> Differences:
     return Differences(comparison.behind())
 
 
-def naive_gap(comparison: Comparison, arm: str) -> Interval:
-    """How much worse an arm is than the naive guess, 95% for all arms together."""
-    return level_interval(comparison.behind(comparison.runs["baseline"]), comparison.arms.index(arm))
+def naive_gaps(comparison: Comparison) -> dict[str, Interval]:
+    """How much worse every arm is than the naive guess, 95% for all arms together."""
+    gaps = level_intervals(comparison.behind(comparison.runs["baseline"]))
+    return dict(zip(comparison.arms, gaps, strict=True))
 
 
-def _answer(comparison: Comparison, study: Differences, place: int, norms: Mapping[str, Norms]) -> Answer:
+def _answer(
+    comparison: Comparison,
+    study: Differences,
+    place: int,
+    opponents: Against,
+    naive: Interval,
+    norms: Mapping[str, Norms],
+) -> Answer:
     arm, best = comparison.arms[place], comparison.arms[0]
     mine = comparison.arm(arm)
     values = worth(mine)
     measure = comparison.interval(values)
     gap = study.between(place, 0) if place else None
-    opponents = against(comparison, arm)
     sentences = (
         _losing(mine),
         _behind(gap, measure) if gap else _leading(study, measure),
-        opponents.sentence or _learning(naive_gap(comparison, arm)),
+        opponents.sentence or _learning(naive),
     )
     clipped = [norms[str(run)].clipped for run in mine.index if str(run) in norms]
     return Answer(
