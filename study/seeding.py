@@ -47,8 +47,8 @@ def set_up_process(accelerator: str) -> None:
     On a GPU deterministic algorithms, where torch has them; where it has none it warns, and the same run made again
     agrees within rounding only (`python -m study.reproduce RUN --tolerance 1e-4`).
 
-    What is imported by now is never garbage: Python's collector, which else walks it again and again (up to half of
-    the time MLflow takes to write a history), is told to leave it alone.
+    What is imported by now is never garbage, so Python's collector is kept from walking it again and again, which takes
+    up to half of the time in which MLflow writes a history.
 
     Raises:
         ConfigError: there is no such accelerator.

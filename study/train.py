@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from study.analysis.result import Result
     from study.models import RecurrentModel
     from study.tasks import Task
+    from study.tracking.writer import Run
     from study.training.module import RecurrentModule
 
 
@@ -56,16 +57,11 @@ def train(
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
         place.announce(run.run_id)
 
-        # A resume writes the definition again, beside the first: code, packages or machine may have changed since.
-        definition = provenance.definition(described.config, typed)
-        if place.resume is None:
-            run.log_texts(definition, "definition")
+        if place.resume and (saved := checkpoint.find_state(place.checkpoints, run.run_id)) is not None:
+            module.load_state(saved)
+        _define(run, provenance.definition(described.config, typed), len(module.history) if place.resume else None)
+        if not place.resume:
             run.log_data(config.task.name, task.source, splits)
-        else:
-            if (saved := checkpoint.find_state(place.checkpoints, run.run_id)) is not None:
-                module.load_state(saved)
-            run.tag({"resumed_after": len(module.history)})
-            run.log_texts(definition, f"{provenance.RESUMED}{len(module.history)}")
 
         # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
         digest, both_ways = provenance.combined(splits), config.model.bidirectional
@@ -96,6 +92,17 @@ def _first_tags(
     if place.resume:
         return tags
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)
+
+
+def _define(run: "Run", definition: Mapping[str, str], resumed: int | None) -> None:
+    """Write what defines a run; where it goes on after some updates, beside the first: code or machine may differ."""
+    from study.tracking import provenance
+
+    if resumed is None:
+        run.log_texts(definition, "definition")
+    else:
+        run.tag({"resumed_after": resumed})
+        run.log_texts(definition, f"{provenance.RESUMED}{resumed}")
 
 
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":

@@ -119,8 +119,8 @@ def test_a_sampler_that_cannot_be_built_is_refused_by_key(options: str | dict[st
         build_sampler(options, 10, 0)
 
 
-@pytest.mark.skipif("cmaes" in HERE, reason="the package is here")
-def test_a_sampler_whose_package_is_missing_is_refused_with_the_package() -> None:
+def test_a_sampler_whose_package_is_missing_is_refused_with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="needs the package cmaes"):
         build_sampler("cmaes", 10, 0)
 

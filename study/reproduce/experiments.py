@@ -21,11 +21,11 @@ from rich.console import Console
 from study.command import explain
 from study.errors import ConfigError, nearest
 from study.installation import CHECKOUT, CONF
+from study.report import RESULTS
 from study.schema import Config, validate
 
-FILE = "results.csv"
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
-RESULTS = ("outcome", "verdict", "clipping", "updates", "steps", "decay", "horizon", "lyapunov", "value", "validation",
+COMPARED = ("outcome", "verdict", "clipping", "updates", "steps", "decay", "horizon", "lyapunov", "value", "validation",
            "baseline", "clipped", "norm_median", "norm_peak")  # fmt: skip
 """Columns of `results.csv` that a run of the same bits has the same texts in."""
 CIRCUMSTANCES = ("commit", "versions", "cpu")
@@ -44,13 +44,15 @@ class RowComparison(NamedTuple):
     @property
     def differing(self) -> list[str]:
         """The results that are not the same text."""
-        return [name for name in RESULTS if self.then.get(name, "") != self.here[name]]
+        return [name for name in COMPARED if self.then.get(name, "") != self.here[name]]
 
     def __str__(self) -> str:
         """Return one line: what was compared, or what differs and which circumstances do too."""
         run = f"{self.slug}, {self.then['arm']}, seed {self.then['seed']}"
         if not self.differing:
-            return f"{run}: identical, {self.then['measure']} {self.then['value'] or '-'} and {len(RESULTS) - 1} others"
+            return (
+                f"{run}: identical, {self.then['measure']} {self.then['value'] or '-'} and {len(COMPARED) - 1} others"
+            )
         other = [key for key in CIRCUMSTANCES if self.then[key] != self.here[key]]
         return f"{run}: different: {self._both(self.differing)}. " + (
             f"Other than then: {self._both(other)}" if other else "Commit, versions and CPU are the same as then"
@@ -64,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train one run of every committed experiment again and compare; the exit code says whether all are the same."""
     given = _parser().parse_args(arguments)
     try:
-        rows = [(slug, quickest(given.folder / slug / FILE)) for slug in _slugs(given.folder, given.slugs)]
+        rows = [(slug, quickest(given.folder / slug / RESULTS)) for slug in _slugs(given.folder, given.slugs)]
         configs = [configuration(slug, row) for slug, row in rows]  # all of them before any is trained
     except ConfigError as error:
         print(f"The experiments cannot be checked:\n{error}", file=sys.stderr)
@@ -134,9 +136,9 @@ def make_again(config: Config, overrides: Sequence[str]) -> Row:
 
 
 def _slugs(folder: Path, wanted: Sequence[str]) -> Iterable[str]:
-    known = sorted(file.parent.name for file in folder.glob(f"*/{FILE}"))
+    known = sorted(file.parent.name for file in folder.glob(f"*/{RESULTS}"))
     if not known:
-        raise ConfigError(f"{folder}: no folder with a {FILE} in it")
+        raise ConfigError(f"{folder}: no folder with a {RESULTS} in it")
     for slug in wanted:
         if slug not in known:
             raise ConfigError(f"{slug!r}: no such experiment{nearest(slug, known)} (there are: {', '.join(known)})")

@@ -56,7 +56,7 @@ class RecurrentModule(pl.LightningModule):
     """Trains by truncated BPTT, several updates a Lightning step; validates with the state carried in the same way.
 
     Lightning's own optimizer wrapper would cost more than some updates do, so updates call the optimizer directly
-    and Lightning is told their number (`global_step`).
+    and write their number into Lightning's `global_step`.
 
     Args:
         model: freshly drawn.

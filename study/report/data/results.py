@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.report import RESULTS
 from study.report.data.histories import Norms
 from study.report.data.runs import Evidence
 
-FILE = "results.csv"
 HIDDEN = ("logged", "label", "note", "data_notes", "opponents")
 """Columns of `Evidence.runs` that are no results, or too long for a table."""
 NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
@@ -29,5 +29,5 @@ def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
 
 def write_table(table: pd.DataFrame, folder: Path) -> Path:
     """Write the table of `results` into a folder, numbers with six digits; return its path."""
-    table.to_csv(folder / FILE, float_format="%.6g")
-    return folder / FILE
+    table.to_csv(folder / RESULTS, float_format="%.6g")
+    return folder / RESULTS

@@ -126,7 +126,7 @@ def build_sampler(options: str | Mapping[str, Any], trials: int, seed: int) -> A
         options: its name, or its name and arguments.
         trials: the budget of an arm. A quarter of it is what `tpe` and `gp` draw at random before they begin to learn,
             and a generation of the genetic ones, where the options do not say: Optuna's 10 and 50 may be all there is.
-            `tpe` proposes each key alone unless told `multivariate: true`.
+            `tpe` proposes each key alone, or with `multivariate: true` all together.
         seed: another one for every worker: samplers of equal seeds propose the same values.
 
     Raises:
