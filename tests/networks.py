@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from study.models import Inputs, RecurrentModel
-from study.schema.model import MODELS
+from study.models import Inputs, RecurrentModel, core_class
 from study.tasks.contract import Batch
+from study.testing.cores import takes
 
 
 def batch(time: int, width: int, features: int, dtype: torch.dtype = torch.float64) -> Batch:
@@ -18,9 +18,11 @@ def batch(time: int, width: int, features: int, dtype: torch.dtype = torch.float
 
 def build(name: str, layers: int = 1, **changes: Any) -> RecurrentModel:
     """A float64 model of 3 features and 5 hidden units, unless `changes` say otherwise."""
-    values = {"hidden_size": 5, "num_layers": layers, "recurrent_init": "uniform", "gain": 1.5, **changes}
+    core = core_class(name)
+    strong = {key: value for key, value in {"recurrent_init": "uniform", "gain": 1.5}.items() if takes(core, key)}
+    values = {"hidden_size": 5, "num_layers": layers, **strong, **changes}
     bidirectional = values.pop("bidirectional", False)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        cores = [MODELS.implementation(name)(3, **values) for _ in range(1 + bidirectional)]
+        cores = [core(3, **values) for _ in range(1 + bidirectional)]
         return RecurrentModel(Inputs(3, tokens=False), cores[0], 1, 0.0, *cores[1:]).double()

@@ -23,7 +23,7 @@ every_core = pytest.mark.parametrize("name", MODELS)
 class TestRegisteredCores(CoreContract):
     @pytest.fixture(params=MODELS)
     def core_class(self, request: pytest.FixtureRequest) -> Callable[..., Core]:
-        return MODELS.implementation(request.param)
+        return models.core_class(request.param)
 
 
 class TestACoreThatLearnsItsFirstState(CoreContract):
@@ -56,10 +56,10 @@ def test_every_option_of_conf_names_an_architecture_and_every_architecture_has_o
 
 @every_core
 def test_a_core_is_built_from_plain_values_whose_names_and_defaults_are_those_of_its_configuration(name: str) -> None:
-    parameters = inspect.signature(MODELS.implementation(name)).parameters
+    config = MODELS.config(name)
+    parameters = inspect.signature(models.core_class(name)).parameters
     assert list(parameters)[:3] == ["features", "hidden_size", "num_layers"]
-    of_the_model = {"name", "bidirectional"}
-    assert parameters.keys() - {"features"} == MODELS.config(name).model_fields.keys() - of_the_model
+    assert parameters.keys() - {"features"} == config.model_fields.keys() - config.of_the_model
     defaults = {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
     assert parameters.keys() - defaults.keys() == {"features", "hidden_size"}
     assert defaults == {key: value for key, value in values(name).items() if key in defaults}
@@ -68,7 +68,7 @@ def test_a_core_is_built_from_plain_values_whose_names_and_defaults_are_those_of
 @every_core
 def test_a_configured_core_is_the_one_built_from_plain_values(name: str) -> None:
     torch.manual_seed(3)
-    core = MODELS.implementation(name)(features=4, hidden_size=HIDDEN)
+    core = models.core_class(name)(features=4, hidden_size=HIDDEN)
     torch.manual_seed(3)
     torch.testing.assert_close(build(name).core.state_dict(), core.state_dict(), rtol=0, atol=0)
 

@@ -18,7 +18,7 @@ from study.report.data.runs import gather
 from study.report.data.trials import searches
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
-from study.sweep.planning.plan import Arm, Cell, Plan
+from study.sweep.planning.plan import Arm, Plan, PlannedCell
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import worker as working
@@ -44,7 +44,7 @@ def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Ledger]
 def make(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Make one trial with runs worth `values` by seed, exceptions being raised; return the seeds of its runs."""
 
-    def sampled(plan: Plan, cell: Cell, trial: optuna.Trial, _: object) -> list[str]:
+    def sampled(plan: Plan, cell: PlannedCell, trial: optuna.Trial, _: object) -> list[str]:
         return [f"seed={cell.seed}", f"optimizer.lr={plan.search['optimizer.lr'].suggest(trial)}"]
 
     def made(values: dict[int, float | BaseException], diverged: str = "worst") -> list[int]:

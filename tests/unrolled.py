@@ -11,8 +11,7 @@ from study.learning.clipping import Clip, Clipped
 from study.learning.clipping.none import NoClip
 from study.learning.losses import Loss
 from study.learning.losses.mse import MSE
-from study.models import Inputs, RecurrentModel, State, detach
-from study.schema.model import MODELS
+from study.models import Inputs, RecurrentModel, State, core_class, detach
 from study.tasks.contract import Batch
 
 TIME, WIDTH, FEATURES = 11, 3, 4
@@ -22,7 +21,7 @@ MEAN = MSE()
 
 
 def build(name: str, layers: int = 2) -> RecurrentModel:
-    core = MODELS.implementation(name)(FEATURES, 5, layers, gain=1.2)
+    core = core_class(name)(FEATURES, 5, layers)
     return RecurrentModel(Inputs(FEATURES, tokens=False), core, 2)
 
 

@@ -111,6 +111,10 @@ class Core(nn.Module, ABC):
     def recurrent_blocks(self) -> Iterator[RecurrentBlock]:
         """The square matrices among the recurrent parameters, lowest layer first; nothing if there are none."""
 
+    def above(self, entering: Tensor, outputs: Tensor) -> Tensor:
+        """What enters the layer above one that `entering` entered and whose `outputs` left it, without dropout."""
+        return outputs
+
     def initial_state(self, inputs: Float[Tensor, "time batch features"]) -> State:
         """The state that None stands for, for every sequence of `inputs`: zeros, unless a core learns another one."""
         with torch.no_grad():

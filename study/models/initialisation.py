@@ -1,6 +1,7 @@
 """How recurrent weights start."""
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -17,7 +18,13 @@ def initialise_recurrent(core: Core, start: Start, gain: float) -> None:
 
     An orthogonal W_hh keeps every norm: the linear network's gradient neither shrinks nor grows (Saxe et al. 2014).
     """
-    for _, _, matrix in core.recurrent_blocks():
+    start_blocks((block.matrix for block in core.recurrent_blocks()), start, gain)
+
+
+@torch.no_grad()
+def start_blocks(matrices: Iterable[Tensor], start: Start, gain: float) -> None:
+    """The same for square matrices given one by one."""
+    for matrix in matrices:
         _draw(matrix, start, gain)
 
 

@@ -90,7 +90,7 @@ def step(core: Core, inputs: Float[Tensor, "batch features"], state: Sequence[Te
     new: list[Tensor] = []
     for layer in range(core.num_layers):
         after = core.step(layer, inputs, tuple(state[layer * parts : (layer + 1) * parts]))
-        inputs = after[0]
+        inputs = core.above(inputs, after[0])
         new += after
     return new
 

@@ -98,7 +98,8 @@ def _run(core: Core, layer: int, inputs: Tensor, state: State) -> tuple[Activati
     for entering in inputs:
         states.append(core.step(layer, entering, states[-1]))
     before = tuple(torch.cat(parts) for parts in zip(*states[:-1], strict=True))
-    return core.activations(layer, inputs.flatten(0, 1), before), torch.stack([after[0] for after in states[1:]])
+    outputs = torch.stack([after[0] for after in states[1:]])
+    return core.activations(layer, inputs.flatten(0, 1), before), core.above(inputs, outputs)
 
 
 def _shares(layer: int, units: Activations, real: Tensor) -> Iterator[Share]:

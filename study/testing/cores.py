@@ -101,7 +101,7 @@ class CoreContract:
             for step in hidden:
                 state = core.step(layer, step, state)
                 steps.append(state[0])
-            hidden = torch.stack(steps)
+            hidden = core.above(hidden, torch.stack(steps)) if layer < core.num_layers - 1 else torch.stack(steps)
             ends.append(state)
         outputs, after = core(inputs, start)
         torch.testing.assert_close(outputs, hidden)

@@ -14,7 +14,7 @@ import torch
 
 from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
-from study.models import Inputs, RecurrentModel
+from study.models import Inputs, RecurrentModel, core_class
 from study.probes.result import ProbeResult
 from study.schema.defaults import option
 from study.schema.model import MODELS
@@ -41,7 +41,7 @@ def trainer(name: str, bidirectional: bool = False) -> TruncatedBPTT:
     """What trains a registered core of two layers, with dropout, clipping, momentum and truncation."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        kind = MODELS.implementation(name)
+        kind = core_class(name)
         cores = [kind(FEATURES, HIDDEN, LAYERS, dropout=0.3) for _ in range(1 + bidirectional)]
         network = RecurrentModel(Inputs(FEATURES, tokens=False), cores[0], 1, 0.3, *cores[1:]).double()
     k2 = None if bidirectional else 5

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from inspect import signature
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
 from study.learning.losses import mse
-from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State
-from study.schema.model import MODELS
+from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State, core_class
 from study.tasks.contract import Batch
 
 FEATURES = 3
@@ -68,7 +68,9 @@ def random_network(name: str, gain: float, hidden_size: int = 48, layers: int = 
     """A registered core of `hidden_size` units, every recurrent block W ~ N(0, gain^2 / hidden)."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        core = MODELS.implementation(name)(FEATURES, hidden_size, layers, recurrent_init="uniform")
+        kind = core_class(name)
+        start = {"recurrent_init": "uniform"} if "recurrent_init" in signature(kind).parameters else {}
+        core = kind(FEATURES, hidden_size, layers, **start)
         network = RecurrentModel(Inputs(FEATURES, tokens=False), core, 1).double()
     for layer, blocks in groupby(network.core.recurrent_blocks(), lambda block: block.layer):
         weights = [block.matrix for block in blocks]

@@ -69,7 +69,7 @@ def advance(step: Step, core: Core, inputs: Tensor, states: Sequence[State]) -> 
     after: list[State] = []
     for layer, state in enumerate(states):
         after.append(step(core, layer, inputs, state))
-        inputs = after[-1][0]
+        inputs = core.above(inputs, after[-1][0])
     return after
 
 

@@ -157,7 +157,7 @@ def _over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if verdict == "exploding":
         return _growing(facts, EARLY + 1)
     if verdict == "chaotic":
-        return Cause("gradient", "", *changes.gain(facts, min(1.0, setup.gain / 2) / setup.gain))
+        return Cause("gradient", "", *changes.gain(facts, min(1 / 2, 1 / (setup.gain or 1))))
     if verdict != "vanishing":
         return None
     return _saturation(facts) or Cause("gradient", "", setup.longer_memory, "gradients that last longer")

@@ -26,7 +26,9 @@ def usual_step(facts: Facts, weight_ratio: float) -> Change:
 
 
 def gain(facts: Facts, factor: float) -> Change:
-    """Other recurrent weights at the start."""
+    """Other recurrent weights at the start; another learning rate for a core that has no such scale."""
+    if facts.setup.gain is None:
+        return rate(facts, factor)
     return f"model.gain={facts.setup.gain * factor:.2g}", "a weaker recurrence at the start"
 
 

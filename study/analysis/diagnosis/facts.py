@@ -80,7 +80,7 @@ class Setup:
         rate: the learning rate.
         clipped: there is a clip policy.
         hidden_size: units a layer.
-        gain: scale of the recurrent weights at the start.
+        gain: scale of the recurrent weights at the start; None: the core has none.
         linear: the state after a step is linear in the state before it.
         longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
         longer_training: overrides for three times the budget.
@@ -92,7 +92,7 @@ class Setup:
     rate: float = 1e-3
     clipped: bool = False
     hidden_size: int = 1
-    gain: float = 1.0
+    gain: float | None = 1.0
     linear: bool = False
     longer_memory: str = ""
     longer_training: str = ""
@@ -110,7 +110,7 @@ class Setup:
             rate=config.optimizer.lr,
             clipped=clipped,
             hidden_size=config.model.hidden_size,
-            gain=config.model.gain,
+            gain=config.model.scale_at_start,
             linear=config.model.linear,
             longer_memory=config.model.longer_memory(task.horizon),
             longer_training=config.trainer.longer(3),

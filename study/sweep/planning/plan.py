@@ -63,7 +63,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedCell:
     """One run of the plan: an arm with a seed, or the `number`-th trial of an arm's search.
 
     A confirmation's `number` is that of the trial which won the search.
@@ -111,18 +111,18 @@ class Plan:
                 needed = others  # also a rate or threshold that goes with its task
         return {digest: arm.name(needed) for digest, arm in self.arms.items()}
 
-    def cells(self) -> Iterator[Cell]:
+    def cells(self) -> Iterator[PlannedCell]:
         """The cells known from the start: all of a grid, the trials of a search; arms take turns."""
         if self.search:
-            yield from (Cell(arm, "search", SEARCH_SEED, n) for n in range(self.trials) for arm in self.arms)
+            yield from (PlannedCell(arm, "search", SEARCH_SEED, n) for n in range(self.trials) for arm in self.arms)
         else:
-            yield from (Cell(arm, "grid", seed) for seed in self.seeds for arm in self.arms)
+            yield from (PlannedCell(arm, "grid", seed) for seed in self.seeds for arm in self.arms)
 
-    def confirmation(self, arm: str, winner: int) -> Iterator[Cell]:
+    def confirmation(self, arm: str, winner: int) -> Iterator[PlannedCell]:
         """The cells that train the winner of an arm's search once on every seed."""
-        yield from (Cell(arm, "confirm", seed, winner) for seed in self.seeds)
+        yield from (PlannedCell(arm, "confirm", seed, winner) for seed in self.seeds)
 
-    def __contains__(self, cell: Cell) -> bool:
+    def __contains__(self, cell: PlannedCell) -> bool:
         """Whether the plan asks for a cell; a study may hold the cells of other plans too."""
         wanted = cell.number < self.trials if cell.phase == "search" else cell.seed in self.seeds
         return cell.arm in self.arms and wanted and (cell.phase == "grid") != bool(self.search)
@@ -136,7 +136,7 @@ class Plan:
         """Number of runs: a search trial may have several."""
         return len(self) + (len(self.arms) * self.trials * (self.search_seeds - 1) if self.search else 0)
 
-    def seeds_of(self, cell: Cell) -> list[int]:
+    def seeds_of(self, cell: PlannedCell) -> list[int]:
         """The seeds that a cell is trained with."""
         return [cell.seed + n for n in range(self.search_seeds if cell.phase == "search" else 1)]
 
@@ -170,6 +170,6 @@ class Plan:
         found = {task: compare_readings(readings) for task, readings in by_task.items()}
         return [f"{task}: {sentence}" for task, sentence in found.items() if sentence]
 
-    def overrides(self, cell: Cell) -> list[str]:
+    def overrides(self, cell: PlannedCell) -> list[str]:
         """All overrides of a cell but those of tuned keys."""
         return [*self.fixed, *self.arms[cell.arm].overrides, f"seed={cell.seed}"]

@@ -19,7 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from study.sweep.planning.plan import Cell, Plan
+from study.sweep.planning.plan import Plan, PlannedCell
 from study.sweep.trials import optuna_private, process
 from study.sweep.trials.status import CellStatus, State, cell_of, cell_statuses, count, counts_as_made
 
@@ -87,7 +87,7 @@ class Ledger:
         attributes = {"cell": asdict(status.cell), **shown, **arm.values}
         self.study.enqueue_trial(status.params, user_attrs=attributes)
 
-    def _take(self, cell: Cell, waiting: FrozenTrial) -> Trial | None:
+    def _take(self, cell: PlannedCell, waiting: FrozenTrial) -> Trial | None:
         """Claim a waiting trial; None if another process was first, or an earlier trial makes the same run."""
         trial = optuna_private.claim(self.study, waiting)
         if trial is None:
@@ -99,7 +99,7 @@ class Ledger:
             return None
         return trial
 
-    def _is_surplus(self, cell: Cell, number: int) -> bool:
+    def _is_surplus(self, cell: PlannedCell, number: int) -> bool:
         """Whether an earlier trial makes, or has made, the same run."""
         earlier = (trial for trial in self._trials() if trial.number < number and cell_of(trial) == cell)
         return any(counts_as_made(trial, self.gone) for trial in earlier)

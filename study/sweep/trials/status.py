@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from study.sweep.planning.plan import Cell, Plan
+from study.sweep.planning.plan import Plan, PlannedCell
 from study.tracking.outcomes import FINISHED
 
 State = Literal["open", "running", "completed", "diverged", "pruned", "failed"]
@@ -27,7 +27,7 @@ class CellStatus(NamedTuple):
         trial: of the cell, the one that decides the state; None if there is none yet.
     """
 
-    cell: Cell
+    cell: PlannedCell
     params: dict[str, Any]
     state: State
     trial: FrozenTrial | None
@@ -48,10 +48,10 @@ class CellStatus(NamedTuple):
         return interim[max(interim)] if interim else math.nan
 
 
-def cell_of(trial: FrozenTrial | Trial) -> Cell | None:
+def cell_of(trial: FrozenTrial | Trial) -> PlannedCell | None:
     """The cell that a trial belongs to; None for surplus trials and those that no plan asked for."""
     found = trial.user_attrs
-    return Cell(**found["cell"]) if "cell" in found and "surplus" not in found else None
+    return PlannedCell(**found["cell"]) if "cell" in found and "surplus" not in found else None
 
 
 def cell_statuses(
@@ -110,7 +110,7 @@ def counts_as_made(trial: FrozenTrial, gone: Collection[str] = ()) -> bool:
     return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") == "diverged"
 
 
-def _status(cell: Cell, params: dict[str, Any], trials: list[FrozenTrial], gone: Collection[str]) -> CellStatus:
+def _status(cell: PlannedCell, params: dict[str, Any], trials: list[FrozenTrial], gone: Collection[str]) -> CellStatus:
     """Judge a cell by the first of its trials that makes the run, else by the last."""
     trial = next((t for t in trials if counts_as_made(t, gone)), trials[-1] if trials else None)
     if trial is None or trial.state == TrialState.WAITING:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from study.errors import Pruned
 from study.schema import SweepingConfig, validate
 from study.sweep.planning.composer import Composer, exists
-from study.sweep.planning.plan import Cell, Plan
+from study.sweep.planning.plan import Plan, PlannedCell
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.optuna_private import beating
 from study.sweep.trials.pruner import build_pruner
@@ -110,7 +110,7 @@ class Worker:
 
     def _train_seeds(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> list[Record]:
         """Make the runs of a trial, one for each of its seeds until one diverges; not again what was made of it."""
-        cell = Cell(**trial.user_attrs["cell"])
+        cell = PlannedCell(**trial.user_attrs["cell"])
         overrides = sample(self.plan, cell, trial, self.composer)  # gives the trial its values: it is known by them
         before = ledger.interrupted(trial)
         made: dict[str, Record] = dict(before.get("made", {}))
@@ -139,7 +139,7 @@ class Worker:
         from study.tracking import writer
         from study.train import train
 
-        cell, config = Cell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
+        cell, config = PlannedCell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
         tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
             name=self._name(cell, config.seed),
@@ -151,14 +151,14 @@ class Worker:
         )
         return train(config, overrides, place, [SweepCallback(trial, config, stop, made)])
 
-    def _has_several_seeds(self, cell: Cell) -> bool:
+    def _has_several_seeds(self, cell: PlannedCell) -> bool:
         return cell.phase == "search" and self.plan.search_seeds > 1
 
-    def _candidate(self, cell: Cell) -> dict[str, int]:
+    def _candidate(self, cell: PlannedCell) -> dict[str, int]:
         """A tag that the runs of one trial over several seeds share, also where an interruption divides them."""
         return {"candidate": cell.number} if self._has_several_seeds(cell) else {}
 
-    def _name(self, cell: Cell, seed: int) -> str:
+    def _name(self, cell: PlannedCell, seed: int) -> str:
         which = f"{cell.number}" if cell.phase == "search" else f"{seed}"
         more = f" seed {seed}" if self._has_several_seeds(cell) else ""
         return f"{self.plan.names[cell.arm]} {cell.phase} {which}{more}"
@@ -172,7 +172,7 @@ class Worker:
             yield
 
 
-def sample(plan: Plan, cell: Cell, trial: optuna.Trial, composer: Composer) -> list[str]:
+def sample(plan: Plan, cell: PlannedCell, trial: optuna.Trial, composer: Composer) -> list[str]:
     """All overrides of a trial: those of its cell, and a value for every tuned key that the trial has.
 
     Options of groups are proposed first: they decide which keys there are.
