@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from study.learning.clipping import Clip, Clipped
 from study.learning.clipping.contract import norms
 from study.models import Activations, Core, RecurrentBlock, State
-from study.models.elman import Elman
+from study.models.cells.elman import Elman
 
 
 class AutoClip(Clip):

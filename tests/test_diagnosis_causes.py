@@ -16,7 +16,7 @@ from study.probes.sensitivity import Sensitivity
 from study.probes.sharpness import Sharpness
 from study.schema import Config
 from study.schema.defaults import option
-from study.schema.model import LSTMConfig
+from study.schema.model.nonlinear import LSTMConfig
 from tests.test_diagnosis import falling, leap, parting
 
 SETUP = Setup(20, horizon_known=True, rate=0.1, hidden_size=8, longer_memory="model=lstm")

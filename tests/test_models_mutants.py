@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from study.models import Activations, Core, RecurrentBlock, State
-from study.models.elman import Elman
-from study.models.gru import GRU
-from study.models.lstm import LSTM
+from study.models.cells.elman import Elman
+from study.models.cells.gru import GRU
+from study.models.cells.lstm import LSTM
 from study.testing.cores import CoreContract, build
 
 

@@ -9,7 +9,7 @@ from study.learning.losses.binary_cross_entropy import BinaryCrossEntropy
 from study.learning.losses.cross_entropy import CrossEntropy
 from study.learning.losses.mse import MSE
 from study.models import Inputs, RecurrentModel
-from study.models.gru import GRU
+from study.models.cells.gru import GRU
 from study.tasks import Batch
 
 

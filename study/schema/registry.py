@@ -2,7 +2,7 @@
 
 A registry entry is a config class with the address of what it configures:
 
-    @MODELS.member("study.models.gru:GRU")
+    @MODELS.member("study.models.cells.gru:GRU")
     class GRUConfig(CoreConfig):
         name: Literal["gru"]
 

@@ -1,0 +1,1 @@
+"""Architectures, one a file; see `study.models` for what they have in common."""
