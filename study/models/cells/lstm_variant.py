@@ -59,10 +59,10 @@ class LSTMVariant(Cell):
         w, u, b, d = (part[hidden_size * coupled :].detach().clone() for part in start.all_weights[0])
         self.W, self.U, self.b = nn.Parameter(w), nn.Parameter(u), nn.Parameter(b + d)
         self.coupled, self.recurrent = coupled, ("U",)
-        self.norm_x, self.norm_h, self.norm_c = nn.Identity(), nn.Identity(), nn.Identity()
+        self.norm_x, self.norm_h = (nn.LayerNorm(len(b), bias=False) if layer_norm else nn.Identity() for _ in range(2))
+        self.norm_c = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         if layer_norm:
-            self.norm_x, self.norm_h = (nn.LayerNorm(len(b), bias=False) for _ in range(2))
-            self.norm_c, self.recurrent = nn.LayerNorm(hidden_size), (*self.recurrent, "norm_h.weight")
+            self.recurrent = (*self.recurrent, "norm_h.weight")
         self.seen = self.seen_after = None
         if peephole:
             bound = 1 / math.sqrt(hidden_size)
