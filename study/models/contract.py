@@ -5,7 +5,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -115,10 +115,23 @@ class Core(nn.Module, ABC):
         """What enters the layer above one that `entering` entered and whose `outputs` left it, without dropout."""
         return outputs
 
+    def dropped(self, outputs: Tensor) -> Tensor:
+        """What a layer above the lowest gets of what was to enter it: in training, without a share set to zero."""
+        return outputs
+
     def initial_state(self, inputs: Float[Tensor, "time batch features"]) -> State:
         """The state that None stands for, for every sequence of `inputs`: zeros, unless a core learns another one."""
         with torch.no_grad():
             return tuple(torch.zeros_like(part) for part in self(inputs[:1])[1])
+
+
+Run = Callable[[Core, Tensor, State | None], tuple[Tensor, State]]
+"""A way to run a core over a sequence: takes and returns what its `forward` does."""
+
+
+def by_itself(core: Core, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """A core run by its own forward."""
+    return core(inputs, state)
 
 
 class Embedding(nn.Embedding):
@@ -163,17 +176,21 @@ class RecurrentModel(nn.Module):
         return self.dropout(self.encoder(inputs))
 
     def ahead(
-        self, encoded: Float[Tensor, "time batch encoded"], mask: Bool[Tensor, "time batch"] | None
+        self,
+        encoded: Float[Tensor, "time batch encoded"],
+        mask: Bool[Tensor, "time batch"] | None,
+        run: Run = by_itself,
     ) -> Float[Tensor, "time batch hidden"] | None:
         """Outputs of the reverse core at every step, which depend on that step and later ones; None without one.
 
         Args:
             encoded: whole sequences, as they enter the cores. The reverse core starts at the last step that counts.
             mask: see `study.tasks.contract.Batch`.
+            run: runs the reverse core.
         """
         if self.reverse is None:
             return None
-        outputs, _ = self.reverse(reverse_sequences(encoded, mask))
+        outputs, _ = run(self.reverse, reverse_sequences(encoded, mask), None)
         return reverse_sequences(outputs, mask)
 
     def decode(
@@ -187,11 +204,15 @@ class RecurrentModel(nn.Module):
         inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"],
         state: State | None = None,
         mask: Bool[Tensor, "time batch"] | None = None,
+        run: Run = by_itself,
     ) -> tuple[Float[Tensor, "time batch outputs"], State]:
-        """Outputs at every step, and the core's state after the last; only a reverse core needs the mask."""
+        """Outputs at every step, and the core's state after the last; only a reverse core needs the mask.
+
+        `run` runs the cores; training may have another way than their own, see `study.models.unrolled`.
+        """
         encoded = self.encode(inputs)
-        hidden, state = self.core(encoded, state)
-        return self.decode(hidden, self.ahead(encoded, mask)), state
+        hidden, state = run(self.core, encoded, state)
+        return self.decode(hidden, self.ahead(encoded, mask, run)), state
 
 
 def reverse_sequences(

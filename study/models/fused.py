@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 
+from torch import Tensor
+from torch.nn import functional
+
 from study.models.contract import Core, RecurrentBlock
 
 
 class Fused(Core):
     """A core that is also one of torch's fused layers: W_hh of layer l is `weight_hh_l<l>`, one block under another."""
+
+    dropout: float
 
     @property
     def recurrent_parameters(self) -> tuple[str, ...]:
@@ -18,3 +23,7 @@ class Fused(Core):
         for layer, name in enumerate(self.recurrent_parameters):
             for block, matrix in enumerate(self.get_parameter(name).split(self.hidden_size)):
                 yield RecurrentBlock(layer, block, matrix)
+
+    def dropped(self, outputs: Tensor) -> Tensor:
+        """See `Core`; what torch's layer does by itself."""
+        return functional.dropout(outputs, self.dropout, self.training)
