@@ -9,7 +9,8 @@ from typing import Any
 
 from study.errors import ConfigError
 from study.models.cell import Cell, layered
-from study.models.contract import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State, detach
+from study.models.contract import Activations, Core, Inputs, RecurrentBlock, State, detach
+from study.models.network import RecurrentModel
 from study.models.sizing import Size, units_for
 from study.schema.model import MODELS, CoreConfig
 
@@ -43,7 +44,7 @@ def _build(config: CoreConfig, units: int, inputs: Inputs, outputs: int) -> Recu
     values = config.model_dump(exclude=set(config.of_the_model)) | {"hidden_size": units}
     cores = [core(features, **values) for _ in range(1 + config.bidirectional)]
     for each in cores:
-        each.residual = config.residual
+        each.residual, each.recurrent_dropout = config.residual, config.recurrent_dropout
     model = RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:])
     if config.tied:
         model.tie()
