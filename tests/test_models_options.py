@@ -135,7 +135,7 @@ def test_recurrent_dropout_drops_the_same_units_of_h_before_every_step_in_traini
 
 @every_core
 def test_recurrent_dropout_goes_with_residual_layers_and_both_directions(name: str) -> None:
-    changes = {"num_layers": 3, "residual": True, "bidirectional": True}
+    changes: dict[str, Any] = {"num_layers": 3, "residual": True, "bidirectional": True}
     network, inputs = build(name, recurrent_dropout=0.3, **changes), torch.randn(7, 3, 4)
     dropped = run(network.train(), inputs)
     assert torch.equal(dropped, run(network, inputs)), "equal draws gave different outputs"
