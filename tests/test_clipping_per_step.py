@@ -158,10 +158,10 @@ def test_of_a_flow_that_explodes_every_step_counts_alike_where_the_norm_clip_lea
     for policy in (NoClip, ClipNorm, ClipPerStep):
         clip = policy() if policy is NoClip else policy(1e-6)  # type: ignore[call-arg]
         TruncatedBPTT(network, MSE, torch.optim.SGD(network.parameters(), 0.0), clip).backward(last)
-        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-        before = clip_once(clip, gradients, list(network.parameters()))
-        found.append((before, network.core.get_parameter("inputs.weight").grad))
-        network.zero_grad()
+        gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+        before = clip_once(clip, [*gradients.values()], list(network.parameters()))
+        found.append((before, gradients["core.inputs.weight"]))
+        network.zero_grad(set_to_none=True)
     (free, exploded), (normed, shortened), (stepped, cut) = found
     assert free.total == normed.total > 1e20
     first = exploded / exploded.norm()

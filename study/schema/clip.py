@@ -1,6 +1,6 @@
 """`conf/clip`: what is done to gradients that are too large. Keys are the arguments of the policies."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,8 +14,9 @@ Kept = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ClipConfig(Strict):
-    """A gradient-clipping policy."""
+    """A gradient-clipping policy. `of_the_flow`: it acts on what flows back from step to step, and on nothing else."""
 
+    of_the_flow: ClassVar[bool] = False
     name: str
 
 
@@ -110,5 +111,6 @@ class SkipNonFiniteConfig(ClipConfig):
 class ClipPerStepConfig(ClipConfig):
     """At every step of the backward pass, dL/dh_t of every sequence to norm `threshold` (after Graves 2013)."""
 
+    of_the_flow = True
     name: Literal["per_step"]
     threshold: Positive

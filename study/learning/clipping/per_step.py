@@ -61,7 +61,7 @@ class ClipPerStep(Clip):
         return [part * scale.to(part.dtype) for part in gradient]
 
     def _pass(self, layer: int, state: State) -> State:
-        passed: State = _Cut.apply(self, *state)  # type: ignore[no-untyped-call]
+        passed: State = _Cut.apply(self, *state)
         return passed
 
 
