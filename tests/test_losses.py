@@ -12,7 +12,7 @@ from torch import Tensor
 from study.errors import ConfigError
 from study.installation import CONF
 from study.learning import losses
-from study.learning.losses import Loss
+from study.learning.losses import Loss, StepLoss
 from study.schema.loss import LOSSES, LossConfig
 from study.schema.task import Kind
 from study.testing.configs import ConfigContract
@@ -29,6 +29,12 @@ def configured(name: str, **changes: str) -> LossConfig:
 
 def build(name: str) -> Loss:
     return losses.build(configured(name))
+
+
+def steps_of(name: str) -> StepLoss:
+    loss = build(name)
+    assert isinstance(loss, StepLoss)
+    return loss
 
 
 class TestLosses(LossContract):
@@ -76,7 +82,7 @@ FORMULAS: dict[tuple[str, Kind], Callable[[list[float], Any], float]] = {
 @pytest.mark.parametrize(("name", "kind"), FORMULAS)
 def test_every_step_has_the_loss_of_the_formula(name: str, kind: Kind) -> None:
     outputs, targets = draw(build(name), kind)
-    found = build(name).per_step(outputs, targets)
+    found = steps_of(name).per_step(outputs, targets)
     for b, length in enumerate(LENGTHS):
         steps = zip(outputs[:length, b].tolist(), targets[:length, b].tolist(), strict=True)
         expected = [FORMULAS[name, kind](given, wanted) for given, wanted in steps]
@@ -101,7 +107,7 @@ def test_the_gradient_is_prediction_minus_target(name: str, kind: Kind) -> None:
 
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "one_vs_rest", "cross_entropy"])
 def test_a_cross_entropy_grows_linearly_with_extreme_logits(name: str) -> None:
-    (kind, *_), loss = configured(name).fits, build(name)
+    (kind, *_), loss = configured(name).fits, steps_of(name)
     outputs, targets = draw(loss, kind, scale=1e5)
     torch.testing.assert_close(loss.per_step(2 * outputs, targets), 2 * loss.per_step(outputs, targets))
 
@@ -114,8 +120,8 @@ def test_the_prediction_of_two_classes_is_the_sigmoid_of_the_logit() -> None:
 def test_two_class_cross_entropy_of_logits_0_and_a_is_binary_cross_entropy_of_a() -> None:
     outputs, targets = draw(build("binary_cross_entropy"), "binary")
     both = torch.cat([torch.zeros_like(outputs), outputs], -1)
-    expected = build("cross_entropy").per_step(both, targets)
-    torch.testing.assert_close(build("binary_cross_entropy").per_step(outputs, targets), expected)
+    expected = steps_of("cross_entropy").per_step(both, targets)
+    torch.testing.assert_close(steps_of("binary_cross_entropy").per_step(outputs, targets), expected)
 
 
 @pytest.mark.parametrize("size", [1, 3, 17])
@@ -124,7 +130,7 @@ def test_binary_cross_entropy_refuses_data_of_other_than_two_classes(size: int) 
         build("binary_cross_entropy").outputs(size)
 
 
-class Leaky(losses.Loss):
+class Leaky(losses.StepLoss):
     """Breaks the contract: its steps are compared with the mean of all."""
 
     def per_step(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -133,20 +139,25 @@ class Leaky(losses.Loss):
     def outputs(self, size: int) -> int:
         return size
 
-    def predict(self, outputs: Tensor) -> Tensor:
+    def predict(self, outputs: Tensor, mask: Tensor | None = None) -> Tensor:
         return outputs
 
 
 @pytest.mark.parametrize(
     "claim",
     [
-        LossContract.test_a_step_loss_is_of_that_step_alone,
+        LossContract.test_a_loss_of_steps_can_be_cut_into_windows_and_no_other_can,
         lambda suite, make, kind: suite.test_padding_changes_no_bit_and_gets_no_gradient(make, kind, "mean"),
     ],
 )
 def test_the_contract_catches_a_loss_that_breaks_it(claim: Callable[..., None]) -> None:
     with pytest.raises(AssertionError):
         claim(LossContract(), Leaky, "regression")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_that_is_no_sum_over_steps_says_so_to_the_schema(name: str) -> None:
+    assert configured(name).whole != isinstance(build(name), StepLoss)
 
 
 def test_every_kind_of_targets_has_a_loss() -> None:

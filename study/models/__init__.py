@@ -25,13 +25,13 @@ __all__ = [
 ]
 
 
-def build(config: CoreConfig, inputs: Inputs, outputs: int) -> RecurrentModel:
+def build(config: CoreConfig, inputs: Inputs, outputs: int, constants: int = 0) -> RecurrentModel:
     """Build the model that a config names, its parameters drawn from torch's global generator."""
     core = core_class(config.name)
     features = config.hidden_size if inputs.tokens else inputs.size
     values = config.model_dump(exclude=set(config.of_the_model))
     cores = [core(features, **values) for _ in range(1 + config.bidirectional)]
-    return RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:])
+    return RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:], constants=constants)
 
 
 def core_class(name: str) -> Callable[..., Core]:

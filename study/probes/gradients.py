@@ -77,10 +77,10 @@ class Rehearsal:
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the policy too:
-        # it may keep the norms it has seen.
-        model, optimizer, clip = copy.deepcopy((bptt.model, bptt.optimizer, bptt.clip))
-        self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
+        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the policy and
+        # the loss too: they may keep norms they have seen.
+        model, loss, optimizer, clip = copy.deepcopy((bptt.model, bptt.loss, bptt.optimizer, bptt.clip))
+        self._trainer = TruncatedBPTT(model, loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:
