@@ -1,7 +1,8 @@
 """One contract for every loss there is, then each against its formula, number by number in Python's floats."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -70,13 +71,59 @@ def binary(a: float, y: float) -> float:
     return -(y * math.log(sigmoid(a)) + (1 - y) * math.log(1 - sigmoid(a)))
 
 
+def mean(terms: Iterable[float]) -> float:
+    values = list(terms)
+    return sum(values) / len(values)
+
+
+def huber(e: float) -> float:
+    return e**2 / 2 if abs(e) <= 1 else abs(e) - 1 / 2
+
+
+def pinball(outputs: list[float], y: list[float]) -> float:
+    levels = (0.05, 0.5, 0.95)
+    errors = [(q, y[j] - outputs[3 * j + i]) for j in range(len(y)) for i, q in enumerate(levels)]
+    return mean(q * e if e > 0 else (q - 1) * e for q, e in errors)
+
+
+def gaussian(outputs: list[float], y: list[float]) -> float:
+    means, variances = outputs[: len(y)], [math.exp(s) for s in outputs[len(y) :]]
+    densities = [NormalDist(m, math.sqrt(v)).pdf(z) for m, v, z in zip(means, variances, y, strict=True)]
+    return mean(-math.log(density) for density in densities)
+
+
+def qlike(a: float, y: float) -> float:
+    ratio = math.exp(y) ** 2 / math.exp(a) ** 2
+    return ratio - math.log(ratio) - 1
+
+
+def focal(outputs: list[float], y: int) -> float:
+    p = softmax(outputs)[y]
+    return -((1 - p) ** 2) * math.log(p)
+
+
+def brier(outputs: list[float], y: int) -> float:
+    return sum((p - (c == y)) ** 2 for c, p in enumerate(softmax(outputs)))
+
+
 FORMULAS: dict[tuple[str, Kind], Callable[[list[float], Any], float]] = {
     ("mse", "regression"): lambda outputs, y: sum((a - b) ** 2 for a, b in zip(outputs, y, strict=True)) / len(y),
+    ("mae", "regression"): lambda outputs, y: mean(abs(a - b) for a, b in zip(outputs, y, strict=True)),
+    ("huber", "regression"): lambda outputs, y: mean(huber(a - b) for a, b in zip(outputs, y, strict=True)),
+    ("pinball", "regression"): pinball,
+    ("gaussian_nll", "regression"): gaussian,
+    ("qlike", "regression"): lambda outputs, y: mean(qlike(a, b) for a, b in zip(outputs, y, strict=True)),
     ("binary_cross_entropy", "binary"): lambda outputs, y: binary(outputs[0], y),
     ("one_vs_rest", "multiclass"): lambda outputs, y: sum(binary(a, float(c == y)) for c, a in enumerate(outputs)),
     ("cross_entropy", "multiclass"): lambda outputs, y: -math.log(softmax(outputs)[y]),
     ("cross_entropy", "binary"): lambda outputs, y: -math.log(softmax(outputs)[y]),
+    **{("focal", kind): focal for kind in ("multiclass", "binary")},
+    **{("brier", kind): brier for kind in ("multiclass", "binary")},
 }
+
+
+def test_every_loss_of_steps_has_its_formula_here() -> None:
+    assert set(FORMULAS) == {(name, kind) for name, kind in FITTING if isinstance(build(name), StepLoss)}
 
 
 @pytest.mark.parametrize(("name", "kind"), FORMULAS)

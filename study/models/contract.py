@@ -175,6 +175,7 @@ class RecurrentModel(nn.Module):
         outputs: int,
         dropout: float = 0.0,
         reverse: Core | None = None,
+        *,
         constants: int = 0,
     ):
         super().__init__()

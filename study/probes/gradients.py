@@ -34,7 +34,7 @@ def gradient(
     parameters = [p for p in model.parameters() if p.requires_grad]
     with evaluating(model):
         stretch = _side_by_side(model, batch, windows(batch.longest, k1, k2))
-        outputs, _ = model(stretch.steps.inputs, stretch.entry)
+        outputs, _ = model(stretch.steps.inputs, stretch.entry, stretch.steps.mask)
         total = loss.total(outputs, stretch.steps.targets, stretch.steps.mask)
         mean = total / loss.normaliser(batch.targets.shape[1], batch.steps)
         return flat(torch.autograd.grad(mean, parameters, allow_unused=True, materialize_grads=True))

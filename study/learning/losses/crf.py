@@ -76,8 +76,8 @@ class LinearChainCRF(Loss):
 
 def _split(outputs: Float[Tensor, "time batch outputs"]) -> Scores:
     classes = (math.isqrt(9 + 4 * outputs.shape[-1]) - 3) // 2  # outputs = classes^2 + 3 classes
-    *single, pairs = outputs.split([classes, classes, classes, classes**2], -1)
-    return Scores(*single, pairs.unflatten(-1, (classes, classes)))
+    emissions, starts, ends, pairs = outputs.split([classes, classes, classes, classes**2], -1)
+    return Scores(emissions, starts, ends, pairs.unflatten(-1, (classes, classes)))
 
 
 def _begun(mask: Bool[Tensor, "time batch"]) -> Bool[Tensor, "time batch"]:
