@@ -134,7 +134,7 @@ class Embedding(nn.Embedding):
         return embedded if tokens.ndim == 2 else embedded.sum(2) / math.sqrt(tokens.shape[2])
 
 
-class Head(nn.Linear):
+class ExtendedHead(nn.Linear):
     """A linear head with further outputs that are the same at every step: learnt, zero at first.
 
     Args:
@@ -165,7 +165,7 @@ class RecurrentModel(nn.Module):
         dropout: share of features set to zero in training.
         reverse: a second core, which reads every sequence from its last step to its first, through all its layers
             independently (as in Peters et al. 2018, ELMo); the head sees the outputs of both. None: there is none.
-        constants: further outputs, learnt and the same at every step, see `Head`.
+        constants: further outputs, learnt and the same at every step, see `ExtendedHead`.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class RecurrentModel(nn.Module):
         self.encoder = Embedding(inputs.size, core.hidden_size) if inputs.tokens else nn.Identity()
         self.core, self.reverse = core, reverse
         read = core.hidden_size + (reverse.hidden_size if reverse else 0)
-        self.head = Head(read, outputs, constants) if constants else nn.Linear(read, outputs)
+        self.head = ExtendedHead(read, outputs, constants) if constants else nn.Linear(read, outputs)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def encode(

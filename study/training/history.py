@@ -30,6 +30,8 @@ def column(parameter: str) -> str:
 class History:
     """Loss, learning rate, gradient norms (total before clipping, as applied, per parameter) of every update.
 
+    Norms are of the gradient that is clipped: where the loss scales it (`study.learning.losses.contract`), after that.
+
     Args:
         parameters: names of the trainable parameters, in the order of `Clipped.parameters`.
         recurrent: those of them that carry the state from step to step: they get a chart before others do.
