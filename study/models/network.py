@@ -23,6 +23,24 @@ class Embedding(nn.Embedding):
         return embedded if tokens.ndim == 2 else embedded.sum(2) / math.sqrt(tokens.shape[2])
 
 
+class ExtendedHead(nn.Linear):
+    """A linear head with further outputs that are the same at every step: learnt, zero at first.
+
+    Args:
+        features: of what it reads.
+        outputs: that depend on it.
+        constants: how many others there are; they come last.
+    """
+
+    def __init__(self, features: int, outputs: int, constants: int):
+        super().__init__(features, outputs)
+        self.constants = nn.Parameter(torch.zeros(constants))
+
+    def forward(self, hidden: Float[Tensor, "time batch features"]) -> Float[Tensor, "time batch outputs"]:
+        """All outputs at every step."""
+        return torch.cat([super().forward(hidden), self.constants.expand(*hidden.shape[:-1], -1)], -1)
+
+
 class RecurrentModel(nn.Module):
     """Encoder, recurrent core, head: tokens or features in, one vector of outputs a step out.
 
@@ -36,17 +54,28 @@ class RecurrentModel(nn.Module):
         dropout: share of features set to zero in training.
         reverse: a second core, which reads every sequence from its last step to its first, through all its layers
             independently (as in Peters et al. 2018, ELMo); the head sees the outputs of both. None: there is none.
+        constants: further outputs, learnt and the same at every step, see `ExtendedHead`.
 
     Attributes:
         features: of what enters the core at a step.
     """
 
-    def __init__(self, inputs: Inputs, core: Core, outputs: int, dropout: float = 0.0, reverse: Core | None = None):
+    def __init__(
+        self,
+        inputs: Inputs,
+        core: Core,
+        outputs: int,
+        dropout: float = 0.0,
+        reverse: Core | None = None,
+        *,
+        constants: int = 0,
+    ):
         super().__init__()
         self.features = core.hidden_size if inputs.tokens else inputs.size
         self.encoder = Embedding(inputs.size, core.hidden_size) if inputs.tokens else nn.Identity()
         self.core, self.reverse = core, reverse
-        self.head = nn.Linear(core.hidden_size + (reverse.hidden_size if reverse else 0), outputs)
+        read = core.hidden_size + (reverse.hidden_size if reverse else 0)
+        self.head = ExtendedHead(read, outputs, constants) if constants else nn.Linear(read, outputs)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def tie(self) -> None:
