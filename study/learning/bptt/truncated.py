@@ -1,40 +1,19 @@
-"""Truncated backpropagation through time: windows, carry, detach, one update. Plain torch, no Lightning.
-
-BPTT(k2; k1), Williams & Peng 1990's BPTT(h; h'): after every k1 steps, the gradient of the losses of these k1 steps
-flows back at most k2 steps from the last of them; there the state is detached. So a loss reaches k2 - k1 .. k2 - 1
-steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 >= T it is full BPTT, whatever k1 is.
-
-    k1 = 2, k2 = 4    step      0 1 2 3 4 5
-                      window 1  L L              L: its loss counts
-                      window 2  . . L L          .: read again, so that gradients can flow back through it
-                      window 3      . . L L
-
-A stream is one long sequence that comes in batches of T steps. There k2 reaches back across the batches' borders: the
-last k2 - k1 steps of a batch, and the state before them, are kept for the windows of the next one (`Carry`). So k2 may
-be larger than T, as in Aicher, Foti & Fox 2019 (arXiv 1905.07473).
-"""
+"""Truncated BPTT over windows that are known beforehand: read, backpropagate, cut off, update."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Optimizer
 
-from study.errors import ConfigError
+from study.learning.bptt.carry import Carry
+from study.learning.bptt.windows import Window, stream_lengths, windows
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State, detach
-from study.tasks.contract import Batch, Batches
-
-
-class Window(NamedTuple):
-    """Steps `start` to `stop` - 1: gradients flow back to `start`, losses are taken from `first` on."""
-
-    start: int
-    first: int
-    stop: int
+from study.tasks.contract import Batch
 
 
 class Update(NamedTuple):
@@ -42,79 +21,6 @@ class Update(NamedTuple):
 
     loss: Float[Tensor, ""]
     clipped: Clipped
-
-
-class Carry(NamedTuple):
-    """What a batch of a stream hands to the next one.
-
-    Attributes:
-        state: before the first step of `past`; None: the zero state.
-        past: the last steps that were read, which the next windows reach back into; None where they do not (k1 = k2).
-    """
-
-    state: State | None
-    past: Batch | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """As tensors and tuples of tensors, which a checkpoint can hold."""
-        return {"state": self.state, "past": None if self.past is None else (self.past.inputs, self.past.targets)}
-
-
-def load_carry(kept: dict[str, Any] | State | None) -> Carry | None:
-    """Restore from `Carry.as_dict()`, or from the bare state that checkpoints held before windows crossed batches."""
-    if not isinstance(kept, dict):
-        return None if kept is None else Carry(kept, None)
-    return Carry(kept["state"], None if kept["past"] is None else Batch(*kept["past"]))
-
-
-def windows(seq_len: int, k1: int | None, k2: int | None, past: int | None = None) -> list[Window]:
-    """The windows of a sequence; every step's loss is in exactly one. The last window may be shorter.
-
-    Args:
-        seq_len: steps T.
-        k1: steps between updates; None: k2, at most T.
-        k2: steps gradients flow back; None, or T and more: all.
-        past: on a stream, how many earlier steps windows may reach back into: steps count from the first of them. None
-            for a whole sequence.
-    """
-    begin = past or 0
-    total = begin + seq_len
-    far = k2 or total
-    stride = min(k1 or far, seq_len)
-    # Full BPTT is a case of its own: from where its last, shorter window would end if it were whole, k2 steps back do
-    # not reach the first step.
-    full = past is None and far >= seq_len
-    firsts = range(begin, total, stride)
-    return [Window(0 if full else max(0, f + stride - far), f, min(f + stride, total)) for f in firsts]
-
-
-def stream_lengths(k1: int | None, k2: int | None, seq_len: int) -> tuple[int, int]:
-    """(k1, k2) on a stream of batches of `seq_len` steps: k2 null means `seq_len`; k1 null means k2, at most `seq_len`.
-
-    An update is made at least once a batch: k1 cannot exceed `seq_len`, which the schema checks.
-    """
-    far = k2 or seq_len
-    return k1 or min(far, seq_len), far
-
-
-def refuse_unreachable(k2: int | None, batches: Batches) -> None:
-    """Refuse a truncation that no sequence of the training data is long enough for.
-
-    Raises:
-        ConfigError: naming k2 and the steps there are.
-    """
-    if k2 is not None and k2 > (longest := batches.longest):
-        raise ConfigError(
-            f"bptt.k2 = {k2}: the longest training sequence has {longest} steps, and no gradient flows further back; "
-            f"allowed: 1 to {longest}, or null for all of them"
-        )
-
-
-def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window", "sequence"]) -> int:
-    """How many updates a batch makes: windows in which no step counts make none."""
-    if update == "sequence":
-        return 1
-    return sum(batch.between(window.first, window.stop).steps > 0 for window in windows(batch.longest, k1, k2))
 
 
 class TruncatedBPTT:
