@@ -36,10 +36,12 @@ class History:
         divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
             None: only a loss or gradient that is not finite.
         probes: how many measure in the same run.
+        noted: names of the numbers in `Update.notes`, columns behind all others, each with a chart of its own.
 
     Attributes:
         columns: names of the columns of every row.
         charted: those of parameters that get a chart of their own.
+        noted: as given.
         diverged: number of the update (from 1) at which the run diverged, or None. Later rows are not kept: they are
             made of NaN.
     """
@@ -50,8 +52,9 @@ class History:
         recurrent: Collection[str] = (),
         divergence: float | None = None,
         probes: int = 0,
+        noted: Sequence[str] = (),
     ):
-        self.columns = (*FIXED, *map(column, parameters))
+        self.columns, self.noted = (*FIXED, *map(column, parameters), *noted), tuple(noted)
         self.charted = tuple(map(column, _charted(parameters, recurrent, max(0, min(CHARTED, SHARED - probes)))))
         self.diverged: int | None = None
         self._divergence = divergence
@@ -114,7 +117,8 @@ class History:
         fixed = [torch.stack([u.loss, u.clipped.total, u.clipped.applied]) for u in self._pending]
         parameters = torch.stack([u.clipped.parameters for u in self._pending])
         measured = torch.cat([torch.stack(fixed), parameters], 1).float().cpu().numpy()
-        return np.insert(measured, RATE, self._rates, axis=1)
+        notes = np.array([u.notes for u in self._pending], np.float32)
+        return np.insert(np.hstack([measured, notes]), RATE, self._rates, axis=1)
 
     def _first_divergence(self, block: np.ndarray) -> int | None:
         """Index of the first row whose loss or gradient is not finite, or whose loss exceeds `divergence`."""
@@ -145,6 +149,7 @@ class Envelope:
         self._width = max(1, math.ceil((updates - self._single) / (points - self._single)))
         self._charted = history.charted
         self._places = [history.columns.index(name) for name in history.charted]
+        self._noted = {name: history.columns.index(name) for name in history.noted}
         self._rest = np.empty((0, len(history.columns)), np.float32)
         self._done = 0
 
@@ -158,7 +163,7 @@ class Envelope:
             bucket, self._rest = self._rest[:width], self._rest[width:]
             self._done += len(bucket)
             with np.errstate(all="ignore"):  # NaN and inf are what a chart of a diverged run shows
-                values = self._fixed(bucket) | self._by_parameter(bucket)
+                values = self._fixed(bucket) | self._by_parameter(bucket) | self._beside(bucket)
             yield self._done, {key: float(value) for key, value in values.items()}
 
     @property
@@ -184,6 +189,9 @@ class Envelope:
     def _by_parameter(self, bucket: np.ndarray) -> dict[str, np.floating]:
         peaks = bucket[:, self._places].max(0)
         return {f"{name}_max": peak for name, peak in zip(self._charted, peaks, strict=True)}
+
+    def _beside(self, bucket: np.ndarray) -> dict[str, np.floating]:
+        return {name: bucket[:, place].mean(dtype=np.float64) for name, place in self._noted.items()}
 
 
 def _charted(parameters: Sequence[str], recurrent: Collection[str], most: int) -> Sequence[str]:

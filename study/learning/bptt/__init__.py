@@ -12,8 +12,12 @@ steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 >= T it is full BP
 A stream is one long sequence that comes in batches of T steps. There k2 reaches back across the batches' borders: the
 last k2 - k1 steps of a batch, and the state before them, are kept for the windows of the next one (`Carry`). So k2 may
 be larger than T, as in Aicher, Foti & Fox 2019 (arXiv 1905.07473).
+
+`conf/bptt` chooses between windows of these fixed lengths (`truncated`), of a k2 that follows the gradients
+(`adaptive`), and of random lengths (`artbp`); see `docs/truncation.md`.
 """
 
+from study.learning.bptt.build import build, expected_updates, noted
 from study.learning.bptt.carry import Carry, load_carry
 from study.learning.bptt.truncated import TruncatedBPTT, Update
 from study.learning.bptt.windows import Window, count, refuse_unreachable, stream_lengths, windows
@@ -23,8 +27,11 @@ __all__ = [
     "TruncatedBPTT",
     "Update",
     "Window",
+    "build",
     "count",
+    "expected_updates",
     "load_carry",
+    "noted",
     "refuse_unreachable",
     "stream_lengths",
     "windows",

@@ -1,7 +1,7 @@
 """Truncated BPTT over windows that are known beforehand: read, backpropagate, cut off, update."""
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from study.learning.bptt.carry import Carry
-from study.learning.bptt.windows import Window, stream_lengths, windows
+from study.learning.bptt.windows import Window, count, stream_lengths, windows
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State, detach
@@ -17,14 +17,24 @@ from study.tasks.contract import Batch
 
 
 class Update(NamedTuple):
-    """One optimizer step: the loss before it, and the gradient norms before and after clipping."""
+    """One optimizer step.
+
+    Attributes:
+        loss: before it.
+        clipped: the gradient norms before and after clipping.
+        notes: the numbers that `TruncatedBPTT.noted` names.
+    """
 
     loss: Float[Tensor, ""]
     clipped: Clipped
+    notes: tuple[float, ...] = ()
 
 
 class TruncatedBPTT:
     """Trains a model on batches of sequences, one update a window or one a sequence.
+
+    The other truncations are made of this one: they choose k1 and k2 as they go, or walk along a batch in a way of
+    their own.
 
     Args:
         model: see `study.models.contract`.
@@ -35,13 +45,17 @@ class TruncatedBPTT:
         k2: steps gradients flow back; None: the whole sequence.
         update: `window`: one step a window, each window's loss normalised by its own steps. `sequence`: the
             gradients of all windows, normalised by the steps of the sequence, are added for one step.
-
         stream: steps of a batch where batches continue each other, so that windows reach back across their borders;
             None: every batch holds whole sequences.
 
     Attributes:
         carry: what the next batch of a stream starts from, detached.
+        noted: names of numbers that every update has beside its loss and its norms, columns of the history.
+        draws: takes a `seed`, for it draws at random.
     """
+
+    noted: ClassVar[tuple[str, ...]] = ()
+    draws: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -56,9 +70,27 @@ class TruncatedBPTT:
     ):
         self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
         self.k1, self.k2, self.update, self.stream = k1, k2, update, stream
-        self._lengths = (k1, k2) if stream is None else stream_lengths(k1, k2, stream)
         self.carry: Carry | None = None
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+
+    @staticmethod
+    def expected_updates(
+        batch: Batch, stream: int | None, *, k1: int | None, k2: int | None, update: Literal["window", "sequence"]
+    ) -> float:
+        """How many updates a batch makes, in the mean where that varies; arguments as for a trainer."""
+        return float(count(batch, k1, k2, update))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how it truncates from here on, in tensors and plain values; a checkpoint keeps it."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore from a dict returned by `state_dict`."""
+
+    @property
+    def notes(self) -> tuple[float, ...]:
+        """The numbers that `noted` names, of the update that is being made."""
+        return ()
 
     def updates(self, batch: Batch, carry: Carry | None = None) -> Iterator[Update]:
         """Train on a batch from `carry` (None: the zero state), yielding after every optimizer step."""
@@ -66,7 +98,7 @@ class TruncatedBPTT:
             yield self._step(self.backward(batch, carry))
             return
         for part, total in self._walk(batch, carry):
-            yield self._step(self._descend(total, part))
+            yield self._step(self._descend(total, part, self._weight(batch, part)))
 
     def backward(self, batch: Batch, carry: Carry | None = None) -> Float[Tensor, ""]:
         """Add the truncated gradient of a whole batch to the parameters' `grad`; return its loss. No update is made."""
@@ -93,6 +125,11 @@ class TruncatedBPTT:
             state = detach(left)  # no gradient crosses into the next window
             self.carry = Carry(state, steps.between(boundary, window.stop) if boundary < window.stop else None)
 
+    @property
+    def _lengths(self) -> tuple[int | None, int | None]:
+        """(k1, k2), on a stream as numbers."""
+        return (self.k1, self.k2) if self.stream is None else stream_lengths(self.k1, self.k2, self.stream)
+
     def _next_start(self, last: Window) -> int:
         """Where the window after the last one of a batch starts: on a stream, in the batch's own steps."""
         if self.stream is None:
@@ -113,10 +150,14 @@ class TruncatedBPTT:
     def _read(self, part: Batch, state: State | None) -> tuple[Tensor, State]:
         return self.model(part.inputs, state, part.mask)
 
-    def _descend(self, total: Tensor, over: Batch) -> Float[Tensor, ""]:
-        """Backpropagate `total`, normalised by the real steps of `over`; return that loss."""
+    def _weight(self, batch: Batch, part: Batch) -> float:
+        """What the gradient of one window of a batch, whose counting steps are `part`, is multiplied with."""
+        return 1.0
+
+    def _descend(self, total: Tensor, over: Batch, weight: float = 1.0) -> Float[Tensor, ""]:
+        """Backpropagate `total`, normalised by the real steps of `over`; return that loss, without the weight."""
         loss = total / self.loss.normaliser(over.targets.shape[1], over.steps)
-        loss.backward()
+        (loss if weight == 1.0 else weight * loss).backward()
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
@@ -125,7 +166,7 @@ class TruncatedBPTT:
             clipped = self.clip([_gradient(p) for p in self._parameters], self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return Update(loss, clipped)
+        return Update(loss, clipped, self.notes)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from study.errors import ConfigError
+from study.schema.bptt import BPTTConfig
 from study.tasks.contract import Batch, Batches
 
 
@@ -44,16 +45,17 @@ def stream_lengths(k1: int | None, k2: int | None, seq_len: int) -> tuple[int, i
     return k1 or min(far, seq_len), far
 
 
-def refuse_unreachable(k2: int | None, batches: Batches) -> None:
+def refuse_unreachable(config: BPTTConfig, batches: Batches) -> None:
     """Refuse a truncation that no sequence of the training data is long enough for.
 
     Raises:
-        ConfigError: naming k2 and the steps there are.
+        ConfigError: naming the key, its value and the steps there are.
     """
-    if k2 is not None and k2 > (longest := batches.longest):
+    key, far = config.reach
+    if far is not None and far > (longest := batches.longest):
         raise ConfigError(
-            f"bptt.k2 = {k2}: the longest training sequence has {longest} steps, and no gradient flows further back; "
-            f"allowed: 1 to {longest}, or null for all of them"
+            f"bptt.{key} = {far}: the longest training sequence has {longest} steps, and no gradient flows further "
+            f"back; allowed: 1 to {longest}{'' if config.always_cuts else ', or null for all of them'}"
         )
 
 
