@@ -48,7 +48,7 @@ class Mutant(NamedTuple):
     by: str
 
 
-FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt.py", "study/learning/clipping/norm.py"
+FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt/truncated.py", "study/learning/clipping/norm.py"
 LYAPUNOV, SHARP, SENSE = "study/probes/lyapunov.py", "study/probes/sharpness.py", "study/probes/sensitivity.py"
 JUDGE = "study/analysis/diagnosis"
 
