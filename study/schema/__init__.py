@@ -81,8 +81,8 @@ class Config(Strict):
     def _what_is_clipped_is_there(self) -> "Config":
         if self.clip.of_the_flow and self.bptt.k2 == 1:
             raise ValueError(
-                f"clip={self.clip.name} with bptt.k2 = 1: it clips what flows back from step to step, and nothing does; "
-                "allowed: k2 of 2 and more, or null"
+                f"clip={self.clip.name} with bptt.k2 = 1: it clips what flows back from step to step, and nothing "
+                "does; allowed: k2 of 2 and more, or null"
             )
         return self
 
