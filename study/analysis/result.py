@@ -94,6 +94,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     reached = {score.label: score.metrics["test"][task.primary] for score in opponents.values()}
     tags = {"opponent": label, "opponents": json.dumps(reached)} | diagnosis.tags()
     tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
+    if module.loss.initial_norm is not None:
+        tags["initial_norm"] = str(float(module.loss.initial_norm))
     run.tag(tags if stands.solved is None else tags | {"solved": str(stands.solved)})
     limits = history.recorded(LIMIT)
     drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon, limits)

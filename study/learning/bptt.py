@@ -215,9 +215,11 @@ class TruncatedBPTT:
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Clip, step, drop the gradient."""
+        """Scale, clip, step, drop the gradient."""
         with torch.no_grad():
-            clipped = self.clip([_gradient(p) for p in self._parameters], self._parameters)
+            gradients = [_gradient(p) for p in self._parameters]
+            self.loss.rescale(gradients)
+            clipped = self.clip(gradients, self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return Update(loss, clipped)

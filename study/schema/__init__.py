@@ -52,11 +52,8 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _loss_fits_the_task(self) -> "Config":
-        if self.task.kind not in self.loss.fits:
-            raise ValueError(
-                f"loss={self.loss.name} does not fit task={self.task.name}: it needs {' or '.join(self.loss.fits)} "
-                f"targets, this task's are {self.task.kind}"
-            )
+        if why := self.loss.misfit(self.task):
+            raise ValueError(f"loss={self.loss.name} does not fit task={self.task.name}: it needs {why}")
         return self
 
     @model_validator(mode="after")
@@ -95,13 +92,27 @@ class Config(Strict):
                 f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
                 "be; it fits sequence labelling alone"
             )
+        return self._refuse_windows(
+            "model.bidirectional = True",
+            "what reads backwards starts at the last step, so a window cut from its sequence has no state to start "
+            "from",
+        )
+
+    @model_validator(mode="after")
+    def _a_loss_of_whole_sequences_has_them(self) -> "Config":
+        if not self.loss.whole:
+            return self
+        return self._refuse_windows(
+            f"loss.name = {self.loss.name!r}",
+            "it is of a whole sequence and no sum over its steps, so a window cut from it has no part of it",
+        )
+
+    def _refuse_windows(self, chosen: str, why: str) -> "Config":
+        """Refuse whatever cuts sequences into windows, in training or in a probe."""
         cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2}
         cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:
-            raise ValueError(
-                f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
-                "last step, so a window cut from its sequence has no state to start from"
-            )
+            raise ValueError(f"{chosen}: {' and '.join(keys)} must be null; {why}")
         return self
 
     @classmethod
