@@ -75,6 +75,15 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _what_is_clipped_is_there(self) -> "Config":
+        if self.clip.of_the_flow and self.bptt.k2 == 1:
+            raise ValueError(
+                f"clip={self.clip.name} with bptt.k2 = 1: it clips what flows back from step to step, and nothing "
+                "does; allowed: k2 of 2 and more, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_ahead_may_be_read(self) -> "Config":
         if not self.model.bidirectional:
             return self
@@ -197,8 +206,11 @@ def _allowed(raw: Any, path: str) -> list[str]:
 def _path(raw: Any, location: tuple[Any, ...]) -> str:
     """The dotted key of a pydantic location, without the union tags that stand in no config file."""
     names: list[str] = []
-    for part in location:
-        inside = isinstance(raw, dict) and (part in raw or part == location[-1])
+    for place, part in enumerate(location):
+        last = place == len(location) - 1
+        if isinstance(raw, dict) and raw.get("name") == part and not last:
+            continue  # a tag, also where the option has a key of its own name
+        inside = isinstance(raw, dict) and (part in raw or last)
         if inside or (isinstance(raw, list) and isinstance(part, int)):
             names.append(str(part))
             raw = raw[part] if isinstance(raw, list) else raw.get(part)
