@@ -65,7 +65,10 @@ def orthogonal(size: int) -> Tensor:
 
 
 def random_network(name: str, gain: float, hidden_size: int = 48, layers: int = 1) -> RecurrentModel:
-    """A registered core of `hidden_size` units, every recurrent block W ~ N(0, gain^2 / hidden)."""
+    """A registered core of `hidden_size` units, every recurrent block W ~ N(0, gain^2 / hidden).
+
+    Blocks that are no parameters, but computed from some, stay as they start.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         kind = core_class(name)
