@@ -71,7 +71,7 @@ def train(
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, Setup.of(config, module.clip.clips), run, rivals)
+        return conclude(module, Setup.of(config, module.clip.clips, module.model.core.hidden_size), run, rivals)
 
 
 def _first_tags(
@@ -85,10 +85,14 @@ def _first_tags(
 
     A resumed run keeps the fingerprints of its start.
     """
+    from study.models.sizing import size_of
     from study.tracking import provenance
 
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
     tags |= {"bptt_rule": RULE} | ({"notes": " ".join(task.notes)} if task.notes else {})
+    size = size_of(module.model)
+    tags |= {"parameters": str(size.parameters), "state_size": str(size.state)}
+    tags |= {"units": str(module.model.core.hidden_size)}
     if place.resume:
         return tags
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)

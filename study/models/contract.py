@@ -70,8 +70,10 @@ class Core(nn.Module, ABC):
         state_parts: names of the parts of the state. The first is what the layer above, and the head, read. Parts may
             differ in width; a part that is a matrix is kept flattened.
         memory: the name of the part that carries the past through time.
+        residual: what enters a layer is added to what leaves it for the layer above, where both have one width.
     """
 
+    residual: bool = False
     hidden_size: int
     num_layers: int
     bounded: bool
@@ -113,7 +115,7 @@ class Core(nn.Module, ABC):
 
     def above(self, entering: Tensor, outputs: Tensor) -> Tensor:
         """What enters the layer above one that `entering` entered and whose `outputs` left it, without dropout."""
-        return outputs
+        return outputs + entering if self.residual and entering.shape == outputs.shape else outputs
 
     def initial_state(self, inputs: Float[Tensor, "time batch features"]) -> State:
         """The state that None stands for, for every sequence of `inputs`: zeros, unless a core learns another one."""
@@ -147,14 +149,23 @@ class RecurrentModel(nn.Module):
         dropout: share of features set to zero in training.
         reverse: a second core, which reads every sequence from its last step to its first, through all its layers
             independently (as in Peters et al. 2018, ELMo); the head sees the outputs of both. None: there is none.
+
+    Attributes:
+        features: of what enters the core at a step.
     """
 
     def __init__(self, inputs: Inputs, core: Core, outputs: int, dropout: float = 0.0, reverse: Core | None = None):
         super().__init__()
+        self.features = core.hidden_size if inputs.tokens else inputs.size
         self.encoder = Embedding(inputs.size, core.hidden_size) if inputs.tokens else nn.Identity()
         self.core, self.reverse = core, reverse
         self.head = nn.Linear(core.hidden_size + (reverse.hidden_size if reverse else 0), outputs)
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+
+    def tie(self) -> None:
+        """Make the head's weights the embedding too; they start as the head's do."""
+        assert isinstance(self.encoder, Embedding)
+        self.encoder.weight = self.head.weight
 
     def encode(
         self, inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"]

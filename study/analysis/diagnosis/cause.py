@@ -226,7 +226,7 @@ def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if verdict != "healthy" or facts.standing is None or not beats_the_guess(facts.standing):
         return None
     part = "part of the task was learnt"
-    return Cause("capacity", part, f"model.hidden_size={2 * facts.setup.hidden_size}", "twice the units")
+    return Cause("capacity", part, facts.setup.wider, "twice the size")
 
 
 def _unknown(facts: Facts) -> Cause:

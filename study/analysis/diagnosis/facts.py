@@ -83,6 +83,7 @@ class Setup:
         gain: scale of the recurrent weights at the start; None: the core has none.
         linear: the state after a step is linear in the state before it.
         longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
+        wider: overrides for twice the network.
         longer_training: overrides for three times the budget.
     """
 
@@ -95,11 +96,12 @@ class Setup:
     gain: float | None = 1.0
     linear: bool = False
     longer_memory: str = ""
+    wider: str = ""
     longer_training: str = ""
 
     @classmethod
-    def of(cls, config: Config, clipped: bool) -> "Setup":
-        """From a checked configuration."""
+    def of(cls, config: Config, clipped: bool, hidden_size: int) -> "Setup":
+        """From a checked configuration, and the units a layer that its network got."""
         task, far = config.task, config.bptt.k2
         if far is None and task.stream:
             far = task.sequence_steps(dict(task))
@@ -109,10 +111,11 @@ class Setup:
             reach=None if far is None else far - 1,
             rate=config.optimizer.lr,
             clipped=clipped,
-            hidden_size=config.model.hidden_size,
+            hidden_size=hidden_size,
             gain=config.model.scale_at_start,
             linear=config.model.linear,
             longer_memory=config.model.longer_memory(task.horizon),
+            wider=config.model.wider(hidden_size),
             longer_training=config.trainer.longer(3),
         )
 
