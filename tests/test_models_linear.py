@@ -122,13 +122,13 @@ def test_a_cell_follows_the_equations_of_its_paper(name: str) -> None:
 
 
 def test_an_lru_starts_on_its_ring_and_passes_on_as_much_as_comes_in() -> None:
-    cell = LRU(3, 4000, r_min=0.5, r_max=0.9, max_phase=1.0)
+    cell = LRU(3, 1000, r_min=0.5, r_max=0.9, max_phase=1.0)
     moduli, angles = (-cell.nu.exp()).exp().detach(), cell.theta.exp().detach()
     assert moduli.min() >= 0.5
     assert moduli.max() <= 0.9
-    assert moduli.square().mean() == pytest.approx((0.25 + 0.81) / 2, abs=0.01)  # uniform in area
+    assert moduli.square().mean() == pytest.approx((0.25 + 0.81) / 2, abs=0.02)  # uniform in area
     assert angles.max() <= 1.0
-    assert angles.mean() == pytest.approx(0.5, abs=0.02)
+    assert angles.mean() == pytest.approx(0.5, abs=0.04)
     torch.testing.assert_close(cell.gamma.exp().detach(), (1 - moduli.square()).sqrt())
 
 
@@ -217,11 +217,12 @@ def test_gates_at_their_ends_leave_everything_finite(name: str, size: float) -> 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=lru", "model.r_min=0.9", "model.r_max=0.5"], r"model\.r_min=0\.9 must be below model\.r_max=0\.5"),
+        (["model=lru", "model.r_min=0.9", "model.r_max=0.5"], r"model.*r_min = 0\.9 must be below r_max = 0\.5"),
         (["model=lru", "model.r_max=1.0"], r"model\.r_max"),
         (["model=lru", "model.max_phase=7.0"], r"model\.max_phase"),
-        (["model=selective", "model.dt_min=0.2"], r"model\.dt_min=0\.2 must be below model\.dt_max=0\.1"),
+        (["model=selective", "model.dt_min=0.2"], r"model.*dt_min = 0\.2 must be below dt_max = 0\.1"),
         (["model=deltanet", "model.key_size=0"], r"model\.key_size"),
+        (["model=mingru", "model.recurrent_dropout=0.1"], r"recurrent_dropout = 0\.1 must be 0.*forgotten for good"),
     ],
 )
 def test_a_start_that_makes_no_sense_is_refused(overrides: list[str], message: str) -> None:

@@ -59,7 +59,7 @@ def main() -> None:
 def table(cells: Sequence[str], hidden: int, repetitions: int, shapes: Sequence[tuple[int, int]] = SHAPES) -> list[str]:
     """Lines of the table, a row for every cell."""
     cores = {name: core_class(name)(hidden, hidden) for name in cells}
-    contestants: dict[str, Sequences] = {REFERENCE: nn.LSTM(hidden, hidden)} | cores
+    contestants: dict[str, Sequences] = {REFERENCE: nn.LSTM(hidden, hidden), **cores}
     contestants |= {_by_loop(name): stepwise(core) for name, core in cores.items() if _unrolls_itself(core)}
     speeds = [_relative(contestants, hidden, shape, repetitions) for shape in shapes]
     heads = [f"steps/s, {width} x {steps}" for width, steps in shapes]

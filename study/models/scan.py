@@ -36,7 +36,7 @@ def scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
         b: what is added to it, of the same shape and type.
         start: the memory before the first step, (*rest).
     """
-    return _Scan.apply(a, b, start, False)  # type: ignore[no-untyped-call, no-any-return]
+    return _Scan.apply(a, b, start, False)
 
 
 class _Scan(torch.autograd.Function):
@@ -62,7 +62,7 @@ class _Scan(torch.autograd.Function):
             first, later, before = -1, torch.cat([nothing, a[:-1]]), torch.cat([memory[1:], one])
         else:
             first, later, before = 0, torch.cat([a[1:], nothing]), torch.cat([one, memory[:-1]])
-        slope = _Scan.apply(later.conj_physical(), slopes[0], torch.zeros_like(start), not ctx.backwards)  # type: ignore[no-untyped-call]
+        slope = _Scan.apply(later.conj_physical(), slopes[0], torch.zeros_like(start), not ctx.backwards)
         return slope * before.conj(), slope, slope[first] * a[first].conj(), None
 
 

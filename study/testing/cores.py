@@ -254,6 +254,7 @@ class CoreContract:
         network, batch = model(core), data(TIME, 2)
         slow = np.stack([twins.slow_exponents(twins.own, network, batch.inputs[:, i]) for i in range(2)])
         rates = lyapunov(network, batch, None, 2).rates
+        assert not np.isnan(rates).any()
         np.testing.assert_allclose(twins.seen(rates, slow), slow, atol=1e-6)
 
     def test_truncated_gradients_are_those_of_plain_loops(self, core: Core) -> None:

@@ -14,6 +14,15 @@ class LinearConfig(CoreConfig):
 
     linear: ClassVar[bool] = True
 
+    @model_validator(mode="after")
+    def _nothing_is_dropped_on_the_way(self) -> "LinearConfig":
+        if self.recurrent_dropout:
+            raise ValueError(
+                f"recurrent_dropout = {self.recurrent_dropout:g} must be 0: the old state of model={self.name} enters "
+                "no gate or candidate, it is the memory itself, and what is dropped of it is forgotten for good"
+            )
+        return self
+
 
 @MODELS.member("study.models.cells.lru:LRU")
 class LRUConfig(LinearConfig):
@@ -27,9 +36,7 @@ class LRUConfig(LinearConfig):
     @model_validator(mode="after")
     def _a_ring(self) -> "LRUConfig":
         if self.r_min >= self.r_max:
-            raise ValueError(
-                f"model.r_min={self.r_min:g} must be below model.r_max={self.r_max:g}: |lambda| is drawn between"
-            )
+            raise ValueError(f"r_min = {self.r_min:g} must be below r_max = {self.r_max:g}: |lambda| is drawn between")
         return self
 
 
@@ -59,9 +66,7 @@ class SelectiveConfig(LinearConfig):
     @model_validator(mode="after")
     def _an_interval(self) -> "SelectiveConfig":
         if self.dt_min >= self.dt_max:
-            raise ValueError(
-                f"model.dt_min={self.dt_min:g} must be below model.dt_max={self.dt_max:g}: Delta is drawn between"
-            )
+            raise ValueError(f"dt_min = {self.dt_min:g} must be below dt_max = {self.dt_max:g}: Delta is drawn between")
         return self
 
 
