@@ -1,7 +1,7 @@
 r"""DeltaNet: S_t = S_{t-1} (I - beta_t k_t k_t^T) + beta_t v_t k_t^T, h_t = S_t q_t, the delta rule as a recurrence.
 
 What S holds under the key k is replaced by v, the more so the nearer beta is to 1; what it holds under keys orthogonal
-to k stays (Schlag, Irie & Schmidhuber 2021, arXiv 2102.11174, eq. 24; with normalised keys Yang et al. 2024, arXiv
+to k stays (Schlag, Irie & Schmidhuber 2021, arXiv 2102.11174; with normalised keys Yang et al. 2024, arXiv
 2406.06484). I - beta k k^T has the eigenvalue 1 - beta along k, and 1 elsewhere.
 """
 

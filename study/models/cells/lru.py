@@ -14,11 +14,12 @@ LEAST = 1e-6
 
 
 class LRU(Diagonal):
-    """Complex and diagonal, lambda = exp(-exp(nu) + i exp(theta)): always |lambda| < 1 (arXiv 2303.06349, eq. 6-8).
+    """Complex and diagonal: lambda = exp(-exp(nu) + i exp(theta)), so that always |lambda| < 1.
 
-    nu and theta start so that lambda is uniform on a ring, r_min <= |lambda| <= r_max, 0 <= arg lambda <= max_phase;
-    gamma starts as sqrt(1 - |lambda|^2) and is learnt by its logarithm; B and C are normal, so is D. There are as many
-    complex entries as units. D is a matrix, because what enters may differ in width from what leaves.
+    As in arXiv 2303.06349, sections 3.2 to 3.4: lambda starts uniform on a ring, r_min <= |lambda| <= r_max, its angle
+    between 0 and max_phase; gamma starts as sqrt(1 - |lambda|^2) and is learnt by its logarithm; B, C and D are normal.
+    The ring of the paper's code reaches from 0 to 1; this one is of long memories. There are as many complex entries
+    as units. D is a matrix, because what enters may differ in width from what leaves.
 
     Left out of the paper's block: the normalisation before, the nonlinear unit (GLU) after, and the connection past
     both. One layer is linear from end to end; stacked layers too.

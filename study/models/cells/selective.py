@@ -1,8 +1,10 @@
 r"""Selective diagonal cell, S6: S_t = exp(Delta_t A) S_{t-1} + Delta_t B_t v_t (Gu & Dao 2023, arXiv 2312.00752).
 
-v = W_v u,   Delta = softplus(W_d u + b),   B = W_B u,   C = W_C u        from the input u alone
-S[i, n] <- exp(Delta[i] A[i, n]) S[i, n] + Delta[i] B[n] v[i],   A < 0
-h[i] = sum_n C[n] S[i, n] + D[i] v[i]
+With u what enters, unit i and entry n of its state:
+
+    v = W_v u,   Delta = softplus(W_d u + b),   B = W_B u,   C = W_C u
+    S[i, n] <- exp(Delta[i] A[i, n]) S[i, n] + Delta[i] B[n] v[i],   A < 0
+    h[i] = sum over n of C[n] S[i, n] + D[i] v[i]
 """
 
 import math
