@@ -124,14 +124,15 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
     refuse_unreachable(config.bptt.k2, batches)
-    loss = losses.build(config.loss)
+    loss = losses.build(config.loss, task.units)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
-        model = models.build(config.model, task.inputs, loss.outputs(task.targets))
+        outputs, constants = loss.outputs(task.targets), loss.constants(task.targets)
+        model = models.build(config.model, task.inputs, outputs, constants)
     clip = clipping.build(config.clip)
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, probes.count)
+    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, probes.count, clip)
     return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
 
 

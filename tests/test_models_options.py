@@ -111,6 +111,38 @@ def test_residual_layers_drop_between_them_in_training_only() -> None:
     assert torch.equal(network.eval()(inputs)[0], network(inputs)[0])
 
 
+def run(network: RecurrentModel, inputs: torch.Tensor) -> torch.Tensor:
+    torch.manual_seed(1)
+    outputs: torch.Tensor = network(inputs)[0]
+    return outputs
+
+
+@every_core
+def test_recurrent_dropout_drops_the_same_units_of_h_before_every_step_in_training_only(name: str) -> None:
+    """Against a loop that knows the mask: what torch's dropout makes of ones, drawn once a call."""
+    network, inputs = build(name, recurrent_dropout=0.5).double(), torch.randn(7, 3, 4, dtype=torch.float64)
+    outputs = run(network.train(), inputs)
+    torch.manual_seed(1)
+    kept = torch.nn.functional.dropout(torch.ones(3, 6, dtype=torch.float64), 0.5)
+    at, steps = tuple(part[0] for part in network.core.initial_state(inputs)), []
+    for step in inputs:
+        at = network.core.step(0, step, (at[0] * kept, *at[1:]))
+        steps.append(at[0])
+    torch.testing.assert_close(outputs, network.decode(torch.stack(steps)))
+    assert not torch.equal(outputs, run(network.eval(), inputs))
+    torch.testing.assert_close(run(network, inputs), run(build(name).double(), inputs))
+
+
+@every_core
+def test_recurrent_dropout_goes_with_residual_layers_and_both_directions(name: str) -> None:
+    changes: dict[str, Any] = {"num_layers": 3, "residual": True, "bidirectional": True}
+    network, inputs = build(name, recurrent_dropout=0.3, **changes), torch.randn(7, 3, 4)
+    dropped = run(network.train(), inputs)
+    assert torch.equal(dropped, run(network, inputs)), "equal draws gave different outputs"
+    assert not torch.allclose(dropped, run(network.eval(), inputs))
+    torch.testing.assert_close(run(network, inputs), run(build(name, **changes).eval(), inputs))
+
+
 @every_core
 def test_tied_weights_are_one_parameter_in_training_and_in_a_checkpoint(name: str) -> None:
     network = build(name, WORDS, 30, tied=True)

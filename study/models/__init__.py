@@ -9,7 +9,8 @@ from typing import Any
 
 from study.errors import ConfigError
 from study.models.cell import Cell, layered
-from study.models.contract import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State, detach
+from study.models.contract import Activations, Core, Inputs, RecurrentBlock, State, detach
+from study.models.network import RecurrentModel
 from study.models.sizing import Size, units_for
 from study.schema.model import MODELS, CoreConfig
 
@@ -27,24 +28,30 @@ __all__ = [
 ]
 
 
-def build(config: CoreConfig, inputs: Inputs, outputs: int) -> RecurrentModel:
-    """Build the model that a config names, its parameters drawn from torch's global generator."""
+def build(config: CoreConfig, inputs: Inputs, outputs: int, constants: int = 0) -> RecurrentModel:
+    """Build the model that a config names, its parameters drawn from torch's global generator.
+
+    `constants`: see `RecurrentModel`.
+
+    Raises:
+        ConfigError: the data leave no place for an option, or no size matches.
+    """
     _refuse_unusable(config, inputs, outputs)
     units = config.hidden_size
     for key in Size._fields:
         if (wanted := getattr(config, f"match_{key}")) is not None:
-            units = units_for(key, wanted, lambda units: _build(config, units, inputs, outputs))
+            units = units_for(key, wanted, lambda units: _build(config, units, inputs, outputs, constants))
     assert units is not None
-    return _build(config, units, inputs, outputs)
+    return _build(config, units, inputs, outputs, constants)
 
 
-def _build(config: CoreConfig, units: int, inputs: Inputs, outputs: int) -> RecurrentModel:
+def _build(config: CoreConfig, units: int, inputs: Inputs, outputs: int, constants: int) -> RecurrentModel:
     core, features = core_class(config.name), units if inputs.tokens else inputs.size
     values = config.model_dump(exclude=set(config.of_the_model)) | {"hidden_size": units}
     cores = [core(features, **values) for _ in range(1 + config.bidirectional)]
     for each in cores:
-        each.residual = config.residual
-    model = RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:])
+        each.residual, each.recurrent_dropout = config.residual, config.recurrent_dropout
+    model = RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:], constants=constants)
     if config.tied:
         model.tie()
     return model

@@ -13,6 +13,8 @@ from study.models.contract import Core, RecurrentBlock, State
 class Fused(Core):
     """A core that is also one of torch's fused layers: W_hh of layer l is `weight_hh_l<l>`, one block under another."""
 
+    dropout: float
+
     def initial_state(self, inputs: Tensor) -> State:
         """See `Core`; torch's zeros, written out."""
         zeros = inputs.new_zeros(self.num_layers, inputs.shape[1], self.hidden_size)
@@ -25,7 +27,7 @@ class Fused(Core):
         ends: list[State] = []
         for layer, weights in enumerate(self.all_weights):
             begin = tuple(part[layer : layer + 1] for part in state)
-            entering = inputs if layer == 0 else functional.dropout(inputs, self.dropout, self.training)
+            entering = self.dropped(inputs) if layer else inputs
             of_one = begin if len(begin) > 1 else begin[0]
             outputs, *end = call(entering, of_one, weights, True, 1, 0.0, self.training, False, False)
             inputs = self.above(entering, outputs) if layer < self.num_layers - 1 else outputs
@@ -42,3 +44,7 @@ class Fused(Core):
         for layer, name in enumerate(self.recurrent_parameters):
             for block, matrix in enumerate(self.get_parameter(name).split(self.hidden_size)):
                 yield RecurrentBlock(layer, block, matrix)
+
+    def dropped(self, outputs: Tensor) -> Tensor:
+        """See `Core`; what torch's layer does by itself."""
+        return functional.dropout(outputs, self.dropout, self.training)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from study.errors import ConfigError
-from study.models.contract import RecurrentModel
+from study.models.network import RecurrentModel
 
 WITHIN = 0.02
 """Share of the wanted number by which a network may miss it."""

@@ -27,6 +27,8 @@ class Course:
         applied: the same after it.
         diverged: the update (from 1) at which the run left the finite numbers, or None.
         validation: the loss on the validation split at the end; NaN while the run trains.
+        share: how much the clip policy changed of what it looks at (parameters, units, states), of every update, from 0
+            to 1; None: it looks at the whole gradient.
     """
 
     losses: Float[np.ndarray, " updates"]
@@ -34,6 +36,7 @@ class Course:
     applied: Float[np.ndarray, " updates"]
     diverged: int | None = None
     validation: float = math.nan
+    share: Float[np.ndarray, " updates"] | None = None
 
 
 class Probed(NamedTuple):
