@@ -85,7 +85,7 @@ class Config(Strict):
     def _a_batch_has_a_gradient_of_its_own(self) -> "Config":
         if self.bptt.update == "sequence" and self.bptt.spans_batches and self.task.stream:
             raise ValueError(
-                f"bptt.update = 'sequence': task={self.task.name} is a stream, where with bptt={self.bptt.name} a window "
+                f"bptt.update = 'sequence': task={self.task.name} is a stream, where a window of bptt={self.bptt.name} "
                 "may span several batches, so that no batch has all its windows; allowed: 'window'"
             )
         return self
