@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from study.testing.probes import full_plan, ragged
 from study.verify.networks import MSE, data, linear, orthogonal, random_network
 from study.verify.rtrl import diagonal_rtrl_gradient, rtrl_gradient
 from study.verify.spread import Listener, spread
+from study.verify.truncations import FollowedARTBP
 from tests.unrolled import FEATURES, MEAN, SUM, WIDTH, Spy, assert_equal, build, gradients, make
 
 Configure = Callable[..., Config]
@@ -38,21 +39,9 @@ def _double_precision(_plain_torch: None) -> None:
     torch.set_default_dtype(torch.float64)
 
 
-class Patterned(ARTBP):
-    """Cuts where it is told; the probability of that is kept."""
-
-    def follow(self, pattern: Sequence[bool]) -> None:
-        self.pattern, self.chance = iter(pattern), 1.0
-
-    def _ends(self, since: int) -> bool:
-        cut, probability = next(self.pattern), self._probability(since)
-        self.chance *= probability if cut else 1 - probability
-        return cut
-
-
-def artbp(network: RecurrentModel, loss: Any = MEAN, **plan: Any) -> tuple[Patterned, Spy]:
+def artbp(network: RecurrentModel, loss: Any = MEAN, **plan: Any) -> tuple[FollowedARTBP, Spy]:
     spy = Spy()
-    return Patterned(network, loss, torch.optim.SGD(network.parameters(), lr=0.0), spy, **plan), spy
+    return FollowedARTBP(network, loss, torch.optim.SGD(network.parameters(), lr=0.0), spy, **plan), spy
 
 
 def full_gradient(network: RecurrentModel, loss: Any, batch: Batch) -> list[Tensor]:
@@ -60,7 +49,7 @@ def full_gradient(network: RecurrentModel, loss: Any, batch: Batch) -> list[Tens
     return gradients(network, total / loss.normaliser(WIDTH, batch.steps))
 
 
-def mean_over_cuts(trainer: Patterned, spy: Spy, places: int, train: Callable[[], object]) -> list[Tensor]:
+def mean_over_cuts(trainer: FollowedARTBP, spy: Spy, places: int, train: Callable[[], object]) -> list[Tensor]:
     """The sum of all updates' gradients of `train`, in the mean over all patterns of cuts."""
     total, chances = [torch.zeros_like(p) for p in trainer.model.parameters()], 0.0
     for pattern in itertools.product([False, True], repeat=places):

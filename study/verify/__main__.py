@@ -29,6 +29,7 @@ from study.verify.closed_forms import (
 )  # fmt: skip
 from study.verify.conditioning import curse_of_memory, curvature, full_jacobian, near_and_far, spectrum
 from study.verify.profiles import both_sides, fitted_lags, means, memory_part
+from study.verify.truncations import adapted, forwards, random_cuts
 from study.verify.twins import jacobians
 from study.verify.updates import clipping, loss_values, ragged_parts, truncated
 
@@ -39,6 +40,7 @@ TRUTHS: Sequence[Truth] = (
     scaled_orthogonal, out_of_range, transient_growth, diagonal, henon, jacobians, prediction, truncation, weights,
     units, geometry, boundaries, means, fitted_lags, memory_part, both_sides, ragged_parts, truncated, loss_values,
     clipping, curse_of_memory, full_jacobian, curvature, near_and_far, spectrum,
+    forwards, random_cuts, adapted,
 )  # fmt: skip
 
 

@@ -30,9 +30,9 @@ def rtrl_gradient(network: RecurrentModel, loss: Loss, batch: Batch) -> Float[Te
     gradient = _flat(parameters).new_zeros(sum(p.numel() for p in parameters))
     influence: Tensor | None = None
     for before, after, total in _single_steps(network, loss, batch):
-        own, carried = _split(torch.autograd.grad(total, [*before, *parameters], **_KEEP), before)
+        own, carried = _split(_slopes(total, [*before, *parameters]), before)
         ends = _flat(after)
-        rows = [_split(torch.autograd.grad(end, [*before, *parameters], **_KEEP), before) for end in ends]
+        rows = [_split(_slopes(end, [*before, *parameters]), before) for end in ends]
         direct, jacobian = (torch.stack(part) for part in zip(*rows, strict=True))
         gradient += own if influence is None else own + carried @ influence
         influence = direct if influence is None else direct + jacobian @ influence
@@ -60,8 +60,8 @@ def _trace(network: RecurrentModel, loss: Loss, one: Batch) -> Tensor:
     core, rest = list(network.core.parameters()), list(network.head.parameters())
     traces, found = [torch.zeros_like(p) for p in core], [torch.zeros_like(p) for p in (*core, *rest)]
     for before, after, total in _single_steps(network, loss, one):
-        carried, *own = torch.autograd.grad(total, [*before, *core, *rest], **_KEEP)
-        diagonal, *direct = torch.autograd.grad(after[0].sum(), [*before, *core], **_KEEP)
+        carried, *own = _slopes(total, [*before, *core, *rest])
+        diagonal, *direct = _slopes(after[0].sum(), [*before, *core])
         through = [_by_row(carried, trace) * trace for trace in traces]
         torch._foreach_add_(found, own)
         torch._foreach_add_(found[: len(core)], through)
@@ -69,7 +69,9 @@ def _trace(network: RecurrentModel, loss: Loss, one: Batch) -> Tensor:
     return _flat(found)
 
 
-_KEEP = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+def _slopes(of: Tensor, at: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Gradients, zeros where there is no way; the graph stays for others."""
+    return torch.autograd.grad(of, at, retain_graph=True, allow_unused=True, materialize_grads=True)
 
 
 def _single_steps(network: RecurrentModel, loss: Loss, batch: Batch) -> Iterator[tuple[State, State, Tensor]]:
