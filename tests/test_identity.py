@@ -122,6 +122,16 @@ def test_a_record_of_older_code_has_the_default_of_every_key_added_since(configu
     assert deciding(record | {"model.gone": "3"}) != deciding(config)
 
 
+def test_a_record_of_before_truncation_had_options_is_of_windows_of_fixed_lengths(configure: Configure) -> None:
+    config = configure("bptt.k2=10")
+    older = {key: value for key, value in flat_record(config).items() if key != "bptt.name"}
+    assert deciding(older) == deciding(config) != deciding(configure("bptt=artbp"))
+    nested = nested_record(config)
+    del nested["bptt"]["name"]
+    assert fill(nested)["bptt.name"] == "truncated"
+    assert nested["bptt"] == nested_record(config)["bptt"]
+
+
 def test_a_record_holds_nothing_of_this_machine(configure: Configure) -> None:
     config = configure()
     assert set(flat_record(config)) == {key for key, _ in flatten(nested_record(config))}
