@@ -127,7 +127,8 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, probes.count)
+    measuring = probes.count + bool(task.at_lengths())
+    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, measuring)
     return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
 
 
