@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from study import tasks
 from study.analysis.lengths import TABLE, AtLength, by_length, table, unsolved_at
 from study.analysis.result import Result
-from study.report.data.lengths import by_length as tested
+from study.report.data.lengths import by_length as recorded
 from study.report.data.runs import gather
 from study.report.figures.lengths import generalisation
 from study.report.pages import run as run_page
@@ -142,7 +142,7 @@ def test_the_report_has_an_axis_of_length_where_runs_were_tested_along_it(
     configure: Callable[..., Config], store: str, results: dict[str, Result], tmp_path: Path
 ) -> None:
     (comparison,) = gather(store, "lengths").comparisons
-    data = tested(comparison)
+    data = recorded(comparison)
     assert sorted(data["length"]) == [6, 6, 12, 12, 24, 24]
     picture = generalisation(comparison, data)
     assert picture is not None
@@ -163,6 +163,6 @@ def test_without_further_lengths_the_report_is_as_it_was(
     configure: Callable[..., Config], store: str, results: dict[str, Result], tmp_path: Path
 ) -> None:
     (comparison,) = gather(store, "lengths-plain").comparisons
-    assert tested(comparison).empty
-    assert generalisation(comparison, tested(comparison)) is None
+    assert recorded(comparison).empty
+    assert generalisation(comparison, recorded(comparison)) is None
     assert "Length generalisation" not in study_page.write("lengths-plain", store, UI, tmp_path / "report").read_text()
