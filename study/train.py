@@ -71,7 +71,7 @@ def train(
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, Setup.of(config, module.clip.clips), run, rivals)
+        return conclude(module, Setup.of(config, module.clip.clips, module.model.core.hidden_size), run, rivals)
 
 
 def _first_tags(
@@ -85,10 +85,14 @@ def _first_tags(
 
     A resumed run keeps the fingerprints of its start.
     """
+    from study.models.sizing import size_of
     from study.tracking import provenance
 
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
     tags |= {"bptt_rule": RULE} | ({"notes": " ".join(task.notes)} if task.notes else {})
+    size = size_of(module.model)
+    tags |= {"parameters": str(size.parameters), "state_size": str(size.state)}
+    tags |= {"units": str(module.model.core.hidden_size)}
     if place.resume:
         return tags
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)
@@ -120,15 +124,16 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
     refuse_unreachable(config.bptt.k2, batches)
-    loss = losses.build(config.loss)
+    loss = losses.build(config.loss, task.units)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
-        model = models.build(config.model, task.inputs, loss.outputs(task.targets))
+        outputs, constants = loss.outputs(task.targets), loss.constants(task.targets)
+        model = models.build(config.model, task.inputs, outputs, constants)
     clip = clipping.build(config.clip)
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     measuring = probes.count + bool(task.at_lengths())
-    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, measuring)
+    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, measuring, clip)
     return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
 
 

@@ -91,9 +91,9 @@ MUTANTS: Sequence[Mutant] = (
         "rest, kept = self._read(batch.between(boundary, window.stop), kept)", VERIFY,
     ),
     Mutant(
-        "per-parameter norms after clipping", CLIP,
-        "return Clipped(before, total, total * scale)", "return Clipped(norms(gradients), total, total * scale)",
-        VERIFY,
+        "per-parameter norms after clipping", "study/learning/clipping/contract.py",
+        "return Clipped(before, total, total * scale, records)",
+        "return Clipped(norms(gradients), total, total * scale, records)", VERIFY,
     ),
     Mutant(
         "value clip without its lower bound", "study/learning/clipping/value.py",

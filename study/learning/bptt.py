@@ -26,6 +26,7 @@ from study.errors import ConfigError
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State, detach
+from study.models.unrolled import watched
 from study.tasks.contract import Batch, Batches
 
 
@@ -124,7 +125,7 @@ class TruncatedBPTT:
         model: see `study.models.contract`.
         loss: see `study.learning.losses`.
         optimizer: steps on the model's parameters.
-        clip: see `study.learning.clipping`; clips the gradient of every update.
+        clip: see `study.learning.clipping`; clips the gradient of every update, or watches every state in its making.
         k1: steps between updates; None: k2.
         k2: steps gradients flow back; None: the whole sequence.
         update: `window`: one step a window, each window's loss normalised by its own steps. `sequence`: the
@@ -205,7 +206,7 @@ class TruncatedBPTT:
         return torch.cat([outputs, rest]), kept
 
     def _read(self, part: Batch, state: State | None) -> tuple[Tensor, State]:
-        return self.model(part.inputs, state, part.mask)
+        return self.model(part.inputs, state, part.mask, watched(self.clip.watch))
 
     def _descend(self, total: Tensor, over: Batch) -> Float[Tensor, ""]:
         """Backpropagate `total`, normalised by the real steps of `over`; return that loss."""
@@ -214,9 +215,11 @@ class TruncatedBPTT:
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Clip, step, drop the gradient."""
+        """Scale, clip, step, drop the gradient."""
         with torch.no_grad():
-            clipped = self.clip([_gradient(p) for p in self._parameters], self._parameters)
+            gradients = [_gradient(p) for p in self._parameters]
+            self.loss.rescale(gradients)
+            clipped = self.clip(gradients, self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return Update(loss, clipped)

@@ -52,11 +52,8 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _loss_fits_the_task(self) -> "Config":
-        if self.task.kind not in self.loss.fits:
-            raise ValueError(
-                f"loss={self.loss.name} does not fit task={self.task.name}: it needs {' or '.join(self.loss.fits)} "
-                f"targets, this task's are {self.task.kind}"
-            )
+        if why := self.loss.misfit(self.task):
+            raise ValueError(f"loss={self.loss.name} does not fit task={self.task.name}: it needs {why}")
         return self
 
     @model_validator(mode="after")
@@ -78,6 +75,15 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _what_is_clipped_is_there(self) -> "Config":
+        if self.clip.of_the_flow and self.bptt.k2 == 1:
+            raise ValueError(
+                f"clip={self.clip.name} with bptt.k2 = 1: it clips what flows back from step to step, and nothing "
+                "does; allowed: k2 of 2 and more, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_ahead_may_be_read(self) -> "Config":
         if not self.model.bidirectional:
             return self
@@ -86,13 +92,27 @@ class Config(Strict):
                 f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
                 "be; it fits sequence labelling alone"
             )
+        return self._refuse_windows(
+            "model.bidirectional = True",
+            "what reads backwards starts at the last step, so a window cut from its sequence has no state to start "
+            "from",
+        )
+
+    @model_validator(mode="after")
+    def _a_loss_of_whole_sequences_has_them(self) -> "Config":
+        if not self.loss.whole:
+            return self
+        return self._refuse_windows(
+            f"loss.name = {self.loss.name!r}",
+            "it is of a whole sequence and no sum over its steps, so a window cut from it has no part of it",
+        )
+
+    def _refuse_windows(self, chosen: str, why: str) -> "Config":
+        """Refuse whatever cuts sequences into windows, in training or in a probe."""
         cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2}
         cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:
-            raise ValueError(
-                f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
-                "last step, so a window cut from its sequence has no state to start from"
-            )
+            raise ValueError(f"{chosen}: {' and '.join(keys)} must be null; {why}")
         return self
 
     @classmethod
@@ -186,8 +206,11 @@ def _allowed(raw: Any, path: str) -> list[str]:
 def _path(raw: Any, location: tuple[Any, ...]) -> str:
     """The dotted key of a pydantic location, without the union tags that stand in no config file."""
     names: list[str] = []
-    for part in location:
-        inside = isinstance(raw, dict) and (part in raw or part == location[-1])
+    for place, part in enumerate(location):
+        last = place == len(location) - 1
+        if isinstance(raw, dict) and raw.get("name") == part and not last:
+            continue  # a tag, also where the option has a key of its own name
+        inside = isinstance(raw, dict) and (part in raw or last)
         if inside or (isinstance(raw, list) and isinstance(part, int)):
             names.append(str(part))
             raw = raw[part] if isinstance(raw, list) else raw.get(part)

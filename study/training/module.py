@@ -114,6 +114,7 @@ class RecurrentModule(pl.LightningModule):
             self.model.load_state_dict(self._restored["model"])
             optimizer.load_state_dict(self._restored["optimizer"])
             self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
+            self.loss.initial_norm = move_data_to_device(self._restored["initial_norm"], self.device)
         if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
 
@@ -185,6 +186,7 @@ class RecurrentModule(pl.LightningModule):
             "model": self.model.state_dict(),
             "optimizer": self._bptt.optimizer.state_dict(),
             "clip": self.clip.state_dict(),
+            "initial_norm": self.loss.initial_norm,
             "history": self.history.state(),
             "probes": self.probes.state(),
             "carry": None if self._carry is None else self._carry.as_dict(),

@@ -27,6 +27,8 @@ class Course:
         applied: the same after it.
         diverged: the update (from 1) at which the run left the finite numbers, or None.
         validation: the loss on the validation split at the end; NaN while the run trains.
+        share: how much the clip policy changed of what it looks at (parameters, units, states), of every update, from 0
+            to 1; None: it looks at the whole gradient.
     """
 
     losses: Float[np.ndarray, " updates"]
@@ -34,6 +36,7 @@ class Course:
     applied: Float[np.ndarray, " updates"]
     diverged: int | None = None
     validation: float = math.nan
+    share: Float[np.ndarray, " updates"] | None = None
 
 
 class Probed(NamedTuple):
@@ -88,6 +91,7 @@ class Setup:
         more_expressive: overrides for a core that follows states which this one cannot, see `study.schema.model`; empty
             where none is known that this one cannot.
         longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
+        wider: overrides for twice the network.
         longer_training: overrides for three times the budget.
     """
 
@@ -101,11 +105,12 @@ class Setup:
     tracks_state: bool = False
     more_expressive: str = ""
     longer_memory: str = ""
+    wider: str = ""
     longer_training: str = ""
 
     @classmethod
-    def of(cls, config: Config, clipped: bool) -> "Setup":
-        """From a checked configuration."""
+    def of(cls, config: Config, clipped: bool, hidden_size: int) -> "Setup":
+        """From a checked configuration, and the units a layer that its network got."""
         task, far = config.task, config.bptt.k2
         if far is None and task.stream:
             far = task.sequence_steps(dict(task))
@@ -115,11 +120,12 @@ class Setup:
             reach=None if far is None else far - 1,
             rate=config.optimizer.lr,
             clipped=clipped,
-            hidden_size=config.model.hidden_size,
+            hidden_size=hidden_size,
             gain=config.model.scale_at_start,
             tracks_state=task.tracks_state,
             more_expressive=config.model.more_expressive(),
             longer_memory=config.model.longer_memory(task.horizon),
+            wider=config.model.wider(hidden_size),
             longer_training=config.trainer.longer(3),
         )
 

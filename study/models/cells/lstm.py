@@ -58,6 +58,8 @@ class LSTM(nn.LSTM, Fused):
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h, c)."""
+        if self.residual:
+            return self.layer_by_layer(inputs, state or self.initial_state(inputs))
         return super().forward(inputs, state)  # type: ignore[arg-type]
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
