@@ -16,7 +16,6 @@ from study.probes.sensitivity import Sensitivity
 from study.probes.sharpness import Sharpness
 from study.schema import Config
 from study.schema.defaults import option
-from study.schema.model import CoreConfig
 from study.schema.model.nonlinear import LSTMConfig
 from tests.test_diagnosis import falling, leap, parting
 
@@ -183,15 +182,14 @@ def test_a_task_that_is_solved_at_its_own_length_alone_was_not_expressed_by_a_co
 
 
 def test_what_is_known_of_task_and_core_comes_from_their_configurations(configure: Callable[..., Config]) -> None:
-    parity = Setup.of(configure("task=labelling_parity"), clipped=False)
+    parity = Setup.of(configure("task=labelling_parity"), clipped=False, hidden_size=2)
     assert (parity.tracks_state, parity.more_expressive) == (True, "")
-    assert not Setup.of(configure("task=language_copying"), clipped=False).tracks_state
+    assert not Setup.of(configure("task=language_copying"), clipped=False, hidden_size=2).tracks_state
 
-    class Linear(CoreConfig):
+    class Linear(LSTMConfig):
         linear = True
 
-    core = Linear(name="linear", hidden_size=2, num_layers=1, bidirectional=False, dropout=0.0)
-    assert core.more_expressive() == "model=lstm"
+    assert Linear.model_validate(option("model", "lstm")).more_expressive() == "model=lstm"
 
 
 def test_where_the_best_opponent_learned_nothing_either_no_change_is_proposed() -> None:

@@ -55,18 +55,9 @@ def _draw_arm(axes: Axes, comparison: Comparison, data: pd.DataFrame, index: int
     for run, mine in data.groupby("run_id"):
         tag_run(str(run), axes.plot(beside * mine["length"], mine["value"], "o", ms=4, alpha=0.5, color=style["color"]))
     found = {int(str(length)): comparison.interval(here["value"]) for length, here in data.groupby("length")}
-    ends = np.array([[at.mean - at.low, at.high - at.mean] for at in found.values()]).T
-    bars = np.nan_to_num(np.maximum(ends, 0))
-    label = str(data["arm"].iloc[0])
-    axes.errorbar(
-        [beside * length for length in found],
-        [at.mean for at in found.values()],
-        bars,
-        lw=1.2,
-        capsize=3,
-        label=label,
-        **style,
-    )
+    means, places = [at.mean for at in found.values()], [beside * length for length in found]
+    bars = np.nan_to_num(np.maximum(np.array([[at.mean - at.low, at.high - at.mean] for at in found.values()]).T, 0))
+    axes.errorbar(places, means, bars, lw=1.2, capsize=3, label=str(data["arm"].iloc[0]), **style)
 
 
 def _label(axes: Axes, comparison: Comparison, lengths: list[int]) -> None:
