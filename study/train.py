@@ -113,7 +113,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
     from study.learning import clipping, losses
-    from study.learning.bptt import refuse_unreachable
+    from study.learning.bptt import noted, refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
     from study.training.history import History
@@ -123,7 +123,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
-    refuse_unreachable(config.bptt.k2, batches)
+    refuse_unreachable(config.bptt, batches)
     loss = losses.build(config.loss, task.units)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         outputs, constants = loss.outputs(task.targets), loss.constants(task.targets)
@@ -132,9 +132,11 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    recurrent, beside = recurrent_parameters(model), (*clip.records, *noted(config.bptt))
     measuring = probes.count + bool(task.at_lengths())
-    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, measuring, clip)
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
+    history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
+    how, seed = config.bptt, config.seed
+    return task, RecurrentModule(model, loss, clip, task, config.optimizer, how, seed, pace, history, probes)
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from study.errors import ConfigError, nearest
 from study.schema.base import Decides, Strict
-from study.schema.bptt import BPTTConfig
+from study.schema.bptt import TRUNCATIONS, BPTTConfig
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
 from study.schema.model import MODELS, CoreConfig
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     AnyTask = TaskConfig
     AnyModel = CoreConfig
     AnyLoss = LossConfig
+    AnyBPTT = BPTTConfig
     AnyClip = ClipConfig
     AnyOptimizer = OptimizerConfig
 else:
-    AnyTask, AnyModel, AnyLoss, AnyClip, AnyOptimizer = (r.union for r in (TASKS, MODELS, LOSSES, CLIPS, OPTIMIZERS))
+    AnyTask, AnyModel, AnyLoss = (registry.union for registry in (TASKS, MODELS, LOSSES))
+    AnyBPTT, AnyClip, AnyOptimizer = (registry.union for registry in (TRUNCATIONS, CLIPS, OPTIMIZERS))
 
 
 class Config(Strict):
@@ -42,7 +44,7 @@ class Config(Strict):
     task: AnyTask
     model: AnyModel
     loss: AnyLoss
-    bptt: BPTTConfig
+    bptt: AnyBPTT
     clip: AnyClip
     optimizer: AnyOptimizer
     probe: Annotated[ProbeConfig, Decides.RECORD]
@@ -62,24 +64,36 @@ class Config(Strict):
         if steps is None:
             return self
         keys = " and ".join(f"task.{key} = {getattr(self.task, key)}" for key in self.task.length_keys)
-        if self.bptt.k1 is not None and self.bptt.k1 > steps:
+        (stride, every), (reach, far) = self.bptt.stride, self.bptt.reach
+        null = ("", "") if self.bptt.always_cuts else (", or null", ", or null for all of them")
+        if every is not None and every > steps:
             raise ValueError(
-                f"bptt.k1 = {self.bptt.k1}: an update is made at least once a batch, of {steps} steps ({keys}); "
-                f"allowed: 1 to {steps}, or null"
+                f"bptt.{stride} = {every}: an update is made at least once a batch, of {steps} steps ({keys}); "
+                f"allowed: 1 to {steps}{null[0]}"
             )
-        if self.bptt.k2 is not None and self.bptt.k2 > steps and not self.task.stream:
+        if far is not None and far > steps and not self.task.stream:
             raise ValueError(
-                f"bptt.k2 = {self.bptt.k2}: sequences of task={self.task.name} have {steps} steps ({keys}), and no "
-                f"gradient flows further back; allowed: 1 to {steps}, or null for all of them"
+                f"bptt.{reach} = {far}: sequences of task={self.task.name} have {steps} steps ({keys}), and no "
+                f"gradient flows further back; allowed: 1 to {steps}{null[1]}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_batch_has_a_gradient_of_its_own(self) -> "Config":
+        if self.bptt.update == "sequence" and self.bptt.spans_batches and self.task.stream:
+            raise ValueError(
+                f"bptt.update = 'sequence': task={self.task.name} is a stream, where with bptt={self.bptt.name} a "
+                "window may span several batches, so that no batch has all its windows; allowed: 'window'"
             )
         return self
 
     @model_validator(mode="after")
     def _what_is_clipped_is_there(self) -> "Config":
-        if self.clip.of_the_flow and self.bptt.k2 == 1:
+        key, far = self.bptt.reach
+        if self.clip.of_the_flow and far == 1:
             raise ValueError(
-                f"clip={self.clip.name} with bptt.k2 = 1: it clips what flows back from step to step, and nothing "
-                "does; allowed: k2 of 2 and more, or null"
+                f"clip={self.clip.name} with bptt.{key} = 1: it clips what flows back from step to step, and nothing "
+                f"does; allowed: {key} of 2 and more, or null"
             )
         return self
 
@@ -91,6 +105,12 @@ class Config(Strict):
             raise ValueError(
                 f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
                 "be; it fits sequence labelling alone"
+            )
+        if self.bptt.always_cuts:
+            raise ValueError(
+                f"bptt = {self.bptt.name}: it cuts every sequence, and with model.bidirectional = True what reads "
+                "backwards starts at the last step, so a window has no state to start from; allowed: truncated, with "
+                "k1 and k2 null"
             )
         return self._refuse_windows(
             "model.bidirectional = True",
@@ -109,7 +129,7 @@ class Config(Strict):
 
     def _refuse_windows(self, chosen: str, why: str) -> "Config":
         """Refuse whatever cuts sequences into windows, in training or in a probe."""
-        cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2}
+        cut = {f"bptt.{key}": value for key, value in (self.bptt.stride, self.bptt.reach)}
         cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:
             raise ValueError(f"{chosen}: {' and '.join(keys)} must be null; {why}")

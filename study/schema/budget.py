@@ -47,11 +47,11 @@ def steps_per_update(config: Config) -> float:
     length, asked = task.sequence_steps(task.model_dump()), task.asked_steps(task.model_dump())
     if length is None or asked is None:
         return math.nan
-    stride = length if bptt.update == "sequence" else bptt.k1 or bptt.k2 or length
-    if asked == 1 or stride >= length:
-        return float(task.batch_size * asked)
+    if asked == 1:
+        return float(task.batch_size)
+    updates = bptt.updates_per(length, task.stream)
     # Windows without a step that counts make no update, and how many there are only the data say.
-    return task.batch_size * length / math.ceil(length / stride) if asked == length else math.nan
+    return task.batch_size * asked / updates if asked == length or updates == 1 else math.nan
 
 
 def mean_reading(readings: Sequence[Reading]) -> Reading:

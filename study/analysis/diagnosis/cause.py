@@ -146,7 +146,7 @@ def _reach(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     return Cause(
         "reach",
         f"gradients reach back {setup.reach} steps, and the task needs the past {setup.horizon} steps back",
-        f"bptt.k2={setup.horizon + 1}",
+        f"{setup.reach_key}={setup.horizon + 1}",
         "the shortest truncation that reaches it",
     )
 

@@ -83,6 +83,7 @@ class Setup:
         horizon: the lag in steps at which the task needs the past.
         horizon_known: whether that is certain; else it is somebody's guess.
         reach: the largest lag that truncated gradients reach, k2 - 1; None: all of a sequence.
+        reach_key: the key that says so.
         rate: the learning rate.
         clipped: there is a clip policy.
         hidden_size: units a layer.
@@ -98,6 +99,7 @@ class Setup:
     horizon: int
     horizon_known: bool
     reach: int | None = None
+    reach_key: str = "bptt.k2"
     rate: float = 1e-3
     clipped: bool = False
     hidden_size: int = 1
@@ -111,13 +113,13 @@ class Setup:
     @classmethod
     def of(cls, config: Config, clipped: bool, hidden_size: int) -> "Setup":
         """From a checked configuration, and the units a layer that its network got."""
-        task, far = config.task, config.bptt.k2
-        if far is None and task.stream:
-            far = task.sequence_steps(dict(task))
+        task = config.task
+        far = config.bptt.farthest(task.sequence_steps(dict(task)) if task.stream else None)
         return cls(
             horizon=task.horizon,
             horizon_known=task.horizon_known,
             reach=None if far is None else far - 1,
+            reach_key=f"bptt.{config.bptt.reach[0]}",
             rate=config.optimizer.lr,
             clipped=clipped,
             hidden_size=hidden_size,

@@ -98,7 +98,6 @@ class Loss(nn.Module, ABC):
             return 1.0
         return float("nan") if self.initial_norm is None else float(self.initial_norm)
 
-    @torch.no_grad()
     def rescale(self, gradients: list[Tensor]) -> None:
         """Divide the gradients of an update, in place, as `scale` says; a first gradient of zero divides nothing."""
         if self.scale == "none":
