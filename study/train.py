@@ -133,7 +133,8 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     recurrent, beside = recurrent_parameters(model), (*clip.records, *noted(config.bptt))
-    history = History(parameters, recurrent, config.trainer.divergence, probes.count, beside, clip.patience)
+    measuring = probes.count + bool(task.at_lengths())
+    history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
     how, seed = config.bptt, config.seed
     return task, RecurrentModule(model, loss, clip, task, config.optimizer, how, seed, pace, history, probes)
 

@@ -95,7 +95,8 @@ def test_marks_stand_on_these_keys_and_all_others_decide() -> None:
     assert marked(Decides.SEED) == ("seed",)
     assert marked(Decides.DATA) == ("task.path", "task.validation_path", "task.test_path")
     assert set(marked(Decides.HERE)) == {"data", "tracking.uri", "sweep", "trainer.progress_bar"}
-    kept = {"slug", "task.horizon", "task.season", "task.frequency", "probe", "trainer.checkpoint", "tracking"}
+    kept = {"slug", "task.horizon", "task.test_lengths", "task.season", "task.frequency", "probe"}
+    kept |= {"trainer.checkpoint", "tracking"}
     assert set(marked(Decides.RECORD)) == kept
 
 

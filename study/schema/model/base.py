@@ -86,6 +86,14 @@ class CoreConfig(Strict):
         """Overrides for a network whose gradients are more likely to last `horizon` steps."""
         return "model=lstm"
 
+    def more_expressive(self) -> str:
+        """Overrides for a network that follows states which this one cannot at every length; empty: none is known.
+
+        A state that is linear in the one before it, with eigenvalues that are positive or that no input changes, cannot
+        even count modulo 2 (Merrill et al. 2024, arXiv 2404.08819; Grazzi et al. 2024, arXiv 2411.12537).
+        """
+        return "model=lstm" if self.linear else ""
+
 
 class MatrixConfig(CoreConfig):
     """An architecture whose state goes through square matrices W_hh from step to step.
