@@ -37,4 +37,4 @@ def build(config: CoreConfig, inputs: Inputs, outputs: int) -> RecurrentModel:
 def core_class(name: str) -> Callable[..., Core]:
     """What builds the core of a registered architecture from plain values: its class, or a function like it."""
     found: Any = MODELS.implementation(name)
-    return layered(found) if issubclass(found, Cell) else found
+    return layered(found) if isinstance(found, type) and issubclass(found, Cell) else found

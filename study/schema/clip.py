@@ -3,6 +3,7 @@
 from typing import Literal
 
 from study.schema.base import Positive, Strict
+from study.schema.own import OwnFile
 from study.schema.registry import Registry
 
 CLIPS = Registry("clip")
@@ -35,3 +36,10 @@ class ClipValueConfig(ClipConfig):
 
     name: Literal["value"]
     threshold: Positive
+
+
+@CLIPS.member("study.learning.clipping.own:own")
+class OwnClipConfig(ClipConfig, OwnFile):
+    """The `Clip` in a file of the user's own."""
+
+    name: Literal["own"]

@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from study.schema.base import Strict
+from study.schema.own import OwnFile
 from study.schema.registry import Registry
 from study.schema.task import Kind
 
@@ -51,3 +52,11 @@ class CrossEntropyConfig(LossConfig):
 
     fits: ClassVar[tuple[Kind, ...]] = ("multiclass", "binary")
     name: Literal["cross_entropy"]
+
+
+@LOSSES.member("study.learning.losses.own:own")
+class OwnLossConfig(LossConfig, OwnFile):
+    """The `Loss` in a file of the user's own; which targets it takes shows when it is tried on some of each kind."""
+
+    fits: ClassVar[tuple[Kind, ...]] = ("regression", "binary", "multiclass")
+    name: Literal["own"]

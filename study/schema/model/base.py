@@ -25,6 +25,11 @@ class CoreConfig(Strict):
     dropout: Share
 
     @property
+    def title(self) -> str:
+        """What runs are called after."""
+        return self.name
+
+    @property
     def scale_at_start(self) -> float | None:
         """Of the recurrent matrices; None: there are none, or it is no option."""
         return None

@@ -1,0 +1,56 @@
+"""The loss in a file of the user's own: loaded, built and tried before anything is trained."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from study.errors import ConfigError
+from study.learning.losses.contract import Loss
+from study.own import OwnClass
+
+TIME, WIDTH, SIZE = 2, 3, 4
+
+
+def own(over_time: Literal["mean", "sum"], file: str, digest: str | None, options: Mapping[str, Any]) -> Loss:
+    """The loss in a file; its constructor gets the options alone, `over_time` is set by the base.
+
+    Raises:
+        ConfigError: the file, the class, its constructor or its `per_step` cannot be used; with file and line.
+    """
+    loaded = OwnClass("loss", file, digest, Loss)
+    loaded.refuse_options(options, ("over_time",))
+    loss: Loss = loaded.build(**options)
+    loss.over_time = over_time
+    _try_targets(loaded, loss)
+    return loss
+
+
+def _try_targets(loaded: OwnClass, loss: Loss) -> None:
+    """Refuse a loss that takes none of the kinds of targets that there are."""
+    values, classes = (
+        torch.linspace(-1, 1, TIME * WIDTH * SIZE).view(TIME, WIDTH, SIZE),
+        torch.zeros(TIME, WIDTH).long(),
+    )
+    refused = [
+        _refused(loaded, loss, targets, size) for targets, size in ((values, SIZE), (classes, 2), (classes, SIZE))
+    ]
+    if all(refused):
+        raise ConfigError(str(refused[0]))
+
+
+def _refused(loaded: OwnClass, loss: Loss, targets: Tensor, size: int) -> str | None:
+    """What is wrong with a loss on targets of `size` values or classes; None: nothing."""
+    at, name = loaded.at(type(loss).per_step), type(loss).__name__
+    try:
+        with loaded.explained(f"while {name} was tried"):
+            outputs = torch.linspace(-1, 1, TIME * WIDTH * loss.outputs(size)).view(TIME, WIDTH, -1)
+            found = loss.per_step(outputs, targets)
+            loss.predict(outputs)
+    except ConfigError as error:
+        return str(error)
+    if isinstance(found, Tensor) and found.shape == (TIME, WIDTH):
+        return None
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    return f"{at}: {name}.per_step returns {shape}, not one loss for every step, {(TIME, WIDTH)} (time, batch)"
