@@ -61,11 +61,8 @@ def opened(override: str) -> str:
     """Mark an override below an open key such as `model.options`: Hydra adds a key only where ++ says so."""
     from study.schema import open_keys
 
-    return (
-        f"{ADDED}{override}"
-        if override.startswith(tuple(f"{key}{end}" for key in open_keys() for end in ".="))
-        else override
-    )
+    starts = tuple(f"{key}{end}" for key in open_keys() for end in ".=")
+    return f"{ADDED}{override}" if override.startswith(starts) else override
 
 
 def closed(override: str) -> str:

@@ -68,7 +68,7 @@ class OwnClass:
             example = f"{self.group}.file={place}:{next(iter(whole))}"
             raise ConfigError(f"{self.file} has several: {self._listed(whole)}; choose one, such as {example}")
         (chosen,) = whole.values() or (next(iter(fitting.values())),)
-        if missing := sorted(chosen.__abstractmethods__):
+        if missing := sorted(getattr(chosen, "__abstractmethods__", ())):
             raise ConfigError(f"{self.at(chosen)}: {chosen.__name__} lacks {' and '.join(missing)}")
         return chosen
 

@@ -114,21 +114,24 @@ def _try_a_step(loaded: OwnClass, core: Core, features: int) -> None:
 
 
 def _try_cell(loaded: OwnClass, cell: Cell, inputs: Tensor) -> None:
-    kind, name = type(cell), type(cell).__name__
-    with torch.no_grad(), loaded.explained(f"while a step of {name} was tried"):
+    kind, name, parts = type(cell), type(cell).__name__, cell.state_parts
+    with loaded.explained(f"while a step of {name} was tried"):
         start = cell.initial(inputs)
-        _refuse_parts(f"{loaded.at(kind.initial)}: {name}.initial", kind.state_parts, cell.widths, start)
+        _refuse_parts(f"{loaded.at(kind.initial)}: {name}.initial", parts, cell.widths, start)
         after = cell.step(cell.project(inputs), start)
-    _refuse_parts(f"{loaded.at(kind.step)}: {name}.step", kind.state_parts, cell.widths, after)
+    _refuse_parts(f"{loaded.at(kind.step)}: {name}.step", parts, cell.widths, after)
+    _refuse_beside(f"{loaded.at(kind.step)}: {name}.step", after[0], after[parts.index(cell.memory)], cell.memory)
 
 
 def _try_core(loaded: OwnClass, core: Core, layer: int, inputs: Tensor) -> None:
     kind, name = type(core), type(core).__name__
-    with torch.no_grad(), loaded.explained(f"while a step of {name} was tried"):
+    with loaded.explained(f"while a step of {name} was tried"):
         start = tuple(part[layer] for part in core.initial_state(inputs[None]))
         after = core.step(layer, inputs, start)
     widths = tuple(part.shape[-1] for part in start)
     _refuse_parts(f"{loaded.at(kind.step)}: {name}.step", core.state_parts, widths, after)
+    memory = after[core.state_parts.index(core.memory)]
+    _refuse_beside(f"{loaded.at(kind.step)}: {name}.step", after[0], memory, core.memory)
 
 
 def _refuse_parts(who: str, names: tuple[str, ...], widths: tuple[int, ...], found: Any) -> None:
@@ -142,6 +145,14 @@ def _refuse_parts(who: str, names: tuple[str, ...], widths: tuple[int, ...], fou
             raise ConfigError(f"{who} returns a {type(part).__name__} as {name}, not a tensor")
         if part.shape != (WIDTH, width):
             raise ConfigError(f"{who} returns {name} of shape {tuple(part.shape)}, not {(WIDTH, width)} (batch, width)")
+
+
+def _refuse_beside(who: str, hidden: Tensor, memory: Tensor, name: str) -> None:
+    """Refuse a memory that is not on the way to h: no gradient could be measured in it."""
+    if hidden.requires_grad and memory.requires_grad:
+        (slope,) = torch.autograd.grad(hidden.sum(), memory, allow_unused=True)
+        if slope is None:
+            raise ConfigError(f"{who} returns a {name} that its h is not computed from; return the very tensor it is")
 
 
 def find_recurrent(loaded: OwnClass, cell: Cell, inputs: Tensor) -> tuple[str, ...]:

@@ -32,8 +32,8 @@ class Untrusted(ConfigError):
 
     def __init__(self, run: str, files: Mapping[str, str]):
         super().__init__(
-            f"run {run} needs code that was logged with it ({', '.join(files)}); it can do on this machine whatever you "
-            f"can: read it, then give {FLAG} to execute it"
+            f"run {run} needs code that was logged with it ({', '.join(files)}); executed, it can do here whatever you "
+            f"can: read it, then add {FLAG}"
         )
         self.files = files
 
@@ -87,7 +87,7 @@ def _read(run: "Logged", group: str, expected: Any) -> bytes:
         raise ConfigError(f"{FOLDER}/{group}.py of run {run.run_id} has {len(text):,} bytes: no run logs that many")
     if (found := digest(text)) != expected:
         raise ConfigError(
-            f"{FOLDER}/{group}.py of run {run.run_id} is not the file that it was trained with: its SHA-256 is {found}, "
+            f"{FOLDER}/{group}.py of run {run.run_id} is not the file that it was trained with: SHA-256 {found}, but "
             f"{group}.digest = {expected!r}"
         )
     return text

@@ -29,13 +29,9 @@ def own(over_time: Literal["mean", "sum"], file: str, digest: str | None, option
 
 def _try_targets(loaded: OwnClass, loss: Loss) -> None:
     """Refuse a loss that takes none of the kinds of targets that there are."""
-    values, classes = (
-        torch.linspace(-1, 1, TIME * WIDTH * SIZE).view(TIME, WIDTH, SIZE),
-        torch.zeros(TIME, WIDTH).long(),
-    )
-    refused = [
-        _refused(loaded, loss, targets, size) for targets, size in ((values, SIZE), (classes, 2), (classes, SIZE))
-    ]
+    values, classes = _values(SIZE), torch.zeros(TIME, WIDTH).long()
+    examples = (values, SIZE), (classes, 2), (classes, SIZE)
+    refused = [_refused(loaded, loss, targets, size) for targets, size in examples]
     if all(refused):
         raise ConfigError(str(refused[0]))
 
@@ -45,7 +41,7 @@ def _refused(loaded: OwnClass, loss: Loss, targets: Tensor, size: int) -> str | 
     at, name = loaded.at(type(loss).per_step), type(loss).__name__
     try:
         with loaded.explained(f"while {name} was tried"):
-            outputs = torch.linspace(-1, 1, TIME * WIDTH * loss.outputs(size)).view(TIME, WIDTH, -1)
+            outputs = _values(loss.outputs(size))
             found = loss.per_step(outputs, targets)
             loss.predict(outputs)
     except ConfigError as error:
@@ -54,3 +50,7 @@ def _refused(loaded: OwnClass, loss: Loss, targets: Tensor, size: int) -> str | 
         return None
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     return f"{at}: {name}.per_step returns {shape}, not one loss for every step, {(TIME, WIDTH)} (time, batch)"
+
+
+def _values(size: int) -> Tensor:
+    return torch.linspace(-1, 1, TIME * WIDTH * size).view(TIME, WIDTH, size)

@@ -172,7 +172,7 @@ class Plan:
         return [f"{task}: {sentence}" for task, sentence in found.items() if sentence]
 
     def overrides(self, cell: PlannedCell) -> list[str]:
-        """All overrides of a cell but those of tuned keys; a file that was changed since the plan was made is refused."""
+        """All overrides of a cell but those of tuned keys; files changed since the plan was made are refused."""
         arm = self.arms[cell.arm]
         pinned = [override for group, override in pins(arm.config).items() if group not in self.search]
         return [*self.fixed, *arm.overrides, *pinned, f"seed={cell.seed}"]
