@@ -22,8 +22,11 @@ FITS = {
     "binary_cross_entropy": {"binary"},
     "one_vs_rest": {"multiclass"},
     "cross_entropy": {"binary", "multiclass"},
+    "own": {"regression", "binary", "multiclass"},
 }
-OWED = {"task.path": "some/file", "task.targets": ["price"]}
+OWED = {"task.path": "some/file", "task.targets": ["price"]} | {
+    f"{g}.file": __file__ for g in ("model", "loss", "clip")
+}
 """What `???` in a file of conf/ stands for: values only the user knows."""
 
 

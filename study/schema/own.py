@@ -13,7 +13,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ValidationInfo, field_validator
+from pydantic import AfterValidator, field_validator
 
 from study.errors import ConfigError
 from study.installation import typed
@@ -62,7 +62,7 @@ class OwnFile(Strict):
 
     @field_validator("digest")
     @classmethod
-    def _is_that_of_the_file(cls, given: str | None, info: ValidationInfo) -> str | None:
+    def _is_that_of_the_file(cls, given: str | None, info: Any) -> str | None:
         if (place := info.data.get("file")) is None:  # refused already
             return given
         if given not in (None, found := digest(read(place))):

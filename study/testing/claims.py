@@ -6,6 +6,7 @@ measures are those of `study.verify.twins`, beside full Jacobians by plain autog
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from textwrap import shorten
 from typing import Any, NamedTuple
 
@@ -120,15 +121,13 @@ def _read(options: Sequence[str]) -> dict[str, Any]:
 
 def _tried(kind: CoreClass, words: str, claim: Callable[..., None]) -> Claim:
     """One claim, with every number of layers if it is about a core that is built."""
-    parameters, found = (
-        inspect.signature(claim).parameters,
-        Claim(words, inspect.cleandoc(claim.__doc__ or "").partition("\n\n")[0]),
-    )
+    parameters, sentences = inspect.signature(claim).parameters, inspect.cleandoc(claim.__doc__ or "")
+    found = Claim(words, sentences.partition("\n\n")[0])
     for layers in LAYERS if "core" in parameters else LAYERS[:1]:
         arguments = {"core_class": kind} if "core_class" in parameters else {"core": build(kind, layers)}
         torch.manual_seed(0)
         try:
-            fault = _fault(lambda given=arguments: claim(CoreContract(), **given))
+            fault = _fault(partial(claim, CoreContract(), **arguments))
         except pytest.skip.Exception as reason:
             return found._replace(note=str(reason))
         if fault:
