@@ -93,7 +93,8 @@ def test_of_texts_in_three_files_the_shares_do_not_matter(configure: Configure) 
 
 def test_marks_stand_on_these_keys_and_all_others_decide() -> None:
     assert marked(Decides.SEED) == ("seed",)
-    assert marked(Decides.DATA) == ("task.path", "task.validation_path", "task.test_path")
+    paths = {"task.path", "task.validation_path", "task.test_path", "model.file", "loss.file", "clip.file"}
+    assert set(marked(Decides.DATA)) == paths
     assert set(marked(Decides.HERE)) == {"data", "tracking.uri", "sweep", "trainer.progress_bar"}
     kept = {"slug", "task.horizon", "task.test_lengths", "task.season", "task.frequency", "probe"}
     kept |= {"trainer.checkpoint", "tracking"}

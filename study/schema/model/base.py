@@ -78,6 +78,11 @@ class CoreConfig(Strict):
         return f"model.hidden_size={2 * hidden_size}"
 
     @property
+    def title(self) -> str:
+        """What runs are called after."""
+        return self.name
+
+    @property
     def scale_at_start(self) -> float | None:
         """Of the recurrent matrices; None: there are none, or it is no option."""
         return None
