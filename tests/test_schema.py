@@ -25,13 +25,16 @@ FITS = {
     "binary_cross_entropy": ("binary",),
     "one_vs_rest": ("multiclass",),
     **dict.fromkeys(["cross_entropy", "focal", "brier", "crf"], ("binary", "multiclass")),
+    "own": ("regression", "binary", "multiclass"),
 }
 CHOOSY: dict[str, Callable[[TaskConfig], bool]] = {
     "qlike": lambda task: task.name == "forecasting_stocks",
     "crf": lambda task: task.family == "labelling" and not task.asks_once,
 }
 """What a loss asks for beside the kind of the targets."""
-OWED = {"task.path": "some/file", "task.targets": ["price"]}
+OWED = {"task.path": "some/file", "task.targets": ["price"]} | {
+    f"{g}.file": __file__ for g in ("model", "loss", "clip")
+}
 """What `???` in a file of conf/ stands for: values only the user knows."""
 
 

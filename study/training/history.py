@@ -58,7 +58,7 @@ class History:
         recurrent: those of them that carry the state from step to step: they get a chart before others do.
         divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
             None: only a loss or gradient that is not finite.
-        probes: how many measure in the same run.
+        probes: how many measure in the same run; tests at further lengths count as one, for they have a chart too.
         beside: names of the numbers in `Update.records`, columns behind all others, each with a chart of its own.
         patience: how many updates in a row may have a loss or a gradient that is not finite, see `Clip.patience`.
 

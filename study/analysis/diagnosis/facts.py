@@ -62,6 +62,8 @@ class Standing:
         opponent: of the best opponent, and its name.
         direction: whether less or more of it is better.
         solved: whether the task's criterion of success is met; None: it has none.
+        unsolved_at: the shortest further length at which it is not met, and the measure there; None: there is none, or
+            the network was tested at no further length.
     """
 
     measure: str
@@ -70,6 +72,7 @@ class Standing:
     opponent: tuple[float, str]
     direction: Literal["minimize", "maximize"]
     solved: bool | None = None
+    unsolved_at: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,9 @@ class Setup:
         clipped: there is a clip policy.
         hidden_size: units a layer.
         gain: scale of the recurrent weights at the start; None: the core has none.
-        linear: the state after a step is linear in the state before it.
+        tracks_state: every answer depends on a state that all steps before it may have changed.
+        more_expressive: overrides for a core that follows states which this one cannot, see `study.schema.model`; empty
+            where none is known that this one cannot.
         longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
         wider: overrides for twice the network.
         longer_training: overrides for three times the budget.
@@ -99,7 +104,8 @@ class Setup:
     clipped: bool = False
     hidden_size: int = 1
     gain: float | None = 1.0
-    linear: bool = False
+    tracks_state: bool = False
+    more_expressive: str = ""
     longer_memory: str = ""
     wider: str = ""
     longer_training: str = ""
@@ -118,7 +124,8 @@ class Setup:
             clipped=clipped,
             hidden_size=hidden_size,
             gain=config.model.scale_at_start,
-            linear=config.model.linear,
+            tracks_state=task.tracks_state,
+            more_expressive=config.model.more_expressive(),
             longer_memory=config.model.longer_memory(task.horizon),
             wider=config.model.wider(hidden_size),
             longer_training=config.trainer.longer(3),

@@ -78,6 +78,11 @@ class CoreConfig(Strict):
         return f"model.hidden_size={2 * hidden_size}"
 
     @property
+    def title(self) -> str:
+        """What runs are called after."""
+        return self.name
+
+    @property
     def scale_at_start(self) -> float | None:
         """Of the recurrent matrices; None: there are none, or it is no option."""
         return None
@@ -85,6 +90,14 @@ class CoreConfig(Strict):
     def longer_memory(self, horizon: int) -> str:
         """Overrides for a network whose gradients are more likely to last `horizon` steps."""
         return "model=lstm"
+
+    def more_expressive(self) -> str:
+        """Overrides for a network that follows states which this one cannot at every length; empty: none is known.
+
+        A state that is linear in the one before it, with eigenvalues that are positive or that no input changes, cannot
+        even count modulo 2 (Merrill et al. 2024, arXiv 2404.08819; Grazzi et al. 2024, arXiv 2411.12537).
+        """
+        return "model=lstm" if self.linear else ""
 
 
 class MatrixConfig(CoreConfig):
