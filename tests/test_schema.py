@@ -165,6 +165,7 @@ REFUSED = {
     "loss=huber loss.delta=0": "loss.delta = 0: should be greater than 0",
     "task=labelling_parity loss=focal loss.gamma=-1": "loss.gamma = -1: should be greater than or equal to 0",
     "task=labelling_parity loss=cross_entropy loss.smoothing=1": "loss.smoothing = 1: should be less than 1",
+    "loss.scale=initial clip=per_step": "loss.scale = 'initial' with clip=per_step: gradients are divided when they",
     "loss.scale=first": "loss.scale = 'first': should be 'none' or 'initial'",
     "seed=???": "seed",
 }

@@ -96,6 +96,11 @@ class Config(Strict):
                 f"clip={self.clip.name} with bptt.{key} = 1: it clips what flows back from step to step, and nothing "
                 f"does; allowed: {key} of 2 and more, or null"
             )
+        if self.clip.of_the_flow and self.loss.scale != "none":
+            raise ValueError(
+                f"loss.scale = {self.loss.scale!r} with clip={self.clip.name}: gradients are divided when they have "
+                "come back, and this policy clips them on the way, so its threshold is not on that scale; allowed: none"
+            )
         return self
 
     @model_validator(mode="after")
