@@ -75,7 +75,7 @@ def train(
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, Setup.of(config, module.clip.clips), run, rivals)
+        return conclude(module, Setup.of(config, module.clip.clips, module.model.core.hidden_size), run, rivals)
 
 
 def _first_tags(
@@ -89,10 +89,14 @@ def _first_tags(
 
     A resumed run keeps the fingerprints of its start.
     """
+    from study.models.sizing import size_of
     from study.tracking import provenance
 
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
     tags |= {"bptt_rule": RULE} | ({"notes": " ".join(task.notes)} if task.notes else {})
+    size = size_of(module.model)
+    tags |= {"parameters": str(size.parameters), "state_size": str(size.state)}
+    tags |= {"units": str(module.model.core.hidden_size)}
     if place.resume:
         return tags
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)
@@ -113,7 +117,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
     from study.learning import clipping, losses
-    from study.learning.bptt import refuse_unreachable
+    from study.learning.bptt import noted, refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
     from study.training.history import History
@@ -123,16 +127,19 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     set_up_process(config.trainer.accelerator)
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
-    refuse_unreachable(config.bptt.k2, batches)
-    loss = losses.build(config.loss)
+    refuse_unreachable(config.bptt, batches)
+    loss = losses.build(config.loss, task.units)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
-        model = models.build(config.model, task.inputs, loss.outputs(task.targets))
+        outputs, constants = loss.outputs(task.targets), loss.constants(task.targets)
+        model = models.build(config.model, task.inputs, outputs, constants)
     clip = clipping.build(config.clip)
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, probes.count)
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
+    recurrent, beside = recurrent_parameters(model), (*clip.records, *noted(config.bptt))
+    history = History(parameters, recurrent, config.trainer.divergence, probes.count, beside, clip.patience)
+    how, seed = config.bptt, config.seed
+    return task, RecurrentModule(model, loss, clip, task, config.optimizer, how, seed, pace, history, probes)
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

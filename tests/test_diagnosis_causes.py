@@ -19,7 +19,7 @@ from study.schema.defaults import option
 from study.schema.model.nonlinear import LSTMConfig
 from tests.test_diagnosis import falling, leap, parting
 
-SETUP = Setup(20, horizon_known=True, rate=0.1, hidden_size=8, longer_memory="model=lstm")
+SETUP = Setup(20, horizon_known=True, rate=0.1, hidden_size=8, longer_memory="model=lstm", wider="model.hidden_size=16")
 SETUP = replace(SETUP, longer_training="trainer.max_updates=600")
 GUESS = Standing("rmse", 1.0, 1.0, (0.5, "HAR"), "minimize")
 PART = replace(GUESS, value=0.8, solved=False)
@@ -193,7 +193,7 @@ def test_the_longer_training_that_is_proposed_is_in_the_unit_of_the_budget(
 ) -> None:
     """Else the schema would refuse it: a run has one budget."""
     stated = ["trainer.max_updates=null", f"trainer.{budget}"]
-    assert Setup.of(configure(*stated), clipped=False).longer_training == longer
+    assert Setup.of(configure(*stated), clipped=False, hidden_size=8).longer_training == longer
     assert configure(*stated, longer).trainer.longer(1) == longer
 
 

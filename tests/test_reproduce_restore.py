@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
-from itertools import product
 from typing import Any
 
 import pytest
@@ -41,9 +40,11 @@ def known(group: str) -> list[str]:
     return [name for name in options(group) if name != "own"]
 
 
-@pytest.mark.parametrize(("model", "clip", "optimizer"), list(product(*map(known, ("model", "clip", "optimizer")))))
-def test_every_option_comes_back_as_it_was_logged(configure: Configure, model: str, clip: str, optimizer: str) -> None:
-    config = configure(f"model={model}", f"clip={clip}", f"optimizer={optimizer}", "optimizer.lr=1e-5", "seed=7")
+@pytest.mark.parametrize(
+    "chosen", [f"{group}={name}" for group in ("model", "clip", "optimizer") for name in known(group)]
+)
+def test_every_option_comes_back_as_it_was_logged(configure: Configure, chosen: str) -> None:
+    config = configure(chosen, "optimizer.lr=1e-5", "seed=7")
     restored = restore(dumped(config), STORE)
     assert restored.filled == {}
     assert restored.config.tracking.uri == STORE

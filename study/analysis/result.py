@@ -10,6 +10,7 @@ from study.analysis import figures
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.installation import door
+from study.learning.clipping.contract import LIMIT, SHARE
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.opponents import Score, best, skill, standing
@@ -93,8 +94,11 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     reached = {score.label: score.metrics["test"][task.primary] for score in opponents.values()}
     tags = {"opponent": label, "opponents": json.dumps(reached)} | diagnosis.tags()
     tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
+    if module.loss.initial_norm is not None:
+        tags["initial_norm"] = str(float(module.loss.initial_norm))
     run.tag(tags if stands.solved is None else tags | {"solved": str(stands.solved)})
-    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
+    limits = history.recorded(LIMIT)
+    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon, limits)
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
@@ -128,7 +132,8 @@ def judge(
         validation: its loss on the validation split; NaN while it trains.
     """
     rows = module.history.rows()
-    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, validation)
+    share, diverged = module.history.recorded(SHARE), module.history.diverged
+    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, validation, share)
     read = Probed._fields[1:]
     probed = [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
     return diagnose(Facts(setup, course, probed, stands))
@@ -144,6 +149,7 @@ def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, flo
 
 
 def _memory(module: RecurrentModule) -> float:
-    """Megabytes saved for the backward pass of an update on the first training batch."""
+    """Megabytes saved for the backward pass of an update on the first training batch, of the longest or mean reach."""
     batch, plan = next(module.task.batches("train").epoch(0)), module.truncation
-    return kept_for_backward(module.model, module.loss, batch, plan.k1, plan.k2) / 1e6
+    watch, k1, k2 = module.clip.watch, plan.stride[1], plan.reach[1]
+    return kept_for_backward(module.model, module.loss, batch, k1, k2, watch=watch) / 1e6

@@ -34,7 +34,7 @@ def gradient(
     parameters = [p for p in model.parameters() if p.requires_grad]
     with evaluating(model):
         stretch = _side_by_side(model, batch, windows(batch.longest, k1, k2))
-        outputs, _ = model(stretch.steps.inputs, stretch.entry)
+        outputs, _ = model(stretch.steps.inputs, stretch.entry, stretch.steps.mask)
         total = loss.total(outputs, stretch.steps.targets, stretch.steps.mask)
         mean = total / loss.normaliser(batch.targets.shape[1], batch.steps)
         return flat(torch.autograd.grad(mean, parameters, allow_unused=True, materialize_grads=True))
@@ -77,10 +77,10 @@ class Rehearsal:
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the policy too:
-        # it may keep the norms it has seen.
-        model, optimizer, clip = copy.deepcopy((bptt.model, bptt.optimizer, bptt.clip))
-        self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
+        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the policy and
+        # the loss too: they may keep norms they have seen.
+        model, loss, optimizer, clip = copy.deepcopy((bptt.model, bptt.loss, bptt.optimizer, bptt.clip))
+        self._trainer = TruncatedBPTT(model, loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:

@@ -110,8 +110,9 @@ def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = (
     task, bptt = restored.config.task, restored.config.bptt
     steps = task.sequence_steps(task.model_dump())
     if not restored.varied and bptt.changed_since(run.tags.get("bptt_rule", "1"), steps, task.stream):
+        settings = ", ".join(f"bptt.{key} = {value}" for key, value in (bptt.stride, bptt.reach))
         raise ConfigError(
-            f"bptt.k1 = {bptt.k1}, bptt.k2 = {bptt.k2}: run {run.run_id} was trained by an older rule of windows that "
+            f"{settings}: run {run.run_id} was trained by an older rule of windows that "
             f"reached back less, so its numbers cannot come out of this version. The commit it was made with has that "
             f"rule: {run.tags.get('git_commit', 'not recorded')}"
         )

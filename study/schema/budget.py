@@ -49,10 +49,7 @@ def steps_per_update(config: Config) -> float:
     length = task.sequence_steps(task.model_dump())
     if length is None:
         return math.nan
-    if bptt.update == "sequence":
-        return float(task.batch_size * length)
-    stride = bptt.k1 or bptt.k2 or length
-    return task.batch_size * length / math.ceil(length / stride)
+    return task.batch_size * length / bptt.updates_per(length, task.stream)
 
 
 def mean_reading(readings: Sequence[Reading]) -> Reading:

@@ -152,6 +152,11 @@ class Task(ABC):
     opponents: tuple[str, ...] = ("guess",)
     notes: tuple[str, ...] = ()
 
+    @property
+    def units(self) -> Float[Tensor, " targets"] | None:
+        """What 1 in every target is in its own unit; None where targets are not standardised, and for classes."""
+        return None
+
     @abstractmethod
     def batches(self, split: Split) -> Batches:
         """The batches of a split; only `train` is shuffled."""

@@ -31,14 +31,12 @@ class Description:
 
 def describe(config: Config) -> Description:
     """Turn a checked configuration into plain values."""
-    k2 = config.bptt.k2 or "full"
     tags = {
         "task": config.task.name,
         "family": config.task.family,
         "model": config.model.title,
         "loss": config.loss.name,
-        "k1": config.bptt.k1 or k2,
-        "k2": k2,
+        **config.bptt.tags,
         "clip": config.clip.name,
         "seed": config.seed,
     }

@@ -4,6 +4,7 @@ A twin takes one step of one layer as a function, `Step`. For the classical cell
 here; for every other core it is the core's own `step`.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ from study.verify.check import Check
 from study.verify.networks import MSE, data, random_network
 
 HIDDEN, TIME, WIDTH = 5, 20, 2
+LOST = 1e-12
+"""A direction of which no more is left is lost to rounding."""
 
 Step = Callable[[Core, int, Tensor, State], State]
 """(core, layer, what enters it, its state) -> its new state; h is computed from the very parts returned beside it."""
@@ -126,8 +129,17 @@ def slow_exponents(step: Step, network: RecurrentModel, inputs: Tensor) -> Float
     for t in reversed(range(skipped, len(inputs))):
         full = jacobian(lambda state, t=t: after(state, inputs[t]), states[t])
         directions, triangle = torch.linalg.qr(full.T @ directions)
-        total = total + (t < len(inputs) - skipped) * triangle.diagonal().abs().log()
+        if t < len(inputs) - skipped:
+            total += triangle.diagonal().abs().log()
     return (total / (len(inputs) - 2 * skipped)).sort(descending=True).values.numpy()
+
+
+def resolved(rates: Float[np.ndarray, "*sequences exponents"], steps: int) -> Float[np.ndarray, "*sequences exponents"]:
+    """The exponents, but -inf for directions that lost all their digits over `steps` steps.
+
+    A relu unit that is off makes the Jacobian singular: what is left of such a direction is rounding, and no exponent.
+    """
+    return np.where(rates < math.log(LOST) / steps, -np.inf, rates)
 
 
 def _end_to_end(states: Sequence[State]) -> Tensor:
@@ -167,14 +179,17 @@ def compare(step: Step, network: RecurrentModel, of: str) -> Iterator[Check]:
     yield _worst("log flow, every lag", of, slow_flow(step, network, batch), flow.log_norms, 1e-8)
     yield _worst("log gradient, every step", of, slow_by_time(step, network, batch), by_time.log_norms, 1e-8)
     spectra = np.stack([slow_exponents(step, network, batch.inputs[:, i]) for i in range(WIDTH)])
-    yield _worst("Lyapunov spectrum", of, spectra, lyapunov(network, batch, None, WIDTH).rates, 1e-6)
+    found = lyapunov(network, batch, None, WIDTH)
+    slow, fast = (resolved(rates, found.steps) for rates in (spectra, found.rates))
+    yield _worst("Lyapunov spectrum", of, slow, fast, 1e-6)
     for k2 in (None, 7):
-        slow, fast = slow_gradient(step, network, batch, None, k2), gradient(network, MSE, batch, None, k2)
-        yield _worst(f"gradient, k2 = {k2 or 'T'}", of, slow.numpy(), fast.numpy(), 1e-10)
+        slow = slow_gradient(step, network, batch, None, k2).numpy()
+        fast = gradient(network, MSE, batch, None, k2).numpy()
+        yield _worst(f"gradient, k2 = {k2 or 'T'}", of, slow, fast, 1e-10)
 
 
 def _worst(measure: str, of: str, slow: np.ndarray, fast: np.ndarray, tolerance: float) -> Check:
-    """All entries by their largest error, which stands beside one of them."""
-    with np.errstate(invalid="ignore"):  # -inf on both sides, where no gradient is left, is no error
+    """All entries by their largest error, which stands beside one of them; -inf, the log of 0, equals itself."""
+    with np.errstate(invalid="ignore"):
         worst, place = float(np.where(slow == fast, 0.0, np.abs(slow - fast)).max()), slow.size // 2
     return Check(measure, of, float(slow.flat[place]), float(fast.flat[place]), tolerance, worst)

@@ -140,7 +140,7 @@ def _reach(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     return Cause(
         "reach",
         f"gradients reach back {setup.reach} steps, and the task needs the past {setup.horizon} steps back",
-        f"bptt.k2={setup.horizon + 1}",
+        f"{setup.reach_key}={setup.horizon + 1}",
         "the shortest truncation that reaches it",
     )
 
@@ -198,7 +198,7 @@ def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if len(losses) < 4 * LEAST:
         return None
     third, fourth = np.array_split(losses, 4)[2:]
-    if not np.median(fourth) < STILL * np.median(third):
+    if not 0 < np.median(fourth) < STILL * np.median(third):  # of a log-likelihood below zero a share says nothing
         return None
     falling = f"the loss was still falling: {np.median(third):.3g}, then {np.median(fourth):.3g} in the last quarter"
     return Cause("budget", falling, facts.setup.longer_training, "three times the budget")
@@ -209,7 +209,7 @@ def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if not len(losses):
         return None
     start, end = (float(np.median(part)) for part in (losses[:LEAST], losses[-LEAST:]))
-    if not (end < STEEP * start and end < STEEP * validation):
+    if not (0 < end < STEEP * start and end < STEEP * validation):
         return None
     fell = f"the training loss fell from {start:.3g} to {end:.3g}, and the validation loss is {validation:.3g}"
     return Cause("overfitting", fell, "trainer.patience=3", "stop when the validation loss no longer falls")
@@ -226,7 +226,7 @@ def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if verdict != "healthy" or facts.standing is None or not beats_the_guess(facts.standing):
         return None
     part = "part of the task was learnt"
-    return Cause("capacity", part, f"model.hidden_size={2 * facts.setup.hidden_size}", "twice the units")
+    return Cause("capacity", part, facts.setup.wider, "twice the size")
 
 
 def _unknown(facts: Facts) -> Cause:

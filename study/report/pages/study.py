@@ -41,6 +41,8 @@ HEADS = (
     Head("half-life", "steps back over which the gradient of one step's loss halves; median over runs"),
     Head("horizon", "largest lag measured at which at least 1% of the gradient is left; median over runs"),
     Head("clipped", "share of the updates in which clipping changed the gradient; mean over runs"),
+    Head("parameters", "numbers that are trained, of all layers, embedding and head"),
+    Head("state", "numbers that a sequence carries from one step to the next"),
     Head("updates", "mean over runs that did not diverge"),
     Head(
         "steps read",
@@ -218,6 +220,7 @@ def _row(found: Answer) -> list[str]:
         _number(found.half_life, ".3g"),
         _number(found.horizon, ".0f"),
         _number(found.clipped, ".0%"),
+        *(_number(number, ",.0f") for number in found.size),
         _number(found.read.updates, ".0f"),
         _number(found.read.steps, ",.0f"),
         _number(found.seconds, ".0f"),

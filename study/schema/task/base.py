@@ -46,6 +46,11 @@ class TaskConfig(Strict):
         """Whether the task is certain to need the past as far back as `horizon`; of real data that is a guess."""
         return False
 
+    @property
+    def log_volatility(self) -> bool:
+        """Whether all targets are logarithms of volatilities."""
+        return False
+
 
 class SplitByShares(Strict):
     """Data without published splits: shares of the whole, in its own order, training first, test last."""

@@ -37,6 +37,11 @@ class ForecastingStocksConfig(ForecastingConfig, SplitByShares):
     ahead: Annotated[int, Field(ge=1, le=250)]
     multivariate: bool
 
+    @property
+    def log_volatility(self) -> bool:
+        """See `TaskConfig`."""
+        return self.target == "log_volatility"
+
 
 @TASKS.member("study.tasks.forecasting.etth1:ETTh1")
 class ForecastingETTh1Config(ForecastingConfig):
