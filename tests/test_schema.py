@@ -32,9 +32,8 @@ CHOOSY: dict[str, Callable[[TaskConfig], bool]] = {
     "crf": lambda task: task.family == "labelling" and not task.asks_once,
 }
 """What a loss asks for beside the kind of the targets."""
-OWED = {"task.path": "some/file", "task.targets": ["price"]} | {
-    f"{g}.file": __file__ for g in ("model", "loss", "clip")
-}
+OWED = {"task.path": "some/file", "task.targets": ["price"]}
+OWED |= dict.fromkeys([f"{group}.file" for group in ("model", "loss", "clip")], __file__)
 """What `???` in a file of conf/ stands for: values only the user knows."""
 
 
