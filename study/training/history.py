@@ -56,8 +56,8 @@ def acted(
 class History:
     """Loss, learning rate, gradient norms (total before clipping, as applied, per parameter) of every update.
 
-    After them stand the numbers that the clip policy adds. Norms are of the gradient that is clipped: where the loss scales
-    it (`study.learning.losses.contract`), after that.
+    After them stand the numbers that the clip policy adds. Norms are of the gradient that is clipped: where the loss
+    scales it (`study.learning.losses.contract`), after that.
 
     Args:
         parameters: names of the trainable parameters, in the order of `Clipped.parameters`.
