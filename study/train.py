@@ -40,6 +40,7 @@ def train(
     from study.analysis.diagnosis.facts import Setup
     from study.analysis.result import conclude
     from study.data import folder
+    from study.schema import own
     from study.schema.identity import portable
     from study.tracking import provenance, writer
     from study.tracking.description import describe
@@ -54,6 +55,7 @@ def train(
     for note in task.notes:
         print(note, file=sys.stderr)
     described, splits, typed = describe(config), provenance.splits(task), portable(overrides)
+    code = {f"{group}.py": chosen.content().decode() for group, chosen in own.own_files(config)}
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
         place.announce(run.run_id)
 
@@ -62,6 +64,8 @@ def train(
         _define(run, provenance.definition(described.config, typed), len(module.history) if place.resume else None)
         if not place.resume:
             run.log_data(config.task.name, task.source, splits)
+            if code:
+                run.log_texts(code, own.FOLDER)
 
         # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
         digest, both_ways = provenance.combined(splits), config.model.bidirectional

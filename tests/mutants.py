@@ -118,7 +118,8 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "best sequence by the sum over all", "study/learning/losses/crf.py",
-        "_forward(scores, mask, torch.amax) + ", "_forward(scores, mask, torch.logsumexp) + ", "tests/test_losses_crf.py",
+        "_forward(scores, mask, torch.amax) + ", "_forward(scores, mask, torch.logsumexp) + ",
+        "tests/test_losses_crf.py",
     ),
     Mutant(
         "padding read by the probes' reverse core", "study/probes/gradients.py",

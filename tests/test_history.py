@@ -52,6 +52,17 @@ def test_every_update_is_one_row_however_often_rows_are_read_back(block: int) ->
     np.testing.assert_array_equal(kept.rows(15), kept.rows()[15:])
 
 
+def test_what_updates_note_beside_their_norms_has_a_column_and_a_chart() -> None:
+    kept = History(NAMES, beside=("bptt/k2",))
+    for number in range(3):
+        kept.append(update(1.0)._replace(records={"bptt/k2": 5.0 + number}), 0.1)
+    kept.flush()
+    assert kept.table().column_names[-2:] == ["grad_norm/head.weight", "bptt/k2"]
+    assert kept.table().to_pydict()["bptt/k2"] == [5.0, 6.0, 7.0]
+    ((_, point),) = Envelope(kept, 200, 10).add(kept.rows(), last=True)
+    assert point["bptt/k2"] == 6.0
+
+
 def test_a_history_of_nothing_is_an_empty_table_with_all_its_columns() -> None:
     kept = history([])
     assert kept.table().num_rows == 0

@@ -93,7 +93,8 @@ def test_of_texts_in_three_files_the_shares_do_not_matter(configure: Configure) 
 
 def test_marks_stand_on_these_keys_and_all_others_decide() -> None:
     assert marked(Decides.SEED) == ("seed",)
-    assert marked(Decides.DATA) == ("task.path", "task.validation_path", "task.test_path")
+    paths = {"task.path", "task.validation_path", "task.test_path", "model.file", "loss.file", "clip.file"}
+    assert set(marked(Decides.DATA)) == paths
     assert set(marked(Decides.HERE)) == {"data", "tracking.uri", "sweep", "trainer.progress_bar"}
     kept = {"slug", "task.horizon", "task.test_lengths", "task.season", "task.frequency", "probe"}
     kept |= {"trainer.checkpoint", "tracking"}
@@ -121,6 +122,16 @@ def test_a_record_of_older_code_has_the_default_of_every_key_added_since(configu
     groups = {key: value for key, value in record.items() if key.partition(".")[0] not in ("bptt", "optimizer", "clip")}
     assert deciding(groups) == deciding(configure("model=lstm", "task=language_bible_char"))
     assert deciding(record | {"model.gone": "3"}) != deciding(config)
+
+
+def test_a_record_of_before_truncation_had_options_is_of_windows_of_fixed_lengths(configure: Configure) -> None:
+    config = configure("bptt.k2=10")
+    older = {key: value for key, value in flat_record(config).items() if key != "bptt.name"}
+    assert deciding(older) == deciding(config) != deciding(configure("bptt=artbp"))
+    nested = nested_record(config)
+    del nested["bptt"]["name"]
+    assert fill(nested)["bptt.name"] == "truncated"
+    assert nested["bptt"] == nested_record(config)["bptt"]
 
 
 def test_a_record_holds_nothing_of_this_machine(configure: Configure) -> None:

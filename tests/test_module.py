@@ -102,6 +102,8 @@ def plain(config: Config, updates: int) -> np.ndarray:
         "bptt.k2=4 bptt.k1=3",
         "bptt.k2=4 bptt.update=sequence",
         "clip=norm model.dropout=0.3",
+        "bptt=artbp bptt.length=6 bptt.block=2",
+        "bptt=adaptive bptt.k1=2 bptt.k2_min=3 bptt.k2_max=8 bptt.every=9",
     ],
 )
 def test_training_under_lightning_is_plain_training_bit_for_bit(

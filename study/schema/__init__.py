@@ -18,6 +18,7 @@ from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
 from study.schema.model import MODELS, CoreConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
+from study.schema.own import Options
 from study.schema.probe import ProbeConfig
 from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
 from study.schema.sweep import SweepConfig
@@ -95,6 +96,11 @@ class Config(Strict):
                 f"clip={self.clip.name} with bptt.{key} = 1: it clips what flows back from step to step, and nothing "
                 f"does; allowed: {key} of 2 and more, or null"
             )
+        if self.clip.of_the_flow and self.loss.scale != "none":
+            raise ValueError(
+                f"loss.scale = {self.loss.scale!r} with clip={self.clip.name}: gradients are divided when they have "
+                "come back, and this policy clips them on the way, so its threshold is not on that scale; allowed: none"
+            )
         return self
 
     @model_validator(mode="after")
@@ -171,7 +177,7 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
         node = composed if isinstance(composed, DictConfig) else OmegaConf.create(dict(composed))
         raw = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key or 'config'}: {error.msg}") from error
+        raise ConfigError(f"{error.full_key or 'config'}: {str(error.msg).splitlines()[0]}") from error
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
@@ -180,10 +186,19 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
 
 def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every dotted key the schema knows, over all options of every group."""
+    return (key for key, _ in _typed_keys(node, prefix))
+
+
+def open_keys() -> frozenset[str]:
+    """The keys below which a user's own file decides which keys there are, such as `model.options`."""
+    return frozenset(key for key, kind in _typed_keys(Config, "") if kind == Options)
+
+
+def _typed_keys(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for group in group_classes(node):
         for name, field in group.model_fields.items():
-            yield prefix + name
-            yield from keys(field.annotation, f"{prefix}{name}.")
+            yield prefix + name, field.annotation
+            yield from _typed_keys(field.annotation, f"{prefix}{name}.")
 
 
 def group_classes(annotation: Any) -> Iterator[type[Strict]]:

@@ -107,7 +107,7 @@ class AdaptiveBPTT(TruncatedBPTT):
         last = position(steps)
         lags = min(last, self.k2_max)
         phi, norms = gradients_by_lag(self.model, self.loss, steps.between(0, last + 1), state, lags)
-        whole = last if self.stream is None else math.inf
+        whole = float(last) if self.stream is None else math.inf
         kept = fewest_lags(phi, norms, self.delta, self.k2_max, whole)
         return min(max(kept + self._stride - 1, self.k2_min), self.k2_max)
 

@@ -1,7 +1,7 @@
 r"""ARTBP: windows of random length, gradients reweighted so that their mean is that of full BPTT.
 
-Anticipated reweighted truncated backpropagation (Tallec & Ollivier 2017, arXiv 1705.08209). Cuts are random: after
-every block of steps the window ends with a probability c, known before the draw. Where it ends, no gradient
+Anticipated reweighted truncated backpropagation (Tallec & Ollivier 2017, arXiv 1705.08209). Cuts are random: after each
+block of steps the window ends with a probability c, known before the draw. Where it ends, no gradient
 crosses, as in truncated BPTT; where it does not, the gradient on its way back is multiplied by 1 / (1 - c):
 
     d~_t = d loss_t / d s_t + d~_{t+1} d s_{t+1} / d s_t * { 0 at a cut; 1 / (1 - c) at the end of a block; 1 inside }

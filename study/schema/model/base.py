@@ -9,6 +9,9 @@ from study.schema.registry import Registry
 
 MODELS = Registry("model")
 
+Start = Literal["orthogonal", "uniform", "identity", "sparse"]
+"""How square matrices may start, see `MatrixConfig`."""
+
 
 class CoreConfig(Strict):
     """What every architecture states.
@@ -75,6 +78,11 @@ class CoreConfig(Strict):
         return f"model.hidden_size={2 * hidden_size}"
 
     @property
+    def title(self) -> str:
+        """What runs are called after."""
+        return self.name
+
+    @property
     def scale_at_start(self) -> float | None:
         """Of the recurrent matrices; None: there are none, or it is no option."""
         return None
@@ -95,11 +103,12 @@ class CoreConfig(Strict):
 class MatrixConfig(CoreConfig):
     """An architecture whose state goes through square matrices W_hh from step to step.
 
-    `recurrent_init` draws them: `orthogonal` (each gate's block, times `gain`), or `uniform` in
-    +-gain / sqrt(hidden_size), torch's own start.
+    `recurrent_init` draws them, each gate's block alone: `orthogonal`, times `gain`; `uniform` in
+    +-gain / sqrt(hidden_size), torch's own start; `identity`, times `gain`; `sparse`, 15 entries a row, scaled to a
+    spectral radius of `gain`.
     """
 
-    recurrent_init: Literal["orthogonal", "uniform"]
+    recurrent_init: Start
     gain: Positive
 
     @property
