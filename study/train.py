@@ -108,7 +108,7 @@ def _define(run: "Run", definition: Mapping[str, str], resumed: int | None) -> N
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
-    from study.learning import clipping, losses
+    from study.learning import clipping, losses, optimizers, schedules
     from study.learning.bptt import refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
@@ -123,12 +123,13 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     loss = losses.build(config.loss)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
-    clip = clipping.build(config.clip)
+    clip, optimizer = clipping.build(config.clip), optimizers.build(config.optimizer, model)
+    schedule = schedules.build(config.schedule)
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     history = History(parameters, recurrent_parameters(model), config.trainer.divergence, probes.count)
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, config.bptt, pace, history, probes)
+    return task, RecurrentModule(model, loss, clip, task, optimizer, schedule, config.bptt, pace, history, probes)
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

@@ -42,16 +42,18 @@ COMMON = (
 )
 SETTINGS: tuple[tuple[str, ...], ...] = (
     ("model=lstm", "model.num_layers=2", "model.dropout=0.4", "optimizer=sgd", "optimizer.momentum=0.9"),
-    ("model=gru", "bptt.k2=20", "bptt.k1=10", "clip=norm", "clip.threshold=0.1"),
+    ("model=gru", "bptt.k2=20", "bptt.k1=10", "clip=norm", "optimizer=muon", "schedule=cosine", "schedule.warmup=9"),
     ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9"),
     ("model=elman", "optimizer=sgd", "optimizer.lr=1e8"),
-    ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=null", "probe.every=7"),
+    ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=4", "probe.every=7", "optimizer=asgd"),
     (
         "task=language_text",
         f"task.path={CHECKOUT}/pyproject.toml",
         "task.batch_size=8",
         "task.seq_len=10",
         "model.dropout=0.2",
+        "schedule=plateau",
+        "schedule.patience=0",
     ),
 )
 

@@ -20,6 +20,7 @@ from study.schema.model import MODELS, CoreConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.schema.probe import ProbeConfig
 from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
+from study.schema.schedule import SCHEDULES, RateScheduleConfig
 from study.schema.sweep import SweepConfig
 from study.schema.task import TASKS, TaskConfig
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     AnyLoss = LossConfig
     AnyClip = ClipConfig
     AnyOptimizer = OptimizerConfig
+    AnySchedule = RateScheduleConfig
 else:
     AnyTask, AnyModel, AnyLoss, AnyClip, AnyOptimizer = (r.union for r in (TASKS, MODELS, LOSSES, CLIPS, OPTIMIZERS))
+    AnySchedule = SCHEDULES.union
 
 
 class Config(Strict):
@@ -45,6 +48,7 @@ class Config(Strict):
     bptt: BPTTConfig
     clip: AnyClip
     optimizer: AnyOptimizer
+    schedule: AnySchedule
     probe: Annotated[ProbeConfig, Decides.RECORD]
     trainer: TrainerConfig
     tracking: Annotated[TrackingConfig, Decides.RECORD]
@@ -95,13 +99,31 @@ class Config(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _schedule_knows_its_end(self) -> "Config":
+        if self.schedule.needs_updates and self.trainer.max_seconds is not None:
+            raise ValueError(
+                f"schedule={self.schedule.name} spans the whole run, and trainer.max_seconds = "
+                f"{self.trainer.max_seconds} does not say how many updates it has; allowed: a budget in max_updates, "
+                "max_steps or max_epochs"
+            )
+        return self
+
     @classmethod
     def canonical(cls, values: dict[str, str]) -> dict[str, str]:
-        """A truncation as long as the sequences, or as a stream's batches, is none (k2 null)."""
+        """The one form of what several groups say together.
+
+        A truncation as long as the sequences, or as a stream's batches, is none (k2 null). When to validate has an
+        effect where validations end the training, take of its time, or lower its rate.
+        """
         task = {key.removeprefix("task."): value for key, value in values.items() if key.startswith("task.")}
         known = task.get("name", "") in TASKS
         if known and values.get("bptt.k2") == str(TASKS.config(task["name"]).sequence_steps(task)):
             values = values | {"bptt.k2": "None"}
+        rate = values.get("schedule.name", "")
+        lowers = rate in SCHEDULES and SCHEDULES.config(rate).after_validations
+        if not lowers and values.get("trainer.patience") == values.get("trainer.max_seconds") == "None":
+            values = {key: value for key, value in values.items() if key != "trainer.validate_every"}
         return values
 
 

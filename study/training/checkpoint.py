@@ -26,8 +26,8 @@ PATIENCE = 10
 
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What every checkpoint has; see `RecurrentModule.state`."""
-ADDED = {"clip": dict[str, Any]()}
-"""What checkpoints have since a later version, with the value that older ones mean: no clip policy had a state then."""
+ADDED = {"clip": dict[str, Any](), "schedule": dict[str, Any]()}
+"""What checkpoints have since a later version, with the value that older ones mean: nothing had a state there then."""
 
 
 def path(folder: Path, run_id: str) -> Path:

@@ -14,10 +14,11 @@ from study.learning.bptt import Carry, TruncatedBPTT, load_carry
 from study.learning.clipping import Clip
 from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
+from study.learning.optimizers import averaged, take_averages
+from study.learning.schedules import RateSchedule
 from study.models import RecurrentModel
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
-from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.tasks import Batch, Batches, Task
 from study.training.checkpoint import Journal
 from study.training.history import History
@@ -63,7 +64,8 @@ class RecurrentModule(pl.LightningModule):
         loss: what is minimised.
         clip: clips the gradient of every update.
         task: what is learnt.
-        optimizer: see `conf/optimizer`.
+        optimizer: of the model's parameters.
+        schedule: of its rate.
         truncation: see `conf/bptt`.
         pace: the budget and the rhythm.
         history: empty; gets every update.
@@ -79,7 +81,8 @@ class RecurrentModule(pl.LightningModule):
         loss: Loss,
         clip: Clip,
         task: Task,
-        optimizer: OptimizerConfig,
+        optimizer: Optimizer,
+        schedule: RateSchedule,
         truncation: BPTTConfig,
         pace: Pace,
         history: History,
@@ -88,7 +91,7 @@ class RecurrentModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.loss, self.clip, self.task = model, loss, clip, task
-        self._optimizer, self.truncation = optimizer, truncation
+        self._optimizer, self.schedule, self.truncation = optimizer, schedule, truncation
         self.pace, self.history, self.probes = pace, history, probes
         self.journal = Journal()
         self._restored: dict[str, Any] = {}
@@ -98,9 +101,8 @@ class RecurrentModule(pl.LightningModule):
         self._evaluation: Evaluation
 
     def configure_optimizers(self) -> Optimizer:
-        """See `conf/optimizer`."""
-        options = self._optimizer.model_dump(exclude={"name"})
-        return OPTIMIZERS.implementation(self._optimizer.name)(self.model.parameters(), **options)
+        """The one the module was given."""
+        return self._optimizer
 
     def on_fit_start(self) -> None:
         """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
@@ -110,9 +112,11 @@ class RecurrentModule(pl.LightningModule):
         stream = self.task.batches("train").stream
         self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self.clip, plan.k1, plan.k2, plan.update, stream)
         self._started = time.monotonic() - self._restored.get("seconds", 0.0)
+        self.schedule.start(optimizer, self.pace.updates)
         if self._restored:
             self.model.load_state_dict(self._restored["model"])
             optimizer.load_state_dict(self._restored["optimizer"])
+            self.schedule.load_state_dict(self._restored["schedule"])
             self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
         if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
@@ -133,6 +137,7 @@ class RecurrentModule(pl.LightningModule):
         for batch in chunk:
             for update in self._bptt.updates(batch, self._carry):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
+                self.schedule.updated()
                 done = len(self.history)
                 if done == self.probes.due:
                     self.history.flush()
@@ -145,9 +150,13 @@ class RecurrentModule(pl.LightningModule):
         self._end_step()
 
     def on_train_end(self) -> None:
-        """Take the last measures; of a diverged run those before the divergence are the last."""
+        """Take the last measures; of a diverged run those before the divergence are the last.
+
+        What is left is the mean of the weights, where the optimizer keeps one; probes see the weights that it moved.
+        """
         if not self.history.diverged:
             self.probes.finish(len(self.history), self._bptt)
+        take_averages(self._bptt.optimizer)
 
     def _end_step(self) -> None:
         """Once a Lightning step: read the norms back, look for divergence, tell Lightning the number of updates."""
@@ -184,6 +193,7 @@ class RecurrentModule(pl.LightningModule):
         return {
             "model": self.model.state_dict(),
             "optimizer": self._bptt.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
             "clip": self.clip.state_dict(),
             "history": self.history.state(),
             "probes": self.probes.state(),
@@ -208,10 +218,14 @@ class RecurrentModule(pl.LightningModule):
         self._evaluation = Evaluation(self.model, self.loss, self.task.metrics(), chunks.batches.stateful)
 
     def validation_step(self, chunk: list[Batch], index: int) -> None:
-        """Evaluate a chunk."""
-        self._evaluation.add(chunk)
+        """Evaluate a chunk, by the mean of the weights where the optimizer keeps one."""
+        with averaged(self._bptt.optimizer):
+            self._evaluation.add(chunk)
 
     def on_validation_epoch_end(self) -> None:
         """Log `loss/val` and `<measure>/val`, for callbacks to read."""
-        measures = self.journal.validation(None if self.journal.validated else self._evaluation.result())
+        replayed = self.journal.validated
+        measures = self.journal.validation(None if replayed else self._evaluation.result())
+        if not replayed:  # a restored schedule has taken note of those
+            self.schedule.validated(measures["loss"])
         self.log_dict({f"{name}/val": value for name, value in measures.items()})
