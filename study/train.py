@@ -108,7 +108,7 @@ def _define(run: "Run", definition: Mapping[str, str], resumed: int | None) -> N
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
-    from study.learning import clipping, losses, optimizers, schedules
+    from study.learning import clipping, losses, optimizers, regularizers, schedules
     from study.learning.bptt import refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
@@ -124,12 +124,15 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         model = models.build(config.model, task.inputs, loss.outputs(task.targets))
     clip, optimizer = clipping.build(config.clip), optimizers.build(config.optimizer, model)
-    schedule = schedules.build(config.schedule)
+    schedule, regularizer = schedules.build(config.schedule), regularizers.build(config.regularizer)
+    regularizer.refuse(model, next(batches.epoch(0)).inputs)
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    history = History(parameters, recurrent_parameters(model), config.trainer.divergence, probes.count)
-    return task, RecurrentModule(model, loss, clip, task, optimizer, schedule, config.bptt, pace, history, probes)
+    recurrent = recurrent_parameters(model)
+    history = History(parameters, recurrent, config.trainer.divergence, probes.count, regularizer.acts)
+    how = optimizer, schedule, regularizer, config.bptt, pace
+    return task, RecurrentModule(model, loss, clip, task, *how, history, probes)
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

@@ -50,7 +50,7 @@ class Mutant(NamedTuple):
 
 FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt.py", "study/learning/clipping/norm.py"
 LYAPUNOV, SHARP, SENSE = "study/probes/lyapunov.py", "study/probes/sharpness.py", "study/probes/sensitivity.py"
-JUDGE = "study/analysis/diagnosis"
+EXPONENTS, JUDGE = "study/learning/exponents.py", "study/analysis/diagnosis"
 
 MUTANTS: Sequence[Mutant] = (
     # Measures: `make verify` alone must notice.
@@ -112,9 +112,9 @@ MUTANTS: Sequence[Mutant] = (
         "padding counted by the loss", "study/learning/losses/contract.py",
         "return steps.sum() if mask is None else torch.where(mask, steps, 0.0).sum()", "return steps.sum()", VERIFY,
     ),
-    Mutant("exponents without sorting", LYAPUNOV, ".sort(-1, descending=True).values", "", VERIFY),
+    Mutant("exponents without sorting", EXPONENTS, ".sort(-1, descending=True).values", "", VERIFY),
     Mutant(
-        "Jacobians forwards instead of backwards in time", LYAPUNOV,
+        "Jacobians forwards instead of backwards in time", EXPONENTS,
         "for t in reversed(range(transient, steps)):", "for t in range(transient, steps):", VERIFY,
     ),
     Mutant(

@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 from study.errors import ConfigError
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
+from study.learning.regularizers import Passage, Regularizer
 from study.models import RecurrentModel, State, detach
 from study.tasks.contract import Batch, Batches
 
@@ -38,10 +39,14 @@ class Window(NamedTuple):
 
 
 class Update(NamedTuple):
-    """One optimizer step: the loss before it, and the gradient norms before and after clipping."""
+    """One optimizer step: the loss before it, the gradient norms before and after clipping, the regularizer's penalty.
+
+    The loss is that of the task alone; the norms are those of the gradients of both.
+    """
 
     loss: Float[Tensor, ""]
     clipped: Clipped
+    penalty: Float[Tensor, ""] | None = None
 
 
 class Carry(NamedTuple):
@@ -132,6 +137,7 @@ class TruncatedBPTT:
 
         stream: steps of a batch where batches continue each other, so that windows reach back across their borders;
             None: every batch holds whole sequences.
+        regularizer: see `study.learning.regularizers`; adds its gradient to that of every update, before it is clipped.
 
     Attributes:
         carry: what the next batch of a stream starts from, detached.
@@ -147,11 +153,14 @@ class TruncatedBPTT:
         k2: int | None = None,
         update: Literal["window", "sequence"] = "window",
         stream: int | None = None,
+        regularizer: Regularizer | None = None,
     ):
         self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
         self.k1, self.k2, self.update, self.stream = k1, k2, update, stream
         self._lengths = (k1, k2) if stream is None else stream_lengths(k1, k2, stream)
         self.carry: Carry | None = None
+        self.regularizer = regularizer if regularizer is not None and regularizer.acts else None
+        self._passage: Passage
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
     def updates(self, batch: Batch, carry: Carry | None = None) -> Iterator[Update]:
@@ -183,7 +192,9 @@ class TruncatedBPTT:
             outputs, left = self._forward(steps, window, boundary, detach(state))
             part = steps.between(window.first, window.stop)
             if part.steps:
-                yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
+                first = window.first - window.start
+                self._passage = Passage(steps.between(window.start, window.stop), detach(state), first)
+                yield part, self.loss.total(outputs[first:], part.targets, part.mask)
             state = detach(left)  # no gradient crosses into the next window
             self.carry = Carry(state, steps.between(boundary, window.stop) if boundary < window.stop else None)
 
@@ -214,12 +225,15 @@ class TruncatedBPTT:
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Clip, step, drop the gradient."""
+        """Regularise, clip, step, drop the gradient."""
+        penalty = None
+        if self.regularizer is not None:
+            penalty = self.regularizer.add_gradient(self.model, self.loss, self._passage)
         with torch.no_grad():
             clipped = self.clip([_gradient(p) for p in self._parameters], self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return Update(loss, clipped)
+        return Update(loss, clipped, penalty)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

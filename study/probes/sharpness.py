@@ -30,8 +30,8 @@ from torch.optim import SGD, Optimizer
 from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import RecurrentModel
+from study.models.stepping import evaluating
 from study.probes.gradients import flat
-from study.probes.path import evaluating
 from study.probes.result import ProbeResult
 from study.schema.probe import SharpnessConfig
 from study.tasks.contract import Batch

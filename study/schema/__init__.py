@@ -19,6 +19,7 @@ from study.schema.loss import LOSSES, LossConfig
 from study.schema.model import MODELS, CoreConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.schema.probe import ProbeConfig
+from study.schema.regularizer import REGULARIZERS, RegularizerConfig
 from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
 from study.schema.schedule import SCHEDULES, RateScheduleConfig
 from study.schema.sweep import SweepConfig
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     AnyClip = ClipConfig
     AnyOptimizer = OptimizerConfig
     AnySchedule = RateScheduleConfig
+    AnyRegularizer = RegularizerConfig
 else:
     AnyTask, AnyModel, AnyLoss, AnyClip, AnyOptimizer = (r.union for r in (TASKS, MODELS, LOSSES, CLIPS, OPTIMIZERS))
-    AnySchedule = SCHEDULES.union
+    AnySchedule, AnyRegularizer = SCHEDULES.union, REGULARIZERS.union
 
 
 class Config(Strict):
@@ -46,6 +48,7 @@ class Config(Strict):
     model: AnyModel
     loss: AnyLoss
     bptt: BPTTConfig
+    regularizer: AnyRegularizer
     clip: AnyClip
     optimizer: AnyOptimizer
     schedule: AnySchedule
@@ -96,6 +99,21 @@ class Config(Strict):
             raise ValueError(
                 f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
                 "last step, so a window cut from its sequence has no state to start from"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _regularizer_has_something_to_act_on(self) -> "Config":
+        regularizer = self.regularizer
+        if regularizer.one_direction and self.model.bidirectional:
+            raise ValueError(
+                f"regularizer={regularizer.name} follows the steps that gradients flow back through in a core that "
+                "reads forwards, and would leave out the other one; allowed: model.bidirectional=false"
+            )
+        if regularizer.between_steps and self.bptt.k2 == 1:
+            raise ValueError(
+                f"regularizer={regularizer.name} acts on gradients that flow from step to step, and with bptt.k2 = 1 "
+                "none does; allowed: bptt.k2 of 2 and more, or null"
             )
         return self
 

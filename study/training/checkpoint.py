@@ -26,7 +26,7 @@ PATIENCE = 10
 
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What every checkpoint has; see `RecurrentModule.state`."""
-ADDED = {"clip": dict[str, Any](), "schedule": dict[str, Any]()}
+ADDED = {name: dict[str, Any]() for name in ("clip", "schedule", "regularizer")}
 """What checkpoints have since a later version, with the value that older ones mean: nothing had a state there then."""
 
 

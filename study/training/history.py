@@ -21,6 +21,9 @@ CHARTED = 6
 SHARED = 12
 """Probes and charted parameters together: where more probes measure, fewer parameters get a chart."""
 
+PENALTY = "penalty"
+"""The column of what a regularizer adds to the loss, the last one; there is none without a regularizer."""
+
 
 def column(parameter: str) -> str:
     """The column of a parameter's gradient norm."""
@@ -36,6 +39,7 @@ class History:
         divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
             None: only a loss or gradient that is not finite.
         probes: how many measure in the same run.
+        penalised: a regularizer adds a penalty to the loss.
 
     Attributes:
         columns: names of the columns of every row.
@@ -50,9 +54,11 @@ class History:
         recurrent: Collection[str] = (),
         divergence: float | None = None,
         probes: int = 0,
+        penalised: bool = False,
     ):
-        self.columns = (*FIXED, *map(column, parameters))
-        self.charted = tuple(map(column, _charted(parameters, recurrent, max(0, min(CHARTED, SHARED - probes)))))
+        self.columns = (*FIXED, *map(column, parameters), *([PENALTY] if penalised else []))
+        most = max(0, min(CHARTED, SHARED - probes) - penalised)
+        self.charted = tuple(map(column, _charted(parameters, recurrent, most)))
         self.diverged: int | None = None
         self._divergence = divergence
         self._pending: list[Update] = []
@@ -113,7 +119,9 @@ class History:
             return self.rows(len(self))
         fixed = [torch.stack([u.loss, u.clipped.total, u.clipped.applied]) for u in self._pending]
         parameters = torch.stack([u.clipped.parameters for u in self._pending])
-        measured = torch.cat([torch.stack(fixed), parameters], 1).float().cpu().numpy()
+        added = [torch.stack([u.penalty])[None] for u in self._pending if u.penalty is not None]
+        parts = [torch.stack(fixed), parameters, *([torch.cat(added)] if added else [])]
+        measured = torch.cat(parts, 1).float().cpu().numpy()
         return np.insert(measured, RATE, self._rates, axis=1)
 
     def _first_divergence(self, block: np.ndarray) -> int | None:
@@ -145,6 +153,7 @@ class Envelope:
         self._width = max(1, math.ceil((updates - self._single) / (points - self._single)))
         self._charted = history.charted
         self._places = [history.columns.index(name) for name in history.charted]
+        self._penalised = history.columns[-1] == PENALTY
         self._rest = np.empty((0, len(history.columns)), np.float32)
         self._done = 0
 
@@ -158,7 +167,7 @@ class Envelope:
             bucket, self._rest = self._rest[:width], self._rest[width:]
             self._done += len(bucket)
             with np.errstate(all="ignore"):  # NaN and inf are what a chart of a diverged run shows
-                values = self._fixed(bucket) | self._by_parameter(bucket)
+                values = self._fixed(bucket) | self._by_parameter(bucket) | self._penalty(bucket)
             yield self._done, {key: float(value) for key, value in values.items()}
 
     @property
@@ -184,6 +193,9 @@ class Envelope:
     def _by_parameter(self, bucket: np.ndarray) -> dict[str, np.floating]:
         peaks = bucket[:, self._places].max(0)
         return {f"{name}_max": peak for name, peak in zip(self._charted, peaks, strict=True)}
+
+    def _penalty(self, bucket: np.ndarray) -> dict[str, np.floating]:
+        return {"loss/penalty": bucket[:, -1].mean(dtype=np.float64)} if self._penalised else {}
 
 
 def _charted(parameters: Sequence[str], recurrent: Collection[str], most: int) -> Sequence[str]:

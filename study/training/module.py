@@ -15,6 +15,7 @@ from study.learning.clipping import Clip
 from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
 from study.learning.optimizers import averaged, take_averages
+from study.learning.regularizers import Regularizer
 from study.learning.schedules import RateSchedule
 from study.models import RecurrentModel
 from study.probes.suite import Probes
@@ -66,6 +67,7 @@ class RecurrentModule(pl.LightningModule):
         task: what is learnt.
         optimizer: of the model's parameters.
         schedule: of its rate.
+        regularizer: adds a penalty to the loss.
         truncation: see `conf/bptt`.
         pace: the budget and the rhythm.
         history: empty; gets every update.
@@ -83,6 +85,7 @@ class RecurrentModule(pl.LightningModule):
         task: Task,
         optimizer: Optimizer,
         schedule: RateSchedule,
+        regularizer: Regularizer,
         truncation: BPTTConfig,
         pace: Pace,
         history: History,
@@ -91,7 +94,8 @@ class RecurrentModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.loss, self.clip, self.task = model, loss, clip, task
-        self._optimizer, self.schedule, self.truncation = optimizer, schedule, truncation
+        self._optimizer, self.schedule, self.regularizer = optimizer, schedule, regularizer
+        self.truncation = truncation
         self.pace, self.history, self.probes = pace, history, probes
         self.journal = Journal()
         self._restored: dict[str, Any] = {}
@@ -110,13 +114,16 @@ class RecurrentModule(pl.LightningModule):
         assert isinstance(optimizer, Optimizer)
         plan = self.truncation
         stream = self.task.batches("train").stream
-        self._bptt = TruncatedBPTT(self.model, self.loss, optimizer, self.clip, plan.k1, plan.k2, plan.update, stream)
+        self._bptt = TruncatedBPTT(
+            self.model, self.loss, optimizer, self.clip, plan.k1, plan.k2, plan.update, stream, self.regularizer
+        )
         self._started = time.monotonic() - self._restored.get("seconds", 0.0)
         self.schedule.start(optimizer, self.pace.updates)
         if self._restored:
             self.model.load_state_dict(self._restored["model"])
             optimizer.load_state_dict(self._restored["optimizer"])
             self.schedule.load_state_dict(self._restored["schedule"])
+            self.regularizer.load_state_dict(self._restored["regularizer"])
             self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
         if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
@@ -194,6 +201,7 @@ class RecurrentModule(pl.LightningModule):
             "model": self.model.state_dict(),
             "optimizer": self._bptt.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "regularizer": self.regularizer.state_dict(),
             "clip": self.clip.state_dict(),
             "history": self.history.state(),
             "probes": self.probes.state(),

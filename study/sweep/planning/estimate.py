@@ -58,7 +58,14 @@ def _time_update(config: Config, task: Task, module: RecurrentModule) -> float:
     """Seconds."""
     optimizer, plan, done = module.configure_optimizers(), config.bptt, 0
     bptt = TruncatedBPTT(
-        module.model, module.loss, optimizer, clipping.build(config.clip), plan.k1, plan.k2, plan.update
+        module.model,
+        module.loss,
+        optimizer,
+        clipping.build(config.clip),
+        plan.k1,
+        plan.k2,
+        plan.update,
+        regularizer=module.regularizer,
     )
     started = time.perf_counter()
     for batch in task.batches("train").epoch(0):
