@@ -14,7 +14,7 @@ from study.installation import CONF
 from study.learning import regularizers
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
-from study.learning.regularizers import Passage, Regularizer
+from study.learning.regularizers import PENALTY, Passage, Regularizer
 from study.learning.regularizers.flossing import Flossing
 from study.learning.regularizers.omega import Omega
 from study.learning.regularizers.orthogonality import Orthogonality
@@ -28,7 +28,6 @@ from study.tasks.contract import Batch
 from study.testing.configs import ConfigContract
 from study.testing.regularizers import MakeRegularizer, RegularizerContract
 from study.train import assemble
-from study.training.history import PENALTY
 from study.training.trainer import fit
 from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
@@ -278,7 +277,7 @@ def test_more_exponents_than_dimensions_are_refused(configure: Configure) -> Non
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        ("regularizer=omega bptt.k2=1", r"regularizer=omega acts on gradients.*bptt.k2 = 1.*allowed: bptt.k2 of 2"),
+        ("regularizer=omega bptt.k2=1", r"regularizer=omega with bptt.k2 = 1: .*allowed: bptt.k2 of 2"),
         ("regularizer=omega model.bidirectional=true", r"regularizer=omega follows.*model.bidirectional=false"),
         ("regularizer=flossing model.bidirectional=true", r"regularizer=flossing follows.*model.bidirectional=false"),
     ],
@@ -307,7 +306,8 @@ def test_a_run_records_the_penalty_of_every_update_beside_the_loss_and_only_if_t
 def test_the_rehearsed_update_of_a_probe_is_regularised_too_and_counts_for_nothing() -> None:
     network, data = build("elman"), batch(6, 2, 3)
     flossing = Flossing(50.0, exponents=2)
-    bptt = TruncatedBPTT(network, MSE, torch.optim.SGD(network.parameters(), 0.1), ClipNorm(1e9), regularizer=flossing)
+    bptt = TruncatedBPTT(network, MSE, torch.optim.SGD(network.parameters(), 0.1), ClipNorm(1e9))
+    bptt.regularizer = flossing
     rehearsal, before = Rehearsal(bptt), flossing.state_dict()
     rehearsal.step(data)
     assert flossing.state_dict() == before

@@ -68,7 +68,9 @@ def _trainer(config: Config, batch: Batch) -> TruncatedBPTT | None:
         regularizer.refuse(network, batch.inputs)
     except ConfigError:
         return None
-    return TruncatedBPTT(network, MSE(), adam, ClipNorm(1.0), regularizer=regularizer)
+    bptt = TruncatedBPTT(network, MSE(), adam, ClipNorm(1.0))
+    bptt.regularizer = regularizer if regularizer.acts else None
+    return bptt
 
 
 def _config(*overrides: str) -> Config:

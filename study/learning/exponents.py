@@ -62,5 +62,9 @@ def transposed_product(
     cotangents = directions.permute(2, 0, 1)
     several = len(cotangents) > 1  # batching costs time, and a single direction does not need it
     given = (cotangents if several else cotangents[0]).split(widths, -1)
-    gradients = torch.autograd.grad(after, before, given, is_grads_batched=several, create_graph=create_graph)
+    found = torch.autograd.grad(
+        after, before, given, is_grads_batched=several, create_graph=create_graph, allow_unused=True
+    )
+    # A part that nothing is computed from, such as an h that is read out of the memory and not fed back.
+    gradients = [torch.zeros_like(to) if taken is None else taken for taken, to in zip(found, given, strict=True)]
     return torch.cat(gradients, -1).view(len(cotangents), *directions.shape[:2]).permute(1, 2, 0)

@@ -34,7 +34,7 @@ def gradient(
     parameters = [p for p in model.parameters() if p.requires_grad]
     with evaluating(model):
         stretch = _side_by_side(model, batch, windows(batch.longest, k1, k2))
-        outputs, _ = model(stretch.steps.inputs, stretch.entry)
+        outputs, _ = model(stretch.steps.inputs, stretch.entry, stretch.steps.mask)
         total = loss.total(outputs, stretch.steps.targets, stretch.steps.mask)
         mean = total / loss.normaliser(batch.targets.shape[1], batch.steps)
         return flat(torch.autograd.grad(mean, parameters, allow_unused=True, materialize_grads=True))
@@ -77,12 +77,11 @@ class Rehearsal:
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; the others too: a
-        # policy may keep the norms it has seen, a regularizer counts.
-        model, optimizer, clip, regularizer = copy.deepcopy((bptt.model, bptt.optimizer, bptt.clip, bptt.regularizer))
-        self._trainer = TruncatedBPTT(
-            model, bptt.loss, optimizer, clip, bptt.k1, bptt.k2, "sequence", regularizer=regularizer
-        )
+        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the others too:
+        # the policy and the loss may keep norms they have seen, and a regularizer counts.
+        kept = copy.deepcopy((bptt.model, bptt.loss, bptt.optimizer, bptt.clip, bptt.regularizer))
+        self._trainer = TruncatedBPTT(*kept[:4], bptt.k1, bptt.k2, "sequence")
+        self._trainer.regularizer = kept[4]
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:

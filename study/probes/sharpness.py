@@ -96,8 +96,10 @@ def sharpness(bptt: TruncatedBPTT, batch: Batch, iterations: int) -> Sharpness:
     root, decay = scale.rsqrt(), _decay(bptt.optimizer, parameters, scale)
     with evaluating(bptt.model):
         product = hessian_product(bptt.model, bptt.loss, batch)
-        # P^-1/2 H P^-1/2 has the eigenvalues of P^-1 H and is symmetric.
-        found = lanczos(lambda v: root * (product(root * v) + decay * root * v), len(scale), iterations)
+        # P^-1/2 H P^-1/2 has the eigenvalues of P^-1 H and is symmetric. A gradient that is divided before it is used
+        # is that of a loss divided as much.
+        divisor = bptt.loss.divisor
+        found = lanczos(lambda v: root * (product(root * v) / divisor + decay * root * v), len(scale), iterations)
     return Sharpness(*found, rate=bptt.optimizer.param_groups[0]["lr"], limit=limit)
 
 

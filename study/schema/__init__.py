@@ -13,11 +13,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from study.errors import ConfigError, nearest
 from study.schema.base import Decides, Strict
-from study.schema.bptt import BPTTConfig
+from study.schema.bptt import TRUNCATIONS, BPTTConfig
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
 from study.schema.model import MODELS, CoreConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
+from study.schema.own import Options
 from study.schema.probe import ProbeConfig
 from study.schema.regularizer import REGULARIZERS, RegularizerConfig
 from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
     AnyTask = TaskConfig
     AnyModel = CoreConfig
     AnyLoss = LossConfig
+    AnyBPTT = BPTTConfig
     AnyClip = ClipConfig
     AnyOptimizer = OptimizerConfig
     AnySchedule = RateScheduleConfig
     AnyRegularizer = RegularizerConfig
 else:
-    AnyTask, AnyModel, AnyLoss, AnyClip, AnyOptimizer = (r.union for r in (TASKS, MODELS, LOSSES, CLIPS, OPTIMIZERS))
-    AnySchedule, AnyRegularizer = SCHEDULES.union, REGULARIZERS.union
+    AnyTask, AnyModel, AnyLoss = (registry.union for registry in (TASKS, MODELS, LOSSES))
+    AnyBPTT, AnyClip, AnyOptimizer = (registry.union for registry in (TRUNCATIONS, CLIPS, OPTIMIZERS))
+    AnySchedule, AnyRegularizer = (registry.union for registry in (SCHEDULES, REGULARIZERS))
 
 
 class Config(Strict):
@@ -47,7 +50,7 @@ class Config(Strict):
     task: AnyTask
     model: AnyModel
     loss: AnyLoss
-    bptt: BPTTConfig
+    bptt: AnyBPTT
     regularizer: AnyRegularizer
     clip: AnyClip
     optimizer: AnyOptimizer
@@ -59,11 +62,8 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _loss_fits_the_task(self) -> "Config":
-        if self.task.kind not in self.loss.fits:
-            raise ValueError(
-                f"loss={self.loss.name} does not fit task={self.task.name}: it needs {' or '.join(self.loss.fits)} "
-                f"targets, this task's are {self.task.kind}"
-            )
+        if why := self.loss.misfit(self.task):
+            raise ValueError(f"loss={self.loss.name} does not fit task={self.task.name}: it needs {why}")
         return self
 
     @model_validator(mode="after")
@@ -72,15 +72,66 @@ class Config(Strict):
         if steps is None:
             return self
         keys = " and ".join(f"task.{key} = {getattr(self.task, key)}" for key in self.task.length_keys)
-        if self.bptt.k1 is not None and self.bptt.k1 > steps:
+        (stride, every), (reach, far) = self.bptt.stride, self.bptt.reach
+        null = ("", "") if self.bptt.always_cuts else (", or null", ", or null for all of them")
+        if every is not None and every > steps:
             raise ValueError(
-                f"bptt.k1 = {self.bptt.k1}: an update is made at least once a batch, of {steps} steps ({keys}); "
-                f"allowed: 1 to {steps}, or null"
+                f"bptt.{stride} = {every}: an update is made at least once a batch, of {steps} steps ({keys}); "
+                f"allowed: 1 to {steps}{null[0]}"
             )
-        if self.bptt.k2 is not None and self.bptt.k2 > steps and not self.task.stream:
+        if far is not None and far > steps and not self.task.stream:
             raise ValueError(
-                f"bptt.k2 = {self.bptt.k2}: sequences of task={self.task.name} have {steps} steps ({keys}), and no "
-                f"gradient flows further back; allowed: 1 to {steps}, or null for all of them"
+                f"bptt.{reach} = {far}: sequences of task={self.task.name} have {steps} steps ({keys}), and no "
+                f"gradient flows further back; allowed: 1 to {steps}{null[1]}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_batch_has_a_gradient_of_its_own(self) -> "Config":
+        if self.bptt.update == "sequence" and self.bptt.spans_batches and self.task.stream:
+            raise ValueError(
+                f"bptt.update = 'sequence': task={self.task.name} is a stream, where with bptt={self.bptt.name} a "
+                "window may span several batches, so that no batch has all its windows; allowed: 'window'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_clipped_is_there(self) -> "Config":
+        key, far = self.bptt.reach
+        if self.clip.of_the_flow and far == 1:
+            raise ValueError(
+                f"clip={self.clip.name} with bptt.{key} = 1: it clips what flows back from step to step, and nothing "
+                f"does; allowed: {key} of 2 and more, or null"
+            )
+        if self.clip.of_the_flow and self.loss.scale != "none":
+            raise ValueError(
+                f"loss.scale = {self.loss.scale!r} with clip={self.clip.name}: gradients are divided when they have "
+                "come back, and this policy clips them on the way, so its threshold is not on that scale; allowed: none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _regularizer_has_something_to_act_on(self) -> "Config":
+        (key, far), regularizer = self.bptt.reach, self.regularizer
+        if regularizer.one_direction and self.model.bidirectional:
+            raise ValueError(
+                f"regularizer={regularizer.name} follows the steps that gradients flow back through in a core that "
+                "reads forwards, and would leave out the other one; allowed: model.bidirectional=false"
+            )
+        if regularizer.between_steps and far == 1:
+            raise ValueError(
+                f"regularizer={regularizer.name} with bptt.{key} = 1: it acts on gradients that flow from step to "
+                f"step, and none does; allowed: bptt.{key} of 2 and more, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_knows_its_end(self) -> "Config":
+        if self.schedule.needs_updates and self.trainer.max_seconds is not None:
+            raise ValueError(
+                f"schedule={self.schedule.name} spans the whole run, and trainer.max_seconds = "
+                f"{self.trainer.max_seconds} does not say how many updates it has; allowed: a budget in max_updates, "
+                "max_steps or max_epochs"
             )
         return self
 
@@ -93,38 +144,33 @@ class Config(Strict):
                 f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
                 "be; it fits sequence labelling alone"
             )
-        cut = {"bptt.k1": self.bptt.k1, "bptt.k2": self.bptt.k2}
+        if self.bptt.always_cuts:
+            raise ValueError(
+                f"bptt = {self.bptt.name}: it cuts every sequence, and with model.bidirectional = True what reads "
+                "backwards starts at the last step, so a window has no state to start from; allowed: truncated, with "
+                "k1 and k2 null"
+            )
+        return self._refuse_windows(
+            "model.bidirectional = True",
+            "what reads backwards starts at the last step, so a window cut from its sequence has no state to start "
+            "from",
+        )
+
+    @model_validator(mode="after")
+    def _a_loss_of_whole_sequences_has_them(self) -> "Config":
+        if not self.loss.whole:
+            return self
+        return self._refuse_windows(
+            f"loss.name = {self.loss.name!r}",
+            "it is of a whole sequence and no sum over its steps, so a window cut from it has no part of it",
+        )
+
+    def _refuse_windows(self, chosen: str, why: str) -> "Config":
+        """Refuse whatever cuts sequences into windows, in training or in a probe."""
+        cut = {f"bptt.{key}": value for key, value in (self.bptt.stride, self.bptt.reach)}
         cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:
-            raise ValueError(
-                f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
-                "last step, so a window cut from its sequence has no state to start from"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _regularizer_has_something_to_act_on(self) -> "Config":
-        regularizer = self.regularizer
-        if regularizer.one_direction and self.model.bidirectional:
-            raise ValueError(
-                f"regularizer={regularizer.name} follows the steps that gradients flow back through in a core that "
-                "reads forwards, and would leave out the other one; allowed: model.bidirectional=false"
-            )
-        if regularizer.between_steps and self.bptt.k2 == 1:
-            raise ValueError(
-                f"regularizer={regularizer.name} acts on gradients that flow from step to step, and with bptt.k2 = 1 "
-                "none does; allowed: bptt.k2 of 2 and more, or null"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _schedule_knows_its_end(self) -> "Config":
-        if self.schedule.needs_updates and self.trainer.max_seconds is not None:
-            raise ValueError(
-                f"schedule={self.schedule.name} spans the whole run, and trainer.max_seconds = "
-                f"{self.trainer.max_seconds} does not say how many updates it has; allowed: a budget in max_updates, "
-                "max_steps or max_epochs"
-            )
+            raise ValueError(f"{chosen}: {' and '.join(keys)} must be null; {why}")
         return self
 
     @classmethod
@@ -171,7 +217,7 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
         node = composed if isinstance(composed, DictConfig) else OmegaConf.create(dict(composed))
         raw = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key or 'config'}: {error.msg}") from error
+        raise ConfigError(f"{error.full_key or 'config'}: {str(error.msg).splitlines()[0]}") from error
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
@@ -180,10 +226,19 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
 
 def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every dotted key the schema knows, over all options of every group."""
+    return (key for key, _ in _typed_keys(node, prefix))
+
+
+def open_keys() -> frozenset[str]:
+    """The keys below which a user's own file decides which keys there are, such as `model.options`."""
+    return frozenset(key for key, kind in _typed_keys(Config, "") if kind == Options)
+
+
+def _typed_keys(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for group in group_classes(node):
         for name, field in group.model_fields.items():
-            yield prefix + name
-            yield from keys(field.annotation, f"{prefix}{name}.")
+            yield prefix + name, field.annotation
+            yield from _typed_keys(field.annotation, f"{prefix}{name}.")
 
 
 def group_classes(annotation: Any) -> Iterator[type[Strict]]:
@@ -226,8 +281,11 @@ def _allowed(raw: Any, path: str) -> list[str]:
 def _path(raw: Any, location: tuple[Any, ...]) -> str:
     """The dotted key of a pydantic location, without the union tags that stand in no config file."""
     names: list[str] = []
-    for part in location:
-        inside = isinstance(raw, dict) and (part in raw or part == location[-1])
+    for place, part in enumerate(location):
+        last = place == len(location) - 1
+        if isinstance(raw, dict) and raw.get("name") == part and not last:
+            continue  # a tag, also where the option has a key of its own name
+        inside = isinstance(raw, dict) and (part in raw or last)
         if inside or (isinstance(raw, list) and isinstance(part, int)):
             names.append(str(part))
             raw = raw[part] if isinstance(raw, list) else raw.get(part)

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import move_data_to_device
 from torch.optim import Optimizer
 
 from study import seeding
-from study.learning.bptt import Carry, TruncatedBPTT, load_carry
+from study.learning.bptt import Carry, TruncatedBPTT, build, load_carry
 from study.learning.clipping import Clip
 from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
@@ -69,6 +69,7 @@ class RecurrentModule(pl.LightningModule):
         schedule: of its rate.
         regularizer: adds a penalty to the loss.
         truncation: see `conf/bptt`.
+        seed: of a truncation that draws.
         pace: the budget and the rhythm.
         history: empty; gets every update.
         probes: measured when they are due.
@@ -87,6 +88,7 @@ class RecurrentModule(pl.LightningModule):
         schedule: RateSchedule,
         regularizer: Regularizer,
         truncation: BPTTConfig,
+        seed: int,
         pace: Pace,
         history: History,
         probes: Probes,
@@ -95,7 +97,7 @@ class RecurrentModule(pl.LightningModule):
         self.automatic_optimization = False
         self.model, self.loss, self.clip, self.task = model, loss, clip, task
         self._optimizer, self.schedule, self.regularizer = optimizer, schedule, regularizer
-        self.truncation = truncation
+        self.truncation, self._seed = truncation, seed
         self.pace, self.history, self.probes = pace, history, probes
         self.journal = Journal()
         self._restored: dict[str, Any] = {}
@@ -112,11 +114,9 @@ class RecurrentModule(pl.LightningModule):
         """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
-        plan = self.truncation
         stream = self.task.batches("train").stream
-        self._bptt = TruncatedBPTT(
-            self.model, self.loss, optimizer, self.clip, plan.k1, plan.k2, plan.update, stream, self.regularizer
-        )
+        trained = self.model, self.loss, optimizer, self.clip
+        self._bptt = build(self.truncation, *trained, stream, self._seed, self.regularizer)
         self._started = time.monotonic() - self._restored.get("seconds", 0.0)
         self.schedule.start(optimizer, self.pace.updates)
         if self._restored:
@@ -125,6 +125,9 @@ class RecurrentModule(pl.LightningModule):
             self.schedule.load_state_dict(self._restored["schedule"])
             self.regularizer.load_state_dict(self._restored["regularizer"])
             self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
+            self.loss.initial_norm = move_data_to_device(self._restored.get("initial_norm"), self.device)
+            if "bptt" in self._restored:  # not in checkpoints of older code, whose truncation had no state
+                self._bptt.load_state_dict(self._restored["bptt"])
         if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
 
@@ -203,6 +206,8 @@ class RecurrentModule(pl.LightningModule):
             "schedule": self.schedule.state_dict(),
             "regularizer": self.regularizer.state_dict(),
             "clip": self.clip.state_dict(),
+            "initial_norm": self.loss.initial_norm,
+            "bptt": self._bptt.state_dict(),
             "history": self.history.state(),
             "probes": self.probes.state(),
             "carry": None if self._carry is None else self._carry.as_dict(),

@@ -44,6 +44,8 @@ def full_jacobian() -> Iterator[Check]:
     for name in MODELS:
         network, batch = random_network(name, 1.5, 2, 2), data(5, 2)
         core = network.core
+        if not core.recurrent_parameters:
+            continue
         shapes = {parameter: core.get_parameter(parameter).shape for parameter in core.recurrent_parameters}
         basis = torch.eye(sum(shape.numel() for shape in shapes.values()), dtype=torch.float64)
         moved = [responses(core, batch.inputs, _named(row, shapes))[0][-1] for row in basis]

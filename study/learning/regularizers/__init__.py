@@ -3,10 +3,10 @@
 The contract is `study.learning.regularizers.contract`, the names are `conf/regularizer`.
 """
 
-from study.learning.regularizers.contract import Passage, Regularizer
+from study.learning.regularizers.contract import PENALTY, Passage, Regularizer
 from study.schema.regularizer import REGULARIZERS, RegularizerConfig
 
-__all__ = ["Passage", "Regularizer", "build"]
+__all__ = ["PENALTY", "Passage", "Regularizer", "build"]
 
 
 def build(config: RegularizerConfig) -> Regularizer:

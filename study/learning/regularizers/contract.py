@@ -17,6 +17,9 @@ from study.learning.losses import Loss
 from study.models import RecurrentModel, State
 from study.tasks.contract import Batch
 
+PENALTY = "loss/penalty"
+"""Name of the number that every update has where there is a regularizer: what was added to the loss."""
+
 
 class Passage(NamedTuple):
     """What an update learnt from.
@@ -40,6 +43,11 @@ class Regularizer(ABC):
     """
 
     acts: ClassVar[bool] = True
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """Names of the numbers it adds to those of every update."""
+        return (PENALTY,) if self.acts else ()
 
     def refuse(self, model: RecurrentModel, inputs: Tensor) -> None:
         """Refuse a model that it has nothing to do for, before anything is trained.
