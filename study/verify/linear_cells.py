@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from study.learning.exponents import TRANSIENT
 from study.models import Inputs, RecurrentModel, core_class
 from study.probes.flow import gradient_flow
-from study.probes.lyapunov import TRANSIENT, lyapunov
+from study.probes.lyapunov import lyapunov
 from study.tasks.contract import Batch
 from study.verify.check import Check
 from study.verify.networks import FEATURES, MSE, data
