@@ -6,7 +6,7 @@ from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT, Window, stream_lengths, windows
 from study.models import RecurrentModel, State, detach
-from study.schema.bptt import BPTTConfig
+from study.schema.bptt import TruncatedBPTTConfig
 from study.tasks.contract import Batch
 from tests.unrolled import MEAN, WIDTH, assert_equal, build, gradients, make, trainer
 
@@ -69,7 +69,7 @@ def test_a_record_without_the_rule_is_told_apart_where_its_windows_were_others(
 ) -> None:
     if k1 is not None and (k1 > time or (k2 is not None and k1 > k2)):
         return  # refused by the schema
-    plan = BPTTConfig(k1=k1, k2=k2, update="window")
+    plan = TruncatedBPTTConfig(name="truncated", k1=k1, k2=k2, update="window")
     if k2 is None or k2 <= time:
         assert plan.changed_since("1", time, False) == (old_windows(time, k1, k2) != windows(time, k1, k2))
     stride, far = stream_lengths(k1, k2, time)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping import Clipped
+from study.learning.clipping.contract import SHARE
 from study.learning.clipping.none import NoClip
 from study.learning.clipping.norm import ClipNorm
 from study.learning.clipping.per_step import ClipPerStep
@@ -145,7 +146,7 @@ def test_the_gradient_is_that_of_deltas_cut_one_by_one_and_the_share_of_them_is_
     (update,) = trainer.updates(batch(TIME, WIDTH, 3))
     torch.testing.assert_close(spy.seen, expected)
     cut = sum(length > threshold for length in lengths) / len(lengths)
-    assert update.clipped.records["share"].item() == pytest.approx(cut)
+    assert update.clipped.records[SHARE].item() == pytest.approx(cut)
     assert (cut == 0.0, cut == 1.0) == (share == 0.0, share == 1.0)
     assert torch.equal(update.clipped.total, update.clipped.applied)
 
@@ -170,7 +171,7 @@ def test_of_a_flow_that_explodes_every_step_counts_alike_where_the_norm_clip_lea
     row = data.inputs[:, 0].sum(0)
     assert cut.norm().item() == pytest.approx(1e-6 * row.norm().item())
     assert cosine(cut, row[None]).abs().tolist() == pytest.approx([1.0] * 4)
-    assert stepped.records["share"] == 1.0
+    assert stepped.records[SHARE] == 1.0
 
 
 @pytest.mark.parametrize("k1", [None, 2])
@@ -188,7 +189,7 @@ def test_padding_counts_neither_as_reached_nor_as_clipped() -> None:
     ragged = Batch(data.inputs, data.targets, torch.arange(8)[:, None] < torch.tensor([8, 2]))
     trainer = TruncatedBPTT(network, MSE, torch.optim.SGD(network.parameters(), 0.1), ClipPerStep(1e-9))
     (update,) = trainer.updates(ragged)
-    assert update.clipped.records["share"] == 1.0
+    assert update.clipped.records[SHARE] == 1.0
 
 
 def test_both_directions_of_a_bidirectional_network_are_clipped() -> None:

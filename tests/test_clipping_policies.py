@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_
 from study.learning.clipping.adagc import AdaGC
 from study.learning.clipping.agc import AGC
 from study.learning.clipping.autoclip import AutoClip
-from study.learning.clipping.contract import Clip
+from study.learning.clipping.contract import LIMIT, SHARE, Clip
 from study.learning.clipping.per_parameter import ClipPerParameter
 from study.learning.clipping.percentile import ClipPercentile
 from study.learning.clipping.ranked import ROOM, Ranked
@@ -171,7 +171,7 @@ def test_a_matrix_that_explodes_shortens_no_other_parameter_when_each_is_clipped
     clipped = clip_once(ClipPerParameter(1.0), gradients)
     assert gradients[1].tolist() == pytest.approx([0.1] * 3)
     assert norm(gradients[:1]) == pytest.approx(1.0)
-    assert clipped.records["share"] == 0.5
+    assert clipped.records[SHARE] == 0.5
 
 
 def test_clipping_one_parameter_after_another_agrees_with_torch() -> None:
@@ -211,7 +211,7 @@ def test_a_percentile_of_the_warm_up_stays_what_it_was_and_says_nothing_before()
     clip, limits = ClipPercentile(50.0, 3), []
     for size in (1.0, 2.0, 3.0, 100.0, 0.5, 100.0):
         clipped = clip_once(clip, [torch.tensor([size])], [torch.ones(1)])
-        limits.append(clipped.records["limit"].item())
+        limits.append(clipped.records[LIMIT].item())
     assert np.isnan(limits[:3]).all()
     assert limits[3:] == [2.0, 2.0, 2.0]
     assert clipped.applied.item() == 2.0
@@ -250,7 +250,7 @@ def test_a_step_that_is_skipped_leaves_parameters_as_they_are_and_shows(bad: flo
         parameter.grad = gradient
     parameters[1].grad[2] = bad  # type: ignore[index]
     clipped = clip_once(SkipNonFinite(5), [p.grad for p in parameters if p.grad is not None], parameters)
-    assert (clipped.applied.item(), clipped.records["share"].item()) == (0.0, 1.0)
+    assert (clipped.applied.item(), clipped.records[SHARE].item()) == (0.0, 1.0)
     assert not math.isfinite(clipped.total.item())
     for optimizer in (sgd, adam):  # without a memory of earlier steps
         optimizer.step()
@@ -272,4 +272,4 @@ def test_a_unit_is_a_row_and_a_bias_is_one_unit() -> None:
     clipped = clip_once(AGC(1.0, 1e-3), gradients, [torch.tensor([[0.0, 2.0], [2.0, 0.0]]), torch.zeros(2)])
     assert gradients[0].flatten().tolist() == pytest.approx([1.2, 1.6, 0.3, 0.4])
     assert gradients[1].tolist() == pytest.approx([0.6e-3, 0.8e-3])
-    assert clipped.records["share"].item() == pytest.approx(2 / 3)
+    assert clipped.records[SHARE].item() == pytest.approx(2 / 3)

@@ -11,6 +11,7 @@ from torch import nn
 from study.learning.bptt import Update
 from study.learning.clipping import Clip, Clipped
 from study.learning.clipping.autoclip import AutoClip
+from study.learning.clipping.contract import LIMIT, SHARE
 from study.learning.clipping.none import NoClip
 from study.learning.clipping.norm import ClipNorm
 from study.learning.clipping.per_parameter import ClipPerParameter
@@ -49,6 +50,17 @@ def test_every_update_is_one_row_however_often_rows_are_read_back(block: int) ->
     assert len(kept) == 20
     assert kept.last == (19.0, 1.0)
     np.testing.assert_array_equal(kept.rows(15), kept.rows()[15:])
+
+
+def test_what_updates_note_beside_their_norms_has_a_column_and_a_chart() -> None:
+    kept = History(NAMES, beside=("bptt/k2",))
+    for number in range(3):
+        kept.append(update(1.0)._replace(records={"bptt/k2": 5.0 + number}), 0.1)
+    kept.flush()
+    assert kept.table().column_names[-2:] == ["grad_norm/head.weight", "bptt/k2"]
+    assert kept.table().to_pydict()["bptt/k2"] == [5.0, 6.0, 7.0]
+    ((_, point),) = Envelope(kept, 200, 10).add(kept.rows(), last=True)
+    assert point["bptt/k2"] == 6.0
 
 
 def test_a_history_of_nothing_is_an_empty_table_with_all_its_columns() -> None:
@@ -196,11 +208,11 @@ def test_a_history_restored_from_its_state_continues_to_the_same_rows(cut: int) 
 
 def of(clip: Clip, sizes: list[float], block: int = 1000) -> History:
     """The history of gradients of such norms, as a policy clips them; NaN of the loss where one is not finite."""
-    kept = History(["w", "b"], clip=clip)
+    kept = History(["w", "b"], beside=clip.records, patience=clip.patience)
     for number, size in enumerate(sizes, 1):
         gradients = [torch.tensor([0.6 * size]), torch.tensor([0.8 * size])]
         clipped = clip(gradients, [torch.ones(1), torch.ones(1)])
-        kept.append(Update(torch.tensor(1.0 if math.isfinite(size) else math.nan), clipped), lr=0.1)
+        kept.append(Update(torch.tensor(1.0 if math.isfinite(size) else math.nan), clipped, clipped.records), lr=0.1)
         if number % block == 0:
             kept.flush()
     kept.flush()
@@ -210,13 +222,13 @@ def of(clip: Clip, sizes: list[float], block: int = 1000) -> History:
 @pytest.mark.parametrize("clip", [NoClip(), ClipNorm(1.0), ClipValue(1.0)], ids=lambda clip: type(clip).__name__)
 def test_policies_that_were_there_before_records_have_exactly_the_columns_they_had(clip: Clip) -> None:
     assert of(clip, [1.0, 2.0]).columns == (*FIXED, "grad_norm/w", "grad_norm/b")
-    assert of(clip, [1.0, 2.0]).recorded("limit") is None
+    assert of(clip, [1.0, 2.0]).recorded(LIMIT) is None
 
 
 def test_what_a_policy_records_is_a_column_of_its_own_after_all_others_and_has_a_chart() -> None:
     kept = of(AutoClip(50.0), [1.0, 3.0, 2.0, 4.0], block=3)
     assert kept.table().column_names == ["update", *FIXED, "grad_norm/w", "grad_norm/b", "clip/limit"]
-    limits = kept.recorded("limit")
+    limits = kept.recorded(LIMIT)
     assert limits is not None
     assert limits.tolist() == pytest.approx([1.0, 2.0, 2.0, 2.5])
     points = [point for _, point in Envelope(kept, 4, 40).add(kept.rows(), last=True)]
@@ -226,7 +238,7 @@ def test_what_a_policy_records_is_a_column_of_its_own_after_all_others_and_has_a
 
 def test_an_update_in_which_a_part_was_clipped_counts_as_clipped() -> None:
     kept = of(ClipPerParameter(1.0), [1.0, 1.4, 2.0])
-    share = kept.recorded("share")
+    share = kept.recorded(SHARE)
     assert share is not None
     assert share.tolist() == [0.0, 0.5, 1.0]
     rows = kept.rows()
@@ -247,19 +259,20 @@ def test_a_run_whose_policy_skips_goes_on_until_too_many_steps_in_a_row_are_not_
 
 
 def test_the_count_of_steps_in_a_row_goes_on_after_a_resume() -> None:
-    first, resumed = of(SkipNonFinite(2), [1.0, math.nan, math.nan]), History(["w", "b"], clip=SkipNonFinite(2))
+    first, resumed = of(SkipNonFinite(2), [1.0, math.nan, math.nan]), History(["w", "b"], beside=(SHARE,), patience=2)
     resumed.load_state(first.state())
     lost = torch.tensor(math.nan)
-    resumed.append(Update(lost, Clipped(lost.expand(2), lost, torch.zeros(()), {"share": torch.ones(())})), lr=0.1)
+    clipped = Clipped(lost.expand(2), lost, torch.zeros(()))
+    resumed.append(Update(lost, clipped, {SHARE: torch.ones(())}), lr=0.1)
     resumed.flush()
     assert resumed.diverged == 4
 
 
 def test_a_loss_of_inf_is_one_that_a_policy_may_skip_whatever_multiple_counts_as_diverged() -> None:
-    kept = History(["w"], divergence=10.0, clip=SkipNonFinite(2))
+    kept = History(["w"], divergence=10.0, beside=(SHARE,), patience=2)
     for loss in (1.0, math.inf, 2.0):
         size = torch.tensor(loss)
-        kept.append(Update(size, Clipped(size[None], size, size, {"share": torch.zeros(())})), lr=0.1)
+        kept.append(Update(size, Clipped(size[None], size, size), {SHARE: torch.zeros(())}), lr=0.1)
     kept.flush()
     assert kept.diverged is None
 

@@ -93,9 +93,11 @@ def test_of_texts_in_three_files_the_shares_do_not_matter(configure: Configure) 
 
 def test_marks_stand_on_these_keys_and_all_others_decide() -> None:
     assert marked(Decides.SEED) == ("seed",)
-    assert marked(Decides.DATA) == ("task.path", "task.validation_path", "task.test_path")
+    paths = {"task.path", "task.validation_path", "task.test_path", "model.file", "loss.file", "clip.file"}
+    assert set(marked(Decides.DATA)) == paths
     assert set(marked(Decides.HERE)) == {"data", "tracking.uri", "sweep", "trainer.progress_bar"}
-    kept = {"slug", "task.horizon", "task.season", "task.frequency", "probe", "trainer.checkpoint", "tracking"}
+    kept = {"slug", "task.horizon", "task.test_lengths", "task.season", "task.frequency", "probe"}
+    kept |= {"trainer.checkpoint", "tracking"}
     assert set(marked(Decides.RECORD)) == kept
 
 
@@ -122,6 +124,16 @@ def test_a_record_of_older_code_has_the_default_of_every_key_added_since(configu
     assert deciding(record | {"model.gone": "3"}) != deciding(config)
 
 
+def test_a_record_of_before_truncation_had_options_is_of_windows_of_fixed_lengths(configure: Configure) -> None:
+    config = configure("bptt.k2=10")
+    older = {key: value for key, value in flat_record(config).items() if key != "bptt.name"}
+    assert deciding(older) == deciding(config) != deciding(configure("bptt=artbp"))
+    nested = nested_record(config)
+    del nested["bptt"]["name"]
+    assert fill(nested)["bptt.name"] == "truncated"
+    assert nested["bptt"] == nested_record(config)["bptt"]
+
+
 def test_a_record_holds_nothing_of_this_machine(configure: Configure) -> None:
     config = configure()
     assert set(flat_record(config)) == {key for key, _ in flatten(nested_record(config))}
@@ -142,7 +154,10 @@ def test_defaults_are_what_hydra_composes(group: str, monkeypatch: pytest.Monkey
             assert defaults({group: name}) == composed | brought, name
 
 
-@pytest.mark.parametrize("group", ["task", "model", "bptt", "loss", "clip", "optimizer", "trainer"])
+CHOSEN = ("task", "model", "bptt", "regularizer", "loss", "clip", "optimizer", "schedule", "trainer")
+
+
+@pytest.mark.parametrize("group", CHOSEN)
 def test_a_default_reads_like_the_value_of_a_checked_configuration(group: str) -> None:
     for name in options(group):
         values = option(group, name)

@@ -26,6 +26,8 @@ from study.training.trainer import fit
 Configure = Callable[..., Config]
 TAGS, STEPS = 3, 4
 CRF = LinearChainCRF()
+DRAWN = ("task.seq_len=6", "task.sequences=80", "task.held_out=8", "task.batch_size=8")
+PARITY = ("task=labelling_parity", *DRAWN, "model.hidden_size=3", "probe=none")
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -140,15 +142,14 @@ def test_its_learnt_scores_are_the_same_at_every_step_and_start_at_zero(configur
     assert outputs.shape[-1] == TAGS**2 + 3 * TAGS
     assert (outputs[..., TAGS:] == outputs[0, 0, TAGS:]).all()
     assert (outputs[..., :TAGS] != outputs[0, 0, :TAGS])[1:].all()
-    both = (assemble(configure("task=labelling_parity", f"loss={loss}"))[1] for loss in ("crf", "cross_entropy"))
+    both = (assemble(configure(*PARITY, f"loss={loss}"))[1] for loss in ("crf", "cross_entropy"))
     chain, steps = (dict(module.model.named_parameters()) for module in both)
     assert not chain.pop("head.constants").any()
     torch.testing.assert_close(chain, steps, rtol=0, atol=0)
 
 
 def test_they_are_trained_clipped_and_kept_like_every_other_parameter(configure: Configure) -> None:
-    small = ["task=labelling_parity", "task.seq_len=6", "task.sequences=80", "task.held_out=8", "task.batch_size=8"]
-    config = configure(*small, "loss=crf", "model.hidden_size=3", "probe=none", "trainer.max_updates=20", "clip=norm")
+    config = configure(*PARITY, "loss=crf", "trainer.max_updates=20", "clip=norm")
     _, module = assemble(config)
     fit(module, config.trainer, config.seed, [])
     table = module.history.table()

@@ -12,7 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from study.learning.bptt import Carry, TruncatedBPTT, count
+from study.learning.bptt import Carry, build, expected_updates, noted
 from study.learning.evaluation import Evaluation
 from study.schema import Config
 from study.schema.model import MODELS
@@ -78,11 +78,9 @@ def trained(
 def plain(config: Config, updates: int) -> np.ndarray:
     """The history of the same training without Lightning."""
     task, module = assemble(config)
-    history = History([name for name, _ in module.model.named_parameters()])
+    history = History([name for name, _ in module.model.named_parameters()], beside=noted(config.bptt))
     optimizer, plan, batches = module.configure_optimizers(), config.bptt, task.batches("train")
-    bptt = TruncatedBPTT(
-        module.model, module.loss, optimizer, module.clip, plan.k1, plan.k2, plan.update, batches.stream
-    )
+    bptt = build(plan, module.model, module.loss, optimizer, module.clip, batches.stream, config.seed)
     with seeded(config.seed, "dropout"):
         for epoch in range(updates):
             carry: Carry | None = None
@@ -104,6 +102,8 @@ def plain(config: Config, updates: int) -> np.ndarray:
         "bptt.k2=4 bptt.k1=3",
         "bptt.k2=4 bptt.update=sequence",
         "clip=norm model.dropout=0.3",
+        "bptt=artbp bptt.length=6 bptt.block=2",
+        "bptt=adaptive bptt.k1=2 bptt.k2_min=3 bptt.k2_max=8 bptt.every=9",
     ],
 )
 def test_training_under_lightning_is_plain_training_bit_for_bit(
@@ -177,8 +177,7 @@ def test_a_budget_in_epochs_makes_every_update_of_every_epoch(
 ) -> None:
     config = configure(*ADDING, *how.split(), "trainer.max_updates=null", f"trainer.max_epochs={epochs}")
     module, task, _ = trained(config)
-    plan = config.bptt
-    counted = sum(count(batch, plan.k1, plan.k2, plan.update) for batch in task.batches("train").epoch(0))
+    counted = sum(expected_updates(config.bptt, batch, None) for batch in task.batches("train").epoch(0))
     assert len(module.history) == epochs * counted == epochs * an_epoch
 
 

@@ -39,18 +39,33 @@ COMMON = (
     "trainer.checkpoint=0",
     "tracking.points=12",
 )
+STREAM = ("task=language_text", f"task.path={CHECKOUT}/pyproject.toml", "task.batch_size=8", "task.seq_len=10")
+FLOSSING = ("regularizer=flossing", "regularizer.exponents=2", "regularizer.every=3", "regularizer.until=20")
 SETTINGS: tuple[tuple[str, ...], ...] = (
     ("model=lstm", "model.num_layers=2", "model.dropout=0.4", "optimizer=sgd", "optimizer.momentum=0.9"),
-    ("model=gru", "bptt.k2=20", "bptt.k1=10", "clip=norm", "clip.threshold=0.1", "loss.scale=initial"),
-    ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9"),
-    ("model=elman", "optimizer=sgd", "optimizer.lr=1e8"),
-    ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=null", "probe.every=7"),
     (
-        "task=language_text",
-        f"task.path={CHECKOUT}/pyproject.toml",
-        "task.batch_size=8",
-        "task.seq_len=10",
-        "model.dropout=0.2",
+        "model=gru",
+        "bptt.k2=20",
+        "bptt.k1=10",
+        "clip=norm",
+        "clip.threshold=0.1",
+        "loss.scale=initial",
+        "optimizer=muon",
+    ),
+    ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9", *FLOSSING),
+    ("model=elman", "optimizer=sgd", "optimizer.lr=1e8"),
+    ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=4", "probe.every=7", "optimizer=asgd"),
+    (*STREAM, "model.dropout=0.2", "schedule=plateau", "schedule.patience=0"),
+    ("bptt=artbp", "bptt.length=12", "bptt.block=3", "schedule=cosine", "schedule.warmup=9", *STREAM),
+    (
+        "optimizer=muon",
+        "bptt=adaptive",
+        "bptt.k1=2",
+        "bptt.k2_min=2",
+        "bptt.k2_max=25",
+        "bptt.every=7",
+        "model=gru",
+        *STREAM,
     ),
 )
 
@@ -115,7 +130,7 @@ def killed(config: Config, moment: int, folder: Path, resume: str | None = None)
     return search(config.tracking.uri, f"tags.victim = '{folder}'")[0].run_id
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(16))
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(
     configure: Configure, references: References, tmp_path: Path, seed: int
 ) -> None:

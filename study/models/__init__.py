@@ -79,4 +79,4 @@ def _refuse_unusable(config: CoreConfig, inputs: Inputs, outputs: int) -> None:
 def core_class(name: str) -> Callable[..., Core]:
     """What builds the core of a registered architecture from plain values: its class, or a function like it."""
     found: Any = MODELS.implementation(name)
-    return layered(found) if issubclass(found, Cell) else found
+    return layered(found) if isinstance(found, type) and issubclass(found, Cell) else found

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from study.schema.base import Count, Positive, Strict
+from study.schema.own import OwnFile
 from study.schema.registry import Registry
 
 CLIPS = Registry("clip")
@@ -114,3 +115,10 @@ class ClipPerStepConfig(ClipConfig):
     of_the_flow = True
     name: Literal["per_step"]
     threshold: Positive
+
+
+@CLIPS.member("study.learning.clipping.own:own")
+class OwnClipConfig(ClipConfig, OwnFile):
+    """The `Clip` in a file of the user's own."""
+
+    name: Literal["own"]

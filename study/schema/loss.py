@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from study.schema.base import Positive, Share, Strict
+from study.schema.own import OwnFile
 from study.schema.registry import Registry
 from study.schema.task import Kind, TaskConfig
 
@@ -163,3 +164,11 @@ class CRFConfig(ClassLossConfig):
                 "are predicted one after the other, each from those before it"
             )
         return "a label at every step, to be a chain; this task asks at the last step alone" if task.asks_once else ""
+
+
+@LOSSES.member("study.learning.losses.own:own")
+class OwnLossConfig(LossConfig, OwnFile):
+    """The `StepLoss` in a file of the user's own; which targets it takes shows when it is tried."""
+
+    fits: ClassVar[tuple[Kind, ...]] = ("regression", "binary", "multiclass")
+    name: Literal["own"]

@@ -165,6 +165,10 @@ class Task(ABC):
     def metrics(self) -> Metrics:
         """Fresh, empty measures."""
 
+    def at_lengths(self) -> "Mapping[int, Task]":
+        """The task by every length at which networks are to be tested, itself at its own; none: at its own alone."""
+        return {}
+
     @abstractmethod
     def baseline(self, batch: Batch) -> Float[Tensor, "time batch predictions"]:
         """Predictions without memory: what follows from the current step alone, or persistence."""

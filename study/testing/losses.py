@@ -111,10 +111,10 @@ class LossContract:
         assert torch.equal(seen[0][1], seen[1][1])
 
     def test_the_gradient_is_the_derivative(self, make_loss: MakeLoss, kind: Kind) -> None:
-        """Against finite differences."""
+        """Against finite differences, along a random direction."""
         outputs, targets = draw(make_loss("mean"), kind)
         outputs.requires_grad_()
-        assert torch.autograd.gradcheck(lambda given: value(make_loss("mean"), given, targets), outputs)
+        assert torch.autograd.gradcheck(lambda x: value(make_loss("mean"), x, targets), outputs, fast_mode=True)
 
     @pytest.mark.parametrize("scale", [1e3, 1e5])
     def test_extreme_outputs_have_a_finite_loss_and_gradient(

@@ -31,21 +31,19 @@ class Description:
 
 def describe(config: Config) -> Description:
     """Turn a checked configuration into plain values."""
-    k2 = config.bptt.k2 or "full"
     tags = {
         "task": config.task.name,
         "family": config.task.family,
-        "model": config.model.name,
+        "model": config.model.title,
         "loss": config.loss.name,
-        "k1": config.bptt.k1 or k2,
-        "k2": k2,
+        **config.bptt.tags,
         "clip": config.clip.name,
         "seed": config.seed,
     }
     return Description(
         uri=config.tracking.uri,
         slug=config.slug,
-        name=f"{config.model.name}-{config.task.name}-{config.seed}",
+        name=f"{config.model.title}-{config.task.name}-{config.seed}",
         tags={key: str(value) for key, value in tags.items()},
         parameters=flat_record(config),
         config=nested_record(config),

@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from study.learning.bptt import Update
-from study.learning.clipping import Clip
 from study.learning.clipping.contract import SHARE
 
 FIXED = ("loss", "lr", "grad_norm/total", "grad_norm/applied")
@@ -28,11 +27,6 @@ SHARED = 12
 def column(parameter: str) -> str:
     """The column of a parameter's gradient norm."""
     return f"grad_norm/{parameter}"
-
-
-def record(name: str) -> str:
-    """The column of a number that a clip policy adds, see `Clip.records`."""
-    return f"clip/{name}"
 
 
 def acted(
@@ -56,21 +50,22 @@ def acted(
 class History:
     """Loss, learning rate, gradient norms (total before clipping, as applied, per parameter) of every update.
 
-    After them stand the numbers that the clip policy adds. Norms are of the gradient that is clipped: where the loss
-    scales it (`study.learning.losses.contract`), after that.
+    After them stand numbers that the clip policy or the truncation adds. Norms are of the gradient that is clipped:
+    where the loss scales it (`study.learning.losses.contract`), after that.
 
     Args:
         parameters: names of the trainable parameters, in the order of `Clipped.parameters`.
         recurrent: those of them that carry the state from step to step: they get a chart before others do.
         divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
             None: only a loss or gradient that is not finite.
-        probes: how many measure in the same run.
-        clip: the policy: what it adds, and how many updates in a row may have a loss or gradient that is not finite.
+        probes: how many measure in the same run; tests at further lengths count as one, for they have a chart too.
+        beside: names of the numbers in `Update.records`, columns behind all others, each with a chart of its own.
+        patience: how many updates in a row may have a loss or a gradient that is not finite, see `Clip.patience`.
 
     Attributes:
         columns: names of the columns of every row.
         charted: those of parameters that get a chart of their own.
-        records: names of what the policy adds.
+        beside: as given.
         diverged: number of the update (from 1) at which the run diverged, or None. Later rows are not kept: they are
             made of NaN.
     """
@@ -81,12 +76,13 @@ class History:
         recurrent: Collection[str] = (),
         divergence: float | None = None,
         probes: int = 0,
-        clip: Clip | None = None,
+        beside: Sequence[str] = (),
+        patience: int = 0,
     ):
-        self.records, self._patience = (clip.records, clip.patience) if clip else ((), 0)
-        self.columns = (*FIXED, *map(column, parameters), *map(record, self.records))
-        most = max(0, min(CHARTED, SHARED - probes) - len(self.records))
+        self.columns, self.beside = (*FIXED, *map(column, parameters), *beside), tuple(beside)
+        most = max(0, min(CHARTED, SHARED - probes) - len(beside))
         self.charted = tuple(map(column, _charted(parameters, recurrent, most)))
+        self._patience = patience
         self.diverged: int | None = None
         self._divergence = divergence
         self._lost = 0  # updates in a row, up to the last flushed one, that are not finite
@@ -129,8 +125,8 @@ class History:
         return np.concatenate([empty, *self._blocks])[start:]
 
     def recorded(self, name: str) -> Float[np.ndarray, " updates"] | None:
-        """What the policy added under a name, of every flushed update; None where it adds no such number."""
-        return self.rows()[:, self.columns.index(record(name))] if name in self.records else None
+        """A number beside the others of every flushed update; None where there is no such column."""
+        return self.rows()[:, self.columns.index(name)] if name in self.beside else None
 
     def table(self) -> pa.Table:
         """All flushed rows with their update numbers, as Arrow; NaN and inf are kept."""
@@ -153,9 +149,9 @@ class History:
             return self.rows(len(self))
         fixed = [torch.stack([u.loss, u.clipped.total, u.clipped.applied]) for u in self._pending]
         parts = [torch.stack(fixed), torch.stack([u.clipped.parameters for u in self._pending])]
-        parts += [torch.stack([u.clipped.records[name] for u in self._pending])[:, None] for name in self.records]
         measured = torch.cat(parts, 1).float().cpu().numpy()
-        return np.insert(measured, RATE, self._rates, axis=1)
+        beside = [_numbers([u.records[name] for u in self._pending]) for name in self.beside]
+        return np.insert(np.column_stack([measured, *beside]), RATE, self._rates, axis=1)
 
     def _first_divergence(self, block: np.ndarray) -> int | None:
         """Index of the first row whose loss or gradient is not finite, or whose loss exceeds `divergence`.
@@ -172,6 +168,12 @@ class History:
             losses = block[:, LOSS].astype(float)  # in float64: the product may leave the range of float32
             bad |= np.isfinite(losses) & (losses > self._divergence * max(abs(first), 1.0))
         return int(bad.argmax()) if bad.any() else None
+
+
+def _numbers(values: Sequence[torch.Tensor | float]) -> Float[np.ndarray, " updates"]:
+    """Numbers of one kind, those on a device read back together."""
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    return torch.stack(tensors).float().cpu().numpy() if tensors else np.array(values, np.float32)
 
 
 def _lost(rows: Float[np.ndarray, "updates columns"]) -> Bool[np.ndarray, " updates"]:
@@ -202,7 +204,7 @@ class Envelope:
         self._width = max(1, math.ceil((updates - self._single) / (points - self._single)))
         self._charted = history.charted
         self._places = [history.columns.index(name) for name in history.charted]
-        self._recorded = {record(name): history.columns.index(record(name)) for name in history.records}
+        self._beside = {name: history.columns.index(name) for name in history.beside}
         self._rest = np.empty((0, len(history.columns)), np.float32)
         self._done = 0
 
@@ -216,7 +218,7 @@ class Envelope:
             bucket, self._rest = self._rest[:width], self._rest[width:]
             self._done += len(bucket)
             with np.errstate(all="ignore"):  # NaN and inf are what a chart of a diverged run shows
-                values = self._fixed(bucket) | self._by_parameter(bucket) | self._by_policy(bucket)
+                values = self._fixed(bucket) | self._by_parameter(bucket) | self._recorded(bucket)
             yield self._done, {key: float(value) for key, value in values.items()}
 
     @property
@@ -240,10 +242,10 @@ class Envelope:
         }
 
     def _share(self, bucket: np.ndarray) -> np.ndarray | None:
-        return bucket[:, self._recorded[record(SHARE)]] if record(SHARE) in self._recorded else None
+        return bucket[:, self._beside[SHARE]] if SHARE in self._beside else None
 
-    def _by_policy(self, bucket: np.ndarray) -> dict[str, np.floating]:
-        return {name: bucket[:, place].mean(dtype=np.float64) for name, place in self._recorded.items()}
+    def _recorded(self, bucket: np.ndarray) -> dict[str, np.floating]:
+        return {name: bucket[:, place].mean(dtype=np.float64) for name, place in self._beside.items()}
 
     def _by_parameter(self, bucket: np.ndarray) -> dict[str, np.floating]:
         peaks = bucket[:, self._places].max(0)

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from study.learning.bptt import count
+from study.learning.bptt import expected_updates
 from study.schema.bptt import BPTTConfig
 from study.schema.run import TrainerConfig
 from study.tasks import Batches
@@ -36,9 +36,11 @@ def plan_pace(trainer: TrainerConfig, bptt: BPTTConfig, batches: Batches) -> Pac
     """Count the updates of one epoch of training batches, and divide; validation comes after whole Lightning steps.
 
     A budget in steps becomes one in updates by the share of an epoch that it is, so that every epoch counts alike.
+    Where the number of updates is random, it is taken to be its mean.
     """
-    counted = [(count(batch, bptt.k1, bptt.k2, bptt.update), batch.steps) for batch in batches.epoch(0)]
-    epoch, steps = (sum(column) for column in zip(*counted, strict=True))
+    counted = [(expected_updates(bptt, batch, batches.stream), batch.steps) for batch in batches.epoch(0)]
+    made, steps = (sum(column) for column in zip(*counted, strict=True))
+    epoch = max(1, round(made))
     budget = trainer.max_updates
     if trainer.max_steps is not None:
         budget = math.ceil(trainer.max_steps * epoch / steps)

@@ -17,8 +17,8 @@ from study.models.unrolled import Watch
 
 RANGE = (1e-18, 1e18)
 """Norms between these are exact in float32; beyond, the squares they are summed from leave its range."""
-LIMIT, SHARE = "limit", "share"
-"""Names of records that others read: the norm limit in force, NaN while there is none; and how much of what the policy
+LIMIT, SHARE = "clip/limit", "clip/share"
+"""Records that others read: the norm limit in force, NaN while there is none; and how much of what the policy
 looks at (parameters, units, states of the network) it changed in an update, from 0 to 1."""
 
 
@@ -39,7 +39,7 @@ class Clip(ABC):
 
     Attributes:
         clips: whether it can change a gradient at all.
-        records: names of the numbers it adds to the history of every update, as columns `clip/<name>`; those that
+        records: names of the numbers it adds to the history of every update, as columns `clip/...`; those that
             others read are `LIMIT` and `SHARE`. A policy that looks at parts of the gradient by themselves, or changes
             it before its norm can be taken, records the share.
     """

@@ -11,7 +11,7 @@ from study.errors import ConfigError
 from study.figures.norms import NormHistory, norm_history
 from study.learning.clipping.contract import LIMIT, SHARE
 from study.tracking.reader import Logged
-from study.training.history import acted, record
+from study.training.history import acted
 
 NORM_COLUMNS = ["grad_norm/total", "grad_norm/applied"]
 """Of `gradients.parquet`: the norm of the whole gradient before clipping, and as applied."""
@@ -37,13 +37,11 @@ class Norms:
 
 def load_norms(run: Logged) -> Norms | None:
     """The gradient norms of a run; None where it has none yet."""
-    table = load_table(run, "gradients.parquet", ["update", *NORM_COLUMNS], [record(SHARE), record(LIMIT)])
+    table = load_table(run, "gradients.parquet", ["update", *NORM_COLUMNS], [SHARE, LIMIT])
     if table is None or table.empty:
         return None
     before, after = (table[column].to_numpy(float) for column in NORM_COLUMNS)
-    share, limit = (
-        table[column].to_numpy(float) if column in table else None for column in map(record, (SHARE, LIMIT))
-    )
+    share, limit = (table[column].to_numpy(float) if column in table else None for column in (SHARE, LIMIT))
     found, finite = acted(before, after, share), np.isfinite(before)
     counted = found[~np.isnan(found)]
     drawn = before[finite] if finite.any() else np.full(1, np.nan)

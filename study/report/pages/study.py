@@ -10,6 +10,7 @@ import pandas as pd
 
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
+from study.report.data.lengths import by_length
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
@@ -18,8 +19,10 @@ from study.report.data.runs import Evidence, gather
 from study.report.data.trials import Search, searches
 from study.report.figures import gradients
 from study.report.figures.ablation import VARIED, ablation
+from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
+from study.report.pages import lengths as lengths_page
 from study.report.pages import search as search_page
 from study.report.pages.page import Head, Page, Row, Section, Table, TableCell
 from study.schema.budget import compare_readings
@@ -168,13 +171,18 @@ def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFram
     reading = compare_readings({found.arm: found.read for found in answers if found.lost < found.runs})
     texts = [text for text in (reading, format_power(study) if several else ONE_SEED) if text]
     explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else ONE_EACH
-    return Section(title, texts, [_table(comparison, answers, explained)], list(_pictures(comparison, norms, table)))
+    further = by_length(comparison)
+    tables = [_table(comparison, answers, explained), *lengths_page.tables(comparison, further)]
+    return Section(title, texts, tables, list(_pictures(comparison, norms, table, further)))
 
 
-def _pictures(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame) -> Iterator[Picture]:
+def _pictures(
+    comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame, further: pd.DataFrame
+) -> Iterator[Picture]:
     """All figures that the runs of a task have data for."""
     flow = gradients.flow_data(comparison)
     drawn = (
+        generalisation(comparison, further),
         gradients.norm_histories(
             comparison, {run: found for run, found in norms.items() if run in comparison.runs.index}
         ),

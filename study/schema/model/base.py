@@ -9,6 +9,9 @@ from study.schema.registry import Registry
 
 MODELS = Registry("model")
 
+Start = Literal["orthogonal", "uniform", "identity", "sparse"]
+"""How square matrices may start, see `MatrixConfig`."""
+
 
 class CoreConfig(Strict):
     """What every architecture states.
@@ -75,6 +78,11 @@ class CoreConfig(Strict):
         return f"model.hidden_size={2 * hidden_size}"
 
     @property
+    def title(self) -> str:
+        """What runs are called after."""
+        return self.name
+
+    @property
     def scale_at_start(self) -> float | None:
         """Of the recurrent matrices; None: there are none, or it is no option."""
         return None
@@ -83,15 +91,24 @@ class CoreConfig(Strict):
         """Overrides for a network whose gradients are more likely to last `horizon` steps."""
         return "model=lstm"
 
+    def more_expressive(self) -> str:
+        """Overrides for a network that follows states which this one cannot at every length; empty: none is known.
+
+        A state that is linear in the one before it, with eigenvalues that are positive or that no input changes, cannot
+        even count modulo 2 (Merrill et al. 2024, arXiv 2404.08819; Grazzi et al. 2024, arXiv 2411.12537).
+        """
+        return "model=lstm" if self.linear else ""
+
 
 class MatrixConfig(CoreConfig):
     """An architecture whose state goes through square matrices W_hh from step to step.
 
-    `recurrent_init` draws them: `orthogonal` (each gate's block, times `gain`), or `uniform` in
-    +-gain / sqrt(hidden_size), torch's own start.
+    `recurrent_init` draws them, each gate's block alone: `orthogonal`, times `gain`; `uniform` in
+    +-gain / sqrt(hidden_size), torch's own start; `identity`, times `gain`; `sparse`, 15 entries a row, scaled to a
+    spectral radius of `gain`.
     """
 
-    recurrent_init: Literal["orthogonal", "uniform"]
+    recurrent_init: Start
     gain: Positive
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from study.schema.base import Count, Decides
-from study.schema.task.base import TASKS, DrawnConfig, Kind, SplitByShares, Steps, TaskConfig
+from study.schema.task.base import TASKS, Kind, LengthsConfig, SplitByShares, Steps, TaskConfig
 
 Ahead = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
@@ -88,7 +88,7 @@ class ForecastingSineMixConfig(ForecastingConfig, SplitByShares):
 
 
 @TASKS.member("study.tasks.forecasting.adding:Adding")
-class ForecastingAddingConfig(DrawnConfig):
+class ForecastingAddingConfig(LengthsConfig):
     """The adding problem: the sum of two marked numbers, asked for at the last step."""
 
     kind: ClassVar[Kind] = "regression"

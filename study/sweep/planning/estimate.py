@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from study.analysis.result import evaluate
 from study.learning import clipping
-from study.learning.bptt import TruncatedBPTT
+from study.learning.bptt import build
 from study.models.sizing import Size, in_words, size_of
 from study.schema import Config
 from study.sweep.planning.plan import Plan
@@ -58,10 +58,8 @@ def _time_run(config: Config) -> Cost:
 
 def _time_update(config: Config, task: Task, module: RecurrentModule) -> float:
     """Seconds."""
-    optimizer, plan, done = module.configure_optimizers(), config.bptt, 0
-    bptt = TruncatedBPTT(
-        module.model, module.loss, optimizer, clipping.build(config.clip), plan.k1, plan.k2, plan.update
-    )
+    optimizer, clip, done = module.configure_optimizers(), clipping.build(config.clip), 0
+    bptt = build(config.bptt, module.model, module.loss, optimizer, clip, None, config.seed, module.regularizer)
     started = time.perf_counter()
     for batch in task.batches("train").epoch(0):
         done += sum(1 for _ in bptt.updates(batch))

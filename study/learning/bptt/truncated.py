@@ -1,125 +1,43 @@
-"""Truncated backpropagation through time: windows, carry, detach, one update. Plain torch, no Lightning.
+"""Truncated BPTT over windows that are known beforehand: read, backpropagate, cut off, update."""
 
-BPTT(k2; k1), Williams & Peng 1990's BPTT(h; h'): after every k1 steps, the gradient of the losses of these k1 steps
-flows back at most k2 steps from the last of them; there the state is detached. So a loss reaches k2 - k1 .. k2 - 1
-steps back; plain blocks (k1 = k2) reach 0 .. k2 - 1. With k2 >= T it is full BPTT, whatever k1 is.
-
-    k1 = 2, k2 = 4    step      0 1 2 3 4 5
-                      window 1  L L              L: its loss counts
-                      window 2  . . L L          .: read again, so that gradients can flow back through it
-                      window 3      . . L L
-
-A stream is one long sequence that comes in batches of T steps. There k2 reaches back across the batches' borders: the
-last k2 - k1 steps of a batch, and the state before them, are kept for the windows of the next one (`Carry`). So k2 may
-be larger than T, as in Aicher, Foti & Fox 2019 (arXiv 1905.07473).
-"""
-
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Optimizer
 
-from study.errors import ConfigError
+from study.learning.bptt.carry import Carry
+from study.learning.bptt.windows import Window, count, stream_lengths, windows
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
+from study.learning.regularizers import PENALTY, Passage, Regularizer
 from study.models import RecurrentModel, State, detach
 from study.models.unrolled import watched
-from study.tasks.contract import Batch, Batches
-
-
-class Window(NamedTuple):
-    """Steps `start` to `stop` - 1: gradients flow back to `start`, losses are taken from `first` on."""
-
-    start: int
-    first: int
-    stop: int
+from study.tasks.contract import Batch
 
 
 class Update(NamedTuple):
-    """One optimizer step: the loss before it, and the gradient norms before and after clipping."""
+    """One optimizer step.
+
+    Attributes:
+        loss: before it, of the task alone.
+        clipped: the gradient norms before and after clipping, a regularizer's gradient among them.
+        records: further numbers by the name of their column: what the clip policy adds, what this truncation does, and
+            what a regularizer added to the loss.
+    """
 
     loss: Float[Tensor, ""]
     clipped: Clipped
-
-
-class Carry(NamedTuple):
-    """What a batch of a stream hands to the next one.
-
-    Attributes:
-        state: before the first step of `past`; None: the zero state.
-        past: the last steps that were read, which the next windows reach back into; None where they do not (k1 = k2).
-    """
-
-    state: State | None
-    past: Batch | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """As tensors and tuples of tensors, which a checkpoint can hold."""
-        return {"state": self.state, "past": None if self.past is None else (self.past.inputs, self.past.targets)}
-
-
-def load_carry(kept: dict[str, Any] | State | None) -> Carry | None:
-    """Restore from `Carry.as_dict()`, or from the bare state that checkpoints held before windows crossed batches."""
-    if not isinstance(kept, dict):
-        return None if kept is None else Carry(kept, None)
-    return Carry(kept["state"], None if kept["past"] is None else Batch(*kept["past"]))
-
-
-def windows(seq_len: int, k1: int | None, k2: int | None, past: int | None = None) -> list[Window]:
-    """The windows of a sequence; every step's loss is in exactly one. The last window may be shorter.
-
-    Args:
-        seq_len: steps T.
-        k1: steps between updates; None: k2, at most T.
-        k2: steps gradients flow back; None, or T and more: all.
-        past: on a stream, how many earlier steps windows may reach back into: steps count from the first of them. None
-            for a whole sequence.
-    """
-    begin = past or 0
-    total = begin + seq_len
-    far = k2 or total
-    stride = min(k1 or far, seq_len)
-    # Full BPTT is a case of its own: from where its last, shorter window would end if it were whole, k2 steps back do
-    # not reach the first step.
-    full = past is None and far >= seq_len
-    firsts = range(begin, total, stride)
-    return [Window(0 if full else max(0, f + stride - far), f, min(f + stride, total)) for f in firsts]
-
-
-def stream_lengths(k1: int | None, k2: int | None, seq_len: int) -> tuple[int, int]:
-    """(k1, k2) on a stream of batches of `seq_len` steps: k2 null means `seq_len`; k1 null means k2, at most `seq_len`.
-
-    An update is made at least once a batch: k1 cannot exceed `seq_len`, which the schema checks.
-    """
-    far = k2 or seq_len
-    return k1 or min(far, seq_len), far
-
-
-def refuse_unreachable(k2: int | None, batches: Batches) -> None:
-    """Refuse a truncation that no sequence of the training data is long enough for.
-
-    Raises:
-        ConfigError: naming k2 and the steps there are.
-    """
-    if k2 is not None and k2 > (longest := batches.longest):
-        raise ConfigError(
-            f"bptt.k2 = {k2}: the longest training sequence has {longest} steps, and no gradient flows further back; "
-            f"allowed: 1 to {longest}, or null for all of them"
-        )
-
-
-def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window", "sequence"]) -> int:
-    """How many updates a batch makes: windows in which no step counts make none."""
-    if update == "sequence":
-        return 1
-    return sum(batch.between(window.first, window.stop).steps > 0 for window in windows(batch.longest, k1, k2))
+    records: Mapping[str, Tensor | float] = {}
 
 
 class TruncatedBPTT:
     """Trains a model on batches of sequences, one update a window or one a sequence.
+
+    The other truncations are made of this one: they choose k1 and k2 as they go, or walk along a batch in a way of
+    their own.
 
     Args:
         model: see `study.models.contract`.
@@ -130,13 +48,18 @@ class TruncatedBPTT:
         k2: steps gradients flow back; None: the whole sequence.
         update: `window`: one step a window, each window's loss normalised by its own steps. `sequence`: the
             gradients of all windows, normalised by the steps of the sequence, are added for one step.
-
         stream: steps of a batch where batches continue each other, so that windows reach back across their borders;
             None: every batch holds whole sequences.
 
     Attributes:
         carry: what the next batch of a stream starts from, detached.
+        regularizer: adds its gradient to that of every update, see `study.learning.regularizers`; None: there is none.
+        noted: names of numbers that every update has beside its loss and its norms, columns of the history.
+        draws: takes a `seed`, for it draws at random.
     """
+
+    noted: ClassVar[tuple[str, ...]] = ()
+    draws: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -151,9 +74,29 @@ class TruncatedBPTT:
     ):
         self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
         self.k1, self.k2, self.update, self.stream = k1, k2, update, stream
-        self._lengths = (k1, k2) if stream is None else stream_lengths(k1, k2, stream)
         self.carry: Carry | None = None
+        self.regularizer: Regularizer | None = None
+        self._passage: Passage
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+
+    @staticmethod
+    def expected_updates(
+        batch: Batch, stream: int | None, *, k1: int | None, k2: int | None, update: Literal["window", "sequence"]
+    ) -> float:
+        """How many updates a batch makes, in the mean where that varies; arguments as for a trainer."""
+        return float(count(batch, k1, k2, update))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how it truncates from here on, in tensors and plain values; a checkpoint keeps it."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore from a dict returned by `state_dict`."""
+
+    @property
+    def notes(self) -> Mapping[str, float]:
+        """The numbers that `noted` names, of the update that is being made."""
+        return {}
 
     def updates(self, batch: Batch, carry: Carry | None = None) -> Iterator[Update]:
         """Train on a batch from `carry` (None: the zero state), yielding after every optimizer step."""
@@ -161,7 +104,7 @@ class TruncatedBPTT:
             yield self._step(self.backward(batch, carry))
             return
         for part, total in self._walk(batch, carry):
-            yield self._step(self._descend(total, part))
+            yield self._step(self._descend(total, part, self._weight(batch, part)))
 
     def backward(self, batch: Batch, carry: Carry | None = None) -> Float[Tensor, ""]:
         """Add the truncated gradient of a whole batch to the parameters' `grad`; return its loss. No update is made."""
@@ -183,10 +126,17 @@ class TruncatedBPTT:
             boundary = following.start if following else self._next_start(window)
             outputs, left = self._forward(steps, window, boundary, detach(state))
             part = steps.between(window.first, window.stop)
+            first = window.first - window.start
             if part.steps:
-                yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
+                self._passage = Passage(steps.between(window.start, window.stop), detach(state), first)
+                yield part, self.loss.total(outputs[first:], part.targets, part.mask)
             state = detach(left)  # no gradient crosses into the next window
             self.carry = Carry(state, steps.between(boundary, window.stop) if boundary < window.stop else None)
+
+    @property
+    def _lengths(self) -> tuple[int | None, int | None]:
+        """(k1, k2), on a stream as numbers."""
+        return (self.k1, self.k2) if self.stream is None else stream_lengths(self.k1, self.k2, self.stream)
 
     def _next_start(self, last: Window) -> int:
         """Where the window after the last one of a batch starts: on a stream, in the batch's own steps."""
@@ -208,21 +158,28 @@ class TruncatedBPTT:
     def _read(self, part: Batch, state: State | None) -> tuple[Tensor, State]:
         return self.model(part.inputs, state, part.mask, watched(self.clip.watch))
 
-    def _descend(self, total: Tensor, over: Batch) -> Float[Tensor, ""]:
-        """Backpropagate `total`, normalised by the real steps of `over`; return that loss."""
+    def _weight(self, batch: Batch, part: Batch) -> float:
+        """What the gradient of one window of a batch, whose counting steps are `part`, is multiplied with."""
+        return 1.0
+
+    def _descend(self, total: Tensor, over: Batch, weight: float = 1.0) -> Float[Tensor, ""]:
+        """Backpropagate `total`, normalised by the real steps of `over`; return that loss, without the weight."""
         loss = total / self.loss.normaliser(over.targets.shape[1], over.steps)
-        loss.backward()
+        (loss if weight == 1.0 else weight * loss).backward()
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Scale, clip, step, drop the gradient."""
+        """Regularise, scale, clip, step, drop the gradient."""
+        regularised: dict[str, Tensor] = {}
+        if self.regularizer is not None:
+            regularised = {PENALTY: self.regularizer.add_gradient(self.model, self.loss, self._passage)}
         with torch.no_grad():
             gradients = [_gradient(p) for p in self._parameters]
             self.loss.rescale(gradients)
             clipped = self.clip(gradients, self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return Update(loss, clipped)
+        return Update(loss, clipped, {**clipped.records, **self.notes, **regularised})
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -1,0 +1,182 @@
+"""`python -m study.bench.truncation`: bias and variance of every truncation, and where they lead.
+
+First tables: small networks with fixed weights on a leaky sum of the past (rate 0.9 a step). The gradient of every
+update is compared with the exact one, by full BPTT, which RTRL checks on the first batches. Bias and variance are
+relative to the norm of the exact gradient; a bias near its error is none. An update of a short window scatters more
+because it sees less: read beside it how many updates the same data make.
+
+Last table: influence balancing (Tallec & Ollivier 2017, arXiv 1705.08209, section 6). One scalar theta enters a chain
+of 23 units, h_t = A h_{t-1} + theta s with A = 1/2 on the diagonal and above it, the sign s + for the first 10 units
+and - for the other 13; the loss is (h_t[0] - 1)^2. Near in time the + units reach unit 0, later the - units outweigh
+them: a short truncation has the wrong sign. Sizes and theta_0 = 1/2 as published by way of Vicol, Metz &
+Sohl-Dickstein 2021 (arXiv 2112.13835), whose learning rate was 20 times smaller in these units of loss.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from study.learning.bptt import Carry, TruncatedBPTT
+from study.learning.bptt.adaptive import AdaptiveBPTT
+from study.learning.bptt.artbp import ARTBP
+from study.learning.clipping import Clip
+from study.learning.clipping.none import NoClip
+from study.learning.losses import Loss
+from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State
+from study.probes.gradients import gradient
+from study.tasks.contract import Batch
+from study.verify.networks import FEATURES, MSE, normal, random_network
+from study.verify.rtrl import rtrl_gradient
+from study.verify.spread import Listener, spread
+
+TIME, WIDTH, HIDDEN, RATE = 60, 4, 8, 0.9
+CHECKED = 3
+"""Batches whose exact gradient RTRL works out too."""
+UNITS, POSITIVE, DESCENT, SIZE = 23, 10, 1e-3, 100
+"""Of the chain: its units, those that theta enters with a plus, the learning rate, steps of a batch."""
+DIVERGED = 1e6
+"""A loss above this is not followed further."""
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=200, help=f"of {WIDTH} sequences of {TIME} steps")
+    parser.add_argument("--steps", type=int, default=20_000, help="of the chain, as a stream")
+    parser.add_argument("--seeds", type=int, default=3, help="of random cuts")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    console = Console(width=110)
+    for name, gain in (("elman", 1.1), ("lstm", 1.5)):
+        console.print(_spreads(random_network(name, gain, HIDDEN), name, options.batches))
+    console.print(_balancing(options.steps, options.seeds))
+
+
+def _trainers(network: RecurrentModel, clip: Clip) -> Iterator[tuple[str, TruncatedBPTT]]:
+    rest = torch.optim.SGD(network.parameters(), 0.0)
+    for k2 in (1, 5, 10, 20, None):
+        yield f"truncated, k2 = {k2 or 'all'}", TruncatedBPTT(network, MSE, rest, clip, None, k2)
+    yield "truncated, k1 = 5, k2 = 20", TruncatedBPTT(network, MSE, rest, clip, 5, 20)
+    for delta in (0.9, 0.5, 0.1):
+        yield f"adaptive, delta = {delta}", AdaptiveBPTT(network, MSE, rest, clip, delta, 5, TIME, 5, every=1)
+    for length, alpha, block in ((10, None, 1), (20, None, 5), (20, 4.0, 5), (20, 4.0, 1)):
+        yield (
+            f"artbp, length = {length}, alpha = {alpha}, block = {block}",
+            ARTBP(network, MSE, rest, clip, length, alpha, block),
+        )
+    yield "artbp, length = 20, alpha = 4.0, sequence", ARTBP(network, MSE, rest, clip, 20, 4.0, 5, "sequence")
+
+
+def _spreads(network: RecurrentModel, name: str, number: int) -> Table:
+    batches = [_leaky(seed) for seed in range(number)]
+    exact = torch.stack([gradient(network, MSE, batch) for batch in batches])
+    referee = torch.stack([rtrl_gradient(network, MSE, batch) for batch in batches[:CHECKED]])
+    off = float((referee - exact[:CHECKED]).norm() / referee.norm())
+    table = Table("truncation", "bias", "+-", "variance", "updates", "k2 in the mean")
+    table.title = f"{name}, {HIDDEN} units; full BPTT differs from RTRL by {off:.0e}"
+    for scheme, trainer in _trainers(network, Listener()):
+        found = spread(trainer, batches, exact)
+        reach = "" if math.isnan(found.reach) else f"{found.reach:.1f}"
+        numbers = (f"{value:.3f}" for value in (found.bias, found.error, found.variance))
+        table.add_row(scheme, *numbers, str(found.updates), reach)
+    return table
+
+
+def _leaky(seed: int) -> Batch:
+    """Targets that need the past: y_t = sum_k RATE^k x_{t-k}, of the first feature, around 0.5."""
+    inputs = normal(TIME, WIDTH, FEATURES, seed=1000 + seed)
+    total, targets = torch.zeros(WIDTH), []
+    for entering in inputs:
+        total = RATE * total + entering[:, 0]
+        targets.append(total)
+    return Batch(inputs, torch.stack(targets)[..., None] + 0.5)
+
+
+class Chain(Core):
+    """h_t = A h_{t-1} + theta s, whatever enters; see the top of this file."""
+
+    bounded = False
+    state_parts = ("h",)
+    memory = "h"
+    recurrent_parameters = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden_size, self.num_layers = UNITS, 1
+        self.theta = nn.Parameter(torch.tensor([0.5]))
+        self.sign = torch.cat([torch.ones(POSITIVE), -torch.ones(UNITS - POSITIVE)])
+        self.matrix = 0.5 * (torch.eye(UNITS) + torch.diag(torch.ones(UNITS - 1), 1))
+
+    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See `Core`."""
+        hidden = inputs.new_ones(inputs.shape[1], UNITS) if state is None else state[0][0]
+        outputs = []
+        for entering in inputs:
+            (hidden,) = self.step(0, entering, (hidden,))
+            outputs.append(hidden)
+        return torch.stack(outputs), (hidden[None],)
+
+    def step(self, layer: int, inputs: Tensor, state: State) -> State:
+        """See `Core`."""
+        return (state[0] @ self.matrix.T + self.theta * self.sign,)
+
+    def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
+        """See `Core`; nothing saturates."""
+        return Activations()
+
+    def recurrent_blocks(self) -> Iterator[RecurrentBlock]:
+        """See `Core`; none is learnt."""
+        yield from ()
+
+
+def chain() -> RecurrentModel:
+    """The chain whose unit 0 is what leaves it; theta alone is learnt."""
+    network = RecurrentModel(Inputs(1, tokens=False), Chain(), 1)
+    for parameter in network.head.parameters():
+        parameter.requires_grad_(False).zero_()
+    network.head.weight[0, 0] = 1.0
+    return network
+
+
+def _balancing(steps: int, seeds: int) -> Table:
+    table = Table("truncation", "loss", "theta", title=f"influence balancing, {steps:,} steps; solved by theta = -1/6")
+    for k2 in (1, 10, 100, 200, 400):
+        network = chain()
+        table.add_row(
+            f"truncated, k2 = {k2}", *_follow(TruncatedBPTT(*_by_descent(network), None, k2, stream=SIZE), steps)
+        )
+    for length, alpha, block in ((20, 4.0, 1), (20, 4.0, 5), (50, 4.0, 5), (100, None, 5)):
+        for seed in range(seeds):
+            trainer = ARTBP(*_by_descent(chain()), length, alpha, block, stream=SIZE, seed=seed)
+            row = f"artbp, length = {length}, alpha = {alpha}, block = {block}, seed {seed}"
+            table.add_row(row, *_follow(trainer, steps))
+    return table
+
+
+def _by_descent(network: RecurrentModel) -> tuple[RecurrentModel, Loss, torch.optim.Optimizer, Clip]:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    return network, MSE, torch.optim.SGD(parameters, DESCENT), NoClip()
+
+
+def _follow(trainer: TruncatedBPTT, steps: int) -> tuple[str, str]:
+    """Train along a stream; the last loss a step and theta, or that it diverged."""
+    batch = Batch(torch.zeros(SIZE, 1, 1), torch.ones(SIZE, 1, 1))
+    carry: Carry | None = None
+    loss = math.nan
+    for _ in range(steps // SIZE):
+        for update in trainer.updates(batch, carry):
+            loss = float(update.loss)
+            if not loss < DIVERGED:
+                return "diverged", ""
+        carry = trainer.carry
+    return f"{loss:.1e}", f"{float(trainer.model.core.get_parameter('theta').detach()):.4f}"
+
+
+if __name__ == "__main__":
+    main()

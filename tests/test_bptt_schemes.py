@@ -1,0 +1,379 @@
+"""Truncations that choose: the mean of random cuts is the full gradient; k2 follows the gradients; RTRL is referee."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from study.errors import ConfigError
+from study.learning.bptt import Carry, TruncatedBPTT
+from study.learning.bptt.adaptive import AdaptiveBPTT
+from study.learning.bptt.artbp import ARTBP
+from study.learning.bptt.bias import fewest_lags, gradients_by_lag, position
+from study.models import Cell, Inputs, RecurrentModel
+from study.models.cell import layered
+from study.models.contract import State
+from study.probes.gradients import gradient
+from study.schema import Config
+from study.schema.bptt import cut_probability, expected_windows
+from study.schema.model import MODELS
+from study.schema.probe import PROBES
+from study.tasks.contract import Batch
+from study.testing.probes import full_plan, ragged
+from study.verify.networks import MSE, data, linear, orthogonal, random_network
+from study.verify.rtrl import diagonal_rtrl_gradient, rtrl_gradient
+from study.verify.spread import Listener, spread
+from study.verify.truncations import FollowedARTBP
+from tests.unrolled import FEATURES, MEAN, SUM, WIDTH, Spy, assert_equal, build, gradients, make
+
+Configure = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def _double_precision(_plain_torch: None) -> None:
+    torch.set_default_dtype(torch.float64)
+
+
+def artbp(network: RecurrentModel, loss: Any = MEAN, **plan: Any) -> tuple[FollowedARTBP, Spy]:
+    spy = Spy()
+    return FollowedARTBP(network, loss, torch.optim.SGD(network.parameters(), lr=0.0), spy, **plan), spy
+
+
+def full_gradient(network: RecurrentModel, loss: Any, batch: Batch) -> list[Tensor]:
+    total = loss.total(network(batch.inputs)[0], batch.targets, batch.mask)
+    return gradients(network, total / loss.normaliser(WIDTH, batch.steps))
+
+
+def mean_over_cuts(trainer: FollowedARTBP, spy: Spy, places: int, train: Callable[[], object]) -> list[Tensor]:
+    """The sum of all updates' gradients of `train`, in the mean over all patterns of cuts."""
+    total, chances = [torch.zeros_like(p) for p in trainer.model.parameters()], 0.0
+    for pattern in itertools.product([False, True], repeat=places):
+        trainer.follow(pattern)
+        spy.seen.clear()
+        train()
+        chances += trainer.chance
+        for updates in spy.seen:
+            torch._foreach_add_(total, updates, alpha=trainer.chance)
+    assert chances == pytest.approx(1)
+    return total
+
+
+@pytest.mark.parametrize("mask", [None, "padded", "sparse"])
+@pytest.mark.parametrize("alpha", [None, 3.0])
+@pytest.mark.parametrize(("name", "loss", "block"), [("lstm", MEAN, 1), ("gru", SUM, 2), ("elman", MEAN, 2)])
+def test_the_mean_of_all_cuts_is_the_gradient_of_full_bptt(
+    name: str, loss: Any, block: int, alpha: float | None, mask: str | None
+) -> None:
+    network, batch = build(name), make(mask, time=7)
+    full = full_gradient(network, loss, batch)
+    places = math.ceil(batch.longest / block) - 1
+    trainer, spy = artbp(network, loss, length=2 * block + 1, alpha=alpha, block=block, update="sequence")
+    found = mean_over_cuts(trainer, spy, places, lambda: list(trainer.updates(batch)))
+    assert_equal(found, full)
+
+
+@pytest.mark.parametrize(("loss", "mask"), [(MEAN, None), (MEAN, "sparse"), (SUM, "padded")])
+def test_updates_of_windows_sum_up_to_the_full_gradient_times_their_mean_number(loss: Any, mask: str | None) -> None:
+    network, batch = build("gru"), make(mask, time=7)
+    full = full_gradient(network, loss, batch)
+    plan: dict[str, Any] = {"length": 3, "alpha": 3.0, "block": 1}
+    trainer, spy = artbp(network, loss, **plan)
+    found = mean_over_cuts(trainer, spy, batch.longest - 1, lambda: list(trainer.updates(batch)))
+    times = 1.0 if loss is SUM else ARTBP.expected_updates(batch, None, update="window", **plan)
+    assert_equal(found, [times * g for g in full])
+
+
+@pytest.mark.parametrize(("size", "block"), [(2, 1), (3, 1), (4, 2), (2, 3)])
+def test_on_a_stream_windows_go_on_across_batches_and_their_mean_is_full_bptt_of_all_of_it(
+    size: int, block: int
+) -> None:
+    network, batch, length = build("lstm"), make(time=6), 4
+    full = [g * 6 / length for g in full_gradient(network, MEAN, batch)]
+    trainer, spy = artbp(network, length=length, alpha=None, block=block, stream=size)
+
+    def read() -> None:
+        carry: Carry | None = None
+        for first in range(0, 6, size):
+            list(trainer.updates(batch.between(first, first + size), carry))
+            carry = trainer.carry
+        assert carry is not None
+        assert carry.past is None
+
+    # The last window must end with the stream, or its losses would be dropped: only such cuts are looked at.
+    total = [torch.zeros_like(p) for p in network.parameters()]
+    for pattern in itertools.product([False, True], repeat=6 // block - 1):
+        trainer.follow((*pattern, True))
+        spy.seen.clear()
+        read()
+        since = 6 // block - max((i + 1 for i, cut in enumerate(pattern) if cut), default=0)
+        chance = trainer.chance / cut_probability(length / block, None, since)
+        for updates in spy.seen:
+            torch._foreach_add_(total, updates, alpha=chance)
+    assert_equal(total, full)
+
+
+def test_a_window_without_an_end_makes_no_update_and_is_kept() -> None:
+    trainer, spy = artbp(build("gru"), length=50, block=1, stream=3)
+    batch = make(time=6)
+    trainer.follow([False] * 6)
+    assert not list(trainer.updates(batch.between(0, 3)))
+    assert not list(trainer.updates(batch.between(3, 6), trainer.carry))
+    assert trainer.carry is not None
+    assert trainer.carry.past is not None
+    torch.testing.assert_close(trainer.carry.past.inputs, batch.inputs)
+    assert not spy.seen
+
+
+@pytest.mark.parametrize("alpha", [None, 2.5, 4.0, 6.0])
+@pytest.mark.parametrize("length", [1.5, 4.0, 20.0])
+def test_windows_have_the_length_asked_for_in_the_mean(length: float, alpha: float | None) -> None:
+    """What is left after 50 blocks is a window of the same kind: c there is that of the start of a longer one."""
+    lasting, mean = 1.0, 0.0
+    for since in range(1, 51):
+        mean += lasting
+        lasting *= 1 - cut_probability(length, alpha, since)
+        assert 0 < cut_probability(length, alpha, since) < 1
+    rest = length if alpha is None else length + 50 / (alpha - 2)
+    assert cut_probability(rest, alpha, 1) == pytest.approx(cut_probability(length, alpha, 51))
+    assert mean + lasting * rest == pytest.approx(length)
+
+
+@pytest.mark.parametrize("alpha", [None, 3.0])
+@pytest.mark.parametrize("counting", [(True,) * 6, (False,) * 5 + (True,), (True, False, False, True, False, True)])
+def test_the_announced_number_of_windows_is_the_mean_over_all_cuts(
+    counting: tuple[bool, ...], alpha: float | None
+) -> None:
+    mean = 0.0
+    for pattern in itertools.product([False, True], repeat=5):
+        chance, start, found = 1.0, 0, 0
+        for stop, cut in enumerate((*pattern, True), 1):
+            if stop < 6:
+                probability = cut_probability(2.5, alpha, stop - start)
+                chance *= probability if cut else 1 - probability
+            if cut:
+                found += any(counting[start:stop])
+                start = stop
+        mean += chance * found
+    assert expected_windows(2.5, alpha, counting) == pytest.approx(mean)
+
+
+def test_cuts_are_repeated_by_their_seed_and_continued_by_their_state() -> None:
+    def lengths(trainer: ARTBP) -> list[float]:
+        return [float(update.records["bptt/k2"]) for _ in range(5) for update in trainer.updates(make(time=40))]
+
+    network = build("elman")
+    rest = torch.optim.SGD(network.parameters(), lr=0.0)
+    one, same, other = (ARTBP(network, MEAN, rest, Spy(), 8, None, 2, seed=seed) for seed in (1, 1, 2))
+    first = lengths(one)
+    assert lengths(same) == first != lengths(other)
+    other.load_state_dict(one.state_dict())
+    assert lengths(other) == lengths(one) != first
+    assert sum(first) == 5 * 40
+
+
+def adaptive(network: RecurrentModel, loss: Any = MEAN, lr: float = 0.0, **plan: Any) -> tuple[AdaptiveBPTT, Spy]:
+    spy = Spy()
+    return AdaptiveBPTT(network, loss, torch.optim.SGD(network.parameters(), lr=lr), spy, **plan), spy
+
+
+def level(network: RecurrentModel, time: int) -> Batch:
+    """Data with the same slope at every step of every sequence."""
+    batch = data(time, 3)
+    return Batch(batch.inputs, network(batch.inputs)[0].detach() - 1.0)
+
+
+def chosen(rho: float, delta: float, stream: int | None = None, k1: int = 1, turned: bool = False) -> int:
+    network = linear(rho * (orthogonal(4) if turned else torch.eye(4)))
+    plan: dict[str, Any] = {"delta": delta, "k2_min": k1, "k2_max": 40, "k1": k1, "stream": stream}
+    trainer, _ = adaptive(network, **plan)
+    list(trainer.updates(level(network, 60)))
+    assert trainer.k2 is not None
+    return trainer.k2
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize("delta", [0.9, 0.5, 0.1])
+def test_k2_is_the_one_of_theory_where_gradients_shrink_by_rho(rho: float, delta: float) -> None:
+    """W = rho I: phi_k = rho^k, g_K = (1 - rho^K) / (1 - rho), so delta_K <= rho^K / (1 - 2 rho^41), R being 40."""
+    theory = math.ceil(math.log(delta * (1 - 2 * rho**41)) / math.log(rho))
+    assert chosen(rho, delta, stream=60) == theory
+    assert chosen(rho, delta) == theory  # the whole sequence has so many lags that the missing tail is nothing
+    assert chosen(rho, delta, stream=60, k1=3) == max(3, theory + 2)
+
+
+@pytest.mark.parametrize("delta", [0.5, 0.1])
+def test_k2_grows_with_how_long_gradients_last_and_with_what_is_asked(delta: float) -> None:
+    found = [chosen(rho, delta, stream=60, turned=True) for rho in (0.1, 0.5, 0.8, 0.9, 0.99)]
+    assert found == sorted(found)
+    assert found[0] < 5 < found[3] < found[4] == 40  # 0.99^40 is no small share: no k2 is within delta
+    assert chosen(0.8, 0.05, stream=60, turned=True) > found[2]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_by_lag_are_those_of_autograd_through_single_steps(name: str) -> None:
+    network, batch, lags = build(name), make("padded", time=11), 4
+    last = position(batch)
+    assert last == 4  # of 9, 5 and 1 steps two sequences count up to there
+    state: State | None = None
+    states = []
+    for t in range(last + 1):
+        hidden, state = network.core(batch.inputs[t : t + 1], state)
+        for part in state:
+            part.retain_grad()
+        states.append(state)
+    step = batch.between(last, last + 1)
+    MEAN.total(network.decode(hidden), step.targets, step.mask).backward()
+    rows = [torch.cat([part.grad.transpose(0, 1).flatten(1) for part in s], 1)[:2] for s in states[-2 - lags + 1 : -1]]  # type: ignore[union-attr]
+    phi, norms = gradients_by_lag(network, MEAN, batch.between(0, last + 1), None, lags)
+    assert len(phi) == len(norms) == lags + 1
+    np.testing.assert_allclose(phi[1:], [float(row.norm(dim=1).mean()) for row in reversed(rows)])
+    steps = norms[0] ** 2 + sum(float(row.mean(0).norm()) ** 2 for row in rows)
+    assert norms[-1] ** 2 != pytest.approx(steps)  # vectors are added, not norms
+
+
+@pytest.mark.parametrize("last", [5.0, 9.0, math.inf])
+def test_beyond_what_is_measured_gradients_are_taken_to_shrink_on_at_their_rate(last: float) -> None:
+    rho = 0.7
+    phi, sums = rho ** np.arange(6), np.cumsum(rho ** np.arange(6))
+    many = np.append(rho ** np.arange(200), 0)[: int(min(last, 200)) + 1]
+    missing = np.array([many[k:].sum() for k in range(20)])
+    for delta in (0.9, 0.3, 0.1, 0.03):
+        within = [k for k in range(1, 13) if missing[k] <= delta * (sums - missing[1:7]).max()]
+        assert fewest_lags(phi, sums, delta, 12, last) == (within[0] if within else 12)
+
+
+@pytest.mark.parametrize("bad", [[math.nan] * 4, [1.0, math.inf, 1.0, 1.0], [1.0, 2.0, 4.0, 8.0], [1.0]])
+def test_where_no_number_of_lags_is_known_to_do_the_most_are_taken(bad: list[float]) -> None:
+    assert fewest_lags(np.array(bad), np.cumsum(bad), 0.5, 30, math.inf) == 30
+
+
+def test_a_state_that_is_not_read_again_needs_one_lag() -> None:
+    assert fewest_lags(np.array([1.0, 0.0, 0.0, 0.0]), np.ones(4), 0.1, 30, math.inf) == 1
+
+
+class Told(AdaptiveBPTT):
+    """Takes the numbers it is told, one after the other."""
+
+    told: Iterator[int]
+
+    def _choose(self, batch: Batch, carry: Carry | None) -> int:
+        return next(self.told)
+
+
+@pytest.mark.parametrize("stream", [None, 4])
+def test_with_any_k2_it_trains_as_truncated_bptt_of_that_k2_does(stream: int | None) -> None:
+    batch, seen = make(time=12), []
+    for k2s in (None, (7, 7, 7), (9, 7, 7)):
+        torch.manual_seed(0)
+        network, spy = build("gru"), Spy()
+        rest = torch.optim.SGD(network.parameters(), lr=0.0)
+        trainer = TruncatedBPTT(network, MEAN, rest, spy, 2, 7, stream=stream)
+        if k2s is not None:
+            trainer = Told(network, MEAN, rest, spy, 0.5, 2, 9, 2, every=1, stream=stream)
+            trainer.told = iter(k2s)
+        carry: Carry | None = None
+        for first in range(0, 12, stream or 12):
+            updates = trainer.updates(batch.between(first, first + (stream or 12)), carry)
+            k2 = [update.records.get("bptt/k2") for update in updates]
+            carry = trainer.carry if stream else None
+        seen.append(spy.seen[-4:])
+        assert set(k2) == {None} if k2s is None else {float(trainer.k2 or 0)}
+    for one, other in zip(seen[0], seen[1], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    if stream:  # the first batch was read with a longer one, whose surplus is given up
+        for one, other in zip(seen[0], seen[2], strict=True):
+            assert_equal(one, other)
+
+
+def test_k2_is_chosen_before_the_first_update_and_then_once_in_so_many() -> None:
+    network = build("gru")
+    trainer = Told(network, MEAN, torch.optim.SGD(network.parameters(), lr=0.0), Spy(), k2_min=2, k1=2, every=7)
+    trainer.told = iter((4, 6, 8))
+    found = [float(update.records["bptt/k2"]) for _ in range(6) for update in trainer.updates(make(time=8))]
+    assert found == [4.0] * 8 + [6.0] * 8 + [8.0] * 8  # four updates a batch, and none within a batch
+
+
+class Independent(Cell):
+    """h' = tanh(u h + W x + b), unit by unit."""
+
+    def __init__(self, features: int, hidden_size: int):
+        super().__init__(features, hidden_size)
+        self.entering = nn.Linear(features, hidden_size)
+        self.kept = nn.Parameter(torch.linspace(0.2, 0.9, hidden_size))
+
+    def step(self, inputs: Tensor, state: State) -> State:
+        return ((self.kept * state[0] + self.entering(inputs)).tanh(),)
+
+
+@pytest.mark.parametrize("mask", [None, "padded"])
+@pytest.mark.parametrize("name", MODELS)
+def test_exact_forward_gradients_are_those_of_full_bptt(name: str, mask: str | None) -> None:
+    network, batch = build(name), make(mask, time=5)
+    for loss in (MEAN, SUM):
+        expected = gradient(network, loss, batch)
+        torch.testing.assert_close(rtrl_gradient(network, loss, batch), expected, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("mask", [None, "padded"])
+def test_where_units_do_not_mix_a_trace_of_the_size_of_the_parameters_does(mask: str | None) -> None:
+    network, batch = RecurrentModel(Inputs(FEATURES, tokens=False), layered(Independent)(FEATURES, 5), 2), make(mask)
+    found = diagonal_rtrl_gradient(network, MEAN, batch)
+    torch.testing.assert_close(found, gradient(network, MEAN, batch), rtol=1e-10, atol=1e-13)
+    with pytest.raises(ValueError, match="one part"):
+        diagonal_rtrl_gradient(build("lstm", 1), MEAN, batch)
+
+
+def test_bias_and_variance_are_those_of_truncated_bptt_and_of_random_cuts() -> None:
+    network = random_network("elman", 1.2, 5)
+    batches = [data(8, 2)._replace(targets=data(8, 2).targets + i) for i in range(20)]
+    exact = torch.stack([rtrl_gradient(network, MSE, batch) for batch in batches])
+    rest = torch.optim.SGD(network.parameters(), 0.1)
+    cut = torch.stack([gradient(network, MSE, batch, k2=2) for batch in batches])
+    blocks = spread(TruncatedBPTT(network, MSE, rest, Listener(), k2=2), batches, exact)
+    assert blocks.bias == pytest.approx(float((cut.mean(0) - exact.mean(0)).norm() / exact.mean(0).norm()))
+    whole = spread(TruncatedBPTT(network, MSE, rest, Listener()), batches, exact)
+    assert whole.bias < 1e-12
+    scatter = (exact - exact.mean(0)).square().sum(1).mean() / exact.mean(0).norm() ** 2
+    assert whole.variance == pytest.approx(float(scatter))
+    random = spread(ARTBP(network, MSE, rest, Listener(), 3, None, 1), batches, exact)
+    assert random.bias < 3 * random.error
+    assert random.variance > whole.variance
+
+
+@pytest.mark.parametrize("kind", [ARTBP, AdaptiveBPTT])
+@pytest.mark.parametrize("probe", PROBES)
+def test_every_probe_measures_what_trains_by_it(kind: type[TruncatedBPTT], probe: str) -> None:
+    network = random_network("gru", 1.2, 5)
+    trainer = kind(network, MSE, torch.optim.Adam(network.parameters(), 0.01), Spy())
+    list(trainer.updates(ragged()))
+    before = trainer.state_dict()
+    assert PROBES.implementation(probe).measure(full_plan(probe), trainer, ragged()).scalars() is not None
+    for key, value in trainer.state_dict().items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(before[key]))
+
+
+REFUSED = {
+    "bptt=adaptive bptt.k1=6": "bptt: k1=6 must not exceed k2_min=5",
+    "bptt=adaptive bptt.k2_min=50": "bptt: k2_min=50 must be below k2_max=50",
+    "bptt=adaptive bptt.delta=1": "bptt.delta = 1",
+    "bptt=adaptive bptt.delta=0": "bptt.delta = 0",
+    "bptt=adaptive task=forecasting_adding task.seq_len=20": "bptt.k2_max = 50: sequences of task=forecasting_adding",
+    "bptt=artbp task=forecasting_adding task.seq_len=10": "bptt.length = 20: sequences of task=forecasting_adding",
+    "bptt=artbp bptt.block=20": "bptt: block=20 must be below length=20",
+    "bptt=artbp bptt.alpha=2": "bptt.alpha = 2",
+    "bptt=artbp bptt.update=sequence task=language_bible_char": "bptt.update = 'sequence': task=language_bible_char",
+    "bptt=adaptive task=labelling_porttinari_pos model.bidirectional=true": "bptt = adaptive: it cuts every sequence",
+    "bptt=artbp task=labelling_porttinari_pos model.bidirectional=true": "bptt = artbp: it cuts every sequence",
+}
+
+
+@pytest.mark.parametrize("typed", REFUSED)
+def test_what_makes_no_sense_is_refused_with_the_reason(configure: Configure, typed: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        configure(*typed.split())
+    assert REFUSED[typed] in str(refused.value)
