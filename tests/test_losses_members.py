@@ -222,11 +222,13 @@ def test_losses_that_differ_by_a_factor_train_alike_under_one_threshold_once_the
     assert not torch.allclose(trained["none", "mean"], trained["none", "sum"], atol=1e-3)
 
 
-def test_a_first_gradient_of_zero_divides_nothing() -> None:
-    loss, gradients = MSE(scale="initial"), [torch.zeros(2), torch.zeros(3)]
-    loss.rescale(gradients)
+@pytest.mark.parametrize("first", [0.0, math.inf, math.nan])
+def test_a_first_gradient_that_is_zero_or_not_finite_divides_nothing(first: float) -> None:
+    loss = MSE(scale="initial")
+    loss.rescale(gradients := [torch.full((2,), first), torch.zeros(3)])
     loss.rescale(others := [torch.ones(2), torch.ones(3)])
-    assert torch.cat([*gradients, *others]).tolist() == 5 * [0.0] + 5 * [1.0]
+    assert [str(x) for x in torch.cat(gradients).tolist()] == [str(first)] * 2 + ["0.0"] * 3
+    assert torch.cat(others).tolist() == [1.0] * 5
 
 
 def test_a_probe_before_the_first_update_does_not_decide_the_scale() -> None:

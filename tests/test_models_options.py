@@ -16,6 +16,8 @@ from study.schema.model import MODELS
 
 REAL, WORDS = Inputs(4, tokens=False), Inputs(30, tokens=True)
 every_core = pytest.mark.parametrize("name", MODELS)
+# A cell that is linear in its state refuses recurrent dropout (tests/test_models_linear.py).
+every_core_that_reads_h = pytest.mark.parametrize("name", [name for name in MODELS if not MODELS.config(name).linear])
 
 
 def build(name: str, inputs: Inputs = REAL, outputs: int = 2, **changes: Any) -> RecurrentModel:
@@ -117,7 +119,7 @@ def run(network: RecurrentModel, inputs: torch.Tensor) -> torch.Tensor:
     return outputs
 
 
-@every_core
+@every_core_that_reads_h
 def test_recurrent_dropout_drops_the_same_units_of_h_before_every_step_in_training_only(name: str) -> None:
     """Against a loop that knows the mask: what torch's dropout makes of ones, drawn once a call."""
     network, inputs = build(name, recurrent_dropout=0.5).double(), torch.randn(7, 3, 4, dtype=torch.float64)
@@ -133,7 +135,7 @@ def test_recurrent_dropout_drops_the_same_units_of_h_before_every_step_in_traini
     torch.testing.assert_close(run(network, inputs), run(build(name).double(), inputs))
 
 
-@every_core
+@every_core_that_reads_h
 def test_recurrent_dropout_goes_with_residual_layers_and_both_directions(name: str) -> None:
     changes: dict[str, Any] = {"num_layers": 3, "residual": True, "bidirectional": True}
     network, inputs = build(name, recurrent_dropout=0.3, **changes), torch.randn(7, 3, 4)

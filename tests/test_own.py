@@ -169,6 +169,13 @@ def test_a_cell_is_built_as_the_base_builds_any_other(configure: Configure) -> N
     torch.testing.assert_close(core.state_dict(), again.state_dict(), rtol=0, atol=0)
 
 
+def test_a_size_that_is_to_be_matched_is_found_for_a_cell_of_ones_own(configure: Configure) -> None:
+    config = configure(*OWN, "model.hidden_size=null", "model.match_parameters=1000").model
+    model = build(config, Inputs(3, tokens=False), 1)
+    assert abs(sum(p.numel() for p in model.parameters()) - 1000) <= 20
+    assert model.core.recurrent_parameters == ("cells.0.W_hh",)
+
+
 class Everything(Cell):
     """A gate of the inputs, matrices of the state in three forms, and one that is mixed with the inputs."""
 
@@ -395,10 +402,17 @@ def test_the_page_names_no_command_that_is_not_tried_here() -> None:
 
 
 def test_a_loss_and_a_clip_policy_are_what_their_files_say(configure: Configure) -> None:
-    given = ("loss=own", "loss.file=loss.py", "+loss.options.power=3", "loss.over_time=sum", "clip=own")
+    given = (
+        "loss=own",
+        "loss.file=loss.py",
+        "+loss.options.power=3",
+        "loss.scale=initial",
+        "loss.over_time=sum",
+        "clip=own",
+    )
     config = configure(*given, "clip.file=clip.py", "+clip.options.threshold=0.5")
     loss, clip = losses.build(config.loss), clipping.build(config.clip)
-    assert loss.over_time == "sum"
+    assert (loss.over_time, loss.scale) == ("sum", "initial")
     assert loss.total(torch.full((1, 1, 2), 2.0), torch.zeros(1, 1, 2), None).item() == 8
     gradients = [torch.tensor([3.0, -4.0])]
     assert clip(gradients, gradients).applied.item() == pytest.approx(0.625)

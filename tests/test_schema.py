@@ -32,9 +32,8 @@ CHOOSY: dict[str, Callable[[TaskConfig], bool]] = {
     "crf": lambda task: task.family == "labelling" and not task.asks_once,
 }
 """What a loss asks for beside the kind of the targets."""
-OWED = {"task.path": "some/file", "task.targets": ["price"]} | {
-    f"{g}.file": __file__ for g in ("model", "loss", "clip")
-}
+OWED = {"task.path": "some/file", "task.targets": ["price"]}
+OWED |= dict.fromkeys([f"{group}.file" for group in ("model", "loss", "clip")], __file__)
 """What `???` in a file of conf/ stands for: values only the user knows."""
 
 
@@ -165,6 +164,7 @@ REFUSED = {
     "loss=huber loss.delta=0": "loss.delta = 0: should be greater than 0",
     "task=labelling_parity loss=focal loss.gamma=-1": "loss.gamma = -1: should be greater than or equal to 0",
     "task=labelling_parity loss=cross_entropy loss.smoothing=1": "loss.smoothing = 1: should be less than 1",
+    "loss.scale=initial clip=per_step": "loss.scale = 'initial' with clip=per_step: gradients are divided when they",
     "loss.scale=first": "loss.scale = 'first': should be 'none' or 'initial'",
     "seed=???": "seed",
 }

@@ -57,6 +57,8 @@ def own_class(file: str, digest: str | None, options: Mapping[str, Any]) -> Call
     def build(*sizes: int, **more: Any) -> Core:
         with _unset_is_nan(), loaded.explained(f"while {loaded.found.__name__} was built"):
             core: Core = plain(*sizes, **more, **options)
+        if any(parameter.is_meta for parameter in core.parameters()):  # to be counted: it has no numbers
+            return core
         _refuse_nan(loaded, core)
         _try_a_step(loaded, core, int(sizes[0]) if sizes else int(more["features"]))
         return core

@@ -168,7 +168,7 @@ class CRFConfig(ClassLossConfig):
 
 @LOSSES.member("study.learning.losses.own:own")
 class OwnLossConfig(LossConfig, OwnFile):
-    """The `Loss` in a file of the user's own; which targets it takes shows when it is tried on some of each kind."""
+    """The `StepLoss` in a file of the user's own; which targets it takes shows when it is tried."""
 
     fits: ClassVar[tuple[Kind, ...]] = ("regression", "binary", "multiclass")
     name: Literal["own"]

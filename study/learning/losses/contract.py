@@ -99,12 +99,15 @@ class Loss(nn.Module, ABC):
         return float("nan") if self.initial_norm is None else float(self.initial_norm)
 
     def rescale(self, gradients: list[Tensor]) -> None:
-        """Divide the gradients of an update, in place, as `scale` says; a first gradient of zero divides nothing."""
+        """Divide the gradients of an update, in place, as `scale` says.
+
+        A first gradient that is zero, or not finite, divides nothing, neither itself nor those that follow.
+        """
         if self.scale == "none":
             return
         if self.initial_norm is None:
             norm = torch.linalg.vector_norm(norms(gradients))
-            self.initial_norm = torch.where(norm > 0, norm, 1.0)
+            self.initial_norm = torch.where(norm.isfinite() & (norm > 0), norm, 1.0)
         torch._foreach_div_(gradients, self.initial_norm.to(gradients[0].dtype))
 
 

@@ -14,7 +14,7 @@ TIME, WIDTH, SIZE = 2, 3, 4
 
 
 def own(over_time: OverTime, scale: Scale, file: str, digest: str | None, options: Mapping[str, Any]) -> StepLoss:
-    """The loss in a file; its constructor gets the options alone; `over_time` and `scale` are set here.
+    """The loss in a file; its constructor gets the options alone.
 
     Raises:
         ConfigError: the file, the class, its constructor or its `per_step` cannot be used; with file and line.
@@ -41,7 +41,7 @@ def _refused(loaded: OwnClass, loss: StepLoss, targets: Tensor, size: int) -> st
     at, name = loaded.at(type(loss).per_step), type(loss).__name__
     try:
         with loaded.explained(f"while {name} was tried"):
-            outputs = _values(loss.outputs(size))
+            outputs = _values(loss.outputs(size) + loss.constants(size))
             found = loss.per_step(outputs, targets)
             loss.predict(outputs)
     except ConfigError as error:
