@@ -283,7 +283,7 @@ def _path(raw: Any, location: tuple[Any, ...]) -> str:
     names: list[str] = []
     for place, part in enumerate(location):
         last = place == len(location) - 1
-        if isinstance(raw, dict) and raw.get("name") == part and not last:
+        if isinstance(raw, dict) and raw.get("name") == part and not (last and part in raw):
             continue  # a tag, also where the option has a key of its own name
         inside = isinstance(raw, dict) and (part in raw or last)
         if inside or (isinstance(raw, list) and isinstance(part, int)):
