@@ -16,6 +16,7 @@ from study.probes.sensitivity import Sensitivity
 from study.probes.sharpness import Sharpness
 from study.schema import Config
 from study.schema.defaults import option
+from study.schema.model import MODELS
 from study.schema.model.nonlinear import LSTMConfig
 from tests.test_diagnosis import falling, leap, parting
 
@@ -186,10 +187,10 @@ def test_what_is_known_of_task_and_core_comes_from_their_configurations(configur
     assert (parity.tracks_state, parity.more_expressive) == (True, "")
     assert not Setup.of(configure("task=language_copying"), clipped=False, hidden_size=2).tracks_state
 
-    class Linear(LSTMConfig):
-        linear = True
-
-    assert Linear.model_validate(option("model", "lstm")).more_expressive() == "model=lstm"
+    cores = {name: MODELS.config(name).model_validate(option("model", name)) for name in ("lru", "deltanet", "gru")}
+    proposed = {name: core.more_expressive() for name, core in cores.items()}
+    assert proposed == {"lru": "model=lstm", "deltanet": "model.negative=true", "gru": ""}
+    assert cores["deltanet"].model_copy(update={"negative": True}).more_expressive() == ""
 
 
 def test_where_the_best_opponent_learned_nothing_either_no_change_is_proposed() -> None:

@@ -77,3 +77,7 @@ class DeltaNetConfig(LinearConfig):
     name: Literal["deltanet"]
     key_size: Count
     negative: bool
+
+    def more_expressive(self) -> str:
+        """Eigenvalues down to -1: with these it counts parity; no state is known that layers of it cannot follow."""
+        return "" if self.negative else "model.negative=true"
