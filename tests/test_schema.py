@@ -136,6 +136,7 @@ REFUSED = {
     "optimizer.lr=inf": "optimizer.lr = inf: should be a finite number",
     "bptt.k2=0": "bptt.k2 = 0: should be greater than or equal to 1",
     "bptt.k2=5 bptt.k1=9": "bptt: k1=9 must not exceed k2=5",
+    "optimizer=sgd optimizer.nesterov=true": "optimizer: nesterov = True: it looks ahead along the momentum",
     "bptt.update=batch": "bptt.update = 'batch': should be 'window' or 'sequence'",
     "clip=norm clip.threshold=-1": "clip.threshold = -1: should be greater than 0",
     "clip=autoclip clip.percentile=100": "clip.percentile = 100: should be less than 100",
