@@ -116,7 +116,7 @@ def _define(run: "Run", definition: Mapping[str, str], resumed: int | None) -> N
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
-    from study.learning import clipping, losses
+    from study.learning import clipping, losses, optimizers, regularizers, schedules
     from study.learning.bptt import noted, refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
@@ -132,15 +132,17 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
         outputs, constants = loss.outputs(task.targets), loss.constants(task.targets)
         model = models.build(config.model, task.inputs, outputs, constants)
-    clip = clipping.build(config.clip)
+    clip, optimizer = clipping.build(config.clip), optimizers.build(config.optimizer, model)
+    schedule, regularizer = schedules.build(config.schedule), regularizers.build(config.regularizer)
+    regularizer.refuse(model, next(batches.epoch(0)).inputs)
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    recurrent, beside = recurrent_parameters(model), (*clip.records, *noted(config.bptt))
+    recurrent, beside = recurrent_parameters(model), (*clip.records, *noted(config.bptt), *regularizer.records)
     measuring = probes.count + bool(task.at_lengths())
     history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
-    how, seed = config.bptt, config.seed
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, how, seed, pace, history, probes)
+    how = optimizer, schedule, regularizer, config.bptt, config.seed
+    return task, RecurrentModule(model, loss, clip, task, *how, pace, history, probes)
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

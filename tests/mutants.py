@@ -50,7 +50,7 @@ class Mutant(NamedTuple):
 
 FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt/truncated.py", "study/learning/clipping/norm.py"
 LYAPUNOV, SHARP, SENSE = "study/probes/lyapunov.py", "study/probes/sharpness.py", "study/probes/sensitivity.py"
-JUDGE = "study/analysis/diagnosis"
+EXPONENTS, JUDGE = "study/learning/exponents.py", "study/analysis/diagnosis"
 
 MUTANTS: Sequence[Mutant] = (
     # Measures: `make verify` alone must notice.
@@ -125,9 +125,9 @@ MUTANTS: Sequence[Mutant] = (
         "padding read by the probes' reverse core", "study/probes/gradients.py",
         "stretch.entry, stretch.steps.mask)", "stretch.entry)", "tests/test_losses_crf.py",
     ),
-    Mutant("exponents without sorting", LYAPUNOV, ".sort(-1, descending=True).values", "", VERIFY),
+    Mutant("exponents without sorting", EXPONENTS, ".sort(-1, descending=True).values", "", VERIFY),
     Mutant(
-        "Jacobians forwards instead of backwards in time", LYAPUNOV,
+        "Jacobians forwards instead of backwards in time", EXPONENTS,
         "for t in reversed(range(transient, steps)):", "for t in range(transient, steps):", VERIFY,
     ),
     Mutant(

@@ -74,15 +74,16 @@ def test_between_layers_is_the_dropout_of_the_core_in_training_and_none_in_evalu
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core, inputs = make(name, dropout=0.4), torch.randn(100, 8, 3, dtype=torch.float64)
-    step, entered = core.step, list[Tensor]()
+    dropped, between = core.dropped, list[tuple[Tensor, Tensor]]()
 
-    def listen(layer: int, entering: Tensor, state: State) -> State:
-        entered.extend([entering] * layer)
-        return step(layer, entering, state)
+    def listen(outputs: Tensor) -> Tensor:
+        between.append((outputs, dropped(outputs)))
+        return between[-1][1]
 
-    monkeypatch.setattr(core, "step", listen)
+    monkeypatch.setattr(core, "dropped", listen)
     unrolled(core, inputs, watch=unchanged)
-    assert (torch.stack(entered) == 0).double().mean() == pytest.approx(0.4, abs=0.04)
+    ((before, after),) = between  # of two layers
+    assert (after == 0)[before != 0].double().mean() == pytest.approx(0.4, abs=0.04)
     core.eval()
     torch.testing.assert_close(unrolled(core, inputs, watch=unchanged), core(inputs))
 

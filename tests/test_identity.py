@@ -154,7 +154,10 @@ def test_defaults_are_what_hydra_composes(group: str, monkeypatch: pytest.Monkey
             assert defaults({group: name}) == composed | brought, name
 
 
-@pytest.mark.parametrize("group", ["task", "model", "bptt", "loss", "clip", "optimizer", "trainer"])
+CHOSEN = ("task", "model", "bptt", "regularizer", "loss", "clip", "optimizer", "schedule", "trainer")
+
+
+@pytest.mark.parametrize("group", CHOSEN)
 def test_a_default_reads_like_the_value_of_a_checked_configuration(group: str) -> None:
     for name in options(group):
         values = option(group, name)

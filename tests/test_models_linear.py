@@ -67,10 +67,10 @@ def minlstm(w: Weights, x: Tensor, state: State) -> State:
 
 def selective(w: Weights, u: Tensor, state: State) -> State:
     size = len(w["log_A"][0])
-    v, d, b, c = (w["W.weight"] @ u).split((HIDDEN, HIDDEN, size, size))
+    v, d, b, c = (w["W.weight"] @ u + w["W.bias"]).split((HIDDEN, HIDDEN, size, size))
     memory, h = torch.zeros(HIDDEN, size), torch.zeros(HIDDEN)
     for i in range(HIDDEN):
-        delta = math.log(1 + math.exp(d[i] + w["b"][i]))
+        delta = math.log(1 + math.exp(d[i]))
         for n in range(size):
             old = state[1].view(HIDDEN, size)[i, n]
             memory[i, n] = math.exp(-delta * math.exp(w["log_A"][i, n])) * old + delta * b[n] * v[i]
@@ -81,7 +81,7 @@ def selective(w: Weights, u: Tensor, state: State) -> State:
 
 def deltanet(w: Weights, x: Tensor, state: State, reach: float = 1.0) -> State:
     size = (len(w["W.weight"]) - HIDDEN) // 2
-    v, k, q = (w["W.weight"] @ x).split((HIDDEN, size, size))
+    v, k, q = (w["W.weight"] @ x + w["W.bias"]).split((HIDDEN, size, size))
     k, q = k / k.norm(), q / q.norm()
     beta = reach * sigmoid(float(w["beta.weight"][0] @ x + w["beta.bias"]))
     memory = state[1].view(HIDDEN, size) @ (torch.eye(size) - beta * torch.outer(k, k)) + beta * torch.outer(v, k)
@@ -134,7 +134,7 @@ def test_an_lru_starts_on_its_ring_and_passes_on_as_much_as_comes_in() -> None:
 
 def test_a_selective_cell_starts_with_the_time_scales_that_are_asked_for() -> None:
     cell = Selective(3, 4000, dt_min=0.01, dt_max=0.1)
-    deltas = torch.nn.functional.softplus(cell.b.detach())
+    deltas = torch.nn.functional.softplus(cell.W.bias[4000:8000].detach())
     assert deltas.min() >= 0.01 * (1 - 1e-9)
     assert deltas.max() <= 0.1 * (1 + 1e-9)
     assert deltas.log().mean() == pytest.approx(math.log(0.01 * 0.1) / 2, abs=0.05)

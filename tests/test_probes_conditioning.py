@@ -1,6 +1,7 @@
 """Sensitivity, sharpness, alignment: what `study.verify` does not show of them. Their truths are rows there."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,13 +50,14 @@ def test_sensitivity_is_measured_in_float32_networks_as_in_float64_ones() -> Non
     np.testing.assert_allclose(single, exact, rtol=1e-4)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
-def test_at_the_limit_of_its_optimizer_a_step_stops_coming_closer(momentum: float) -> None:
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.5, False), (0.9, False), (0.5, True), (0.9, True)])
+def test_at_the_limit_of_its_optimizer_a_step_stops_coming_closer(momentum: float, nesterov: bool) -> None:
     network = build("elman")
-    limit = sharpness(trainer(network, torch.optim.SGD(network.parameters(), 0.1, momentum)), batch(6, 2, 3), 4).limit
+    sgd = torch.optim.SGD(network.parameters(), 0.1, momentum, nesterov=nesterov)
+    limit = sharpness(trainer(network, sgd), batch(6, 2, 3), 4).limit
     for share, closer in ((0.98, True), (1.02, False)):
         point = nn.Parameter(torch.ones(1, dtype=torch.float64))
-        optimizer = torch.optim.SGD([point], share * limit / 3.0, momentum)
+        optimizer = torch.optim.SGD([point], share * limit / 3.0, momentum, nesterov=nesterov)
         for _ in range(2000):
             point.grad = 3.0 * point.detach()
             optimizer.step()
@@ -90,6 +92,25 @@ def test_weight_decay_is_curvature_too() -> None:
         for w in (0.0, 0.5)
     )
     assert decayed == pytest.approx(plain + 0.5)
+
+
+def test_the_weight_decay_of_adamw_is_curvature_after_the_division_by_its_scale() -> None:
+    found = []
+    for decay in (0.0, 0.5):
+        network, data = build("gru"), batch(6, 2, 3)
+        bptt = trainer(network, torch.optim.AdamW(network.parameters(), 1e-9, weight_decay=decay))
+        list(bptt.updates(data))  # so small a step that only the optimizer's state is another
+        found.append(sharpness(bptt, data, 60).largest)
+    assert found[1] == pytest.approx(found[0] + 0.5, rel=1e-4)
+
+
+def test_where_only_some_weights_decay_the_others_keep_their_curvature() -> None:
+    network, data = build("elman"), batch(6, 2, 3)
+    first, *others = network.parameters()
+    groups: list[dict[str, Any]] = [{"params": [first], "weight_decay": 1e6}, {"params": others}]
+    bptt = trainer(network, torch.optim.SGD(groups, 0.1))
+    assert sharpness(bptt, data, 60).largest == pytest.approx(1e6, rel=1e-3)
+    assert sharpness(bptt, data, 60).smallest < 1e3
 
 
 def test_sharpness_in_float32_is_that_in_float64() -> None:

@@ -40,15 +40,33 @@ COMMON = (
     "tracking.points=12",
 )
 STREAM = ("task=language_text", f"task.path={CHECKOUT}/pyproject.toml", "task.batch_size=8", "task.seq_len=10")
+FLOSSING = ("regularizer=flossing", "regularizer.exponents=2", "regularizer.every=3", "regularizer.until=20")
 SETTINGS: tuple[tuple[str, ...], ...] = (
     ("model=lstm", "model.num_layers=2", "model.dropout=0.4", "optimizer=sgd", "optimizer.momentum=0.9"),
-    ("model=gru", "bptt.k2=20", "bptt.k1=10", "clip=norm", "clip.threshold=0.1", "loss.scale=initial"),
-    ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9"),
+    (
+        "model=gru",
+        "bptt.k2=20",
+        "bptt.k1=10",
+        "clip=norm",
+        "clip.threshold=0.1",
+        "loss.scale=initial",
+        "optimizer=muon",
+    ),
+    ("trainer.patience=2", "optimizer=sgd", "optimizer.lr=1e-9", *FLOSSING),
     ("model=elman", "optimizer=sgd", "optimizer.lr=1e8"),
-    ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=null", "probe.every=7"),
-    (*STREAM, "model.dropout=0.2"),
-    ("bptt=artbp", "bptt.length=12", "bptt.block=3", *STREAM),
-    ("bptt=adaptive", "bptt.k1=2", "bptt.k2_min=2", "bptt.k2_max=25", "bptt.every=7", "model=gru", *STREAM),
+    ("trainer.max_updates=null", "trainer.max_epochs=2", "trainer.validate_every=4", "probe.every=7", "optimizer=asgd"),
+    (*STREAM, "model.dropout=0.2", "schedule=plateau", "schedule.patience=0"),
+    ("bptt=artbp", "bptt.length=12", "bptt.block=3", "schedule=cosine", "schedule.warmup=9", *STREAM),
+    (
+        "optimizer=muon",
+        "bptt=adaptive",
+        "bptt.k1=2",
+        "bptt.k2_min=2",
+        "bptt.k2_max=25",
+        "bptt.every=7",
+        "model=gru",
+        *STREAM,
+    ),
 )
 
 
@@ -148,12 +166,14 @@ def test_a_clip_policy_with_a_state_clips_on_as_if_it_had_not_been_interrupted(
         assert str(compare(whole, resumed)).startswith("identical") != forgotten
 
 
-def test_a_checkpoint_of_before_clip_policies_had_a_state_can_be_resumed(configure: Configure, tmp_path: Path) -> None:
+def test_a_checkpoint_of_before_clip_policies_and_truncations_had_a_state_can_be_resumed(
+    configure: Configure, tmp_path: Path
+) -> None:
     config = configure(*COMMON, "clip=norm", "clip.threshold=0.1")
     whole = find(config.tracking.uri, train(config).run_id)[0]
     run_id = killed(config, 35, tmp_path)
     file = checkpoint.path(tmp_path, run_id)
-    torch.save({key: value for key, value in checkpoint.load(file).items() if key != "clip"}, file)
+    torch.save({key: value for key, value in checkpoint.load(file).items() if key not in ("clip", "bptt")}, file)
     train(config, place=Place(checkpoints=tmp_path, resume=run_id))
     assert str(compare(whole, find(config.tracking.uri, run_id)[0])).startswith("identical")
 

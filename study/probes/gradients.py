@@ -11,8 +11,8 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT, Window, windows
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State
+from study.models.stepping import evaluating
 from study.probes.flow import entering
-from study.probes.path import evaluating
 from study.tasks.contract import Batch
 
 
@@ -70,17 +70,18 @@ def _entry(model: RecurrentModel, batch: Batch, starts: Sequence[int]) -> State:
 
 
 class Rehearsal:
-    """A trainer like the one given, with copies of its model, optimizer and clip policy, and without dropout.
+    """A trainer like the one given, with copies of its model and of all that moves it, and without dropout.
 
     Args:
         bptt: what trains.
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the policy and
-        # the loss too: they may keep norms they have seen.
-        model, loss, optimizer, clip = copy.deepcopy((bptt.model, bptt.loss, bptt.optimizer, bptt.clip))
-        self._trainer = TruncatedBPTT(model, loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
+        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the others too:
+        # the policy and the loss may keep norms they have seen, and a regularizer counts.
+        kept = copy.deepcopy((bptt.model, bptt.loss, bptt.optimizer, bptt.clip, bptt.regularizer))
+        self._trainer = TruncatedBPTT(*kept[:4], bptt.k1, bptt.k2, "sequence")
+        self._trainer.regularizer = kept[4]
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:

@@ -20,7 +20,9 @@ from study.schema.model import MODELS, CoreConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.schema.own import Options
 from study.schema.probe import ProbeConfig
+from study.schema.regularizer import REGULARIZERS, RegularizerConfig
 from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
+from study.schema.schedule import SCHEDULES, RateScheduleConfig
 from study.schema.sweep import SweepConfig
 from study.schema.task import TASKS, TaskConfig
 
@@ -31,9 +33,12 @@ if TYPE_CHECKING:
     AnyBPTT = BPTTConfig
     AnyClip = ClipConfig
     AnyOptimizer = OptimizerConfig
+    AnySchedule = RateScheduleConfig
+    AnyRegularizer = RegularizerConfig
 else:
     AnyTask, AnyModel, AnyLoss = (registry.union for registry in (TASKS, MODELS, LOSSES))
     AnyBPTT, AnyClip, AnyOptimizer = (registry.union for registry in (TRUNCATIONS, CLIPS, OPTIMIZERS))
+    AnySchedule, AnyRegularizer = (registry.union for registry in (SCHEDULES, REGULARIZERS))
 
 
 class Config(Strict):
@@ -46,8 +51,10 @@ class Config(Strict):
     model: AnyModel
     loss: AnyLoss
     bptt: AnyBPTT
+    regularizer: AnyRegularizer
     clip: AnyClip
     optimizer: AnyOptimizer
+    schedule: AnySchedule
     probe: Annotated[ProbeConfig, Decides.RECORD]
     trainer: TrainerConfig
     tracking: Annotated[TrackingConfig, Decides.RECORD]
@@ -104,6 +111,31 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _regularizer_has_something_to_act_on(self) -> "Config":
+        (key, far), regularizer = self.bptt.reach, self.regularizer
+        if regularizer.one_direction and self.model.bidirectional:
+            raise ValueError(
+                f"regularizer={regularizer.name} follows the steps that gradients flow back through in a core that "
+                "reads forwards, and would leave out the other one; allowed: model.bidirectional=false"
+            )
+        if regularizer.between_steps and far == 1:
+            raise ValueError(
+                f"regularizer={regularizer.name} with bptt.{key} = 1: it acts on gradients that flow from step to "
+                f"step, and none does; allowed: bptt.{key} of 2 and more, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_knows_its_end(self) -> "Config":
+        if self.schedule.needs_updates and self.trainer.max_seconds is not None:
+            raise ValueError(
+                f"schedule={self.schedule.name} spans the whole run, and trainer.max_seconds = "
+                f"{self.trainer.max_seconds} does not say how many updates it has; allowed: a budget in max_updates, "
+                "max_steps or max_epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _steps_ahead_may_be_read(self) -> "Config":
         if not self.model.bidirectional:
             return self
@@ -143,11 +175,19 @@ class Config(Strict):
 
     @classmethod
     def canonical(cls, values: dict[str, str]) -> dict[str, str]:
-        """A truncation as long as the sequences, or as a stream's batches, is none (k2 null)."""
+        """The one form of what several groups say together.
+
+        A truncation as long as the sequences, or as a stream's batches, is none (k2 null). When to validate has an
+        effect where validations end the training, take of its time, or lower its rate.
+        """
         task = {key.removeprefix("task."): value for key, value in values.items() if key.startswith("task.")}
         known = task.get("name", "") in TASKS
         if known and values.get("bptt.k2") == str(TASKS.config(task["name"]).sequence_steps(task)):
             values = values | {"bptt.k2": "None"}
+        rate = values.get("schedule.name", "")
+        lowers = rate in SCHEDULES and SCHEDULES.config(rate).after_validations
+        if not lowers and values.get("trainer.patience") == values.get("trainer.max_seconds") == "None":
+            values = {key: value for key, value in values.items() if key != "trainer.validate_every"}
         return values
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.none import NoClip
 from study.models import RecurrentModel
+from study.models.stepping import flatten, step
 from study.probes.alignment import alignment
 from study.probes.gradients import flat
 from study.probes.lyapunov import kaplan_yorke, lyapunov
-from study.probes.path import flatten, step
 from study.probes.sensitivity import responses, sensitivity
 from study.probes.sharpness import sharpness
 from study.schema.model import MODELS

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from study.learning.exponents import TRANSIENT
 from study.models import Inputs, RecurrentModel, core_class
 from study.probes.flow import gradient_flow
-from study.probes.lyapunov import TRANSIENT, lyapunov
+from study.probes.lyapunov import lyapunov
 from study.tasks.contract import Batch
 from study.verify.check import Check
 from study.verify.networks import FEATURES, MSE, data
@@ -54,11 +55,11 @@ def selections() -> Iterator[Check]:
     network, batch = _network("selective", 2, state_size=2), data(STEPS, SEQUENCES)
     cell = _parameters(network)
     cell["W.weight"][2:4] *= 0.2
-    cell["b"].copy_(torch.tensor([-0.5, 2.0]))
+    cell["W.bias"][2:4] = torch.tensor([-0.5, 2.0])
     rates = torch.tensor([1.0, 2.0]).double()
     cell["log_A"].copy_(rates.log().expand(2, 2))
-    projected = batch.inputs @ cell["W.weight"].T
-    delta = (1 + (projected[..., 2:4] + cell["b"]).exp()).log()
+    projected = batch.inputs @ cell["W.weight"].T + cell["W.bias"]
+    delta = (1 + projected[..., 2:4].exp()).log()
     kept = (-delta[..., None] * rates).exp().flatten(-2)
     read = projected[-1, :, 6:8]
     slope = (_slope(network, batch)[:, :, None] * read[:, None, :]).flatten(1)
@@ -67,14 +68,14 @@ def selections() -> Iterator[Check]:
 
 def one_key() -> Iterator[Check]:
     """DeltaNet that reads the same at every step: along its key S keeps 1 - beta, which may be negative, else all."""
-    for negative, push in ((False, -1.0), (True, -1.0), (True, 1.5)):
+    for negative, push in ((False, 0.0), (True, -1.0), (True, 1.5)):
         network = _network("deltanet", 2, key_size=3, negative=negative)
         batch = _constant(data(STEPS, SEQUENCES))
         cell = _parameters(network)
         cell["beta.weight"].zero_()
         cell["beta.bias"].fill_(push)
         kept = 1 - (1 + negative) / (1 + np.exp(-push))
-        _, k, q = (batch.inputs[0] @ cell["W.weight"].T).split((2, 3, 3), -1)
+        _, k, q = (batch.inputs[0] @ cell["W.weight"].T + cell["W.bias"]).split((2, 3, 3), -1)
         k, q = (x / x.square().sum(-1, keepdim=True).sqrt() for x in (k, q))
         # dL/dS = slope q^T; what of it lies along k is kept as a share, what is orthogonal to k is kept
         along, size = (k * q).sum(-1), _slope(network, batch).norm(dim=-1)

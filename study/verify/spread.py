@@ -58,15 +58,18 @@ def spread(bptt: TruncatedBPTT, batches: Sequence[Batch], exact: Float[Tensor, "
         exact: the full gradient of every batch's loss.
     """
     assert isinstance(bptt.clip, Listener)
-    sums, heard, reaches = [], [], []
+    sums, numbers, heard, reaches = [], [], [], []
     for batch in batches:
         bptt.clip.heard.clear()
         reaches += [update.records.get("bptt/k2", math.nan) for update in bptt.updates(batch)]
         heard += bptt.clip.heard
         sums.append(torch.stack(bptt.clip.heard).sum(0))
+        numbers.append(len(bptt.clip.heard))
     gradients, size, each = torch.stack(heard), exact.mean(0).norm(), len(heard) / len(batches)
-    off = torch.stack(sums) / each - exact
+    mean = gradients.mean(0)
+    bias = (mean - exact.mean(0)).norm() / size
+    variance = (gradients - mean).square().sum(1).mean() / size**2
+    # Where the number of updates of a batch is random, their mean is a ratio of two sums that vary (delta method).
+    off = (torch.stack(sums) - torch.tensor(numbers)[:, None] * mean) / each - (exact - exact.mean(0))
     error = off.var(0).sum().div(len(batches)).sqrt() / size
-    variance = (gradients - gradients.mean(0)).square().sum(1).mean() / size**2
-    bias = off.mean(0).norm() / size
     return Spread(float(bias), float(error), float(variance), len(heard), math.fsum(reaches) / len(reaches))

@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from study.learning.bptt import windows
+from study.learning.exponents import TRANSIENT
 from study.models import Core, RecurrentModel, State
 from study.probes.backpropagated import backpropagated
 from study.probes.flow import gradient_flow
 from study.probes.gradients import flat, gradient
-from study.probes.lyapunov import TRANSIENT, lyapunov
+from study.probes.lyapunov import lyapunov
 from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.check import Check

@@ -84,7 +84,7 @@ class Setup:
         horizon_known: whether that is certain; else it is somebody's guess.
         reach: the largest lag that truncated gradients reach, k2 - 1; None: all of a sequence.
         reach_key: the key that says so.
-        rate: the learning rate.
+        rate: `optimizer.lr`. A schedule multiplies it, so a change in some proportion changes every update's rate so.
         clipped: there is a clip policy.
         hidden_size: units a layer.
         gain: scale of the recurrent weights at the start; None: the core has none.

@@ -12,6 +12,7 @@ from study.learning.bptt.carry import Carry
 from study.learning.bptt.windows import Window, count, stream_lengths, windows
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
+from study.learning.regularizers import PENALTY, Passage, Regularizer
 from study.models import RecurrentModel, State, detach
 from study.models.unrolled import watched
 from study.tasks.contract import Batch
@@ -21,9 +22,10 @@ class Update(NamedTuple):
     """One optimizer step.
 
     Attributes:
-        loss: before it.
-        clipped: the gradient norms before and after clipping.
-        records: further numbers by the name of their column: what the clip policy adds, and what this truncation does.
+        loss: before it, of the task alone.
+        clipped: the gradient norms before and after clipping, a regularizer's gradient among them.
+        records: further numbers by the name of their column: what the clip policy adds, what this truncation does, and
+            what a regularizer added to the loss.
     """
 
     loss: Float[Tensor, ""]
@@ -51,6 +53,7 @@ class TruncatedBPTT:
 
     Attributes:
         carry: what the next batch of a stream starts from, detached.
+        regularizer: adds its gradient to that of every update, see `study.learning.regularizers`; None: there is none.
         noted: names of numbers that every update has beside its loss and its norms, columns of the history.
         draws: takes a `seed`, for it draws at random.
     """
@@ -72,6 +75,8 @@ class TruncatedBPTT:
         self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
         self.k1, self.k2, self.update, self.stream = k1, k2, update, stream
         self.carry: Carry | None = None
+        self.regularizer: Regularizer | None = None
+        self._passage: Passage
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
     @staticmethod
@@ -121,8 +126,10 @@ class TruncatedBPTT:
             boundary = following.start if following else self._next_start(window)
             outputs, left = self._forward(steps, window, boundary, detach(state))
             part = steps.between(window.first, window.stop)
+            first = window.first - window.start
             if part.steps:
-                yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
+                self._passage = Passage(steps.between(window.start, window.stop), detach(state), first)
+                yield part, self.loss.total(outputs[first:], part.targets, part.mask)
             state = detach(left)  # no gradient crosses into the next window
             self.carry = Carry(state, steps.between(boundary, window.stop) if boundary < window.stop else None)
 
@@ -162,14 +169,17 @@ class TruncatedBPTT:
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Scale, clip, step, drop the gradient."""
+        """Regularise, scale, clip, step, drop the gradient."""
+        regularised: dict[str, Tensor] = {}
+        if self.regularizer is not None:
+            regularised = {PENALTY: self.regularizer.add_gradient(self.model, self.loss, self._passage)}
         with torch.no_grad():
             gradients = [_gradient(p) for p in self._parameters]
             self.loss.rescale(gradients)
             clipped = self.clip(gradients, self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return Update(loss, clipped, {**clipped.records, **self.notes})
+        return Update(loss, clipped, {**clipped.records, **self.notes, **regularised})
 
 
 def _gradient(parameter: Tensor) -> Tensor:

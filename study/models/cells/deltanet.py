@@ -16,9 +16,10 @@ from study.models.contract import Activations, State
 class DeltaNet(Cell):
     """One head: S is a matrix (hidden_size, key_size); v, k, q and beta = sigmoid from the input alone.
 
-    k and q are divided by their norms. With `negative`, beta is twice the sigmoid, so that 1 - beta is in (-1, 1): a
-    write can also flip the sign of what is there, without which no such network counts parity (Grazzi et al. 2024,
-    arXiv 2411.12537).
+    k and q are divided by their norms. Unlike in the papers, k, q and v have a bias: features, unlike embeddings, may
+    all be zero, and then there would be no key, and nothing read. With `negative`, beta is twice the sigmoid, so that
+    1 - beta is in (-1, 1): a write can also flip the sign of what is there, without which no such network counts
+    parity (Grazzi et al. 2024, arXiv 2411.12537).
 
     Left out of the papers' blocks: the short convolutions, the SiLU on q, k and v, the normalisation and gate of the
     output, and further heads. The steps are a loop: the state is not diagonal.
@@ -36,7 +37,7 @@ class DeltaNet(Cell):
     def __init__(self, features: int, hidden_size: int, key_size: int = 8, negative: bool = False):
         super().__init__(features, hidden_size)
         self.key_size, self.reach = key_size, 2.0 if negative else 1.0
-        self.W = nn.Linear(features, hidden_size + 2 * key_size, bias=False)
+        self.W = nn.Linear(features, hidden_size + 2 * key_size)
         self.beta = nn.Linear(features, 1)
 
     @property

@@ -2,7 +2,7 @@ r"""Selective diagonal cell, S6: S_t = exp(Delta_t A) S_{t-1} + Delta_t B_t v_t 
 
 With u what enters, unit i and entry n of its state:
 
-    v = W_v u,   Delta = softplus(W_d u + b),   B = W_B u,   C = W_C u
+    v = W_v u + b_v,   Delta = softplus(W_d u + b_d),   B = W_B u + b_B,   C = W_C u + b_C
     S[i, n] <- exp(Delta[i] A[i, n]) S[i, n] + Delta[i] B[n] v[i],   A < 0
     h[i] = sum over n of C[n] S[i, n] + D[i] v[i]
 """
@@ -21,11 +21,11 @@ from study.models.scan import Diagonal
 class Selective(Diagonal):
     """Algorithm 2 of the paper, one layer: how long a unit remembers is for the input to say.
 
-    As there: A starts as -1, -2, .., -state_size in every unit, D as ones, and b so that softplus(b) is log-uniform
-    between `dt_min` and `dt_max`. An entry starts to forget after about 1 / (Delta |A|) steps.
+    As there: A starts as -1, -2, .., -state_size in every unit, D as ones, and b_d so that softplus(b_d) is
+    log-uniform between `dt_min` and `dt_max`. An entry starts to forget after about 1 / (Delta |A|) steps.
 
     Left out of Mamba's block: the convolution and its SiLU before, the gated branch beside, the normalisation; and the
-    low rank of W_d.
+    low rank of W_d. The other biases are added: features, unlike embeddings, may all be zero, and then C would be too.
 
     Args:
         features: of an input step.
@@ -44,9 +44,10 @@ class Selective(Diagonal):
     ):
         super().__init__(features, hidden_size)
         self.state_size = state_size
-        self.W = nn.Linear(features, 2 * hidden_size + 2 * state_size, bias=False)
+        self.W = nn.Linear(features, 2 * hidden_size + 2 * state_size)
         steps = math.log(dt_min) + torch.rand(hidden_size) * (math.log(dt_max) - math.log(dt_min))
-        self.b = nn.Parameter(steps.exp().expm1().log())
+        with torch.no_grad():
+            self.W.bias[hidden_size : 2 * hidden_size] = steps.exp().expm1().log()
         self.log_A = nn.Parameter(torch.arange(1.0, state_size + 1).log().repeat(hidden_size, 1))
         self.D = nn.Parameter(torch.ones(hidden_size))
 
@@ -82,7 +83,7 @@ class Selective(Diagonal):
         """v, Delta, B, C."""
         units, entries = self.hidden_size, self.state_size
         v, delta, b, c = inputs.split((units, units, entries, entries), -1)
-        return v, functional.softplus(delta + self.b), b, c
+        return v, functional.softplus(delta), b, c
 
     def _kept(self, delta: Tensor) -> Tensor:
         """exp(Delta A), unit after unit."""

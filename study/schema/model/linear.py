@@ -79,5 +79,5 @@ class DeltaNetConfig(LinearConfig):
     negative: bool
 
     def more_expressive(self) -> str:
-        """Eigenvalues down to -1; with these it counts parity, and nothing is known that layers of it cannot follow."""
+        """Eigenvalues down to -1: with these it counts parity; no state is known that layers of it cannot follow."""
         return "" if self.negative else "model.negative=true"

@@ -59,7 +59,7 @@ def _time_run(config: Config) -> Cost:
 def _time_update(config: Config, task: Task, module: RecurrentModule) -> float:
     """Seconds."""
     optimizer, clip, done = module.configure_optimizers(), clipping.build(config.clip), 0
-    bptt = build(config.bptt, module.model, module.loss, optimizer, clip, None, config.seed)
+    bptt = build(config.bptt, module.model, module.loss, optimizer, clip, None, config.seed, module.regularizer)
     started = time.perf_counter()
     for batch in task.batches("train").epoch(0):
         done += sum(1 for _ in bptt.updates(batch))
