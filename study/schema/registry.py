@@ -89,5 +89,5 @@ class Registry:
 
 
 def _of_a_file(config: Any) -> bool:
-    """Whether a member stands in a file of the user's own. (The plan of a probe may be any type.)"""
+    """Whether a member stands in a file of the user's own; the plan of a probe may be of any type."""
     return isinstance(config, type) and issubclass(config, OwnFile)
