@@ -30,10 +30,10 @@ experiments-check: $(READY) ## one run of each committed experiment again, compa
 	$(BIN)/python -m study.reproduce.experiments $(ARGS)
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
-	$(BIN)/python -m study.resume '$(RUN)'
+	$(BIN)/python -m study.resume '$(RUN)' $(ARGS)
 
-verify: $(READY) ## the gradient measures beside truths known in closed form
-	$(BIN)/python -m study.verify
+verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
+	$(BIN)/python -m study.verify $(MODEL) $(ARGS)
 
 mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]
 	@$(BIN)/python -m tests.mutants $(ARGS)

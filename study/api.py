@@ -53,7 +53,9 @@ def lag_profile(run: str, store: str | None = None) -> pd.DataFrame:
     return _one(run, store).table("flow.parquet")
 
 
-def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | None = None) -> "Reproduction":
+def reproduce(
+    run: str, *overrides: str, tolerance: float = 0.0, store: str | None = None, trust_code: bool = False
+) -> "Reproduction":
     """Rerun a run and compare every recorded number, as `study-reproduce` does.
 
     Sets up this process for training: from then on torch computes on one thread.
@@ -63,17 +65,21 @@ def reproduce(run: str, *overrides: str, tolerance: float = 0.0, store: str | No
         overrides: in Hydra's syntax; they make it a variation, which is not compared.
         tolerance: relative; 0: bit for bit.
         store: see above.
+        trust_code: whether code that was logged with the run may be executed.
 
     Raises:
         ConfigError: there is no such run, or its configuration cannot be used; the key is named.
+        Untrusted: it needs code that was logged with it; the error has its text.
     """
     from study.reproduce.restore import restore_run
+    from study.reproduce.trust import code_folder
 
     logged = _one(run, store)
-    restored = restore_run(logged, overrides)
-    from study.reproduce.rerun import rerun
+    with code_folder(trust_code) as folder:
+        restored = restore_run(logged, folder, overrides)
+        from study.reproduce.rerun import rerun
 
-    return rerun(logged, restored, tolerance)
+        return rerun(logged, restored, tolerance)
 
 
 def _one(wanted: str, store: str | None) -> "Logged":

@@ -17,6 +17,8 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 from study.errors import ConfigError, nearest
 from study.installation import CONF
 
+ADDED = "++"
+"""Before a key that Hydra may add."""
 INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 
 
@@ -37,7 +39,7 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
 
     def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises instead of printing and exiting
-        sys.argv = [sys.argv[0], *map(_expand_home, sys.argv[1:])]
+        sys.argv = [sys.argv[0], *(opened(_expand_home(argument)) for argument in sys.argv[1:])]
         try:
             application()
         except ConfigError as error:
@@ -53,6 +55,20 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
 def _expand_home(argument: str) -> str:
     """Expand `~` where a value starts: a shell leaves it in `task.path=~/own.csv`, and Hydra's grammar refuses it."""
     return re.sub(r"(?<=[=,(\[])~(?=/)", str(Path.home()), argument)
+
+
+def opened(override: str) -> str:
+    """Mark an override below an open key such as `model.options`: Hydra adds a key only where ++ says so."""
+    from study.schema import open_keys
+
+    starts = tuple(f"{key}{end}" for key in open_keys() for end in ".=")
+    return f"{ADDED}{override}" if override.startswith(starts) else override
+
+
+def closed(override: str) -> str:
+    """The same as it was typed."""
+    plain = override.removeprefix(ADDED)
+    return plain if opened(plain) == override else override
 
 
 def explain(error: Exception) -> str:

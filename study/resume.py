@@ -9,6 +9,7 @@ from rich.console import Console
 from study.errors import ConfigError
 from study.installation import typed
 from study.reproduce.restore import restore_run
+from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.tracking.place import Place
 from study.tracking.reader import find
 from study.tracking.uri import address
@@ -18,20 +19,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Resume a run; exit code 2 where that is not possible."""
     given = _parser().parse_args(arguments)
     try:
-        print(resume(given.run, given.store, given.checkpoints))
+        with code_folder(given.trust_code) as code:
+            print(resume(given.run, given.store, given.checkpoints, code))
     except ConfigError as error:
+        if isinstance(error, Untrusted):
+            print(error.show())
         print(f"The run cannot be resumed:\n{error}", file=sys.stderr)
         return 2
     return 0
 
 
-def resume(wanted: str, store: str, folder: Path | None) -> str:
+def resume(wanted: str, store: str, folder: Path | None, code: Path | None = None) -> str:
     """Resume a run that was killed, interrupted or failed; return its summary.
 
     Args:
         wanted: run id, unique start of one, or name.
         store: MLflow tracking URI.
         folder: of the checkpoint; None: it is looked for under `outputs/`.
+        code: where code that was logged with the run is put and executed; None: such a run is refused.
 
     Raises:
         ConfigError: there is no such run, it has finished, or another process is training it.
@@ -39,7 +44,7 @@ def resume(wanted: str, store: str, folder: Path | None) -> str:
     run, *others = find(store, wanted)
     if others or run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: " + ("these are several runs" if others else "this run has finished"))
-    restored = restore_run(run)
+    restored = restore_run(run, code)
     from study import tasks
     from study.reproduce.differences import differences, table
     from study.seeding import set_up_process
@@ -63,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study-resume", description="Resume an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
     parser.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
+    parser.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     parser.add_argument("--checkpoints", type=typed, help="folder of the checkpoint; default: found under outputs/")
     return parser
 

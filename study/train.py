@@ -40,6 +40,7 @@ def train(
     from study.analysis.diagnosis.facts import Setup
     from study.analysis.result import conclude
     from study.data import folder
+    from study.schema import own
     from study.schema.identity import portable
     from study.tracking import provenance, writer
     from study.tracking.description import describe
@@ -54,6 +55,7 @@ def train(
     for note in task.notes:
         print(note, file=sys.stderr)
     described, splits, typed = describe(config), provenance.splits(task), portable(overrides)
+    code = {f"{group}.py": chosen.content().decode() for group, chosen in own.own_files(config)}
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
         place.announce(run.run_id)
 
@@ -62,6 +64,8 @@ def train(
         _define(run, provenance.definition(described.config, typed), len(module.history) if place.resume else None)
         if not place.resume:
             run.log_data(config.task.name, task.source, splits)
+            if code:
+                run.log_texts(code, own.FOLDER)
 
         # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
         digest, both_ways = provenance.combined(splits), config.model.bidirectional
@@ -71,7 +75,7 @@ def train(
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
         fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
-        return conclude(module, Setup.of(config, module.clip.clips), run, rivals)
+        return conclude(module, Setup.of(config, module.clip.clips, module.model.core.hidden_size), run, rivals)
 
 
 def _first_tags(
@@ -85,10 +89,14 @@ def _first_tags(
 
     A resumed run keeps the fingerprints of its start.
     """
+    from study.models.sizing import size_of
     from study.tracking import provenance
 
     tags = {"primary": task.primary, "direction": task.direction, "horizon_known": str(task.horizon_known)}
     tags |= {"bptt_rule": RULE} | ({"notes": " ".join(task.notes)} if task.notes else {})
+    size = size_of(module.model)
+    tags |= {"parameters": str(size.parameters), "state_size": str(size.state)}
+    tags |= {"units": str(module.model.core.hidden_size)}
     if place.resume:
         return tags
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)
@@ -108,7 +116,7 @@ def _define(run: "Run", definition: Mapping[str, str], resumed: int | None) -> N
 def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
-    from study.learning import clipping, losses
+    from study.learning import clipping, losses, optimizers, regularizers, schedules
     from study.learning.bptt import noted, refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
@@ -120,17 +128,21 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     task = tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
     refuse_unreachable(config.bptt, batches)
-    loss = losses.build(config.loss)
+    loss = losses.build(config.loss, task.units)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
-        model = models.build(config.model, task.inputs, loss.outputs(task.targets))
-    clip = clipping.build(config.clip)
+        outputs, constants = loss.outputs(task.targets), loss.constants(task.targets)
+        model = models.build(config.model, task.inputs, outputs, constants)
+    clip, optimizer = clipping.build(config.clip), optimizers.build(config.optimizer, model)
+    schedule, regularizer = schedules.build(config.schedule), regularizers.build(config.regularizer)
+    regularizer.refuse(model, next(batches.epoch(0)).inputs)
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    recurrent, beside = recurrent_parameters(model), noted(config.bptt)
-    history = History(parameters, recurrent, config.trainer.divergence, probes.count, beside)
-    how, seed = config.bptt, config.seed
-    return task, RecurrentModule(model, loss, clip, task, config.optimizer, how, seed, pace, history, probes)
+    recurrent, beside = recurrent_parameters(model), (*clip.records, *noted(config.bptt), *regularizer.records)
+    measuring = probes.count + bool(task.at_lengths())
+    history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
+    how = optimizer, schedule, regularizer, config.bptt, config.seed
+    return task, RecurrentModule(model, loss, clip, task, *how, pace, history, probes)
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

@@ -1,38 +1,13 @@
 """Members that only tests have, each with something that no member of the registries has."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from study.learning.clipping import Clip, Clipped
-from study.learning.clipping.contract import norms
 from study.models import Activations, Core, RecurrentBlock, State
 from study.models.cells.elman import Elman
-
-
-class AutoClip(Clip):
-    """Clips to a percentile, `threshold`, of all norms so far (Seetharaman et al. 2020): a policy with a state."""
-
-    def __init__(self, threshold: float):
-        self._share = threshold / 100
-        self.seen: Tensor | None = None
-
-    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
-        before = norms(gradients)
-        total = torch.linalg.vector_norm(before)
-        self.seen = total[None] if self.seen is None else torch.cat([self.seen, total[None]])
-        limit = torch.quantile(self.seen, self._share)
-        scale = torch.where(total > limit, limit / total, torch.ones_like(total))
-        torch._foreach_mul_(gradients, scale.to(gradients[0].dtype))
-        return Clipped(before, total, total * scale)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"seen": self.seen}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.seen = state["seen"]
 
 
 class LearntStart(Elman):

@@ -50,7 +50,7 @@ class Mutant(NamedTuple):
 
 FLOW, BPTT, CLIP = "study/probes/flow.py", "study/learning/bptt/truncated.py", "study/learning/clipping/norm.py"
 LYAPUNOV, SHARP, SENSE = "study/probes/lyapunov.py", "study/probes/sharpness.py", "study/probes/sensitivity.py"
-JUDGE = "study/analysis/diagnosis"
+EXPONENTS, JUDGE = "study/learning/exponents.py", "study/analysis/diagnosis"
 
 MUTANTS: Sequence[Mutant] = (
     # Measures: `make verify` alone must notice.
@@ -91,9 +91,9 @@ MUTANTS: Sequence[Mutant] = (
         "rest, kept = self._read(batch.between(boundary, window.stop), kept)", VERIFY,
     ),
     Mutant(
-        "per-parameter norms after clipping", CLIP,
-        "return Clipped(before, total, total * scale)", "return Clipped(norms(gradients), total, total * scale)",
-        VERIFY,
+        "per-parameter norms after clipping", "study/learning/clipping/contract.py",
+        "return Clipped(before, total, total * scale, records)",
+        "return Clipped(norms(gradients), total, total * scale, records)", VERIFY,
     ),
     Mutant(
         "value clip without its lower bound", "study/learning/clipping/value.py",
@@ -110,11 +110,24 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "padding counted by the loss", "study/learning/losses/contract.py",
-        "return steps.sum() if mask is None else torch.where(mask, steps, 0.0).sum()", "return steps.sum()", VERIFY,
+        "return values.sum() if mask is None else torch.where(mask, values, 0.0).sum()", "return values.sum()", VERIFY,
     ),
-    Mutant("exponents without sorting", LYAPUNOV, ".sort(-1, descending=True).values", "", VERIFY),
     Mutant(
-        "Jacobians forwards instead of backwards in time", LYAPUNOV,
+        "every gradient divided by its own norm", "study/learning/losses/contract.py",
+        "if self.initial_norm is None:\n            norm", "if True:\n            norm", "tests/test_losses_members.py",
+    ),
+    Mutant(
+        "best sequence by the sum over all", "study/learning/losses/crf.py",
+        "_forward(scores, mask, torch.amax) + ", "_forward(scores, mask, torch.logsumexp) + ",
+        "tests/test_losses_crf.py",
+    ),
+    Mutant(
+        "padding read by the probes' reverse core", "study/probes/gradients.py",
+        "stretch.entry, stretch.steps.mask)", "stretch.entry)", "tests/test_losses_crf.py",
+    ),
+    Mutant("exponents without sorting", EXPONENTS, ".sort(-1, descending=True).values", "", VERIFY),
+    Mutant(
+        "Jacobians forwards instead of backwards in time", EXPONENTS,
         "for t in reversed(range(transient, steps)):", "for t in range(transient, steps):", VERIFY,
     ),
     Mutant(

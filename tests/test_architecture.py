@@ -18,7 +18,7 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "installation", "schema", "command", "seeding", "data", "models", "tasks", "opponents", "learning",
+    "errors", "installation", "schema", "command", "own", "seeding", "data", "models", "tasks", "opponents", "learning",
     "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing", "report", "reproduce",
     "sweep", "hydra_plugins", "resume", "api", "ui", "bench",
 )  # fmt: skip
@@ -28,7 +28,7 @@ INSIDE = {
     "report": ("data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
-FLAT = {"errors", "installation", "seeding", "command", "train", "resume", "ui", "api"}
+FLAT = {"errors", "installation", "own", "seeding", "command", "train", "resume", "ui", "api"}
 """The files that are no folder: the doors, and what every room stands on."""
 PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}

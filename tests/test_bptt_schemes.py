@@ -164,7 +164,7 @@ def test_the_announced_number_of_windows_is_the_mean_over_all_cuts(
 
 def test_cuts_are_repeated_by_their_seed_and_continued_by_their_state() -> None:
     def lengths(trainer: ARTBP) -> list[float]:
-        return [update.notes[0] for _ in range(5) for update in trainer.updates(make(time=40))]
+        return [float(update.records["bptt/k2"]) for _ in range(5) for update in trainer.updates(make(time=40))]
 
     network = build("elman")
     rest = torch.optim.SGD(network.parameters(), lr=0.0)
@@ -278,10 +278,11 @@ def test_with_any_k2_it_trains_as_truncated_bptt_of_that_k2_does(stream: int | N
             trainer.told = iter(k2s)
         carry: Carry | None = None
         for first in range(0, 12, stream or 12):
-            k2 = [update.notes for update in trainer.updates(batch.between(first, first + (stream or 12)), carry)]
+            updates = trainer.updates(batch.between(first, first + (stream or 12)), carry)
+            k2 = [update.records.get("bptt/k2") for update in updates]
             carry = trainer.carry if stream else None
         seen.append(spy.seen[-4:])
-        assert set(k2) == {()} if k2s is None else {(float(trainer.k2 or 0),)}
+        assert set(k2) == {None} if k2s is None else {float(trainer.k2 or 0)}
     for one, other in zip(seen[0], seen[1], strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     if stream:  # the first batch was read with a longer one, whose surplus is given up
@@ -293,7 +294,7 @@ def test_k2_is_chosen_before_the_first_update_and_then_once_in_so_many() -> None
     network = build("gru")
     trainer = Told(network, MEAN, torch.optim.SGD(network.parameters(), lr=0.0), Spy(), k2_min=2, k1=2, every=7)
     trainer.told = iter((4, 6, 8))
-    found = [update.notes[0] for _ in range(6) for update in trainer.updates(make(time=8))]
+    found = [float(update.records["bptt/k2"]) for _ in range(6) for update in trainer.updates(make(time=8))]
     assert found == [4.0] * 8 + [6.0] * 8 + [8.0] * 8  # four updates a batch, and none within a batch
 
 

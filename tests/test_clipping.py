@@ -15,15 +15,18 @@ from study.installation import CONF
 from study.learning import clipping
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping import Clip, Clipped
+from study.learning.clipping.adagc import AdaGC
+from study.learning.clipping.autoclip import AutoClip
 from study.learning.clipping.none import NoClip
 from study.learning.clipping.norm import ClipNorm
+from study.learning.clipping.percentile import ClipPercentile
 from study.learning.clipping.value import ClipValue
+from study.learning.clipping.zclip import ZClip
 from study.probes.geometry import update_geometry
 from study.schema.clip import CLIPS, ClipConfig
 from study.testing.clips import ClipContract, MakeClip, clip_once, draw, norm
 from study.testing.configs import ConfigContract
 from study.verify.networks import MSE
-from tests.members import AutoClip
 from tests.networks import batch, build
 
 
@@ -39,10 +42,19 @@ class TestClips(ClipContract):
         return lambda: clipping.build(configured(request.param))
 
 
-class TestClipWithAState(ClipContract):
-    @pytest.fixture
-    def make_clip(self) -> MakeClip:
-        return lambda: AutoClip(50)
+class TestClipsPastTheirWarmUp(ClipContract):
+    @pytest.fixture(
+        params=[
+            lambda: AutoClip(50.0),
+            lambda: ClipPercentile(50.0, 2),
+            lambda: ZClip(0.5, 0.1, 1e9, 2),
+            lambda: AdaGC(1.05, 1.0, 0.5, 2),
+        ],
+        ids=["autoclip", "percentile", "zclip", "adagc"],
+    )
+    def make_clip(self, request: pytest.FixtureRequest) -> MakeClip:
+        make: MakeClip = request.param
+        return make
 
 
 class TestClipConfigs(ConfigContract):
@@ -55,12 +67,12 @@ class Broken(AutoClip):
     """Right but for one thing."""
 
     def __init__(self) -> None:
-        super().__init__(50)
+        super().__init__(50.0)
 
 
 class Forgetful(Broken):
     def state_dict(self) -> dict[str, Any]:
-        return {"seen": None}
+        return {"seen": torch.zeros(0, dtype=torch.float64)}
 
 
 class Shared(Broken):
@@ -92,6 +104,15 @@ class Boastful(Broken):
     norm_limit = 0.5
 
 
+class Silent(Broken):
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
+        return super().__call__(gradients, parameters)._replace(records={})
+
+
+class Patient(Broken):
+    patience = 3
+
+
 @pytest.mark.parametrize(
     ("policy", "claim"),
     [
@@ -100,6 +121,13 @@ class Boastful(Broken):
         (Optimist, lambda suite, make: suite.test_what_is_not_finite_passes_into_the_norms(make, math.nan)),
         (Late, lambda suite, make: suite.test_the_norms_are_those_before_and_after(make, 1.0, torch.float32)),
         (Decay, ClipContract.test_parameters_are_only_read),
+        (Silent, lambda suite, make: suite.test_every_update_has_the_records_that_are_named(make, 1.0)),
+        (
+            Patient,
+            lambda suite, make: suite.test_a_policy_that_goes_on_after_what_is_not_finite_lets_nothing_of_it_through(
+                make, math.nan
+            ),
+        ),
         (Boastful, lambda suite, make: suite.test_no_applied_gradient_exceeds_the_limit_that_is_stated(make, 1.0)),
     ],
 )
@@ -114,7 +142,7 @@ def test_a_policy_that_keeps_no_state_is_not_given_one() -> None:
 
 
 def test_measuring_never_changes_the_state_of_the_policy_that_trains() -> None:
-    network, clip, data = build("gru"), AutoClip(50), batch(12, 4, 3)
+    network, clip, data = build("gru"), AutoClip(50.0), batch(12, 4, 3)
     bptt = TruncatedBPTT(network, MSE, torch.optim.Adam(network.parameters(), 0.01), clip, None, 4)
     list(bptt.updates(data))
     before: Mapping[str, Any] = copy.deepcopy(clip.state_dict())

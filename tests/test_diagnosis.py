@@ -279,6 +279,27 @@ def test_clipping_guards_in_a_tenth_of_1000_updates_and_sets_the_step_in_more_th
     assert diagnose(Facts(KNOWN, made)).clipping == "none"
 
 
+@pytest.mark.parametrize(("share", "role"), [(0.0, "inactive"), (0.09, "guard"), (0.3, "frequent"), (0.6, "limiter")])
+def test_a_policy_that_looks_at_parts_is_judged_by_the_share_of_them_that_it_clipped(share: float, role: str) -> None:
+    norms = np.full(1000, 2.0)
+    made = Course(norms, norms, norms, share=np.full(1000, share))  # no norm tells of it
+    found = diagnose(Facts(replace(KNOWN, clipped=True), made))
+    assert found.clipping == role
+    assert (
+        share == 0.0 or f"on {share:.1%} of what it looks at, and in 100.0% of the updates" in found.clipping_sentence
+    )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_run_that_skipped_steps_is_judged_by_what_it_reached_and_its_clipping_was_a_guard(bad: float) -> None:
+    losses, norms = np.linspace(2.0, 1.0, 1000), np.ones(1000)
+    losses[[200, 500]] = norms[[200, 500]] = bad
+    skipped = (~np.isfinite(norms)).astype(float)
+    made = Course(losses, norms, np.where(skipped, 0.0, norms), share=skipped)
+    found = diagnose(Facts(replace(KNOWN, clipped=True), made, [Probed(1000, left(0.5))], standing(0.6)))
+    assert (found.outcome, found.verdict, found.clipping) == ("completed", "healthy", "guard")
+
+
 def test_a_history_without_a_single_update_is_judged_too() -> None:
     empty = np.array([], np.float32)
     found = diagnose(Facts(replace(KNOWN, clipped=True), Course(empty, empty, empty), (), standing(1.5)))

@@ -16,10 +16,11 @@ from study.probes.sensitivity import Sensitivity
 from study.probes.sharpness import Sharpness
 from study.schema import Config
 from study.schema.defaults import option
+from study.schema.model import MODELS
 from study.schema.model.nonlinear import LSTMConfig
 from tests.test_diagnosis import falling, leap, parting
 
-SETUP = Setup(20, horizon_known=True, rate=0.1, hidden_size=8, longer_memory="model=lstm")
+SETUP = Setup(20, horizon_known=True, rate=0.1, hidden_size=8, longer_memory="model=lstm", wider="model.hidden_size=16")
 SETUP = replace(SETUP, longer_training="trainer.max_updates=600")
 GUESS = Standing("rmse", 1.0, 1.0, (0.5, "HAR"), "minimize")
 PART = replace(GUESS, value=0.8, solved=False)
@@ -145,7 +146,51 @@ def test_a_validation_loss_that_followed_or_was_not_measured_is_no_overfitting(v
 def test_a_part_learnt_with_healthy_gradients_is_a_matter_of_expressivity_or_capacity() -> None:
     found = cause(Probed(200, HEALTHY), standing=PART)
     assert (found.name, found.change) == ("capacity", "model.hidden_size=16")
-    assert cause(Probed(200, HEALTHY), standing=PART, setup=replace(SETUP, linear=True)).name == "expressivity"
+    linear = replace(SETUP, more_expressive="model=gru")
+    found = cause(Probed(200, HEALTHY), standing=PART, setup=linear)
+    assert (found.name, found.change) == ("expressivity", "model=gru")
+
+
+STATE = replace(SETUP, tracks_state=True, more_expressive="model=gru")
+SHORT = replace(PART, measure="accuracy", value=0.999, direction="maximize", solved=True, unsolved_at=(40, 0.6))
+
+
+def test_a_core_that_cannot_follow_the_state_of_a_task_is_why_it_fails_though_the_loss_falls() -> None:
+    falls = np.geomspace(1.0, 0.1, 200)
+    for standing in (PART, GUESS):
+        found = cause(Probed(200, HEALTHY), standing=standing, setup=STATE, losses=falls)
+        assert (found.name, found.change) == ("expressivity", "model=gru")
+        assert cause(Probed(200, HEALTHY), standing=standing, losses=falls).name == "budget"
+    able = replace(STATE, more_expressive="")
+    assert cause(Probed(200, HEALTHY), standing=PART, setup=able, losses=falls).name == "budget"
+    other = replace(STATE, tracks_state=False)
+    assert cause(Probed(200, HEALTHY), standing=PART, setup=other, losses=falls).name == "budget"
+
+
+def test_what_keeps_gradients_from_the_lag_comes_before_what_a_core_can_express() -> None:
+    assert cause(Probed(200, falling(-0.5)), standing=PART, setup=STATE).name == "gradient"
+    assert cause(Probed(200, HEALTHY), standing=PART, setup=replace(STATE, reach=5)).name == "reach"
+    assert cause(Probed(200), standing=PART, setup=STATE).name == "unknown"  # gradients were not measured
+
+
+def test_a_task_that_is_solved_at_its_own_length_alone_was_not_expressed_by_a_core_that_cannot() -> None:
+    found = diagnose(Facts(STATE, Course(FLAT, FLAT, FLAT), [Probed(200, HEALTHY)], SHORT))
+    assert (found.outcome, found.cause.name, found.cause.change) == ("solved", "expressivity", "model=gru")
+    assert "the task is solved: accuracy 0.999 on test, not at length 40 (accuracy 0.6)" in found.sentence
+    assert cause(Probed(200, HEALTHY), standing=replace(SHORT, unsolved_at=None), setup=STATE).name == "none"
+    assert cause(Probed(200, HEALTHY), standing=SHORT).name == "none"  # a core that could have
+    assert cause(Probed(200, falling(-0.5)), standing=SHORT, setup=STATE).name == "none"  # latched
+
+
+def test_what_is_known_of_task_and_core_comes_from_their_configurations(configure: Callable[..., Config]) -> None:
+    parity = Setup.of(configure("task=labelling_parity"), clipped=False, hidden_size=2)
+    assert (parity.tracks_state, parity.more_expressive) == (True, "")
+    assert not Setup.of(configure("task=language_copying"), clipped=False, hidden_size=2).tracks_state
+
+    cores = {name: MODELS.config(name).model_validate(option("model", name)) for name in ("lru", "deltanet", "gru")}
+    proposed = {name: core.more_expressive() for name, core in cores.items()}
+    assert proposed == {"lru": "model=lstm", "deltanet": "model.negative=true", "gru": ""}
+    assert cores["deltanet"].model_copy(update={"negative": True}).more_expressive() == ""
 
 
 def test_where_the_best_opponent_learned_nothing_either_no_change_is_proposed() -> None:
@@ -167,7 +212,7 @@ def test_the_change_stands_in_the_description_on_the_terminal_and_in_the_tags() 
 
 def test_where_the_gradient_was_not_measured_to_be_healthy_it_is_not_said_to_be() -> None:
     for unmeasured in (Probed(200), Probed(200, falling(0.5))):
-        setup = replace(SETUP, linear=True, reach=20, clipped=True)
+        setup = replace(SETUP, more_expressive="model=gru", reach=20, clipped=True)
         assert cause(unmeasured, standing=PART, setup=setup).name in ("unknown", "gradient")
 
 
@@ -193,7 +238,7 @@ def test_the_longer_training_that_is_proposed_is_in_the_unit_of_the_budget(
 ) -> None:
     """Else the schema would refuse it: a run has one budget."""
     stated = ["trainer.max_updates=null", f"trainer.{budget}"]
-    assert Setup.of(configure(*stated), clipped=False).longer_training == longer
+    assert Setup.of(configure(*stated), clipped=False, hidden_size=8).longer_training == longer
     assert configure(*stated, longer).trainer.longer(1) == longer
 
 

@@ -72,6 +72,16 @@ def test_norms_are_drawn_before_and_after_clipping_with_the_threshold_and_what_i
     np.testing.assert_array_equal(crosses.get_xdata(), [3, 4])
 
 
+def test_a_limit_that_changes_from_update_to_update_is_drawn_as_a_line_with_gaps_where_there_is_none() -> None:
+    values, limits = np.array([3.0, 1.0, 4.0]), np.array([np.nan, 2.0, 1.5])
+    found = norms.norm_history(np.arange(1, 4), values, np.fmin(values, limits), limits)
+    with single_panel("") as (figure, axes):
+        norms.draw_norms(axes, {"": found}, None)
+    figure.canvas.draw()
+    assert labels(axes) == ["before clipping", "as applied", "clip limit"]
+    np.testing.assert_array_equal(drawn(axes, "clip limit"), limits)
+
+
 def test_without_clipping_there_is_one_line() -> None:
     assert labels(norm_axes([1.0, 0.0, 3.0])) == ["before clipping"]
 

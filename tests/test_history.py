@@ -9,8 +9,15 @@ import torch
 from torch import nn
 
 from study.learning.bptt import Update
-from study.learning.clipping import Clipped
-from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History, column
+from study.learning.clipping import Clip, Clipped
+from study.learning.clipping.autoclip import AutoClip
+from study.learning.clipping.contract import LIMIT, SHARE
+from study.learning.clipping.none import NoClip
+from study.learning.clipping.norm import ClipNorm
+from study.learning.clipping.per_parameter import ClipPerParameter
+from study.learning.clipping.skip import SkipNonFinite
+from study.learning.clipping.value import ClipValue
+from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History, acted, column
 
 NAMES = ["core.weight_hh_l0", "core.bias_hh_l0", "head.weight"]
 
@@ -46,9 +53,9 @@ def test_every_update_is_one_row_however_often_rows_are_read_back(block: int) ->
 
 
 def test_what_updates_note_beside_their_norms_has_a_column_and_a_chart() -> None:
-    kept = History(NAMES, noted=("bptt/k2",))
+    kept = History(NAMES, beside=("bptt/k2",))
     for number in range(3):
-        kept.append(update(1.0)._replace(notes=(5.0 + number,)), 0.1)
+        kept.append(update(1.0)._replace(records={"bptt/k2": 5.0 + number}), 0.1)
     kept.flush()
     assert kept.table().column_names[-2:] == ["grad_norm/head.weight", "bptt/k2"]
     assert kept.table().to_pydict()["bptt/k2"] == [5.0, 6.0, 7.0]
@@ -197,6 +204,86 @@ def test_a_history_restored_from_its_state_continues_to_the_same_rows(cut: int) 
     restored.flush()
     np.testing.assert_array_equal(restored.rows(), whole.rows())
     assert (restored.diverged, len(restored), restored.last) == (6, 6, whole.last)
+
+
+def of(clip: Clip, sizes: list[float], block: int = 1000) -> History:
+    """The history of gradients of such norms, as a policy clips them; NaN of the loss where one is not finite."""
+    kept = History(["w", "b"], beside=clip.records, patience=clip.patience)
+    for number, size in enumerate(sizes, 1):
+        gradients = [torch.tensor([0.6 * size]), torch.tensor([0.8 * size])]
+        clipped = clip(gradients, [torch.ones(1), torch.ones(1)])
+        kept.append(Update(torch.tensor(1.0 if math.isfinite(size) else math.nan), clipped, clipped.records), lr=0.1)
+        if number % block == 0:
+            kept.flush()
+    kept.flush()
+    return kept
+
+
+@pytest.mark.parametrize("clip", [NoClip(), ClipNorm(1.0), ClipValue(1.0)], ids=lambda clip: type(clip).__name__)
+def test_policies_that_were_there_before_records_have_exactly_the_columns_they_had(clip: Clip) -> None:
+    assert of(clip, [1.0, 2.0]).columns == (*FIXED, "grad_norm/w", "grad_norm/b")
+    assert of(clip, [1.0, 2.0]).recorded(LIMIT) is None
+
+
+def test_what_a_policy_records_is_a_column_of_its_own_after_all_others_and_has_a_chart() -> None:
+    kept = of(AutoClip(50.0), [1.0, 3.0, 2.0, 4.0], block=3)
+    assert kept.table().column_names == ["update", *FIXED, "grad_norm/w", "grad_norm/b", "clip/limit"]
+    limits = kept.recorded(LIMIT)
+    assert limits is not None
+    assert limits.tolist() == pytest.approx([1.0, 2.0, 2.0, 2.5])
+    points = [point for _, point in Envelope(kept, 4, 40).add(kept.rows(), last=True)]
+    assert [point["clip/limit"] for point in points] == pytest.approx([1.0, 2.0, 2.0, 2.5])
+    assert [point["clip/active"] for point in points] == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_an_update_in_which_a_part_was_clipped_counts_as_clipped() -> None:
+    kept = of(ClipPerParameter(1.0), [1.0, 1.4, 2.0])
+    share = kept.recorded(SHARE)
+    assert share is not None
+    assert share.tolist() == [0.0, 0.5, 1.0]
+    rows = kept.rows()
+    assert acted(rows[:, TOTAL], rows[:, APPLIED], share).tolist() == [0.0, 0.5, 1.0]
+    unseen = share * 0 + 0.01  # clipped before the norm could be taken
+    assert (acted(rows[:, TOTAL], rows[:, TOTAL], unseen) > 0).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("block", [1, 2, 5, 1000])
+def test_a_run_whose_policy_skips_goes_on_until_too_many_steps_in_a_row_are_not_finite(block: int, bad: float) -> None:
+    few = [1.0, bad, bad, 1.0, bad, 1.0, bad, bad]
+    kept = of(SkipNonFinite(2), few, block)
+    assert (kept.diverged, len(kept)) == (None, 8)
+    assert kept.rows()[:, APPLIED].tolist() == [1.0 if math.isfinite(size) else 0.0 for size in few]
+    assert of(SkipNonFinite(2), [*few, bad, 1.0], block).diverged == 9
+    assert of(ClipNorm(1.0), few, block).diverged == 2
+
+
+def test_the_count_of_steps_in_a_row_goes_on_after_a_resume() -> None:
+    first, resumed = of(SkipNonFinite(2), [1.0, math.nan, math.nan]), History(["w", "b"], beside=(SHARE,), patience=2)
+    resumed.load_state(first.state())
+    lost = torch.tensor(math.nan)
+    clipped = Clipped(lost.expand(2), lost, torch.zeros(()))
+    resumed.append(Update(lost, clipped, {SHARE: torch.ones(())}), lr=0.1)
+    resumed.flush()
+    assert resumed.diverged == 4
+
+
+def test_a_loss_of_inf_is_one_that_a_policy_may_skip_whatever_multiple_counts_as_diverged() -> None:
+    kept = History(["w"], divergence=10.0, beside=(SHARE,), patience=2)
+    for loss in (1.0, math.inf, 2.0):
+        size = torch.tensor(loss)
+        kept.append(Update(size, Clipped(size[None], size, size), {SHARE: torch.zeros(())}), lr=0.1)
+    kept.flush()
+    assert kept.diverged is None
+
+
+def test_skipped_steps_show_in_every_chart_as_clipped_to_nothing() -> None:
+    kept = of(SkipNonFinite(5), [1.0, math.nan, math.inf, 1.0])
+    points = [point for _, point in Envelope(kept, 4, 40).add(kept.rows(), last=True)]
+    for key, values in (("clip/active", [0, 1, 1, 0]), ("clip/scale", [1, 0, 0, 1]), ("clip/share", [0, 1, 1, 0])):
+        assert [point[key] for point in points] == values
+    assert [point["nonfinite/gradients"] for point in points] == [0, 1, 1, 0]
+    assert [point["optimizer/effective_lr"] for point in points] == pytest.approx([0.1, 0.0, 0.0, 0.1])
 
 
 def test_the_more_probes_measure_the_fewer_parameters_have_a_chart() -> None:

@@ -93,9 +93,11 @@ def test_of_texts_in_three_files_the_shares_do_not_matter(configure: Configure) 
 
 def test_marks_stand_on_these_keys_and_all_others_decide() -> None:
     assert marked(Decides.SEED) == ("seed",)
-    assert marked(Decides.DATA) == ("task.path", "task.validation_path", "task.test_path")
+    paths = {"task.path", "task.validation_path", "task.test_path", "model.file", "loss.file", "clip.file"}
+    assert set(marked(Decides.DATA)) == paths
     assert set(marked(Decides.HERE)) == {"data", "tracking.uri", "sweep", "trainer.progress_bar"}
-    kept = {"slug", "task.horizon", "task.season", "task.frequency", "probe", "trainer.checkpoint", "tracking"}
+    kept = {"slug", "task.horizon", "task.test_lengths", "task.season", "task.frequency", "probe"}
+    kept |= {"trainer.checkpoint", "tracking"}
     assert set(marked(Decides.RECORD)) == kept
 
 
@@ -152,7 +154,10 @@ def test_defaults_are_what_hydra_composes(group: str, monkeypatch: pytest.Monkey
             assert defaults({group: name}) == composed | brought, name
 
 
-@pytest.mark.parametrize("group", ["task", "model", "bptt", "loss", "clip", "optimizer", "trainer"])
+CHOSEN = ("task", "model", "bptt", "regularizer", "loss", "clip", "optimizer", "schedule", "trainer")
+
+
+@pytest.mark.parametrize("group", CHOSEN)
 def test_a_default_reads_like_the_value_of_a_checked_configuration(group: str) -> None:
     for name in options(group):
         values = option(group, name)

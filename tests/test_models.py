@@ -51,7 +51,7 @@ def build(name: str, inputs: Inputs = FEATURES, **changes: Any) -> RecurrentMode
 
 
 def test_every_option_of_conf_names_an_architecture_and_every_architecture_has_one() -> None:
-    assert sorted(MODELS) == sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+    assert sorted([*MODELS, "own"]) == sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
 @every_core

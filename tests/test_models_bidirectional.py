@@ -14,10 +14,10 @@ from study.learning.clipping.none import NoClip
 from study.learning.evaluation import Evaluation
 from study.learning.losses.cross_entropy import CrossEntropy
 from study.models import RecurrentModel
-from study.models.contract import reverse_sequences
+from study.models.network import reverse_sequences
+from study.models.stepping import flatten, step
 from study.probes.backpropagated import backpropagated
 from study.probes.flow import gradient_flow
-from study.probes.path import flatten, step
 from study.schema import validate
 from study.schema.model import MODELS
 from study.tasks import Batch

@@ -15,7 +15,6 @@ import torch
 from study.learning.bptt import Carry, build, expected_updates, noted
 from study.learning.evaluation import Evaluation
 from study.schema import Config
-from study.schema.clip import CLIPS
 from study.schema.model import MODELS
 from study.seeding import seeded
 from study.tasks import Task
@@ -27,7 +26,6 @@ from study.training.module import RecurrentModule
 from study.training.pace import CHUNK, plan_pace
 from study.training.recorder import Recorder
 from study.training.trainer import fit
-from tests.members import AutoClip
 
 Configure = Callable[..., Config]
 SMALL = ["model.hidden_size=4", "probe=none", "task.batch_size=4"]
@@ -80,7 +78,7 @@ def trained(
 def plain(config: Config, updates: int) -> np.ndarray:
     """The history of the same training without Lightning."""
     task, module = assemble(config)
-    history = History([name for name, _ in module.model.named_parameters()], noted=noted(config.bptt))
+    history = History([name for name, _ in module.model.named_parameters()], beside=noted(config.bptt))
     optimizer, plan, batches = module.configure_optimizers(), config.bptt, task.batches("train")
     bptt = build(plan, module.model, module.loss, optimizer, module.clip, batches.stream, config.seed)
     with seeded(config.seed, "dropout"):
@@ -159,13 +157,12 @@ def test_a_learnt_initial_state_trains_in_windows_and_its_norm_is_zero_where_non
     assert bool(module.model.get_parameter("core.start").any()) == stream
 
 
+@pytest.mark.parametrize("clip", ["clip=autoclip", "clip=per_step"])
 def test_probes_after_every_update_leave_the_state_of_a_clip_policy_as_it_would_be_without(
-    configure: Configure, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, clip: str
 ) -> None:
-    monkeypatch.setitem(CLIPS._addresses, "norm", "tests.members:AutoClip")
-    common = [*ADDING, "clip=norm", "clip.threshold=50", "trainer.max_updates=20"]
+    common = [*ADDING, clip, "trainer.max_updates=20"]
     with_probes, without = (trained(configure(*common, *probes))[0] for probes in (["probe=full", "probe.every=1"], []))
-    assert isinstance(with_probes.clip, AutoClip)
     assert len(with_probes.probes.taken) == 21
     np.testing.assert_array_equal(with_probes.history.rows(), without.history.rows())
     torch.testing.assert_close(with_probes.clip.state_dict(), without.clip.state_dict(), rtol=0, atol=0)

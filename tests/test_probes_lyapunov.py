@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from study.probes.lyapunov import exponents_by_qr, lyapunov
+from study.learning.exponents import exponents_by_qr
+from study.probes.lyapunov import lyapunov
 from study.verify.networks import linear, orthogonal
 from tests.networks import batch, build
 

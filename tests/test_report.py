@@ -39,6 +39,8 @@ def compared(values: dict[str, list[float]], maximize: bool = False, baseline: f
             "ending": "diverged" if math.isnan(value) else "completed",
             "outcome": "diverged" if math.isnan(value) else "completed",
             "steps": 1e3,
+            "parameters": 100,
+            "state_size": 8,
             "seconds": 1.0,
             "decay": -math.log(2) / 4,
             "horizon": 9.0,

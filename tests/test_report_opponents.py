@@ -20,7 +20,16 @@ def compared(
     """A comparison of arms with these values at seeds 0, 1, ..."""
     rows = [
         {"arm": arm, "seed": seed, "value": value, "baseline": 0.6, "verdict": "healthy", "updates": 10.0}
-        | {"ending": "completed", "outcome": "completed", "steps": 1e3, "seconds": 1.0, "decay": -0.1, "horizon": 9.0}
+        | {
+            "ending": "completed",
+            "outcome": "completed",
+            "steps": 1e3,
+            "parameters": 100,
+            "state_size": 8,
+            "seconds": 1.0,
+            "decay": -0.1,
+            "horizon": 9.0,
+        }
         | {"opponents": json.dumps(opponents) if opponents else ""}
         for arm, found in values.items()
         for seed, value in enumerate(found)

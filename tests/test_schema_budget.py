@@ -16,6 +16,9 @@ SETUPS = {
     "windows of sequences": ["task=forecasting_stocks", "bptt.k2=7", "trainer.max_updates=18"],
     "whole sequences": ["task=labelling_parity", "task.batch_size=8", "trainer.max_updates=20"],
     "sequences asked once": ["task=forecasting_adding", "bptt.k2=5", "task.sequences=640", "trainer.max_updates=20"],
+    "sequences asked at their end": ["task=language_selective_copying", "trainer.max_updates=20"],
+    "sequences asked here and there": ["task=language_mqar", "bptt.update=sequence", "trainer.max_updates=20"],
+    "a drawn stream": ["task=language_stream_copying", "bptt.k2=30", "bptt.k1=10", "trainer.max_updates=20"],
     "a budget in steps": [
         "task=labelling_parity", "bptt.k2=5", "trainer.max_updates=null", "trainer.max_steps=20000"
     ],
@@ -33,6 +36,7 @@ def test_what_a_plan_says_a_run_reads_is_what_is_counted(setup: str, configure: 
 def test_of_ragged_sentences_and_of_budgets_in_time_a_plan_says_what_it_can(configure: Callable[..., Config]) -> None:
     assert str(planned_reading(configure("task=labelling_porttinari_pos"))) == "1,000 updates"
     assert str(planned_reading(configure("trainer.max_updates=null", "trainer.max_seconds=3"))) == ""
+    assert str(planned_reading(configure("task=language_mqar", "bptt.k2=4"))) == "1,000 updates"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,13 @@ Drawing = tuple[str, str, Callable[[Axes], None]]
 """Name of the file, title, and what draws it."""
 
 
-def figures(history: History, threshold: float | None, taken: Sequence[Taken], horizon: int) -> dict[str, Figure]:
+def figures(
+    history: History,
+    threshold: float | None,
+    taken: Sequence[Taken],
+    horizon: int,
+    limits: Float[np.ndarray, " updates"] | None = None,
+) -> dict[str, Figure]:
     """Every figure of a run by file name.
 
     Args:
@@ -36,19 +42,22 @@ def figures(history: History, threshold: float | None, taken: Sequence[Taken], h
         threshold: of clipping by the norm of the whole gradient; None: there is none.
         taken: all measurements.
         horizon: the lag at which the task needs the past.
+        limits: on the norm in every update, of a clip policy that records them.
     """
     found = {}
-    for name, title, draw in (*_of_history(history, threshold), *_of_flow(taken, horizon), *_of_others(taken)):
+    for name, title, draw in (*_of_history(history, threshold, limits), *_of_flow(taken, horizon), *_of_others(taken)):
         with single_panel(title) as (figure, axes):
             draw(axes)
         found[name] = figure
     return found
 
 
-def _of_history(history: History, threshold: float | None) -> Iterator[Drawing]:
+def _of_history(
+    history: History, threshold: float | None, limits: Float[np.ndarray, " updates"] | None
+) -> Iterator[Drawing]:
     if len(history):
         updates = np.arange(1, len(history) + 1)
-        histories = {"": norms.norm_history(updates, history[:, TOTAL], history[:, APPLIED])}
+        histories = {"": norms.norm_history(updates, history[:, TOTAL], history[:, APPLIED], limits)}
         draw = partial(norms.draw_norms, histories=histories, threshold=threshold)
         yield "gradient_norms", "gradient norm of every update", draw
 

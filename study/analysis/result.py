@@ -2,14 +2,16 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from study.analysis import figures
+from study.analysis import figures, lengths
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
+from study.analysis.lengths import AtLength
 from study.installation import door
+from study.learning.clipping.contract import LIMIT, SHARE
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.opponents import Score, best, skill, standing
@@ -36,6 +38,7 @@ class Result:
         direction: whether less or more of it is better.
         opponent: the best opponent, in words.
         notes: what a reader of the measures must know of the data.
+        further: the primary measure on test by every further length that the task names.
     """
 
     run_id: str
@@ -48,6 +51,7 @@ class Result:
     direction: Literal["minimize", "maximize"]
     opponent: str
     notes: tuple[str, ...] = ()
+    further: Mapping[int, float] = field(default_factory=dict)
 
     def summary(self, slug: str, uri: str) -> str:
         """A few lines for the terminal: the verdict, the measures, and where the run is.
@@ -59,9 +63,11 @@ class Result:
         test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.metrics.items() if k.endswith("/test"))
         value, opponent, baseline = (self.metrics[f"{self.primary}/{of}"] for of in ("test", "opponent", "baseline"))
         beside = f"{standing(value, opponent, self.direction)} {self.opponent}: {self.primary} {opponent:.4g}"
+        found = ", ".join(f"{measured:.4g} at {length}" for length, measured in self.further.items())
+        further = f"at further lengths: {self.primary} {found}\n" if found else ""
         return (
             f"{self.updates} updates in {self.seconds:.0f} s; test: {test}  ({beside}; without memory {baseline:.4g})\n"
-            f"{self.diagnosis}\n"
+            f"{further}{self.diagnosis}\n"
             f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
         )
 
@@ -81,7 +87,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
     guess = task.baseline_metrics("test")
-    stands = stand(task, tested(measures), guess, opponents)
+    found = lengths.by_length(task, tested(measures), guess, lambda other: evaluate(module, other, "test"))
+    stands = stand(task, tested(measures), guess, opponents, found)
     diagnosis = judge(module, setup, stands, measures["loss/val"])
     baseline = {f"{key}/baseline": value for key, value in guess.items()}
     rival, label = stands.opponent
@@ -89,26 +96,48 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
     final = measures | baseline | ahead | cost
     run.log_points([(len(history), final)])
+    if found:
+        run.log_points([(at.length, {lengths.chart(task.primary): at.test[task.primary]}) for at in found])
+        run.log_table(lengths.table(found), lengths.TABLE)
     steps = len(history) * module.pace.steps
     reached = {score.label: score.metrics["test"][task.primary] for score in opponents.values()}
     tags = {"opponent": label, "opponents": json.dumps(reached)} | diagnosis.tags()
     tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
+    if module.loss.initial_norm is not None:
+        tags["initial_norm"] = str(float(module.loss.initial_norm))
     run.tag(tags if stands.solved is None else tags | {"solved": str(stands.solved)})
-    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon)
+    limits = history.recorded(LIMIT)
+    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon, limits)
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
     ranked = (task.primary, task.direction, label)
-    return Result(run.run_id, diagnosis, len(history), steps, seconds, final | probes.final, *ranked, task.notes)
+    further = {at.length: at.test[task.primary] for at in found if not at.trained}
+    return Result(
+        run.run_id, diagnosis, len(history), steps, seconds, final | probes.final, *ranked, task.notes, further
+    )
 
 
 def stand(
-    task: Task, test: Mapping[str, float], guess: Mapping[str, float], opponents: Mapping[str, Score]
-) -> Standing:  # fmt: skip
-    """Where a network stands, by its measures on test, those of the guess without memory, and the best opponent's."""
+    task: Task,
+    test: Mapping[str, float],
+    guess: Mapping[str, float],
+    opponents: Mapping[str, Score],
+    further: Sequence[AtLength] = (),
+) -> Standing:
+    """Where a network stands, by its measures on test, those of the guess without memory, and the best opponent's.
+
+    Args:
+        task: that it was trained on.
+        test: its measures.
+        guess: those of the guess.
+        opponents: what those of the task reach.
+        further: its tests at all lengths that the task names.
+    """
     hardest, name = opponents[best(opponents, task.primary, task.direction)], task.primary
     rival = hardest.metrics["test"][name], hardest.label
-    return Standing(name, test[name], guess[name], rival, task.direction, task.solved(test, guess))
+    solved, unsolved_at = task.solved(test, guess), lengths.unsolved_at(further, name)
+    return Standing(name, test[name], guess[name], rival, task.direction, solved, unsolved_at)
 
 
 def tested(measures: Mapping[str, float]) -> dict[str, float]:
@@ -128,7 +157,8 @@ def judge(
         validation: its loss on the validation split; NaN while it trains.
     """
     rows = module.history.rows()
-    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], module.history.diverged, validation)
+    share, diverged = module.history.recorded(SHARE), module.history.diverged
+    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, validation, share)
     read = Probed._fields[1:]
     probed = [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
     return diagnose(Facts(setup, course, probed, stands))
@@ -146,4 +176,5 @@ def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, flo
 def _memory(module: RecurrentModule) -> float:
     """Megabytes saved for the backward pass of an update on the first training batch, of the longest or mean reach."""
     batch, plan = next(module.task.batches("train").epoch(0)), module.truncation
-    return kept_for_backward(module.model, module.loss, batch, plan.stride[1], plan.reach[1]) / 1e6
+    watch, k1, k2 = module.clip.watch, plan.stride[1], plan.reach[1]
+    return kept_for_backward(module.model, module.loss, batch, k1, k2, watch=watch) / 1e6

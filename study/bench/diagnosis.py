@@ -83,7 +83,8 @@ def judge_run(setting: Setting, seed: int) -> Judged:
     test, guess = result.evaluate(module, task, "test"), task.baseline_metrics("test")
     digest = provenance.combined(provenance.splits(task))
     rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), config.model.bidirectional)
-    setup, validation = Setup.of(config, module.clip.clips), result.evaluate(module, task, "val")["loss"]
+    setup = Setup.of(config, module.clip.clips, module.model.core.hidden_size)
+    validation = result.evaluate(module, task, "val")["loss"]
     found = result.judge(module, setup, result.stand(task, test, guess, rivals), validation)
     ahead = opponents.skill(test[task.primary], guess[task.primary], task.direction)
     answers = (found.outcome, found.verdict, found.cause.name)

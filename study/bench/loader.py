@@ -90,8 +90,8 @@ def _some(batches: Batches, epoch: int, most: int) -> list[Batch]:
 
 
 def _training(config: Config, task: tasks.Task) -> Callable[[Batch], object]:
-    loss = losses.build(config.loss)
-    model = models.build(config.model, task.inputs, loss.outputs(task.targets))
+    loss, size = losses.build(config.loss, task.units), task.targets
+    model = models.build(config.model, task.inputs, loss.outputs(size), loss.constants(size))
     bptt = TruncatedBPTT(model, loss, torch.optim.SGD(model.parameters(), 1e-3), NoClip())
     return lambda batch: list(bptt.updates(batch))
 

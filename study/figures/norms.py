@@ -37,20 +37,26 @@ class NormHistory:
         before: smallest, median and largest finite norm before clipping; NaN for a bucket without one.
         after: the same of the gradient as applied.
         not_finite: updates whose norm before clipping is NaN or inf.
+        limit: the median of the norm limits in force; NaN for a bucket without one. None: the clip policy has none.
     """
 
     updates: Int[np.ndarray, " buckets"]
     before: Float[np.ndarray, "three buckets"]
     after: Float[np.ndarray, "three buckets"]
     not_finite: Int[np.ndarray, " lost"]
+    limit: Float[np.ndarray, " buckets"] | None = None
 
 
 def norm_history(
-    updates: Int[np.ndarray, " updates"], before: Float[np.ndarray, " updates"], after: Float[np.ndarray, " updates"]
+    updates: Int[np.ndarray, " updates"],
+    before: Float[np.ndarray, " updates"],
+    after: Float[np.ndarray, " updates"],
+    limit: Float[np.ndarray, " updates"] | None = None,
 ) -> NormHistory:
-    """Norms of every update, put into buckets."""
+    """Norms of every update, and the norm limit in force, put into buckets."""
     last, envelope = bucket(updates, before)
-    return NormHistory(last, envelope, bucket(updates, after)[1], updates[~np.isfinite(before)])
+    limits = None if limit is None else bucket(updates, limit)[1][1]
+    return NormHistory(last, envelope, bucket(updates, after)[1], updates[~np.isfinite(before)], limits)
 
 
 def bucket(
@@ -77,6 +83,8 @@ def draw_norms(axes: Axes, histories: Mapping[str, NormHistory], threshold: floa
         if (clipped := _clipped(history)).any():
             after = np.where(clipped, history.after, np.nan)
             _draw_envelope(axes, history.updates, after, AFTER, "as applied", run)
+        if history.limit is not None:
+            tag_run(run, axes.plot(history.updates, history.limit, color=INK, lw=0.8, ls="--", label="clip limit"))
         _mark_not_finite(axes, history.not_finite, run)
     if threshold is not None:
         draw_guide(axes, threshold, f"clip threshold {threshold:g}")

@@ -24,6 +24,8 @@ class Evaluation:
         self._model, self._loss, self._metrics, self._stateful = model, loss, metrics, stateful
         self._state: State | None = None
         self._total, self._normaliser = torch.zeros(()), torch.zeros(())
+        self._own: dict[str, Tensor] = {}
+        self._steps = 0
 
     @torch.no_grad()
     def add(self, batches: Iterable[Batch]) -> None:
@@ -37,11 +39,15 @@ class Evaluation:
         lossy = self._metrics.nameable(batch)
         self._total = self._total + self._loss.total(outputs, lossy.targets, lossy.mask)
         self._normaliser = self._normaliser + self._loss.normaliser(lossy.targets.shape[1], lossy.steps)
-        self._metrics.update(self._loss.predict(outputs), batch)
+        for name, total in self._loss.measures(outputs, lossy.targets, lossy.mask).items():
+            self._own[name] = self._own.get(name, torch.zeros(())) + total
+        self._steps += lossy.steps
+        self._metrics.update(self._loss.predict(outputs, batch.mask), batch)
 
     def result(self) -> dict[str, float]:
-        """`loss`, and every metric by its name."""
-        return {"loss": float(self._total / self._normaliser)} | self._metrics.compute()
+        """`loss`, the loss's own measures, and every metric of the task by its name."""
+        own = {name: float(total / self._steps) for name, total in self._own.items()}
+        return {"loss": float(self._total / self._normaliser)} | own | self._metrics.compute()
 
 
 def _on_cpu(batch: Batch) -> Batch:

@@ -7,11 +7,18 @@ import torch
 from study.learning.bptt import stream_lengths, windows
 from study.learning.losses import Loss
 from study.models import RecurrentModel
+from study.models.unrolled import Watch, watched
 from study.tasks.contract import Batch
 
 
 def kept_for_backward(
-    model: RecurrentModel, loss: Loss, batch: Batch, k1: int | None, k2: int | None, stream: int | None = None
+    model: RecurrentModel,
+    loss: Loss,
+    batch: Batch,
+    k1: int | None,
+    k2: int | None,
+    stream: int | None = None,
+    watch: Watch | None = None,
 ) -> int:
     """Bytes of all tensors saved in the graph of the longest window of a batch, without the parameters and the batch.
 
@@ -23,6 +30,7 @@ def kept_for_backward(
         k2: see `study.learning.bptt`.
         stream: see `study.learning.bptt.TruncatedBPTT`. A window that reaches back across batches is as long as k2: the
             batch then stands for the ones before it too.
+        watch: sees every state, see `study.models.unrolled`.
     """
     if stream is not None:
         k1, k2 = stream_lengths(k1, k2, stream)
@@ -37,7 +45,7 @@ def kept_for_backward(
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs, _ = model(batch.inputs[window.start : window.stop], None)
+        outputs, _ = model(batch.inputs[window.start : window.stop], None, run=watched(watch))
         part = batch.between(window.first, window.stop)
         graph = loss.total(outputs[window.first - window.start :], part.targets, part.mask)
         # The graph must live until here: a tensor freed earlier would leave its address to another one.

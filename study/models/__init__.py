@@ -7,8 +7,11 @@ states a whole core, as torch's fused layers are, or one layer by its step (`stu
 from collections.abc import Callable
 from typing import Any
 
+from study.errors import ConfigError
 from study.models.cell import Cell, layered
-from study.models.contract import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State, detach
+from study.models.contract import Activations, Core, Inputs, RecurrentBlock, State, detach
+from study.models.network import RecurrentModel
+from study.models.sizing import Size, units_for
 from study.schema.model import MODELS, CoreConfig
 
 __all__ = [
@@ -25,16 +28,55 @@ __all__ = [
 ]
 
 
-def build(config: CoreConfig, inputs: Inputs, outputs: int) -> RecurrentModel:
-    """Build the model that a config names, its parameters drawn from torch's global generator."""
-    core = core_class(config.name)
-    features = config.hidden_size if inputs.tokens else inputs.size
-    values = config.model_dump(exclude=set(config.of_the_model))
+def build(config: CoreConfig, inputs: Inputs, outputs: int, constants: int = 0) -> RecurrentModel:
+    """Build the model that a config names, its parameters drawn from torch's global generator.
+
+    `constants`: see `RecurrentModel`.
+
+    Raises:
+        ConfigError: the data leave no place for an option, or no size matches.
+    """
+    _refuse_unusable(config, inputs, outputs)
+    units = config.hidden_size
+    for key in Size._fields:
+        if (wanted := getattr(config, f"match_{key}")) is not None:
+            units = units_for(key, wanted, lambda units: _build(config, units, inputs, outputs, constants))
+    assert units is not None
+    return _build(config, units, inputs, outputs, constants)
+
+
+def _build(config: CoreConfig, units: int, inputs: Inputs, outputs: int, constants: int) -> RecurrentModel:
+    core, features = core_class(config.name), units if inputs.tokens else inputs.size
+    values = config.model_dump(exclude=set(config.of_the_model)) | {"hidden_size": units}
     cores = [core(features, **values) for _ in range(1 + config.bidirectional)]
-    return RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:])
+    for each in cores:
+        each.residual, each.recurrent_dropout = config.residual, config.recurrent_dropout
+    model = RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:], constants=constants)
+    if config.tied:
+        model.tie()
+    return model
+
+
+def _refuse_unusable(config: CoreConfig, inputs: Inputs, outputs: int) -> None:
+    """Refuse options that the data leave no place for.
+
+    Raises:
+        ConfigError: naming the key, its value and what is needed.
+    """
+    if config.tied and not (inputs.tokens and inputs.size == outputs):
+        enters = f"one of {inputs.size} tokens" if inputs.tokens else f"{inputs.size} real numbers"
+        raise ConfigError(
+            "model.tied = True: embedding and head share their weights where what enters is what is predicted, as in "
+            f"language modelling with loss=cross_entropy; here {enters} enters, and the head has {outputs} outputs"
+        )
+    if config.residual and config.num_layers == 2 and not inputs.tokens:
+        raise ConfigError(
+            f"model.residual = True: {inputs.size} real numbers enter the first of 2 layers, and the sum needs the "
+            "width of what leaves it; with model.num_layers of 3 or more there are layers of one width"
+        )
 
 
 def core_class(name: str) -> Callable[..., Core]:
     """What builds the core of a registered architecture from plain values: its class, or a function like it."""
     found: Any = MODELS.implementation(name)
-    return layered(found) if issubclass(found, Cell) else found
+    return layered(found) if isinstance(found, type) and issubclass(found, Cell) else found

@@ -143,7 +143,7 @@ class Layers(Core):
         """See `Core`."""
         state, ends = state or self.initial_state(inputs), []
         for layer in range(self.num_layers):
-            cell, entering = self._cell(layer), inputs if layer == 0 else self.between(inputs)
+            cell, entering = self._cell(layer), self.dropped(inputs) if layer else inputs
             outputs, end = cell.unroll(cell.project(entering), tuple(part[layer] for part in state))
             inputs = self.above(entering, outputs) if layer < self.num_layers - 1 else outputs
             ends.append(end)
@@ -152,6 +152,10 @@ class Layers(Core):
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`."""
         return self._cell(layer).step(self._cell(layer).project(inputs), state)
+
+    def dropped(self, outputs: Tensor) -> Tensor:
+        """See `Core`."""
+        return self.between(outputs)
 
     def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
         """See `Core`."""

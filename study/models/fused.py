@@ -1,12 +1,38 @@
 """What the cores built on torch's fused layers share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from study.models.contract import Core, RecurrentBlock
+import torch
+from torch import _VF, Tensor, nn
+from torch.nn import functional
+
+from study.models.contract import Core, RecurrentBlock, State
 
 
 class Fused(Core):
     """A core that is also one of torch's fused layers: W_hh of layer l is `weight_hh_l<l>`, one block under another."""
+
+    dropout: float
+
+    def initial_state(self, inputs: Tensor) -> State:
+        """See `Core`; torch's zeros, written out."""
+        zeros = inputs.new_zeros(self.num_layers, inputs.shape[1], self.hidden_size)
+        return (zeros,) * len(self.state_parts)
+
+    def layer_by_layer(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same with `above` between layers, which torch's call of all layers has no place for."""
+        assert isinstance(self, nn.RNNBase)
+        call: Callable[..., Any] = getattr(_VF, self.mode.lower())
+        ends: list[State] = []
+        for layer, weights in enumerate(self.all_weights):
+            begin = tuple(part[layer : layer + 1] for part in state)
+            entering = self.dropped(inputs) if layer else inputs
+            of_one = begin if len(begin) > 1 else begin[0]
+            outputs, *end = call(entering, of_one, weights, True, 1, 0.0, self.training, False, False)
+            inputs = self.above(entering, outputs) if layer < self.num_layers - 1 else outputs
+            ends.append(tuple(end))
+        return inputs, tuple(torch.cat(parts) for parts in zip(*ends, strict=True))
 
     @property
     def recurrent_parameters(self) -> tuple[str, ...]:
@@ -18,3 +44,7 @@ class Fused(Core):
         for layer, name in enumerate(self.recurrent_parameters):
             for block, matrix in enumerate(self.get_parameter(name).split(self.hidden_size)):
                 yield RecurrentBlock(layer, block, matrix)
+
+    def dropped(self, outputs: Tensor) -> Tensor:
+        """See `Core`; what torch's layer does by itself."""
+        return functional.dropout(outputs, self.dropout, self.training)

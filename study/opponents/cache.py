@@ -18,7 +18,7 @@ from study.tasks import Split, Task
 VERSION = 1
 """Of fitting and measuring, all opponents together; raise it when a score changes, so that kept ones are not read."""
 SPLITS: tuple[Split, ...] = ("val", "test")
-IRRELEVANT = {"batch_size", "horizon", "path", "validation_path", "test_path"}
+IRRELEVANT = {"batch_size", "horizon", "test_lengths", "path", "validation_path", "test_path"}
 """Keys of a task that no score depends on: what they change is in the digest of the data, if it is anywhere."""
 
 

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import RecurrentModel
-from study.probes.path import backpropagate, evaluating, unroll
+from study.models.stepping import evaluating
+from study.probes.path import backpropagate, unroll
 from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 

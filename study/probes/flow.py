@@ -25,7 +25,8 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State
-from study.probes.path import backpropagate, evaluating, unroll
+from study.models.stepping import evaluating
+from study.probes.path import backpropagate, unroll
 from study.probes.result import ProbeResult
 from study.schema.probe import FlowConfig
 from study.tasks.contract import Batch

@@ -11,8 +11,8 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT, Window, windows
 from study.learning.losses import Loss
 from study.models import RecurrentModel, State
+from study.models.stepping import evaluating
 from study.probes.flow import entering
-from study.probes.path import evaluating
 from study.tasks.contract import Batch
 
 
@@ -34,7 +34,7 @@ def gradient(
     parameters = [p for p in model.parameters() if p.requires_grad]
     with evaluating(model):
         stretch = _side_by_side(model, batch, windows(batch.longest, k1, k2))
-        outputs, _ = model(stretch.steps.inputs, stretch.entry)
+        outputs, _ = model(stretch.steps.inputs, stretch.entry, stretch.steps.mask)
         total = loss.total(outputs, stretch.steps.targets, stretch.steps.mask)
         mean = total / loss.normaliser(batch.targets.shape[1], batch.steps)
         return flat(torch.autograd.grad(mean, parameters, allow_unused=True, materialize_grads=True))
@@ -70,17 +70,18 @@ def _entry(model: RecurrentModel, batch: Batch, starts: Sequence[int]) -> State:
 
 
 class Rehearsal:
-    """A trainer like the one given, with copies of its model, optimizer and clip policy, and without dropout.
+    """A trainer like the one given, with copies of its model and of all that moves it, and without dropout.
 
     Args:
         bptt: what trains.
     """
 
     def __init__(self, bptt: TruncatedBPTT):
-        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the policy too:
-        # it may keep the norms it has seen.
-        model, optimizer, clip = copy.deepcopy((bptt.model, bptt.optimizer, bptt.clip))
-        self._trainer = TruncatedBPTT(model, bptt.loss, optimizer, clip, bptt.k1, bptt.k2, "sequence")
+        # Copied together, so that the optimizer's copy steps on the parameters of the model's copy; and the others too:
+        # the policy and the loss may keep norms they have seen, and a regularizer counts.
+        kept = copy.deepcopy((bptt.model, bptt.loss, bptt.optimizer, bptt.clip, bptt.regularizer))
+        self._trainer = TruncatedBPTT(*kept[:4], bptt.k1, bptt.k2, "sequence")
+        self._trainer.regularizer = kept[4]
 
     @property
     def parameters(self) -> Float[Tensor, " parameters"]:

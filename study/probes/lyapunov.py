@@ -16,7 +16,6 @@ Activations: nats a step.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +25,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
+from study.learning.exponents import exponents_by_qr, transposed_product
 from study.models import RecurrentModel
+from study.models.stepping import evaluating, flatten
 from study.probes.flow import reachable
-from study.probes.path import Segment, chain, evaluating, flatten
+from study.probes.path import chain
 from study.probes.result import ProbeResult
 from study.schema.probe import LyapunovConfig
 from study.tasks.contract import Batch
-
-TRANSIENT = 20
-"""Steps left out at either end, a quarter of all at most: the state reaches its attractor, the directions settle."""
 
 
 @dataclass(frozen=True)
@@ -150,51 +148,8 @@ def lyapunov(
         path = chain(model.core, encoded, start, 1)
 
         def transposed(t: int, directions: Tensor) -> Tensor:
-            return _transposed_product(path[t], directions)
+            return transposed_product(path[t].nodes[-1], path[t].entry, directions)
 
         size = sum(part.shape[-1] for part in start)
         rates, kept = exponents_by_qr(transposed, steps, len(chosen), size, min(exponents or size, size), encoded)
     return Lyapunov(rates.cpu().numpy(), kept, model.core.bounded, size, horizon)
-
-
-def exponents_by_qr(
-    transposed: Callable[[int, Tensor], Tensor], steps: int, samples: int, size: int, exponents: int, like: Tensor
-) -> tuple[Float[Tensor, "samples exponents"], int]:
-    """Lyapunov exponents of any system whose transposed Jacobians can be applied, and the steps averaged.
-
-    Args:
-        transposed: (t, V) -> J_t^T V for V of shape (samples, size, exponents), t from 0.
-        steps: of the trajectory.
-        samples: trajectories side by side.
-        size: dimensions of the state.
-        exponents: number of exponents.
-        like: a tensor of the type and on the device to work on.
-    """
-    draws = torch.Generator().manual_seed(0)  # its own, so that the training's random state stays as it is
-    start = torch.randn(size, exponents, generator=draws, dtype=torch.float64)
-    directions = torch.linalg.qr(start).Q.expand(samples, -1, -1).to(like.device)
-    transient = min(TRANSIENT, steps // 4)
-    total = torch.zeros(samples, exponents, dtype=torch.float64, device=like.device)
-    # Backwards, because transposed products are what autograd computes. So the directions start at random at the end:
-    # the last steps let them turn towards the leading ones, and are not counted; the first steps of the trajectory are
-    # its own transient.
-    for t in reversed(range(transient, steps)):
-        product = transposed(t, directions.to(like.dtype)).double()
-        directions, triangle = torch.linalg.qr(product)
-        if t < steps - transient:
-            total += triangle.diagonal(dim1=-2, dim2=-1).abs().log()
-    kept = steps - 2 * transient
-    # QR yields them in order only on average: over a short time neighbours may still be exchanged.
-    return (total / kept).sort(-1, descending=True).values, kept
-
-
-def _transposed_product(
-    segment: Segment, directions: Float[Tensor, "samples size exponents"]
-) -> Float[Tensor, "samples size exponents"]:
-    """J^T V of a segment of one step, all directions in one backward pass."""
-    widths = [part.shape[-1] for part in segment.entry]
-    cotangents = directions.permute(2, 0, 1)
-    several = len(cotangents) > 1  # batching costs time, and a single direction does not need it
-    given = (cotangents if several else cotangents[0]).split(widths, -1)
-    gradients = torch.autograd.grad(segment.nodes[-1], segment.entry, given, is_grads_batched=several)
-    return torch.cat(gradients, -1).view(len(cotangents), *directions.shape[:2]).permute(1, 2, 0)

@@ -10,15 +10,15 @@ the range of its floats all the same is repeated step by step. Sequences of a ba
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from study.models import Core, State
+from study.models.stepping import flatten, step
 
 SEGMENT = 20
 """Steps between two scalings: float32 holds a gradient that grows 80 times, or shrinks 30 times, at each."""
@@ -82,22 +82,6 @@ class Segment:
         parts, batch = len(self._core.state_parts), self.inputs.shape[1]
         norms = [log_norm(torch.stack(gradients[part::parts])) for part in range(parts)]
         return torch.stack(norms, 1).view(self.steps, len(self.entry), batch)
-
-
-def step(core: Core, inputs: Float[Tensor, "batch features"], state: Sequence[Tensor]) -> list[Tensor]:
-    """One step of all layers; states in the order of `Segment.entry`."""
-    parts = len(core.state_parts)
-    new: list[Tensor] = []
-    for layer in range(core.num_layers):
-        after = core.step(layer, inputs, tuple(state[layer * parts : (layer + 1) * parts]))
-        inputs = core.above(inputs, after[0])
-        new += after
-    return new
-
-
-def flatten(state: State) -> list[Tensor]:
-    """The parts of a core's state, (layers, batch, width) each, in the order of `Segment.entry`."""
-    return [part[layer] for layer in range(len(state[0])) for part in state]
 
 
 def unroll(core: Core, inputs: Float[Tensor, "time batch features"], state: State) -> list[Segment]:
@@ -191,19 +175,3 @@ def _normalised(parts: list[Tensor]) -> tuple[list[Tensor], Float[Tensor, " batc
     length = log_norm(torch.cat(parts, -1))
     inverse = torch.where(length == -torch.inf, 0.0, (-length).exp())[:, None]
     return [(part * inverse).to(part.dtype) for part in parts], length
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch dropout off within the block and gradients on, and put every module back into its mode afterwards.
-
-    cuDNN's layers refuse to be differentiated in evaluation mode, so they are switched off too.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
 from study.models import Activations, Core, RecurrentModel, State
-from study.probes.path import evaluating
+from study.models.stepping import evaluating
 from study.probes.result import ProbeResult
 from study.tasks.contract import Batch
 

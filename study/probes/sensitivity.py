@@ -30,8 +30,8 @@ from torch.func import functional_call
 
 from study.learning.bptt import TruncatedBPTT
 from study.models import Core
+from study.models.stepping import evaluating, flatten, step
 from study.probes.flow import reachable
-from study.probes.path import evaluating, flatten, step
 from study.probes.result import ProbeResult
 from study.schema.probe import SensitivityConfig
 from study.tasks.contract import Batch

@@ -4,10 +4,11 @@ r"""Sharpness: the largest curvature of the loss, beside the one at which this o
 
 Along a direction of curvature lambda, gradient descent multiplies the distance from the minimum by 1 - rate lambda:
 above 2 it leaves. Training drives the product up to 2 and hovers there, the edge of stability (Cohen et al. 2021,
-arXiv 2103.00065). With momentum b the limit is 2 (1 + b). Adam divides every gradient by P = sqrt(v) + epsilon, so for
-Adam it is lambda_max(P^-1 H), and the limit 2 (1 + b1) / (1 - b1), which is 38 for b1 = .9 (Cohen et al. 2022, arXiv
-2207.14484). Weight decay adds itself to every curvature. Clipped updates are shorter than `rate` says; so the product
-is an upper bound on theirs. One batch is sharper than the whole data.
+arXiv 2103.00065). With momentum b the limit is 2 (1 + b), with Nesterov's 2 (1 + b) / (1 + 2 b). Adam divides every
+gradient by P = sqrt(v) + epsilon, so for Adam it is lambda_max(P^-1 H), and the limit 2 (1 + b1) / (1 - b1), which is
+38 for b1 = .9 (Cohen et al. 2022, arXiv 2207.14484). Weight decay adds itself to every curvature of H; AdamW's, which
+is not divided by P, to those of P^-1 H. Clipped updates are shorter than `rate` says; so the product is an upper bound
+on theirs. One batch is sharper than the whole data.
 
 By Lanczos' method on Hessian-vector products, two backward passes each: the same products as power iteration, but all
 of them are used, so fewer do where neighbouring eigenvalues are close (`residual` says how far off the result may be),
@@ -29,8 +30,8 @@ from torch.optim import SGD, Optimizer
 from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import RecurrentModel
+from study.models.stepping import evaluating
 from study.probes.gradients import flat
-from study.probes.path import evaluating
 from study.probes.result import ProbeResult
 from study.schema.probe import SharpnessConfig
 from study.tasks.contract import Batch
@@ -90,14 +91,16 @@ def sharpness(bptt: TruncatedBPTT, batch: Batch, iterations: int) -> Sharpness:
         batch: whose loss is curved.
         iterations: number of Hessian-vector products.
     """
-    scale, limit = _seen(bptt.optimizer, [p for p in bptt.model.parameters() if p.requires_grad])
-    group = bptt.optimizer.param_groups[0]
-    root, decay = scale.rsqrt(), group.get("weight_decay", 0.0)
+    parameters: list[Tensor] = [p for p in bptt.model.parameters() if p.requires_grad]
+    scale, limit = _seen(bptt.optimizer, parameters)
+    root, decay = scale.rsqrt(), _decay(bptt.optimizer, parameters, scale)
     with evaluating(bptt.model):
         product = hessian_product(bptt.model, bptt.loss, batch)
-        # P^-1/2 H P^-1/2 has the eigenvalues of P^-1 H and is symmetric.
-        found = lanczos(lambda v: root * (product(root * v) + decay * root * v), len(scale), iterations)
-    return Sharpness(*found, rate=group["lr"], limit=limit)
+        # P^-1/2 H P^-1/2 has the eigenvalues of P^-1 H and is symmetric. A gradient that is divided before it is used
+        # is that of a loss divided as much.
+        divisor = bptt.loss.divisor
+        found = lanczos(lambda v: root * (product(root * v) / divisor + decay * root * v), len(scale), iterations)
+    return Sharpness(*found, rate=bptt.optimizer.param_groups[0]["lr"], limit=limit)
 
 
 def hessian_product(model: RecurrentModel, loss: Loss, batch: Batch) -> Product:
@@ -166,4 +169,18 @@ def _seen(optimizer: Optimizer, parameters: list[Tensor]) -> tuple[Float[Tensor,
             return ones * math.nan, limit
         moments = [state["exp_avg_sq"] / (1 - second ** float(state["step"])) for state in kept]
         return flat([moment.sqrt() + group["eps"] for moment in moments]).cpu(), limit
-    return ones, 2.0 * (1 + group["momentum"]) if isinstance(optimizer, SGD) else math.nan
+    if not isinstance(optimizer, SGD):
+        return ones, math.nan
+    ahead = 1 + 2 * group["momentum"] if group["nesterov"] else 1.0
+    return ones, 2.0 * (1 + group["momentum"]) / ahead
+
+
+def _decay(
+    optimizer: Optimizer, parameters: list[Tensor], scale: Float[Tensor, " parameters"]
+) -> Float[Tensor, " parameters"]:
+    """The curvature that weight decay adds to that of the loss, for every parameter; groups may differ in it."""
+    strength: dict[Tensor, float] = {}
+    for group in optimizer.param_groups:
+        strength |= dict.fromkeys(group["params"], group.get("weight_decay", 0.0))
+    decay = flat([torch.full_like(p, strength[p], dtype=torch.float64) for p in parameters]).cpu()
+    return decay * scale if optimizer.param_groups[0].get("decoupled_weight_decay") else decay

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from study.errors import ConfigError
 from study.reproduce.restore import Restored, restore_run
+from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.tracking import uri as place
 from study.tracking.reader import Logged, find
 
@@ -22,15 +24,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Rerun logged runs and compare; the exit code says whether every number is the same."""
     given = _parser().parse_intermixed_args(arguments)
     try:
-        return _reproduce(given)
+        with code_folder(given.trust_code) as folder:
+            return _reproduce(given, folder)
     except ConfigError as error:
         print(f"The run cannot be reproduced:\n{error}", file=sys.stderr)
         return UNUSABLE
 
 
-def _reproduce(given: argparse.Namespace) -> int:
+def _reproduce(given: argparse.Namespace, folder: Path | None) -> int:
     runs = find(given.store, given.run)
-    restored, refused = _restore(runs, given)
+    restored, refused = _restore(runs, given, folder)
+    for text in dict.fromkeys(error.show() for _, error in refused if isinstance(error, Untrusted)):
+        print(text)
+    if not restored:
+        raise refused[0][1]
     from study.reproduce.differences import table
     from study.reproduce.rerun import rerun  # late: nothing heavy is imported for a run that is refused
 
@@ -48,24 +55,19 @@ def _reproduce(given: argparse.Namespace) -> int:
 
 
 def _restore(
-    runs: list[Logged], given: argparse.Namespace
+    runs: list[Logged], given: argparse.Namespace, folder: Path | None
 ) -> tuple[list[tuple[Logged, Restored]], list[tuple[Logged, ConfigError]]]:
     """Check the configurations of all runs before any of them is rerun.
 
     Returns:
         The runs that can be rerun, and those that cannot, with the reason.
-
-    Raises:
-        ConfigError: none can.
     """
     restored, refused = [], []
     for run in runs:
         try:
-            restored.append((run, restore_run(run, given.overrides)))
+            restored.append((run, restore_run(run, folder, given.overrides)))
         except ConfigError as error:
             refused.append((run, error))
-    if len(refused) == len(runs):
-        raise refused[0][1]
     return restored, refused
 
 
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", help="run id, unique start of one, or name; of a sweep, or a slug: all runs of it")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides: they make it a variation, which is not compared")
     parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="relative; default 0: bit for bit")
+    parser.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     address = place.address()
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     return parser

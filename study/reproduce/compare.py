@@ -126,7 +126,8 @@ def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """
     updates = table.pop("update") if "update" in table else pd.Series(range(1, len(table) + 1))
     values = table.select_dtypes(["number", "bool"]).astype(float)
-    labels = [f" of {' '.join(map(str, row))}" if row else "" for row in _labels(table)]
+    texts = [f" of {' '.join(map(str, row))}" if row else "" for row in _labels(table)]
+    labels = pd.Series(texts[: len(values)], values.index, dtype=str)  # texts also where the table has no row
     long = values.assign(update=updates.astype(int), label=labels).melt(["update", "label"], var_name="key")
     return long.assign(key=long["key"] + long["label"], source=name).drop(columns="label")
 

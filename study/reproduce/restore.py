@@ -5,6 +5,7 @@ it lacks, because they were added since, get their defaults.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -13,13 +14,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from study.command import explain
+from study.command import explain, opened
 from study.errors import ConfigError, nearest
 from study.installation import CONF
+from study.reproduce.trust import Code, logged_code, no_code
 from study.schema import Config, validate
 from study.schema.base import Decides
 from study.schema.defaults import fill, fill_from, option, options
-from study.schema.identity import marked
+from study.schema.identity import config_class, marked
+from study.schema.own import OwnFile
 
 if TYPE_CHECKING:
     from study.tracking.reader import Logged
@@ -62,13 +65,14 @@ class Restored(NamedTuple):
     varied: bool
 
 
-def restore(text: bytes, store: str, overrides: Sequence[str] = ()) -> Restored:
+def restore(text: bytes, store: str, overrides: Sequence[str] = (), code: Code = no_code) -> Restored:
     """Read the configuration of a logged run.
 
     Args:
         text: of the run's `config.yaml`.
         store: where the new run goes.
         overrides: in Hydra's syntax; keys other than `PLACES` make a variation.
+        code: finds the code that the run needs beside this project's.
 
     Raises:
         ConfigError: naming the key that cannot be used.
@@ -79,6 +83,9 @@ def restore(text: bytes, store: str, overrides: Sequence[str] = ()) -> Restored:
     composed = _compose([*_options(kept), *overrides])
     composed["tracking"]["uri"] = store
     filled = fill(kept) | _fill_measures(kept["probe"])
+    if needed := {group: node for group, node in kept.items() if _needs_code(group, node, replaced)}:
+        for group, file in code(needed).items():
+            kept[group]["file"] = file
     for path in (key.split(".") for key in replaced):
         if len(path) == 1 or isinstance(kept.get(path[0], {}), dict):  # else it is for the schema to refuse
             _put(kept, path, composed)
@@ -87,13 +94,19 @@ def restore(text: bytes, store: str, overrides: Sequence[str] = ()) -> Restored:
     return Restored(validate(kept), added, tuple(overrides), varied)
 
 
-def restore_run(run: "Logged", overrides: Sequence[str] = ()) -> Restored:
+def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = ()) -> Restored:
     """Read the configuration of a logged run, to train it again here.
+
+    Args:
+        run: the run.
+        folder: where code that was logged with the run is put, to be executed from there; see `trust.code_folder`.
+        overrides: see `restore`.
 
     Raises:
         ConfigError: it cannot be used, or the run was trained by a rule that this version does not have.
+        Untrusted: it needs code that was logged with it, and there is no folder.
     """
-    restored = restore(run.read(CONFIG), run.uri, overrides)
+    restored = restore(run.read(CONFIG), run.uri, overrides, logged_code(run, folder))
     task, bptt = restored.config.task, restored.config.bptt
     steps = task.sequence_steps(task.model_dump())
     if not restored.varied and bptt.changed_since(run.tags.get("bptt_rule", "1"), steps, task.stream):
@@ -182,7 +195,7 @@ def _options(logged: dict[str, Any]) -> Iterator[str]:
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            composed = OmegaConf.to_container(compose("train", list(overrides)), resolve=True)
+            composed = OmegaConf.to_container(compose("train", [*map(opened, overrides)]), resolve=True)
     except HydraException as error:
         raise ConfigError(explain(error)) from error
     assert isinstance(composed, dict)
@@ -194,6 +207,13 @@ def _fill_measures(logged: Any) -> dict[str, Any]:
     known, asked = option("probe", "full"), logged.items() if isinstance(logged, dict) else ()
     plans = [(name, plan) for name, plan in asked if isinstance(plan, dict) and name in known]
     return dict(pair for name, plan in plans for pair in fill_from(plan, known[name], f"probe.{name}."))
+
+
+def _needs_code(group: str, node: Any, replaced: Sequence[str]) -> bool:
+    """Whether a group names a file of the user's own, and is not given another one."""
+    if not isinstance(node, dict) or group in replaced or f"{group}.file" in replaced:
+        return False
+    return group in Config.model_fields and issubclass(config_class(group, node.get("name")), OwnFile)
 
 
 def _within(key: str, roots: Sequence[str]) -> bool:

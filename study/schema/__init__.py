@@ -18,8 +18,11 @@ from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
 from study.schema.model import MODELS, CoreConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
+from study.schema.own import Options
 from study.schema.probe import ProbeConfig
+from study.schema.regularizer import REGULARIZERS, RegularizerConfig
 from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
+from study.schema.schedule import SCHEDULES, RateScheduleConfig
 from study.schema.sweep import SweepConfig
 from study.schema.task import TASKS, TaskConfig
 
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
     AnyBPTT = BPTTConfig
     AnyClip = ClipConfig
     AnyOptimizer = OptimizerConfig
+    AnySchedule = RateScheduleConfig
+    AnyRegularizer = RegularizerConfig
 else:
     AnyTask, AnyModel, AnyLoss = (registry.union for registry in (TASKS, MODELS, LOSSES))
     AnyBPTT, AnyClip, AnyOptimizer = (registry.union for registry in (TRUNCATIONS, CLIPS, OPTIMIZERS))
+    AnySchedule, AnyRegularizer = (registry.union for registry in (SCHEDULES, REGULARIZERS))
 
 
 class Config(Strict):
@@ -45,8 +51,10 @@ class Config(Strict):
     model: AnyModel
     loss: AnyLoss
     bptt: AnyBPTT
+    regularizer: AnyRegularizer
     clip: AnyClip
     optimizer: AnyOptimizer
+    schedule: AnySchedule
     probe: Annotated[ProbeConfig, Decides.RECORD]
     trainer: TrainerConfig
     tracking: Annotated[TrackingConfig, Decides.RECORD]
@@ -54,11 +62,8 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _loss_fits_the_task(self) -> "Config":
-        if self.task.kind not in self.loss.fits:
-            raise ValueError(
-                f"loss={self.loss.name} does not fit task={self.task.name}: it needs {' or '.join(self.loss.fits)} "
-                f"targets, this task's are {self.task.kind}"
-            )
+        if why := self.loss.misfit(self.task):
+            raise ValueError(f"loss={self.loss.name} does not fit task={self.task.name}: it needs {why}")
         return self
 
     @model_validator(mode="after")
@@ -85,8 +90,48 @@ class Config(Strict):
     def _a_batch_has_a_gradient_of_its_own(self) -> "Config":
         if self.bptt.update == "sequence" and self.bptt.spans_batches and self.task.stream:
             raise ValueError(
-                f"bptt.update = 'sequence': task={self.task.name} is a stream, where a window of bptt={self.bptt.name} "
-                "may span several batches, so that no batch has all its windows; allowed: 'window'"
+                f"bptt.update = 'sequence': task={self.task.name} is a stream, where with bptt={self.bptt.name} a "
+                "window may span several batches, so that no batch has all its windows; allowed: 'window'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_clipped_is_there(self) -> "Config":
+        key, far = self.bptt.reach
+        if self.clip.of_the_flow and far == 1:
+            raise ValueError(
+                f"clip={self.clip.name} with bptt.{key} = 1: it clips what flows back from step to step, and nothing "
+                f"does; allowed: {key} of 2 and more, or null"
+            )
+        if self.clip.of_the_flow and self.loss.scale != "none":
+            raise ValueError(
+                f"loss.scale = {self.loss.scale!r} with clip={self.clip.name}: gradients are divided when they have "
+                "come back, and this policy clips them on the way, so its threshold is not on that scale; allowed: none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _regularizer_has_something_to_act_on(self) -> "Config":
+        (key, far), regularizer = self.bptt.reach, self.regularizer
+        if regularizer.one_direction and self.model.bidirectional:
+            raise ValueError(
+                f"regularizer={regularizer.name} follows the steps that gradients flow back through in a core that "
+                "reads forwards, and would leave out the other one; allowed: model.bidirectional=false"
+            )
+        if regularizer.between_steps and far == 1:
+            raise ValueError(
+                f"regularizer={regularizer.name} with bptt.{key} = 1: it acts on gradients that flow from step to "
+                f"step, and none does; allowed: bptt.{key} of 2 and more, or null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_knows_its_end(self) -> "Config":
+        if self.schedule.needs_updates and self.trainer.max_seconds is not None:
+            raise ValueError(
+                f"schedule={self.schedule.name} spans the whole run, and trainer.max_seconds = "
+                f"{self.trainer.max_seconds} does not say how many updates it has; allowed: a budget in max_updates, "
+                "max_steps or max_epochs"
             )
         return self
 
@@ -105,22 +150,44 @@ class Config(Strict):
                 "backwards starts at the last step, so a window has no state to start from; allowed: truncated, with "
                 "k1 and k2 null"
             )
+        return self._refuse_windows(
+            "model.bidirectional = True",
+            "what reads backwards starts at the last step, so a window cut from its sequence has no state to start "
+            "from",
+        )
+
+    @model_validator(mode="after")
+    def _a_loss_of_whole_sequences_has_them(self) -> "Config":
+        if not self.loss.whole:
+            return self
+        return self._refuse_windows(
+            f"loss.name = {self.loss.name!r}",
+            "it is of a whole sequence and no sum over its steps, so a window cut from it has no part of it",
+        )
+
+    def _refuse_windows(self, chosen: str, why: str) -> "Config":
+        """Refuse whatever cuts sequences into windows, in training or in a probe."""
         cut = {f"bptt.{key}": value for key, value in (self.bptt.stride, self.bptt.reach)}
         cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:
-            raise ValueError(
-                f"model.bidirectional = True: {' and '.join(keys)} must be null; what reads backwards starts at the "
-                "last step, so a window cut from its sequence has no state to start from"
-            )
+            raise ValueError(f"{chosen}: {' and '.join(keys)} must be null; {why}")
         return self
 
     @classmethod
     def canonical(cls, values: dict[str, str]) -> dict[str, str]:
-        """A truncation as long as the sequences, or as a stream's batches, is none (k2 null)."""
+        """The one form of what several groups say together.
+
+        A truncation as long as the sequences, or as a stream's batches, is none (k2 null). When to validate has an
+        effect where validations end the training, take of its time, or lower its rate.
+        """
         task = {key.removeprefix("task."): value for key, value in values.items() if key.startswith("task.")}
         known = task.get("name", "") in TASKS
         if known and values.get("bptt.k2") == str(TASKS.config(task["name"]).sequence_steps(task)):
             values = values | {"bptt.k2": "None"}
+        rate = values.get("schedule.name", "")
+        lowers = rate in SCHEDULES and SCHEDULES.config(rate).after_validations
+        if not lowers and values.get("trainer.patience") == values.get("trainer.max_seconds") == "None":
+            values = {key: value for key, value in values.items() if key != "trainer.validate_every"}
         return values
 
 
@@ -150,7 +217,7 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
         node = composed if isinstance(composed, DictConfig) else OmegaConf.create(dict(composed))
         raw = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key or 'config'}: {error.msg}") from error
+        raise ConfigError(f"{error.full_key or 'config'}: {str(error.msg).splitlines()[0]}") from error
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
@@ -159,10 +226,19 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
 
 def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
     """Every dotted key the schema knows, over all options of every group."""
+    return (key for key, _ in _typed_keys(node, prefix))
+
+
+def open_keys() -> frozenset[str]:
+    """The keys below which a user's own file decides which keys there are, such as `model.options`."""
+    return frozenset(key for key, kind in _typed_keys(Config, "") if kind == Options)
+
+
+def _typed_keys(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for group in group_classes(node):
         for name, field in group.model_fields.items():
-            yield prefix + name
-            yield from keys(field.annotation, f"{prefix}{name}.")
+            yield prefix + name, field.annotation
+            yield from _typed_keys(field.annotation, f"{prefix}{name}.")
 
 
 def group_classes(annotation: Any) -> Iterator[type[Strict]]:
@@ -205,9 +281,13 @@ def _allowed(raw: Any, path: str) -> list[str]:
 def _path(raw: Any, location: tuple[Any, ...]) -> str:
     """The dotted key of a pydantic location, without the union tags that stand in no config file."""
     names: list[str] = []
-    for part in location:
-        tag = isinstance(raw, dict) and part not in raw and part == raw.get("name")
-        inside = isinstance(raw, dict) and (part in raw or part == location[-1]) and not tag
+    tagged = False
+    for place, part in enumerate(location):
+        if isinstance(raw, dict) and raw.get("name") == part and not tagged:
+            tagged = True  # what follows is a key, also where the option has one of its own name
+            continue
+        tagged, last = False, place == len(location) - 1
+        inside = isinstance(raw, dict) and (part in raw or last)
         if inside or (isinstance(raw, list) and isinstance(part, int)):
             names.append(str(part))
             raw = raw[part] if isinstance(raw, list) else raw.get(part)

@@ -42,14 +42,16 @@ def planned_reading(config: Config) -> Reading:
 
 
 def steps_per_update(config: Config) -> float:
-    """The mean number of steps of an update; NaN where sequences differ in length."""
+    """The mean number of steps of an update; NaN where only the data say how many a window has."""
     task, bptt = config.task, config.bptt
-    if task.asks_once:
-        return float(task.batch_size)
-    length = task.sequence_steps(task.model_dump())
-    if length is None:
+    length, asked = task.sequence_steps(task.model_dump()), task.asked_steps(task.model_dump())
+    if length is None or asked is None:
         return math.nan
-    return task.batch_size * length / bptt.updates_per(length, task.stream)
+    if asked == 1:
+        return float(task.batch_size)
+    updates = bptt.updates_per(length, task.stream)
+    # Windows without a step that counts make no update, and how many there are only the data say.
+    return task.batch_size * asked / updates if asked == length or updates == 1 else math.nan
 
 
 def mean_reading(readings: Sequence[Reading]) -> Reading:

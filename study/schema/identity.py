@@ -93,14 +93,14 @@ def _canonical(flat: dict[str, str]) -> dict[str, str]:
     found = dict(flat)
     for group in Config.model_fields:
         own = {key.removeprefix(f"{group}."): value for key, value in flat.items() if key.startswith(f"{group}.")}
-        canonical = _config_class(group, own.get("name")).canonical(own) if own else own
+        canonical = config_class(group, own.get("name")).canonical(own) if own else own
         for key in own.keys() - canonical.keys():
             del found[f"{group}.{key}"]
         found |= {f"{group}.{key}": value for key, value in canonical.items()}
     return found
 
 
-def _config_class(group: str, name: str | None) -> type[Strict]:
+def config_class(group: str, name: str | None) -> type[Strict]:
     """That of an option; the common one of a group without options, or of an option that is gone."""
     classes = list(group_classes(Config.model_fields[group].annotation))
     common = classes[0] if len(classes) == 1 else Strict

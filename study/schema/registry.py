@@ -15,6 +15,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args
 
 from pydantic import BaseModel, Field
 
+from study.schema.own import OwnFile
+
 C = TypeVar("C", bound=BaseModel)
 
 
@@ -51,16 +53,17 @@ class Registry:
         return enter
 
     def __iter__(self) -> Iterator[str]:
-        """Names of all members."""
-        return iter(self._configs)
+        """Names of the members whose implementation is known: not of those that stand in a file of the user's own."""
+        known = (name for name, config in self._configs.items() if not issubclass(config, OwnFile))
+        return iter(tuple(known))
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a member."""
         return name in self._configs
 
     def __len__(self) -> int:
-        """How many names there are."""
-        return len(self._configs)
+        """How many names are iterated over."""
+        return len(tuple(iter(self)))
 
     def config(self, name: str) -> Any:
         """The config class of a member.

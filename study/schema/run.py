@@ -45,13 +45,6 @@ class TrainerConfig(Strict):
             )
         return self
 
-    @classmethod
-    def canonical(cls, values: dict[str, str]) -> dict[str, str]:
-        """When to validate has an effect where validations end the training, or take of its time."""
-        if values.get("patience") == values.get("max_seconds") == "None":
-            values = {key: value for key, value in values.items() if key != "validate_every"}
-        return values
-
     @property
     def budget(self) -> str:
         """The budget in words."""

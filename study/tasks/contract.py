@@ -152,6 +152,11 @@ class Task(ABC):
     opponents: tuple[str, ...] = ("guess",)
     notes: tuple[str, ...] = ()
 
+    @property
+    def units(self) -> Float[Tensor, " targets"] | None:
+        """What 1 in every target is in its own unit; None where targets are not standardised, and for classes."""
+        return None
+
     @abstractmethod
     def batches(self, split: Split) -> Batches:
         """The batches of a split; only `train` is shuffled."""
@@ -159,6 +164,10 @@ class Task(ABC):
     @abstractmethod
     def metrics(self) -> Metrics:
         """Fresh, empty measures."""
+
+    def at_lengths(self) -> "Mapping[int, Task]":
+        """The task by every length at which networks are to be tested, itself at its own; none: at its own alone."""
+        return {}
 
     @abstractmethod
     def baseline(self, batch: Batch) -> Float[Tensor, "time batch predictions"]:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from torch import Generator
 
 from study.schema.run import DataConfig
-from study.schema.task import DrawnConfig
+from study.schema.task import DrawnConfig, LengthsConfig
 from study.tasks.batches import Fresh
 from study.tasks.contract import Batch, Split, Task
 
@@ -24,6 +24,7 @@ class Synthetic(Task):
     def __init__(self, config: DrawnConfig, data: DataConfig, seed: int):
         self._sequences, self._held_out, self._batch_size = config.sequences, config.held_out, config.batch_size
         self._seed, self.horizon_known = seed, config.horizon_known
+        self._made_of = config, data, seed
 
     @abstractmethod
     def draw(self, width: int, draws: Generator) -> Batch:
@@ -34,3 +35,11 @@ class Synthetic(Task):
         if split == "train":
             return Fresh(self.draw, self._sequences, self._batch_size, self._seed, split, fixed=False)
         return Fresh(self.draw, self._held_out, self._batch_size, 0, split, fixed=True)
+
+    def at_lengths(self) -> "dict[int, Task]":
+        """See `Task`; the shortest first."""
+        config, data, seed = self._made_of
+        if not isinstance(config, LengthsConfig) or not config.test_lengths:
+            return {}
+        others = {length: type(self)(config.at_length(length), data, seed) for length in config.test_lengths}
+        return dict(sorted({**others, config.length: self}.items()))

@@ -14,6 +14,6 @@ members of the registries. Nothing else in `study` imports pytest, which has to 
 
 import pytest
 
-SUITES = ("clips", "configs", "cores", "losses", "opponents", "probes", "tasks")
+SUITES = ("clips", "configs", "cores", "losses", "opponents", "probes", "regularizers", "tasks")
 
 pytest.register_assert_rewrite(*(f"study.testing.{suite}" for suite in SUITES))

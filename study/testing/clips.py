@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from study.learning.clipping import Clip, Clipped
+from study.learning.clipping.contract import LIMIT, SHARE, NormClip
 
 SCALES = (0.0, 1e-30, 1e-3, 1.0, 1e3, 1e25)
 """Sizes of gradients: none, too small and too large for float32's squares, and between."""
@@ -40,6 +41,11 @@ def norm(gradients: Sequence[Tensor]) -> float:
     return math.sqrt(sum(float(g.double().square().sum()) for g in gradients))
 
 
+def numbers(clipped: Clipped) -> list[Tensor]:
+    """All that a policy returns."""
+    return [clipped.parameters, clipped.total, clipped.applied, *clipped.records.values()]
+
+
 def same(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
     """Whether two lists of tensors are equal bit for bit."""
     return all(torch.equal(one, other) for one, other in zip(some, others, strict=True))
@@ -62,7 +68,7 @@ class ClipContract:
             gradients = draw(update, scale, dtype)
             total, each = norm(gradients), [norm([g]) for g in gradients]
             clipped = clip_once(clip, gradients, draw(-1, dtype=dtype))
-            assert all(value.dtype == torch.float64 for value in clipped)
+            assert all(value.dtype == torch.float64 for value in numbers(clipped))
             assert clipped.parameters.tolist() == pytest.approx(each, rel=1e-5, abs=0)
             assert clipped.total.item() == pytest.approx(total, rel=1e-5, abs=0)
             assert clipped.applied.item() == pytest.approx(norm(gradients), rel=1e-5, abs=0)
@@ -98,6 +104,40 @@ class ClipContract:
         for update in range(UPDATES):
             assert clip_once(clip, draw(update, scale)).applied.item() <= limit * (1 + 1e-6)
 
+    @pytest.mark.parametrize("scale", SCALES)
+    def test_every_update_has_the_records_that_are_named(self, make_clip: MakeClip, scale: float) -> None:
+        """They are columns of the history; a limit on the norm holds, and a share is between nothing and all."""
+        clip = make_clip()
+        for update in range(UPDATES):
+            clipped = clip_once(clip, draw(update, scale))
+            assert tuple(clipped.records) == clip.records
+            assert all(value.ndim == 0 for value in clipped.records.values())
+            assert not clipped.applied > clipped.records.get(LIMIT, clipped.total) * (1 + 1e-6)
+            assert 0 <= clipped.records.get(SHARE, clipped.total.new_zeros(())) <= 1
+            assert (clipped.records[SHARE] > 0) >= (clipped.applied < clipped.total) if SHARE in clip.records else True
+
+    def test_a_policy_that_decides_by_norms_decides_alike_when_it_is_asked_with_the_norms_alone(
+        self, make_clip: MakeClip
+    ) -> None:
+        """The histories of finished runs have the norms: what it would have done in them can be told."""
+        clip, asked = make_clip(), make_clip()
+        for update in range(UPDATES if isinstance(asked, NormClip) else 0):
+            clipped = clip_once(clip, draw(update))
+            scale, records = asked.decide(clipped.parameters, clipped.total)  # type: ignore[attr-defined]
+            torch.testing.assert_close((clipped.parameters * scale).norm(), clipped.applied)
+            torch.testing.assert_close(records, clipped.records, rtol=0, atol=0, equal_nan=True)
+
+    @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+    def test_a_policy_that_goes_on_after_what_is_not_finite_lets_nothing_of_it_through(
+        self, make_clip: MakeClip, bad: float
+    ) -> None:
+        """Else its patience would be with a network of NaN."""
+        clip = make_clip()
+        for update in range(clip.patience):
+            gradients = draw(update)
+            gradients[1][2] = bad
+            assert clip_once(clip, gradients).applied == norm(gradients) < math.inf
+
     @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
     def test_what_is_not_finite_passes_into_the_norms(self, make_clip: MakeClip, bad: float) -> None:
         """Nothing is raised: a run that diverges is a result, and the history has to show where."""
@@ -129,7 +169,7 @@ class ClipContract:
         clip, parameters = make_clip(), [torch.nn.Parameter(p) for p in draw(-1)]
         for update in range(UPDATES):
             clipped = clip_once(clip, draw(update), parameters)
-            assert not any(value.requires_grad for value in clipped)
+            assert not any(value.requires_grad for value in numbers(clipped))
         assert same(parameters, draw(-1))
         assert all(p.grad is None for p in parameters)
 
@@ -157,5 +197,6 @@ class ClipContract:
     def _assert_equal_from_here(self, first: Clip, second: Clip) -> None:
         for update in range(UPDATES, 2 * UPDATES):
             one, other = draw(update), draw(update)
-            assert same(clip_once(first, one), clip_once(second, other))
+            alike = map(numbers, (clip_once(first, one), clip_once(second, other)))
+            torch.testing.assert_close(*alike, rtol=0, atol=0, equal_nan=True)
             assert same(one, other)

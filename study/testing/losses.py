@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from study.learning.losses import Loss
+from study.learning.losses import Loss, StepLoss
 from study.schema.task import Kind
 
 SIZES: dict[Kind, int] = {"regression": 2, "binary": 2, "multiclass": 4}
@@ -21,7 +21,8 @@ MakeLoss = Callable[[str], Loss]
 def draw(loss: Loss, kind: Kind, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """Outputs ~ scale N(0, 1), and targets; float64, the same at every call."""
     draws, size = torch.Generator().manual_seed(0), SIZES[kind]
-    outputs = scale * torch.randn(TIME, WIDTH, loss.outputs(size), generator=draws, dtype=torch.float64)
+    given = loss.outputs(size) + loss.constants(size)
+    outputs = scale * torch.randn(TIME, WIDTH, given, generator=draws, dtype=torch.float64)
     if kind == "regression":
         return outputs, torch.randn(TIME, WIDTH, size, generator=draws, dtype=torch.float64)
     return outputs, torch.randint(size, (TIME, WIDTH), generator=draws)
@@ -31,6 +32,12 @@ def value(loss: Loss, outputs: Tensor, targets: Tensor, mask: Tensor | None = MA
     """The loss of a whole batch, as training normalises it."""
     steps = TIME * WIDTH if mask is None else int(mask.sum())
     return loss.total(outputs, targets, mask) / loss.normaliser(WIDTH, steps)
+
+
+def alone(loss: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The sum over every sequence of `LENGTHS` by itself."""
+    parts = [(outputs[:length, b : b + 1], targets[:length, b : b + 1]) for b, length in enumerate(LENGTHS)]
+    return torch.stack([loss.total(*part, None) for part in parts])
 
 
 class LossContract:
@@ -47,29 +54,33 @@ class LossContract:
         raise NotImplementedError
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-    def test_every_step_has_a_finite_loss(self, make_loss: MakeLoss, kind: Kind, dtype: torch.dtype) -> None:
-        """In the precision of the outputs."""
-        outputs, targets = draw(make_loss("mean"), kind)
-        targets = targets.to(dtype) if kind == "regression" else targets
-        found = make_loss("mean").per_step(outputs.to(dtype), targets)
-        assert found.shape == (TIME, WIDTH)
+    def test_every_sequence_has_a_finite_loss(self, make_loss: MakeLoss, kind: Kind, dtype: torch.dtype) -> None:
+        """In the precision of the outputs; a loss that is a sum over steps has one at every step."""
+        loss = make_loss("mean")
+        outputs, targets = draw(loss, kind)
+        given = outputs.to(dtype), targets.to(dtype) if kind == "regression" else targets
+        found = loss.per_step(*given) if isinstance(loss, StepLoss) else alone(loss, *given)
+        assert found.shape == ((TIME, WIDTH) if isinstance(loss, StepLoss) else (WIDTH,))
         assert found.dtype == dtype
         assert torch.isfinite(found).all()
 
-    def test_a_step_loss_is_of_that_step_alone(self, make_loss: MakeLoss, kind: Kind) -> None:
-        """A sequence can be cut into windows, whose losses add up to that of the sequence."""
-        outputs, targets = draw(make_loss("mean"), kind)
+    def test_a_loss_of_steps_can_be_cut_into_windows_and_no_other_can(self, make_loss: MakeLoss, kind: Kind) -> None:
+        """The losses of windows add up to that of the sequence, and a step's is of that step alone."""
+        loss = make_loss("mean")
+        outputs, targets = draw(loss, kind)
         outputs.requires_grad_()
-        (slope,) = torch.autograd.grad(make_loss("mean").per_step(outputs, targets)[2, 1], outputs)
-        assert slope[2, 1].any()
-        slope[2, 1] = 0.0
-        assert not slope.any()
+        windows = loss.total(outputs[:2], targets[:2], None) + loss.total(outputs[2:], targets[2:], None)
+        assert torch.isclose(windows, loss.total(outputs, targets, None)) == isinstance(loss, StepLoss)
+        if isinstance(loss, StepLoss):
+            (slope,) = torch.autograd.grad(loss.per_step(outputs, targets)[2, 1], outputs)
+            assert slope[2, 1].any()
+            slope[2, 1] = 0.0
+            assert not slope.any()
 
     def test_the_mean_is_over_real_steps_and_the_sum_is_over_time(self, make_loss: MakeLoss, kind: Kind) -> None:
         """Of sequences of different lengths: the sum over time is a mean over sequences."""
         outputs, targets = draw(make_loss("mean"), kind)
-        steps = make_loss("mean").per_step(outputs, targets)
-        total = torch.stack([steps[:length, b].sum() for b, length in enumerate(LENGTHS)]).sum()
+        total = alone(make_loss("mean"), outputs, targets).sum()
         torch.testing.assert_close(value(make_loss("mean"), outputs, targets), total / sum(LENGTHS))
         torch.testing.assert_close(value(make_loss("sum"), outputs, targets), total / WIDTH)
 
@@ -100,10 +111,10 @@ class LossContract:
         assert torch.equal(seen[0][1], seen[1][1])
 
     def test_the_gradient_is_the_derivative(self, make_loss: MakeLoss, kind: Kind) -> None:
-        """Against finite differences."""
+        """Against finite differences, along a random direction."""
         outputs, targets = draw(make_loss("mean"), kind)
         outputs.requires_grad_()
-        assert torch.autograd.gradcheck(lambda given: value(make_loss("mean"), given, targets), outputs)
+        assert torch.autograd.gradcheck(lambda x: value(make_loss("mean"), x, targets), outputs, fast_mode=True)
 
     @pytest.mark.parametrize("scale", [1e3, 1e5])
     def test_extreme_outputs_have_a_finite_loss_and_gradient(
@@ -120,9 +131,25 @@ class LossContract:
     def test_predictions_are_values_or_the_probabilities_of_every_class(self, make_loss: MakeLoss, kind: Kind) -> None:
         """The task's metrics take these, whatever was minimised."""
         loss = make_loss("mean")
-        predictions = loss.predict(draw(loss, kind, scale=3.0)[0])
+        predictions = loss.predict(draw(loss, kind, scale=3.0)[0], MASK)
         assert predictions.shape == (TIME, WIDTH, SIZES[kind])
         assert torch.isfinite(predictions).all()
         if kind != "regression":
             assert (predictions >= 0).all()
             torch.testing.assert_close(predictions.sum(-1), torch.ones(TIME, WIDTH, dtype=torch.float64))
+
+    def test_what_stands_in_the_padding_changes_no_prediction_and_no_measure(
+        self, make_loss: MakeLoss, kind: Kind
+    ) -> None:
+        """Measures of its own are sums over real steps, finite, and under names in lower case."""
+        loss = make_loss("mean")
+        outputs, targets = draw(loss, kind)
+        dirty = outputs + 1e6 * ~MASK[..., None]
+        assert torch.equal(loss.predict(outputs, MASK)[MASK], loss.predict(dirty, MASK)[MASK])
+        clean, found = (loss.measures(given, targets, MASK) for given in (outputs, dirty))
+        torch.testing.assert_close(found, clean, rtol=0, atol=0)
+        for name, total in clean.items():
+            assert name.isidentifier(), name
+            assert name.islower(), name
+            assert total.shape == ()
+            assert torch.isfinite(total)

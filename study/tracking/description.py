@@ -34,7 +34,7 @@ def describe(config: Config) -> Description:
     tags = {
         "task": config.task.name,
         "family": config.task.family,
-        "model": config.model.name,
+        "model": config.model.title,
         "loss": config.loss.name,
         **config.bptt.tags,
         "clip": config.clip.name,
@@ -43,7 +43,7 @@ def describe(config: Config) -> Description:
     return Description(
         uri=config.tracking.uri,
         slug=config.slug,
-        name=f"{config.model.name}-{config.task.name}-{config.seed}",
+        name=f"{config.model.title}-{config.task.name}-{config.seed}",
         tags={key: str(value) for key, value in tags.items()},
         parameters=flat_record(config),
         config=nested_record(config),

@@ -80,9 +80,12 @@ class Logged:
             raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
         return file
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A Parquet artifact, or some of its columns."""
-        return pq.read_table(pa.BufferReader(self.read(name)), columns=columns).to_pandas(ignore_metadata=True)
+    def table(self, name: str, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> pd.DataFrame:
+        """A Parquet artifact, or some of its columns, and of `optional` ones those that it has."""
+        data = pa.BufferReader(self.read(name))
+        if columns is not None and optional:
+            columns = [*columns, *(column for column in pq.read_schema(data).names if column in optional)]
+        return pq.read_table(data, columns=columns).to_pandas(ignore_metadata=True)
 
     def keep(self, folder: Path, name: str) -> None:
         """Log the files of a folder under `name` among the artifacts, also after the run has ended.

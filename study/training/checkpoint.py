@@ -26,8 +26,9 @@ PATIENCE = 10
 
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What every checkpoint has; see `RecurrentModule.state`."""
-ADDED = {"clip": dict[str, Any]()}
-"""What checkpoints have since a later version, with the value that older ones mean: no clip policy had a state then."""
+ADDED = {name: dict[str, Any]() for name in ("clip", "schedule", "regularizer")} | {"initial_norm": None}
+"""What checkpoints have since a later version, with the value that older ones mean: no clip policy had a state then,
+rates were constant, nothing was added to a loss, and no gradient was divided."""
 
 
 def path(folder: Path, run_id: str) -> Path:

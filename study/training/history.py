@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Bool, Float, Int
 
 from study.learning.bptt import Update
+from study.learning.clipping.contract import SHARE
 
 FIXED = ("loss", "lr", "grad_norm/total", "grad_norm/applied")
 LOSS, RATE, TOTAL, APPLIED = 0, 1, 2, 3
@@ -27,21 +29,43 @@ def column(parameter: str) -> str:
     return f"grad_norm/{parameter}"
 
 
+def acted(
+    total: Float[np.ndarray, " updates"],
+    applied: Float[np.ndarray, " updates"],
+    share: Float[np.ndarray, " updates"] | None = None,
+) -> Float[np.ndarray, " updates"]:
+    """How much of every update's gradient was clipped, from 0 to 1; NaN where its norm is not finite.
+
+    A step that was skipped is one that was clipped to nothing.
+
+    Args:
+        total: its norm before clipping.
+        applied: after it.
+        share: of the parts that the policy looks at, as it recorded it; None: it looks at the whole.
+    """
+    found = (applied < total).astype(float) if share is None else share.astype(float)
+    return np.where(np.isfinite(total) | (applied == 0), found, np.nan)
+
+
 class History:
     """Loss, learning rate, gradient norms (total before clipping, as applied, per parameter) of every update.
+
+    After them stand numbers that the clip policy or the truncation adds. Norms are of the gradient that is clipped:
+    where the loss scales it (`study.learning.losses.contract`), after that.
 
     Args:
         parameters: names of the trainable parameters, in the order of `Clipped.parameters`.
         recurrent: those of them that carry the state from step to step: they get a chart before others do.
         divergence: a loss above this multiple of the first one's size (of 1, if that is less) counts as diverged;
             None: only a loss or gradient that is not finite.
-        probes: how many measure in the same run.
-        noted: names of the numbers in `Update.notes`, columns behind all others, each with a chart of its own.
+        probes: how many measure in the same run; tests at further lengths count as one, for they have a chart too.
+        beside: names of the numbers in `Update.records`, columns behind all others, each with a chart of its own.
+        patience: how many updates in a row may have a loss or a gradient that is not finite, see `Clip.patience`.
 
     Attributes:
         columns: names of the columns of every row.
         charted: those of parameters that get a chart of their own.
-        noted: as given.
+        beside: as given.
         diverged: number of the update (from 1) at which the run diverged, or None. Later rows are not kept: they are
             made of NaN.
     """
@@ -52,12 +76,16 @@ class History:
         recurrent: Collection[str] = (),
         divergence: float | None = None,
         probes: int = 0,
-        noted: Sequence[str] = (),
+        beside: Sequence[str] = (),
+        patience: int = 0,
     ):
-        self.columns, self.noted = (*FIXED, *map(column, parameters), *noted), tuple(noted)
-        self.charted = tuple(map(column, _charted(parameters, recurrent, max(0, min(CHARTED, SHARED - probes)))))
+        self.columns, self.beside = (*FIXED, *map(column, parameters), *beside), tuple(beside)
+        most = max(0, min(CHARTED, SHARED - probes) - len(beside))
+        self.charted = tuple(map(column, _charted(parameters, recurrent, most)))
+        self._patience = patience
         self.diverged: int | None = None
         self._divergence = divergence
+        self._lost = 0  # updates in a row, up to the last flushed one, that are not finite
         self._pending: list[Update] = []
         self._rates: list[float] = []
         self._blocks: list[np.ndarray] = []
@@ -96,6 +124,10 @@ class History:
         empty = np.empty((0, len(self.columns)), np.float32)
         return np.concatenate([empty, *self._blocks])[start:]
 
+    def recorded(self, name: str) -> Float[np.ndarray, " updates"] | None:
+        """A number beside the others of every flushed update; None where there is no such column."""
+        return self.rows()[:, self.columns.index(name)] if name in self.beside else None
+
     def table(self) -> pa.Table:
         """All flushed rows with their update numbers, as Arrow; NaN and inf are kept."""
         rows = self.rows()
@@ -110,26 +142,49 @@ class History:
         """Restore from a dict returned by `state()`."""
         self._blocks, self.diverged = [state["rows"].numpy()], state["diverged"]
         self._flushed = len(self._blocks[0])
+        self._lost = int(_in_a_row(_lost(self._blocks[0]), 0)[-1]) if self._flushed else 0
 
     def _rows(self) -> np.ndarray:
         if not self._pending:
             return self.rows(len(self))
         fixed = [torch.stack([u.loss, u.clipped.total, u.clipped.applied]) for u in self._pending]
-        parameters = torch.stack([u.clipped.parameters for u in self._pending])
-        measured = torch.cat([torch.stack(fixed), parameters], 1).float().cpu().numpy()
-        notes = np.array([u.notes for u in self._pending], np.float32)
-        return np.insert(np.hstack([measured, notes]), RATE, self._rates, axis=1)
+        parts = [torch.stack(fixed), torch.stack([u.clipped.parameters for u in self._pending])]
+        measured = torch.cat(parts, 1).float().cpu().numpy()
+        beside = [_numbers([u.records[name] for u in self._pending]) for name in self.beside]
+        return np.insert(np.column_stack([measured, *beside]), RATE, self._rates, axis=1)
 
     def _first_divergence(self, block: np.ndarray) -> int | None:
-        """Index of the first row whose loss or gradient is not finite, or whose loss exceeds `divergence`."""
+        """Index of the first row whose loss or gradient is not finite, or whose loss exceeds `divergence`.
+
+        Not finite in a row more often than the policy's patience allows.
+        """
         if not len(block):
             return None
-        bad = ~np.isfinite(block[:, [LOSS, TOTAL]]).all(1)
+        in_a_row = _in_a_row(_lost(block), self._lost)
+        self._lost = int(in_a_row[-1])
+        bad = in_a_row > self._patience
         if self._divergence is not None:
             first = float(self._blocks[0][0, LOSS] if self._blocks else block[0, LOSS])
-            # In float64: the product may leave the range of float32.
-            bad |= block[:, LOSS].astype(float) > self._divergence * max(abs(first), 1.0)
+            losses = block[:, LOSS].astype(float)  # in float64: the product may leave the range of float32
+            bad |= np.isfinite(losses) & (losses > self._divergence * max(abs(first), 1.0))
         return int(bad.argmax()) if bad.any() else None
+
+
+def _numbers(values: Sequence[torch.Tensor | float]) -> Float[np.ndarray, " updates"]:
+    """Numbers of one kind, those on a device read back together."""
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    return torch.stack(tensors).float().cpu().numpy() if tensors else np.array(values, np.float32)
+
+
+def _lost(rows: Float[np.ndarray, "updates columns"]) -> Bool[np.ndarray, " updates"]:
+    """The updates whose loss or gradient is not finite."""
+    return ~np.isfinite(rows[:, [LOSS, TOTAL]]).all(1)
+
+
+def _in_a_row(lost: Bool[np.ndarray, " updates"], before: int) -> Int[np.ndarray, " updates"]:
+    """How many in a row, up to each update, are lost; so many just before the first one are."""
+    number = np.arange(1, len(lost) + 1)
+    return number - np.maximum.accumulate(np.where(lost, -before, number))
 
 
 class Envelope:
@@ -149,7 +204,7 @@ class Envelope:
         self._width = max(1, math.ceil((updates - self._single) / (points - self._single)))
         self._charted = history.charted
         self._places = [history.columns.index(name) for name in history.charted]
-        self._noted = {name: history.columns.index(name) for name in history.noted}
+        self._beside = {name: history.columns.index(name) for name in history.beside}
         self._rest = np.empty((0, len(history.columns)), np.float32)
         self._done = 0
 
@@ -163,7 +218,7 @@ class Envelope:
             bucket, self._rest = self._rest[:width], self._rest[width:]
             self._done += len(bucket)
             with np.errstate(all="ignore"):  # NaN and inf are what a chart of a diverged run shows
-                values = self._fixed(bucket) | self._by_parameter(bucket) | self._beside(bucket)
+                values = self._fixed(bucket) | self._by_parameter(bucket) | self._recorded(bucket)
             yield self._done, {key: float(value) for key, value in values.items()}
 
     @property
@@ -173,7 +228,7 @@ class Envelope:
     def _fixed(self, bucket: np.ndarray) -> dict[str, np.floating]:
         means, peaks = bucket[:, : len(FIXED)].mean(0, dtype=np.float64), bucket[:, : len(FIXED)].max(0)
         total, applied = bucket[:, TOTAL].astype(np.float64), bucket[:, APPLIED].astype(np.float64)
-        scale = np.where(applied == total, 1.0, applied / total)
+        scale = np.where(applied == total, 1.0, np.where(applied == 0, 0.0, applied / total))  # also 0 of NaN
         return {
             "loss/train": means[LOSS],
             "loss/train_max": peaks[LOSS],
@@ -181,17 +236,20 @@ class Envelope:
             "grad_norm/total": means[TOTAL],
             "grad_norm/total_max": peaks[TOTAL],
             "grad_norm/applied": means[APPLIED],
-            "clip/active": (applied < total).mean(),
+            "clip/active": (acted(total, applied, self._share(bucket)) > 0).mean(),
             "clip/scale": scale.mean(),
             "nonfinite/gradients": (~np.isfinite(total)).sum(),
         }
 
+    def _share(self, bucket: np.ndarray) -> np.ndarray | None:
+        return bucket[:, self._beside[SHARE]] if SHARE in self._beside else None
+
+    def _recorded(self, bucket: np.ndarray) -> dict[str, np.floating]:
+        return {name: bucket[:, place].mean(dtype=np.float64) for name, place in self._beside.items()}
+
     def _by_parameter(self, bucket: np.ndarray) -> dict[str, np.floating]:
         peaks = bucket[:, self._places].max(0)
         return {f"{name}_max": peak for name, peak in zip(self._charted, peaks, strict=True)}
-
-    def _beside(self, bucket: np.ndarray) -> dict[str, np.floating]:
-        return {name: bucket[:, place].mean(dtype=np.float64) for name, place in self._noted.items()}
 
 
 def _charted(parameters: Sequence[str], recurrent: Collection[str], most: int) -> Sequence[str]:

@@ -14,10 +14,12 @@ from study.learning.bptt import Carry, TruncatedBPTT, build, load_carry
 from study.learning.clipping import Clip
 from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
+from study.learning.optimizers import averaged, take_averages
+from study.learning.regularizers import Regularizer
+from study.learning.schedules import RateSchedule
 from study.models import RecurrentModel
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
-from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.tasks import Batch, Batches, Task
 from study.training.checkpoint import Journal
 from study.training.history import History
@@ -63,7 +65,9 @@ class RecurrentModule(pl.LightningModule):
         loss: what is minimised.
         clip: clips the gradient of every update.
         task: what is learnt.
-        optimizer: see `conf/optimizer`.
+        optimizer: of the model's parameters.
+        schedule: of its rate.
+        regularizer: adds a penalty to the loss.
         truncation: see `conf/bptt`.
         seed: of a truncation that draws.
         pace: the budget and the rhythm.
@@ -80,7 +84,9 @@ class RecurrentModule(pl.LightningModule):
         loss: Loss,
         clip: Clip,
         task: Task,
-        optimizer: OptimizerConfig,
+        optimizer: Optimizer,
+        schedule: RateSchedule,
+        regularizer: Regularizer,
         truncation: BPTTConfig,
         seed: int,
         pace: Pace,
@@ -90,7 +96,8 @@ class RecurrentModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.loss, self.clip, self.task = model, loss, clip, task
-        self._optimizer, self.truncation, self._seed = optimizer, truncation, seed
+        self._optimizer, self.schedule, self.regularizer = optimizer, schedule, regularizer
+        self.truncation, self._seed = truncation, seed
         self.pace, self.history, self.probes = pace, history, probes
         self.journal = Journal()
         self._restored: dict[str, Any] = {}
@@ -100,21 +107,25 @@ class RecurrentModule(pl.LightningModule):
         self._evaluation: Evaluation
 
     def configure_optimizers(self) -> Optimizer:
-        """See `conf/optimizer`."""
-        options = self._optimizer.model_dump(exclude={"name"})
-        return OPTIMIZERS.implementation(self._optimizer.name)(self.model.parameters(), **options)
+        """The one the module was given."""
+        return self._optimizer
 
     def on_fit_start(self) -> None:
         """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         stream = self.task.batches("train").stream
-        self._bptt = build(self.truncation, self.model, self.loss, optimizer, self.clip, stream, self._seed)
+        trained = self.model, self.loss, optimizer, self.clip
+        self._bptt = build(self.truncation, *trained, stream, self._seed, self.regularizer)
         self._started = time.monotonic() - self._restored.get("seconds", 0.0)
+        self.schedule.start(optimizer, self.pace.updates)
         if self._restored:
             self.model.load_state_dict(self._restored["model"])
             optimizer.load_state_dict(self._restored["optimizer"])
+            self.schedule.load_state_dict(self._restored["schedule"])
+            self.regularizer.load_state_dict(self._restored["regularizer"])
             self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
+            self.loss.initial_norm = move_data_to_device(self._restored.get("initial_norm"), self.device)
             if "bptt" in self._restored:  # not in checkpoints of older code, whose truncation had no state
                 self._bptt.load_state_dict(self._restored["bptt"])
         if self.probes.due == 0:  # a resumed run has measured then
@@ -136,6 +147,7 @@ class RecurrentModule(pl.LightningModule):
         for batch in chunk:
             for update in self._bptt.updates(batch, self._carry):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
+                self.schedule.updated()
                 done = len(self.history)
                 if done == self.probes.due:
                     self.history.flush()
@@ -148,9 +160,13 @@ class RecurrentModule(pl.LightningModule):
         self._end_step()
 
     def on_train_end(self) -> None:
-        """Take the last measures; of a diverged run those before the divergence are the last."""
+        """Take the last measures; of a diverged run those before the divergence are the last.
+
+        What is left is the mean of the weights, where the optimizer keeps one; probes see the weights that it moved.
+        """
         if not self.history.diverged:
             self.probes.finish(len(self.history), self._bptt)
+        take_averages(self._bptt.optimizer)
 
     def _end_step(self) -> None:
         """Once a Lightning step: read the norms back, look for divergence, tell Lightning the number of updates."""
@@ -187,7 +203,10 @@ class RecurrentModule(pl.LightningModule):
         return {
             "model": self.model.state_dict(),
             "optimizer": self._bptt.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "regularizer": self.regularizer.state_dict(),
             "clip": self.clip.state_dict(),
+            "initial_norm": self.loss.initial_norm,
             "bptt": self._bptt.state_dict(),
             "history": self.history.state(),
             "probes": self.probes.state(),
@@ -212,10 +231,14 @@ class RecurrentModule(pl.LightningModule):
         self._evaluation = Evaluation(self.model, self.loss, self.task.metrics(), chunks.batches.stateful)
 
     def validation_step(self, chunk: list[Batch], index: int) -> None:
-        """Evaluate a chunk."""
-        self._evaluation.add(chunk)
+        """Evaluate a chunk, by the mean of the weights where the optimizer keeps one."""
+        with averaged(self._bptt.optimizer):
+            self._evaluation.add(chunk)
 
     def on_validation_epoch_end(self) -> None:
         """Log `loss/val` and `<measure>/val`, for callbacks to read."""
-        measures = self.journal.validation(None if self.journal.validated else self._evaluation.result())
+        replayed = self.journal.validated
+        measures = self.journal.validation(None if replayed else self._evaluation.result())
+        if not replayed:  # a restored schedule has taken note of those
+            self.schedule.validated(measures["loss"])
         self.log_dict({f"{name}/val": value for name, value in measures.items()})

@@ -10,10 +10,11 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.none import NoClip
 from study.learning.clipping.norm import ClipNorm
+from study.learning.exponents import exponents_by_qr
 from study.models import RecurrentModel
 from study.probes.flow import gradient_flow
 from study.probes.geometry import noise_scale, update_geometry
-from study.probes.lyapunov import exponents_by_qr, lyapunov
+from study.probes.lyapunov import lyapunov
 from study.probes.saturation import saturation
 from study.probes.truncation import truncation_bias
 from study.probes.weights import recurrent_weights

@@ -10,10 +10,10 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.none import NoClip
 from study.models import RecurrentModel
+from study.models.stepping import flatten, step
 from study.probes.alignment import alignment
 from study.probes.gradients import flat
 from study.probes.lyapunov import kaplan_yorke, lyapunov
-from study.probes.path import flatten, step
 from study.probes.sensitivity import responses, sensitivity
 from study.probes.sharpness import sharpness
 from study.schema.model import MODELS
@@ -44,6 +44,8 @@ def full_jacobian() -> Iterator[Check]:
     for name in MODELS:
         network, batch = random_network(name, 1.5, 2, 2), data(5, 2)
         core = network.core
+        if not core.recurrent_parameters:
+            continue
         shapes = {parameter: core.get_parameter(parameter).shape for parameter in core.recurrent_parameters}
         basis = torch.eye(sum(shape.numel() for shape in shapes.values()), dtype=torch.float64)
         moved = [responses(core, batch.inputs, _named(row, shapes))[0][-1] for row in basis]

@@ -64,14 +64,20 @@ def orthogonal(size: int) -> Tensor:
     return torch.linalg.qr(normal(size, size, seed=0)).Q
 
 
+def scalable(name: str) -> bool:
+    """Whether a registered core has square matrices of any scale, and not, say, orthogonal ones."""
+    return "recurrent_init" in signature(core_class(name)).parameters
+
+
 def random_network(name: str, gain: float, hidden_size: int = 48, layers: int = 1) -> RecurrentModel:
-    """A registered core of `hidden_size` units, every recurrent block W ~ N(0, gain^2 / hidden)."""
+    """A registered core of `hidden_size` units; if `scalable`, every recurrent block W ~ N(0, gain^2 / hidden)."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        kind = core_class(name)
-        start = {"recurrent_init": "uniform"} if "recurrent_init" in signature(kind).parameters else {}
-        core = kind(FEATURES, hidden_size, layers, **start)
+        start = {"recurrent_init": "uniform"} if scalable(name) else {}
+        core = core_class(name)(FEATURES, hidden_size, layers, **start)
         network = RecurrentModel(Inputs(FEATURES, tokens=False), core, 1).double()
+    if not scalable(name):
+        return network
     for layer, blocks in groupby(network.core.recurrent_blocks(), lambda block: block.layer):
         weights = [block.matrix for block in blocks]
         sizes = [weight.numel() for weight in weights]

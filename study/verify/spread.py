@@ -61,7 +61,7 @@ def spread(bptt: TruncatedBPTT, batches: Sequence[Batch], exact: Float[Tensor, "
     sums, numbers, heard, reaches = [], [], [], []
     for batch in batches:
         bptt.clip.heard.clear()
-        reaches += [update.notes[0] if update.notes else math.nan for update in bptt.updates(batch)]
+        reaches += [update.records.get("bptt/k2", math.nan) for update in bptt.updates(batch)]
         heard += bptt.clip.heard
         sums.append(torch.stack(bptt.clip.heard).sum(0))
         numbers.append(len(bptt.clip.heard))

@@ -90,7 +90,7 @@ def ragged_parts() -> Iterator[Check]:
 
 
 def loss_values() -> Iterator[Check]:
-    """Every loss and its gradient in the outputs, entry by entry from its formula, on steps that count."""
+    """The losses that tasks bring, and their gradients in the outputs, entry by entry, on steps that count."""
     classes, time, width = 4, 5, 3
     outputs, labels = 2 * normal(time, width, classes, seed=5), torch.arange(time * width).view(time, width) % classes
     mask = torch.arange(time)[:, None] < torch.tensor([5, 3, 1])

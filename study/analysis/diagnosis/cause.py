@@ -14,9 +14,13 @@ of a run that learned nothing, did not solve its task, or whose gradient is ill
     step size      its steps add up to next to nothing (raise the rate), or are longer than the curvature of the loss
                    allows (lower it)
     sensitivity    a small step of the weights moves the states far (Zucchet & Orvieto 2024)
+    expressivity   the gradient is healthy, the task is to follow a state, and no recurrence of this kind follows it at
+                   every length: that is known before any training, so it comes before what more training could change.
+                   It is also the one cause of a run that solved its task, but not at a further length
     budget         the loss was still falling when the updates were used up
     overfitting    the training loss fell far, and the validation loss did not follow
-    expressivity   the gradient is healthy, but the state is linear in the state before: some tasks cannot be expressed
+    expressivity   the gradient is healthy, but the state is linear in the state before: some tasks cannot be expressed,
+                   and this may be one
     capacity       the gradient is healthy, and part of the task was learnt
     unknown        none of these
 """
@@ -83,10 +87,12 @@ def cause(facts: Facts, outcome: Outcome, verdict: Verdict, happened: Sequence[E
     if outcome in ("ruined", "diverged"):
         return _of_ruin(facts, verdict, happened)
     unsolved = outcome == "learned nothing" or (facts.standing is not None and facts.standing.solved is False)
-    if outcome == "solved" or not (unsolved or verdict in ILL):
-        return Cause("none")
     last = facts.probed[-1] if facts.probed else Probed(0)
-    rules = (_hopeless, _reach, _over_lag, _short_way, _edge, _cursed, _budget, _overfitting, _linear, _capacity)
+    if outcome == "solved" or not (unsolved or verdict in ILL):
+        short = facts.standing is not None and facts.standing.unsolved_at is not None
+        return (_state(facts, verdict, last) if short else None) or Cause("none")
+    before_training = (_hopeless, _reach, _over_lag, _short_way, _edge, _cursed, _state)
+    rules = (*before_training, _budget, _overfitting, _linear, _capacity)
     return next(filter(None, (rule(facts, verdict, last) for rule in rules)), _unknown(facts))
 
 
@@ -193,12 +199,19 @@ def _cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     return Cause("sensitivity", moved, *changes.rate(facts, 1 / 3))
 
 
+def _state(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    if not (facts.setup.tracks_state and facts.setup.more_expressive) or verdict not in ("healthy", "kept"):
+        return None
+    limit = "the gradient reaches back, but no recurrence of this kind follows the state of the task at every length"
+    return Cause("expressivity", limit, facts.setup.more_expressive, "a recurrence that can")
+
+
 def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     losses = facts.course.losses
     if len(losses) < 4 * LEAST:
         return None
     third, fourth = np.array_split(losses, 4)[2:]
-    if not np.median(fourth) < STILL * np.median(third):
+    if not 0 < np.median(fourth) < STILL * np.median(third):  # of a log-likelihood below zero a share says nothing
         return None
     falling = f"the loss was still falling: {np.median(third):.3g}, then {np.median(fourth):.3g} in the last quarter"
     return Cause("budget", falling, facts.setup.longer_training, "three times the budget")
@@ -209,24 +222,24 @@ def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if not len(losses):
         return None
     start, end = (float(np.median(part)) for part in (losses[:LEAST], losses[-LEAST:]))
-    if not (end < STEEP * start and end < STEEP * validation):
+    if not (0 < end < STEEP * start and end < STEEP * validation):
         return None
     fell = f"the training loss fell from {start:.3g} to {end:.3g}, and the validation loss is {validation:.3g}"
     return Cause("overfitting", fell, "trainer.patience=3", "stop when the validation loss no longer falls")
 
 
 def _linear(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
-    if not facts.setup.linear or verdict != "healthy":
+    if not facts.setup.more_expressive or verdict != "healthy":
         return None
     limit = "the state is linear in the state before it"
-    return Cause("expressivity", limit, facts.setup.longer_memory, "a recurrence that is not")
+    return Cause("expressivity", limit, facts.setup.more_expressive, "a recurrence that is not")
 
 
 def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     if verdict != "healthy" or facts.standing is None or not beats_the_guess(facts.standing):
         return None
     part = "part of the task was learnt"
-    return Cause("capacity", part, f"model.hidden_size={2 * facts.setup.hidden_size}", "twice the units")
+    return Cause("capacity", part, facts.setup.wider, "twice the size")
 
 
 def _unknown(facts: Facts) -> Cause:

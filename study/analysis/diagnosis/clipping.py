@@ -1,4 +1,8 @@
-"""What the clip policy was to a run, by the share of updates in which it acted."""
+"""What the clip policy was to a run, by the share of updates in which it acted.
+
+Of a policy that looks at parts of the gradient (parameters, units, states of the network) an update counts by the share
+of them that it clipped: one part of thousands is no limit on the step.
+"""
 
 from typing import Literal
 
@@ -6,6 +10,7 @@ import numpy as np
 
 from study.analysis.diagnosis.facts import Course
 from study.analysis.diagnosis.thresholds import MOST, RARE
+from study.training.history import acted
 
 Clipping = Literal["none", "inactive", "guard", "frequent", "limiter"]
 
@@ -14,9 +19,12 @@ def clipping(course: Course, clipped: bool) -> tuple[Clipping, str]:
     """The role of clipping, and a sentence; `clipped`: there is a clip policy."""
     if not clipped:
         return "none", "no clipping"
-    finite = np.isfinite(course.norms)
-    active = float((course.applied < course.norms)[finite].mean()) if finite.any() else 0.0
+    found = acted(course.norms, course.applied, course.share)
+    counted = found[~np.isnan(found)]
+    active = float(counted.mean()) if len(counted) else 0.0
     share = f"acted in {active:.1%} of the updates"
+    if course.share is not None:
+        share = f"acted on {active:.1%} of what it looks at, and in {(counted > 0).mean():.1%} of the updates"
     if active == 0:
         return "inactive", "clipping never acted: the run is the same without it"
     if active <= RARE:

@@ -27,6 +27,8 @@ class Course:
         applied: the same after it.
         diverged: the update (from 1) at which the run left the finite numbers, or None.
         validation: the loss on the validation split at the end; NaN while the run trains.
+        share: how much the clip policy changed of what it looks at (parameters, units, states), of every update, from 0
+            to 1; None: it looks at the whole gradient.
     """
 
     losses: Float[np.ndarray, " updates"]
@@ -34,6 +36,7 @@ class Course:
     applied: Float[np.ndarray, " updates"]
     diverged: int | None = None
     validation: float = math.nan
+    share: Float[np.ndarray, " updates"] | None = None
 
 
 class Probed(NamedTuple):
@@ -59,6 +62,8 @@ class Standing:
         opponent: of the best opponent, and its name.
         direction: whether less or more of it is better.
         solved: whether the task's criterion of success is met; None: it has none.
+        unsolved_at: the shortest further length at which it is not met, and the measure there; None: there is none, or
+            the network was tested at no further length.
     """
 
     measure: str
@@ -67,6 +72,7 @@ class Standing:
     opponent: tuple[float, str]
     direction: Literal["minimize", "maximize"]
     solved: bool | None = None
+    unsolved_at: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,15 @@ class Setup:
         horizon_known: whether that is certain; else it is somebody's guess.
         reach: the largest lag that truncated gradients reach, k2 - 1; None: all of a sequence.
         reach_key: the key that says so.
-        rate: the learning rate.
+        rate: `optimizer.lr`. A schedule multiplies it, so a change in some proportion changes every update's rate so.
         clipped: there is a clip policy.
         hidden_size: units a layer.
         gain: scale of the recurrent weights at the start; None: the core has none.
-        linear: the state after a step is linear in the state before it.
+        tracks_state: every answer depends on a state that all steps before it may have changed.
+        more_expressive: overrides for a core that follows states which this one cannot, see `study.schema.model`; empty
+            where none is known that this one cannot.
         longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
+        wider: overrides for twice the network.
         longer_training: overrides for three times the budget.
     """
 
@@ -95,13 +104,15 @@ class Setup:
     clipped: bool = False
     hidden_size: int = 1
     gain: float | None = 1.0
-    linear: bool = False
+    tracks_state: bool = False
+    more_expressive: str = ""
     longer_memory: str = ""
+    wider: str = ""
     longer_training: str = ""
 
     @classmethod
-    def of(cls, config: Config, clipped: bool) -> "Setup":
-        """From a checked configuration."""
+    def of(cls, config: Config, clipped: bool, hidden_size: int) -> "Setup":
+        """From a checked configuration, and the units a layer that its network got."""
         task = config.task
         far = config.bptt.farthest(task.sequence_steps(dict(task)) if task.stream else None)
         return cls(
@@ -111,10 +122,12 @@ class Setup:
             reach_key=f"bptt.{config.bptt.reach[0]}",
             rate=config.optimizer.lr,
             clipped=clipped,
-            hidden_size=config.model.hidden_size,
+            hidden_size=hidden_size,
             gain=config.model.scale_at_start,
-            linear=config.model.linear,
+            tracks_state=task.tracks_state,
+            more_expressive=config.model.more_expressive(),
             longer_memory=config.model.longer_memory(task.horizon),
+            wider=config.model.wider(hidden_size),
             longer_training=config.trainer.longer(3),
         )
 

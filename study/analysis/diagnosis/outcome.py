@@ -46,7 +46,9 @@ def outcome(facts: Facts) -> tuple[Outcome, str]:
     if standing is None:
         return "completed", ""
     if standing.solved:
-        return "solved", f"the task is solved: {_reached(standing)}"
+        further = standing.unsolved_at
+        short = f", not at length {further[0]} ({standing.measure} {further[1]:.4g})" if further else ""
+        return "solved", f"the task is solved: {_reached(standing)}{short}"
     return _without_learning(facts, standing) or _with_learning(standing)
 
 

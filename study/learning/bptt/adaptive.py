@@ -75,9 +75,9 @@ class AdaptiveBPTT(TruncatedBPTT):
         return float(count(batch, k1, k2_max, update))
 
     @property
-    def notes(self) -> tuple[float, ...]:
+    def notes(self) -> Mapping[str, float]:
         """See `TruncatedBPTT`; k2."""
-        return (float(self._reach),)
+        return {self.noted[0]: float(self._reach)}
 
     def state_dict(self) -> dict[str, Any]:
         """See `TruncatedBPTT`."""

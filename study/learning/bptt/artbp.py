@@ -33,6 +33,7 @@ from study.learning.bptt.carry import Carry
 from study.learning.bptt.truncated import TruncatedBPTT
 from study.learning.clipping import Clip
 from study.learning.losses import Loss
+from study.learning.regularizers import Passage
 from study.models import RecurrentModel, State, detach
 from study.schema.bptt import cut_probability, expected_windows
 from study.seeding import generator
@@ -97,9 +98,9 @@ class ARTBP(TruncatedBPTT):
         return expected_windows(length / block, alpha, tuple(counting))
 
     @property
-    def notes(self) -> tuple[float, ...]:
+    def notes(self) -> Mapping[str, float]:
         """See `TruncatedBPTT`; the steps of the window, of a whole sequence those of its longest."""
-        return (float(self._longest),)
+        return {self.noted[0]: float(self._longest)}
 
     def state_dict(self) -> dict[str, Any]:
         """See `TruncatedBPTT`."""
@@ -120,6 +121,7 @@ class ARTBP(TruncatedBPTT):
             outputs, left = self._read(part, detach(state))
             self._longest = stop - start if self.update == "window" else max(self._longest, stop - start)
             if part.steps:
+                self._passage = Passage(part, detach(state), 0)
                 yield part, self.loss.total(outputs, part.targets, part.mask)
             state, start = detach(left), stop
             self.carry = self._open(state, steps, start)

@@ -5,6 +5,7 @@ from torch.optim import Optimizer
 from study.learning.bptt.truncated import TruncatedBPTT
 from study.learning.clipping import Clip
 from study.learning.losses import Loss
+from study.learning.regularizers import Regularizer
 from study.models import RecurrentModel
 from study.schema.bptt import TRUNCATIONS, BPTTConfig
 from study.tasks.contract import Batch
@@ -18,6 +19,7 @@ def build(
     clip: Clip,
     stream: int | None,
     seed: int,
+    regularizer: Regularizer | None = None,
 ) -> TruncatedBPTT:
     """What trains by the truncation that a config names; its other keys are arguments of the constructor.
 
@@ -29,10 +31,13 @@ def build(
         clip: see `TruncatedBPTT`.
         stream: see `TruncatedBPTT`.
         seed: of a truncation that draws.
+        regularizer: see `TruncatedBPTT`; one that does not act is none.
     """
     kind: type[TruncatedBPTT] = TRUNCATIONS.implementation(config.name)
     options = config.model_dump(exclude={"name"}) | ({"seed": seed} if kind.draws else {})
-    return kind(model, loss, optimizer, clip, **options, stream=stream)
+    bptt = kind(model, loss, optimizer, clip, **options, stream=stream)
+    bptt.regularizer = regularizer if regularizer is not None and regularizer.acts else None
+    return bptt
 
 
 def noted(config: BPTTConfig) -> tuple[str, ...]:

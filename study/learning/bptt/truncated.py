@@ -12,7 +12,9 @@ from study.learning.bptt.carry import Carry
 from study.learning.bptt.windows import Window, count, stream_lengths, windows
 from study.learning.clipping import Clip, Clipped
 from study.learning.losses import Loss
+from study.learning.regularizers import PENALTY, Passage, Regularizer
 from study.models import RecurrentModel, State, detach
+from study.models.unrolled import watched
 from study.tasks.contract import Batch
 
 
@@ -20,14 +22,15 @@ class Update(NamedTuple):
     """One optimizer step.
 
     Attributes:
-        loss: before it.
-        clipped: the gradient norms before and after clipping.
-        notes: the numbers that `TruncatedBPTT.noted` names.
+        loss: before it, of the task alone.
+        clipped: the gradient norms before and after clipping, a regularizer's gradient among them.
+        records: further numbers by the name of their column: what the clip policy adds, what this truncation does, and
+            what a regularizer added to the loss.
     """
 
     loss: Float[Tensor, ""]
     clipped: Clipped
-    notes: tuple[float, ...] = ()
+    records: Mapping[str, Tensor | float] = {}
 
 
 class TruncatedBPTT:
@@ -40,7 +43,7 @@ class TruncatedBPTT:
         model: see `study.models.contract`.
         loss: see `study.learning.losses`.
         optimizer: steps on the model's parameters.
-        clip: see `study.learning.clipping`; clips the gradient of every update.
+        clip: see `study.learning.clipping`; clips the gradient of every update, or watches every state in its making.
         k1: steps between updates; None: k2.
         k2: steps gradients flow back; None: the whole sequence.
         update: `window`: one step a window, each window's loss normalised by its own steps. `sequence`: the
@@ -50,6 +53,7 @@ class TruncatedBPTT:
 
     Attributes:
         carry: what the next batch of a stream starts from, detached.
+        regularizer: adds its gradient to that of every update, see `study.learning.regularizers`; None: there is none.
         noted: names of numbers that every update has beside its loss and its norms, columns of the history.
         draws: takes a `seed`, for it draws at random.
     """
@@ -71,6 +75,8 @@ class TruncatedBPTT:
         self.model, self.loss, self.optimizer, self.clip = model, loss, optimizer, clip
         self.k1, self.k2, self.update, self.stream = k1, k2, update, stream
         self.carry: Carry | None = None
+        self.regularizer: Regularizer | None = None
+        self._passage: Passage
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
     @staticmethod
@@ -88,9 +94,9 @@ class TruncatedBPTT:
         """Restore from a dict returned by `state_dict`."""
 
     @property
-    def notes(self) -> tuple[float, ...]:
+    def notes(self) -> Mapping[str, float]:
         """The numbers that `noted` names, of the update that is being made."""
-        return ()
+        return {}
 
     def updates(self, batch: Batch, carry: Carry | None = None) -> Iterator[Update]:
         """Train on a batch from `carry` (None: the zero state), yielding after every optimizer step."""
@@ -120,8 +126,10 @@ class TruncatedBPTT:
             boundary = following.start if following else self._next_start(window)
             outputs, left = self._forward(steps, window, boundary, detach(state))
             part = steps.between(window.first, window.stop)
+            first = window.first - window.start
             if part.steps:
-                yield part, self.loss.total(outputs[window.first - window.start :], part.targets, part.mask)
+                self._passage = Passage(steps.between(window.start, window.stop), detach(state), first)
+                yield part, self.loss.total(outputs[first:], part.targets, part.mask)
             state = detach(left)  # no gradient crosses into the next window
             self.carry = Carry(state, steps.between(boundary, window.stop) if boundary < window.stop else None)
 
@@ -148,7 +156,7 @@ class TruncatedBPTT:
         return torch.cat([outputs, rest]), kept
 
     def _read(self, part: Batch, state: State | None) -> tuple[Tensor, State]:
-        return self.model(part.inputs, state, part.mask)
+        return self.model(part.inputs, state, part.mask, watched(self.clip.watch))
 
     def _weight(self, batch: Batch, part: Batch) -> float:
         """What the gradient of one window of a batch, whose counting steps are `part`, is multiplied with."""
@@ -161,12 +169,17 @@ class TruncatedBPTT:
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
-        """Clip, step, drop the gradient."""
+        """Regularise, scale, clip, step, drop the gradient."""
+        regularised: dict[str, Tensor] = {}
+        if self.regularizer is not None:
+            regularised = {PENALTY: self.regularizer.add_gradient(self.model, self.loss, self._passage)}
         with torch.no_grad():
-            clipped = self.clip([_gradient(p) for p in self._parameters], self._parameters)
+            gradients = [_gradient(p) for p in self._parameters]
+            self.loss.rescale(gradients)
+            clipped = self.clip(gradients, self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return Update(loss, clipped, self.notes)
+        return Update(loss, clipped, {**clipped.records, **self.notes, **regularised})
 
 
 def _gradient(parameter: Tensor) -> Tensor:

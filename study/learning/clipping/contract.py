@@ -13,17 +13,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from study.errors import ConfigError
+from study.models.unrolled import Watch
 
 RANGE = (1e-18, 1e18)
 """Norms between these are exact in float32; beyond, the squares they are summed from leave its range."""
+LIMIT, SHARE = "clip/limit", "clip/share"
+"""Records that others read: the norm limit in force, NaN while there is none; and how much of what the policy
+looks at (parameters, units, states of the network) it changed in an update, from 0 to 1."""
 
 
 class Clipped(NamedTuple):
-    """2-norms of the gradient, float64: of every parameter before clipping, of all before, of all as applied."""
+    """2-norms of the gradient, float64: of every parameter before clipping, of all before, of all as applied.
+
+    `records` has a policy's further numbers, by the names in its own `records`.
+    """
 
     parameters: Float[Tensor, " parameters"]
     total: Float[Tensor, ""]
     applied: Float[Tensor, ""]
+    records: Mapping[str, Float[Tensor, ""]] = {}
 
 
 class Clip(ABC):
@@ -31,14 +39,28 @@ class Clip(ABC):
 
     Attributes:
         clips: whether it can change a gradient at all.
+        records: names of the numbers it adds to the history of every update, as columns `clip/...`; those that
+            others read are `LIMIT` and `SHARE`. A policy that looks at parts of the gradient by themselves, or changes
+            it before its norm can be taken, records the share.
     """
 
     clips: ClassVar[bool] = True
+    records: ClassVar[tuple[str, ...]] = ()
 
     @property
     def norm_limit(self) -> float | None:
         """The norm that no applied gradient exceeds, drawn as a line among the norms; None: no constant limits it."""
         return None
+
+    @property
+    def watch(self) -> Watch | None:
+        """Sees every state of the network while it trains, see `study.models.unrolled`; None: it need not."""
+        return None
+
+    @property
+    def patience(self) -> int:
+        """How many updates in a row may have a loss or a gradient that is not finite; at one more the run diverged."""
+        return 0
 
     @abstractmethod
     def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
@@ -64,6 +86,51 @@ class Clip(ABC):
         """
         if state:
             raise ConfigError(f"the checkpoint has a state {sorted(state)} for {type(self).__name__}, which keeps none")
+
+
+class Decision(NamedTuple):
+    """What gradients are multiplied with, at most 1: one number for all together, or one each; and what is recorded."""
+
+    scale: Float[Tensor, "*parameters"]
+    records: Mapping[str, Float[Tensor, ""]] = {}
+
+
+class NormClip(Clip):
+    """A policy that decides by the norms alone, which every history has: so it can be asked about a run afterwards."""
+
+    @abstractmethod
+    def decide(self, norms: Float[Tensor, " parameters"], total: Float[Tensor, ""]) -> Decision:
+        """What to do with the next update; where a policy keeps a state, it moves on.
+
+        Args:
+            norms: of every parameter's gradient before clipping, float64.
+            total: of all together.
+        """
+
+    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
+        """See `Clip`."""
+        before = norms(gradients)
+        total = torch.linalg.vector_norm(before)
+        scale, records = self.decide(before, total)
+        factors = scale.to(gradients[0].dtype)
+        if scale.ndim == 0:
+            torch._foreach_mul_(gradients, factors)
+            return Clipped(before, total, total * scale, records)
+        torch._foreach_mul_(gradients, list(factors.unbind()))
+        return Clipped(before, total, torch.linalg.vector_norm(before * scale), records)
+
+
+def within(norm: Tensor, limit: Tensor | float) -> Tensor:
+    """What to multiply something of this norm with to keep it within a limit: exactly 1 where it is; NaN limits none.
+
+    A norm of NaN gives 1, of inf 0.
+    """
+    return torch.where(norm > limit, limit / norm, 1.0)
+
+
+def share(scale: Float[Tensor, "*parts"]) -> Float[Tensor, ""]:
+    """The share of the parts that are multiplied with less than 1."""
+    return (scale < 1).double().mean()
 
 
 def norms(gradients: list[Tensor]) -> Float[Tensor, " parameters"]:

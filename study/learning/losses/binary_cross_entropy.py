@@ -6,14 +6,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from study.errors import ConfigError
-from study.learning.losses.contract import Loss
+from study.learning.losses.contract import StepLoss
 
 
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(StepLoss):
     """l = -[y log p + (1 - y) log(1 - p)], p = sigmoid of the one logit; computed from the logit, so never log 0."""
 
     def per_step(self, outputs: Float[Tensor, "time batch 1"], targets: Int[Tensor, "time batch"]) -> Tensor:
-        """See `Loss`."""
+        """See `StepLoss`."""
         return F.binary_cross_entropy_with_logits(outputs[..., 0], targets.to(outputs.dtype), reduction="none")
 
     def outputs(self, size: int) -> int:
@@ -26,7 +26,7 @@ class BinaryCrossEntropy(Loss):
             raise ConfigError(f"loss.name = 'binary_cross_entropy': it needs 2 classes, the data have {size}")
         return 1
 
-    def predict(self, outputs: Tensor) -> Tensor:
+    def predict(self, outputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """(1 - p, p)."""
         p = outputs.sigmoid()
         return torch.cat([1 - p, p], -1)

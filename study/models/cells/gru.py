@@ -43,6 +43,8 @@ class GRU(nn.GRU, Fused):
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
         """See `Core`; the state is (h,)."""
+        if self.residual:
+            return self.layer_by_layer(inputs, state or self.initial_state(inputs))
         outputs, hidden = super().forward(inputs, None if state is None else state[0])
         return outputs, (hidden,)
 

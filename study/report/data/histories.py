@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from study.errors import ConfigError
 from study.figures.norms import NormHistory, norm_history
+from study.learning.clipping.contract import LIMIT, SHARE
 from study.tracking.reader import Logged
+from study.training.history import acted
 
 NORM_COLUMNS = ["grad_norm/total", "grad_norm/applied"]
 """Of `gradients.parquet`: the norm of the whole gradient before clipping, and as applied."""
@@ -21,7 +23,8 @@ class Norms:
 
     Attributes:
         history: over updates.
-        clipped: share of the updates with a finite norm in which clipping changed the gradient; NaN without such.
+        clipped: share of the updates with a finite norm, and of those skipped, in which clipping changed the gradient;
+            NaN without such.
         median: of the finite norms before clipping.
         peak: the largest of them.
     """
@@ -34,15 +37,17 @@ class Norms:
 
 def load_norms(run: Logged) -> Norms | None:
     """The gradient norms of a run; None where it has none yet."""
-    table = load_table(run, "gradients.parquet", ["update", *NORM_COLUMNS])
+    table = load_table(run, "gradients.parquet", ["update", *NORM_COLUMNS], [SHARE, LIMIT])
     if table is None or table.empty:
         return None
     before, after = (table[column].to_numpy(float) for column in NORM_COLUMNS)
-    finite = np.isfinite(before)
+    share, limit = (table[column].to_numpy(float) if column in table else None for column in (SHARE, LIMIT))
+    found, finite = acted(before, after, share), np.isfinite(before)
+    counted = found[~np.isnan(found)]
     drawn = before[finite] if finite.any() else np.full(1, np.nan)
     return Norms(
-        norm_history(table["update"].to_numpy(), before, after),
-        clipped=float((after < before)[finite].mean()) if finite.any() else np.nan,
+        norm_history(table["update"].to_numpy(), before, after, limit),
+        clipped=float((counted > 0).mean()) if len(counted) else np.nan,
         median=float(np.median(drawn)),
         peak=float(drawn.max()),
     )
@@ -98,9 +103,11 @@ def load_all(runs: pd.DataFrame, load: Callable[[Logged], pd.DataFrame | None]) 
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def load_table(run: Logged, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame | None:
-    """A table of a run, or some of its columns; None where it cannot be read or lacks one of them."""
+def load_table(
+    run: Logged, name: str, columns: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> pd.DataFrame | None:  # fmt: skip
+    """A table of a run, or some of its columns; None where it cannot be read or lacks one that is not optional."""
     try:
-        return run.table(name, columns)
+        return run.table(name, columns, optional)
     except (ConfigError, pa.ArrowInvalid):
         return None

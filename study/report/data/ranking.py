@@ -38,6 +38,7 @@ class Answer:
         endings: number of runs by outcome, with the cause in brackets where there is one.
         verdicts: number of runs by verdict.
         clipped: share of updates in which clipping changed the gradient, mean over runs; NaN without a clip policy.
+        size: parameters and numbers of the state of its networks, mean over runs; NaN of older versions.
         read: what its runs read, the mean over those that did not diverge.
         seconds: mean over runs.
         sentence: the conclusion, for a reader.
@@ -56,6 +57,7 @@ class Answer:
     endings: dict[str, int]
     verdicts: dict[str, int]
     clipped: float
+    size: tuple[float, float]
     read: Reading
     seconds: float
     sentence: str
@@ -119,6 +121,7 @@ def _answer(
         endings=dict(Counter(map(str, mine["ending"])).most_common()),
         verdicts=dict(Counter(map(str, mine["verdict"])).most_common()),
         clipped=_mean(clipped) if is_clipped(mine) else math.nan,
+        size=(_mean(mine["parameters"]), _mean(mine["state_size"])),
         read=_read(mine),
         seconds=_mean(mine["seconds"]),
         sentence=" ".join(filter(None, sentences)),

@@ -28,6 +28,10 @@ CIRCUMSTANCES = {"commit": "git_commit", "versions": "versions", "cpu": "cpu", "
 """Columns of `Evidence.runs` that say how to get a run's numbers again, and the tags in them; empty in older runs."""
 
 
+COUNTS = {"steps": "steps_read", "parameters": "parameters", "state_size": "state_size"}
+"""Columns of `Evidence.runs` and the tags in them: the forty charts of a run are taken; NaN in older runs."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All tracked runs of a study.
@@ -42,7 +46,7 @@ class Evidence:
             (the same with the cause in brackets, if there is one), `solved` (whether the task's criterion is met; empty
             where it has none), `verdict`, `clipping`, `opponents` (labels and values on test, as JSON), `measure` (its
             name), `value` (on test; NaN of runs without one), `validation`, `baseline`, `counts` (whether the answer
-            rests on it), the columns of `NUMBERS` and `CIRCUMSTANCES`, `params.*`.
+            rests on it), the columns of `NUMBERS`, `COUNTS` and `CIRCUMSTANCES`, `params.*`.
         comparisons: one a task, in the order of their names.
     """
 
@@ -103,7 +107,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "arm": _digests(rows),
     }
     facts |= {name: column(rows, f"tags.{key}") for name, key in CIRCUMSTANCES.items()}
-    facts["steps"] = pd.to_numeric(column(rows, "tags.steps_read", math.nan))
+    facts |= {name: pd.to_numeric(column(rows, f"tags.{key}", math.nan)) for name, key in COUNTS.items()}
     numbers = {name: column(rows, key, math.nan).astype(float) for name, key in NUMBERS.items()}
     runs = common.assign(**facts, **numbers, **_measured(rows, facts["task"]))
     runs["value"] = runs["value"].where(runs["outcome"].isin(FINISHED))

@@ -31,7 +31,8 @@ def loss_history(run: Logged) -> Picture | None:
     with panels(1, height=3.0) as (figure, (axes,)):
         axes.fill_between(updates, low, high, color=BEFORE, alpha=0.2, lw=0)
         draw_curves(axes, curves)
-        axes.set(xlabel="update", ylabel="loss", yscale="log")
+        below = bool((losses["loss"] < 0).any() or (validated["loss"] < 0).any())  # a likelihood may be
+        axes.set(xlabel="update", ylabel="loss", yscale="linear" if below else "log")
         legend_below(figure)
     return Picture(
         "loss",

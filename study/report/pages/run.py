@@ -7,8 +7,10 @@ from pathlib import Path
 from study.errors import ConfigError
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
+from study.report.data.lengths import by_length
 from study.report.data.runs import single
 from study.report.figures import gradients
+from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import truncation_bias
 from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectrum, recurrent_weights
@@ -70,6 +72,7 @@ def _pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Itera
         lyapunov_spectrum(run),
         recurrent_weights(run),
         truncation_bias(comparison),
+        generalisation(comparison, by_length(comparison)),
     )
     yield from filter(None, drawn)
 

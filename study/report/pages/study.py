@@ -10,6 +10,7 @@ import pandas as pd
 
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
+from study.report.data.lengths import by_length
 from study.report.data.opponents import reached
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.ranking import Answer, answer, compare, format_interval, format_power, format_seeds
@@ -18,8 +19,10 @@ from study.report.data.runs import Evidence, gather
 from study.report.data.trials import Search, searches
 from study.report.figures import gradients
 from study.report.figures.ablation import VARIED, ablation
+from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
+from study.report.pages import lengths as lengths_page
 from study.report.pages import search as search_page
 from study.report.pages.page import Head, Page, Row, Section, Table, TableCell
 from study.schema.budget import compare_readings
@@ -41,6 +44,8 @@ HEADS = (
     Head("half-life", "steps back over which the gradient of one step's loss halves; median over runs"),
     Head("horizon", "largest lag measured at which at least 1% of the gradient is left; median over runs"),
     Head("clipped", "share of the updates in which clipping changed the gradient; mean over runs"),
+    Head("parameters", "numbers that are trained, of all layers, embedding and head"),
+    Head("state", "numbers that a sequence carries from one step to the next"),
     Head("updates", "mean over runs that did not diverge"),
     Head(
         "steps read",
@@ -166,13 +171,18 @@ def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFram
     reading = compare_readings({found.arm: found.read for found in answers if found.lost < found.runs})
     texts = [text for text in (reading, format_power(study) if several else ONE_SEED) if text]
     explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else ONE_EACH
-    return Section(title, texts, [_table(comparison, answers, explained)], list(_pictures(comparison, norms, table)))
+    further = by_length(comparison)
+    tables = [_table(comparison, answers, explained), *lengths_page.tables(comparison, further)]
+    return Section(title, texts, tables, list(_pictures(comparison, norms, table, further)))
 
 
-def _pictures(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame) -> Iterator[Picture]:
+def _pictures(
+    comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame, further: pd.DataFrame
+) -> Iterator[Picture]:
     """All figures that the runs of a task have data for."""
     flow = gradients.flow_data(comparison)
     drawn = (
+        generalisation(comparison, further),
         gradients.norm_histories(
             comparison, {run: found for run, found in norms.items() if run in comparison.runs.index}
         ),
@@ -218,6 +228,7 @@ def _row(found: Answer) -> list[str]:
         _number(found.half_life, ".3g"),
         _number(found.horizon, ".0f"),
         _number(found.clipped, ".0%"),
+        *(_number(number, ",.0f") for number in found.size),
         _number(found.read.updates, ".0f"),
         _number(found.read.steps, ",.0f"),
         _number(found.seconds, ".0f"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from study.schema.base import Count, Decides, Strict
 from study.schema.registry import Registry
@@ -20,7 +20,8 @@ class TaskConfig(Strict):
     `kind` is what the targets are: it decides which losses fit. `horizon` is the lag in steps over which the
     task needs the past; the verdict asks for the gradient there. `stream`: batches continue each other, so that a
     truncation may reach back across their borders. `length_keys` decide how many steps a batch has. `asks_once`: losses
-    are taken at the last step of a sequence alone.
+    are taken at the last step of a sequence alone. `tracks_state`: every answer depends on a state that all steps
+    before it may have changed; a recurrence that cannot follow it fails, however well its gradients flow.
     """
 
     kind: ClassVar[Kind]
@@ -28,6 +29,7 @@ class TaskConfig(Strict):
     stream: ClassVar[bool] = False
     length_keys: ClassVar[tuple[str, ...]] = ("seq_len",)
     asks_once: ClassVar[bool] = False
+    tracks_state: ClassVar[bool] = False
     name: str
     batch_size: Count
     horizon: Annotated[Count, Decides.RECORD]
@@ -41,9 +43,19 @@ class TaskConfig(Strict):
         """
         return int(values["seq_len"]) if "seq_len" in values else None
 
+    @classmethod
+    def asked_steps(cls, values: Mapping[str, Any]) -> int | None:
+        """Steps of a sequence, or of a stream's batch, at which losses are taken; None where only the data say."""
+        return 1 if cls.asks_once else cls.sequence_steps(values)
+
     @property
     def horizon_known(self) -> bool:
         """Whether the task is certain to need the past as far back as `horizon`; of real data that is a guess."""
+        return False
+
+    @property
+    def log_volatility(self) -> bool:
+        """Whether all targets are logarithms of volatilities."""
         return False
 
 
@@ -111,3 +123,38 @@ class DrawnConfig(TaskConfig):
             return {**given, "horizon": cls.reach(given)}
         except (KeyError, TypeError):  # a key that the horizon follows from is missing or wrong, and refused as such
             return {**given, "horizon": 1}
+
+
+class LengthsConfig(DrawnConfig):
+    """Drawn sequences of any length, the first of `length_keys`.
+
+    `test_lengths`: what a run has learnt at its own length is tested at these too, after training.
+    """
+
+    test_lengths: Annotated[list[Count], Decides.RECORD]
+
+    @property
+    def length(self) -> int:
+        """The length of training, validation and test."""
+        return int(getattr(self, self.length_keys[0]))
+
+    def at_length(self, length: int) -> "LengthsConfig":
+        """The same at another length.
+
+        Raises:
+            ValidationError: there are no sequences of this length.
+        """
+        changed = {self.length_keys[0]: length, "test_lengths": []}
+        return type(self).model_validate(self.model_dump() | changed)
+
+    @model_validator(mode="after")
+    def _further_lengths_can_be_drawn(self) -> "LengthsConfig":
+        if twice := sorted({length for length in self.test_lengths if self.test_lengths.count(length) > 1}):
+            raise ValueError(f"test_lengths = {self.test_lengths} names {', '.join(map(str, twice))} more than once")
+        for length in self.test_lengths:
+            try:
+                self.at_length(length)
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "should")
+                raise ValueError(f"test_lengths: {length} as task.{self.length_keys[0]}: {reason}") from error
+        return self

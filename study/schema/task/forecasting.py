@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from study.schema.base import Count, Decides
-from study.schema.task.base import TASKS, DrawnConfig, Kind, SplitByShares, Steps, TaskConfig
+from study.schema.task.base import TASKS, Kind, LengthsConfig, SplitByShares, Steps, TaskConfig
 
 Ahead = Annotated[int, Field(ge=1)]
 Names = Annotated[list[str], Field(min_length=1)]
@@ -36,6 +36,11 @@ class ForecastingStocksConfig(ForecastingConfig, SplitByShares):
     target: Literal["log_return", "log_volatility", "price"]
     ahead: Annotated[int, Field(ge=1, le=250)]
     multivariate: bool
+
+    @property
+    def log_volatility(self) -> bool:
+        """See `TaskConfig`."""
+        return self.target == "log_volatility"
 
 
 @TASKS.member("study.tasks.forecasting.etth1:ETTh1")
@@ -83,7 +88,7 @@ class ForecastingSineMixConfig(ForecastingConfig, SplitByShares):
 
 
 @TASKS.member("study.tasks.forecasting.adding:Adding")
-class ForecastingAddingConfig(DrawnConfig):
+class ForecastingAddingConfig(LengthsConfig):
     """The adding problem: the sum of two marked numbers, asked for at the last step."""
 
     kind: ClassVar[Kind] = "regression"

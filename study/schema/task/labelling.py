@@ -1,12 +1,13 @@
 """`conf/task/labelling_*`: at every step, name its class."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from study.schema.base import Count
-from study.schema.task.base import TASKS, DrawnConfig, Kind, OwnTextConfig, SplitByShares, Steps, TaskConfig
+from study.schema.task.base import TASKS, Kind, LengthsConfig, OwnTextConfig, SplitByShares, Steps, TaskConfig
 
 
 class LabellingConfig(TaskConfig):
@@ -66,7 +67,7 @@ class LabellingCoNLLConfig(LabellingConfig, OwnTextConfig):
 
 
 @TASKS.member("study.tasks.labelling.temporal_order:TemporalOrder")
-class LabellingTemporalOrderConfig(DrawnConfig):
+class LabellingTemporalOrderConfig(LengthsConfig):
     """Which of two `markers` came in which order: 2 markers make 4 classes, 3 make 8, asked for at the last step."""
 
     kind: ClassVar[Kind] = "multiclass"
@@ -82,16 +83,37 @@ class LabellingTemporalOrderConfig(DrawnConfig):
         return given["seq_len"] * 8 // 10
 
 
-@TASKS.member("study.tasks.labelling.parity:Parity")
-class LabellingParityConfig(DrawnConfig):
-    """Whether the ones so far are odd in number, at every step."""
+class StateTrackingConfig(LengthsConfig):
+    """At every step, the state that all steps so far have led to: one missed makes every later answer a guess."""
 
-    kind: ClassVar[Kind] = "binary"
     family: ClassVar = "labelling"
-    name: Literal["labelling_parity"]
+    tracks_state: ClassVar[bool] = True
     seq_len: Steps
 
     @property
     def horizon_known(self) -> bool:
-        """See `TaskConfig`; every answer depends on all bits before it, so the task needs every lag there is."""
+        """See `TaskConfig`; every answer depends on all steps before it, so the task needs every lag there is."""
         return self.horizon < self.seq_len
+
+
+@TASKS.member("study.tasks.labelling.parity:Parity")
+class LabellingParityConfig(StateTrackingConfig):
+    """Whether the ones so far are odd in number, at every step."""
+
+    kind: ClassVar[Kind] = "binary"
+    name: Literal["labelling_parity"]
+
+
+def _is_a_group(name: str) -> str:
+    if not re.fullmatch(r"s[345]|a[45]|z([2-9]|[1-9]\d)", name):
+        raise ValueError("allowed: s3, s4, s5 (permutations), a4, a5 (even ones), z2 to z99 (sums modulo 2 to 99)")
+    return name
+
+
+@TASKS.member("study.tasks.labelling.group:Group")
+class LabellingGroupConfig(StateTrackingConfig):
+    """The word problem of a `group`: the product of the elements so far, at every step (Merrill et al. 2024)."""
+
+    kind: ClassVar[Kind] = "multiclass"
+    name: Literal["labelling_group"]
+    group: Annotated[str, AfterValidator(_is_a_group)]

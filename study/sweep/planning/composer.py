@@ -8,9 +8,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from study.command import explain
+from study.command import closed, explain, opened
 from study.errors import ConfigError
-from study.schema import Config, validate
+from study.schema import Config, open_keys, validate
 
 QUIET = ["trainer.progress_bar=false"]
 """Overrides of every run of a sweep, which has a display of its own."""
@@ -35,7 +35,8 @@ class Composer:
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The composed, not yet validated configuration, without Hydra's own node."""
         try:
-            composed = self._loader.load_sweep_config(self._master, [*self._fixed, *overrides, *QUIET])
+            given = map(opened, [*self._fixed, *overrides, *QUIET])
+            composed = self._loader.load_sweep_config(self._master, list(given))
         except HydraException as error:
             raise ConfigError(explain(error)) from error
         with open_dict(composed):
@@ -56,7 +57,7 @@ class Composer:
 
     def parse(self, arguments: Sequence[str]) -> list[Override]:
         """Parse typed overrides; in `glob(*)` the options of the group are known."""
-        return OverridesParser.create(config_loader=self._loader).parse_overrides(list(arguments))
+        return OverridesParser.create(config_loader=self._loader).parse_overrides([*map(closed, arguments)])
 
     def groups(self) -> set[str]:
         """Names of the config groups."""
@@ -64,7 +65,10 @@ class Composer:
 
 
 def exists(config: DictConfig, key: str) -> bool:
-    """Whether a configuration has a key, be it null: `clip.threshold` exists only where something is clipped."""
+    """Whether a configuration has a key, be it null: `clip.threshold` exists only where something is clipped.
+
+    What an own file takes is not known here: `model.options.rate` exists wherever a model has options.
+    """
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
-    return isinstance(node, DictConfig) and name in node
+    return isinstance(node, DictConfig) and (name in node or parent in open_keys())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from study.analysis.result import evaluate
 from study.learning import clipping
 from study.learning.bptt import build
+from study.models.sizing import Size, in_words, size_of
 from study.schema import Config
 from study.sweep.planning.plan import Plan
 from study.tasks import Task
@@ -24,10 +25,11 @@ CHARTS = 18
 
 
 class Cost(NamedTuple):
-    """Of one run: seconds, and bytes in the store."""
+    """Of one run: seconds, and bytes in the store; and the size of its network."""
 
     seconds: float
     bytes: float
+    size: Size
 
 
 def estimate(plan: Plan, workers: int) -> str:
@@ -36,7 +38,7 @@ def estimate(plan: Plan, workers: int) -> str:
     costs = {name: _time_run(plan.arms[arm].config) for arm, name in plan.names.items()}
     whole = timedelta(seconds=round(sum(cost.seconds for cost in costs.values()) * runs / workers))
     stored = sum(cost.bytes for cost in costs.values()) * runs
-    each = "".join(f"  {name}: {cost.seconds:.0f} s a run\n" for name, cost in costs.items())
+    each = "".join(f"  {name}: {cost.seconds:.0f} s a run; {in_words(cost.size)}\n" for name, cost in costs.items())
     return (
         f"estimated:\n{each}  {plan.runs} runs by {workers} workers on this machine: about {whole}, without pruning\n"
         f"  store: about {stored / 1e6:.0f} MB"
@@ -50,14 +52,14 @@ def _time_run(config: Config) -> Cost:
     an_update, a_validation = _time_update(config, task, module), _time_validation(task, module)
     validations = updates / (config.trainer.validate_every or updates) + 2
     seconds = config.trainer.max_seconds or updates * an_update + validations * a_validation
-    history = 4 * len(module.history.columns) * updates
-    return Cost(seconds, FIXED + POINT * CHARTS * min(updates, config.tracking.points) + history)
+    history, size = 4 * len(module.history.columns) * updates, size_of(module.model)
+    return Cost(seconds, FIXED + POINT * CHARTS * min(updates, config.tracking.points) + history, size)
 
 
 def _time_update(config: Config, task: Task, module: RecurrentModule) -> float:
     """Seconds."""
     optimizer, clip, done = module.configure_optimizers(), clipping.build(config.clip), 0
-    bptt = build(config.bptt, module.model, module.loss, optimizer, clip, None, config.seed)
+    bptt = build(config.bptt, module.model, module.loss, optimizer, clip, None, config.seed, module.regularizer)
     started = time.perf_counter()
     for batch in task.batches("train").epoch(0):
         done += sum(1 for _ in bptt.updates(batch))

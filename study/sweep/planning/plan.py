@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from study.schema import Config
 from study.schema.budget import Reading, compare_readings, planned_reading
+from study.schema.own import pins
 from study.sweep.planning.grammar import Dimension
 
 Phase = Literal["grid", "search", "confirm"]
@@ -171,5 +172,7 @@ class Plan:
         return [f"{task}: {sentence}" for task, sentence in found.items() if sentence]
 
     def overrides(self, cell: PlannedCell) -> list[str]:
-        """All overrides of a cell but those of tuned keys."""
-        return [*self.fixed, *self.arms[cell.arm].overrides, f"seed={cell.seed}"]
+        """All overrides of a cell but those of tuned keys; files changed since the plan was made are refused."""
+        arm = self.arms[cell.arm]
+        pinned = [override for group, override in pins(arm.config).items() if group not in self.search]
+        return [*self.fixed, *arm.overrides, *pinned, f"seed={cell.seed}"]

@@ -55,7 +55,8 @@ class SweepCallback(pl.Callback):
         """
         measured = module.probes.taken[-1].update if module.probes.taken else 0
         if self._config.sweep.bad_verdicts is not None and measured > self._judged:
-            verdict = judge(module, Setup.of(self._config, module.clip.clips)).verdict
+            setup = Setup.of(self._config, module.clip.clips, module.model.core.hidden_size)
+            verdict = judge(module, setup).verdict
             self._bad, self._judged = self._bad + 1 if verdict in ILL else 0, len(module.history)
             if self._bad >= self._config.sweep.bad_verdicts:
                 raise Pruned(f"gradients {verdict} in {self._bad} verdicts in a row")

@@ -152,7 +152,7 @@ class Forecasting(Task):
 
     @property
     def units(self) -> Tensor:
-        """What 1 in a standardised target is in its own unit, float64."""
+        """See `Task`; float64."""
         return torch.tensor(self._std[list(self.known)].to_numpy(float))
 
     def in_own_unit(

@@ -1,0 +1,82 @@
+"""`python -m study.bench.regularizers`: the cost of an update with each regularizer, in updates without one.
+
+An update is one of `TruncatedBPTT` by full BPTT on one batch: forward, backward, penalty, clipping, Adam. Options are
+those of `conf/regularizer`. Contestants alternate; ratios are of medians of processor time, one thread.
+"""
+
+import argparse
+import math
+import statistics
+import time
+
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from rich.table import Table
+
+from study import models
+from study.errors import ConfigError
+from study.installation import CONF
+from study.learning import regularizers
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping.norm import ClipNorm
+from study.learning.losses.mse import MSE
+from study.models import Inputs
+from study.schema import Config, validate
+from study.schema.model import MODELS
+from study.schema.regularizer import REGULARIZERS
+from study.tasks import Batch
+
+TIME, WIDTH, FEATURES, HIDDEN = 50, 32, 16, 32
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--models", nargs="*", choices=[*MODELS], default=[*MODELS], metavar="MODEL")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    table = Table(title=f"An update with each regularizer, in updates without (hidden {HIDDEN}, {WIDTH} x {TIME})")
+    for column in ("core", *(name if place else f"{name}, ms" for place, name in enumerate(REGULARIZERS))):
+        table.add_column(column, justify="left" if column == "core" else "right")
+    for name in options.models:
+        table.add_row(name, *_row(name, options.repetitions))
+    Console().print(table)
+
+
+def _row(model: str, repetitions: int) -> list[str]:
+    """Milliseconds without a regularizer, and the ratio of each other one to it; - where it has nothing to act on."""
+    batch = Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1))
+    trainers = {name: _trainer(_config(f"model={model}", f"regularizer={name}"), batch) for name in REGULARIZERS}
+    taken: dict[str, list[float]] = {name: [] for name in REGULARIZERS}
+    for _ in range(repetitions + 1):  # the first one warms up
+        for name, bptt in trainers.items():
+            started = time.process_time()
+            list(bptt.updates(batch) if bptt else ())
+            taken[name].append(time.process_time() - started)
+    none, *others = (statistics.median(times[1:]) if trainers[name] else math.nan for name, times in taken.items())
+    return [f"{1000 * none:.1f}", *("-" if math.isnan(other) else f"{other / none:.1f}" for other in others)]
+
+
+def _trainer(config: Config, batch: Batch) -> TruncatedBPTT | None:
+    """None where the regularizer refuses the model."""
+    network = models.build(config.model, Inputs(FEATURES, tokens=False), 1)
+    adam, regularizer = torch.optim.Adam(network.parameters()), regularizers.build(config.regularizer)
+    try:
+        regularizer.refuse(network, batch.inputs)
+    except ConfigError:
+        return None
+    bptt = TruncatedBPTT(network, MSE(), adam, ClipNorm(1.0))
+    bptt.regularizer = regularizer if regularizer.acts else None
+    return bptt
+
+
+def _config(*overrides: str) -> Config:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return validate(compose("train", [*overrides, f"model.hidden_size={HIDDEN}"]))
+
+
+if __name__ == "__main__":
+    main()

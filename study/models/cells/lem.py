@@ -1,0 +1,79 @@
+"""Long expressive memory: two states, each with learnt time steps (Rusch et al. 2022, arXiv 2110.04744, eq. 3).
+
+    D_t, E_t = dt sigmoid(W_1 y_{t-1} + V_1 x_t + b_1), dt sigmoid(W_2 y_{t-1} + V_2 x_t + b_2)
+    z_t = (1 - D_t) z_{t-1} + D_t tanh(W_z y_{t-1} + V_z x_t + b_z)
+    y_t = (1 - E_t) y_{t-1} + E_t tanh(W_y z_t + V_y x_t + b_y)
+
+A step near 0 keeps a unit as it is, so every unit may have a time scale of its own, which depends on the input.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from study.models.cell import Cell
+from study.models.contract import Activations, State
+from study.models.initialisation import Start, start_blocks
+
+
+class LEM(Cell):
+    """The state is (h, z), h being y, which leaves the layer. All of z's past reaches y through z.
+
+    Weights of the inputs and biases start uniform in +-1 / sqrt(units), as in the released code.
+
+    Args:
+        features: of an input step.
+        hidden_size: units of each state.
+        dt: longest time step, at most 1; the gates choose between 0 and dt.
+        recurrent_init: how the four square matrices start, see `study.models.initialisation`.
+        gain: their scale at the start.
+    """
+
+    bounded = True
+    state_parts = ("h", "z")
+    memory = "z"
+    recurrent = ("W",)
+
+    def __init__(
+        self,
+        features: int,
+        hidden_size: int,
+        dt: float = 1.0,
+        recurrent_init: Start = "uniform",
+        gain: float = 1.0,
+    ):
+        super().__init__(features, hidden_size)
+        self.dt = dt
+        self.V = nn.Linear(features, 4 * hidden_size)
+        bound = 1 / math.sqrt(hidden_size)
+        for parameter in self.V.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+        self.W = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
+        # Reads the z of the same step: it acts on the state after the step, not on the one before.
+        self.W_y = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        start_blocks([*self.blocks(), self.W_y], recurrent_init, gain)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """See `Cell`; V x + b of both steps, of z and of y."""
+        return self.V(inputs)
+
+    def step(self, inputs: Tensor, state: State) -> State:
+        """See `Cell`."""
+        step_z, step_y, new_z, after = self._units(inputs, state)
+        z = torch.lerp(state[1], new_z, step_z)
+        return torch.lerp(state[0], torch.addmm(after, z, self.W_y.T).tanh(), step_y), z
+
+    def activations(self, inputs: Tensor, state: State) -> Activations:
+        """See `Cell`; steps as shares of dt; what of z stays is 1 less its step."""
+        step_z, step_y, new_z, after = self._units(inputs, state)
+        z = torch.lerp(state[1], new_z, step_z)
+        gates = {"step_z": step_z / self.dt, "step_y": step_y / self.dt, "retention": 1 - step_z}
+        tanh = {"z": new_z, "y": torch.addmm(after, z, self.W_y.T).tanh()}
+        return Activations(gates, tanh, retention_gate="retention")
+
+    def _units(self, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """D, E, what z moves to, and V_y x + b_y."""
+        before, after = inputs.split((3 * self.hidden_size, self.hidden_size), -1)
+        first, second, third = torch.addmm(before, state[0], self.W.T).chunk(3, -1)
+        return self.dt * first.sigmoid(), self.dt * second.sigmoid(), third.tanh(), after

@@ -1,0 +1,438 @@
+"""A cell in one file: loaded, refused in words, verified, kept with its run and reproduced where it is trusted."""
+
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from torch import nn
+
+from study.command import closed, opened
+from study.errors import ConfigError
+from study.installation import CONF
+from study.learning import clipping, losses
+from study.models import Cell, Inputs, build
+from study.models.cell import Layers
+from study.models.own import own
+from study.reproduce.__main__ import main as reproduce
+from study.resume import main as resume
+from study.schema import Config
+from study.schema.identity import deciding
+from study.schema.own import FOLDER, digest
+from study.schema.sweep import SweepConfig
+from study.sweep.planning.build import build_plan
+from study.sweep.planning.composer import Composer
+from study.sweep.planning.plan import Plan
+from study.testing.claims import main as verify
+from study.testing.cores import CoreContract
+from study.tracking.reader import Logged, find, search
+from study.train import train
+
+Configure = Callable[..., Config]
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "own-cell.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.S)
+CELL, LOSS, CLIP = (text for kind, text in BLOCKS if kind == "python")
+COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
+(ARMS,) = (yaml.safe_load(text)["sweep"] for kind, text in BLOCKS if kind == "yaml")
+TINY = ("task=forecasting_sine_mix", "model.hidden_size=4", "trainer.max_updates=6", "probe=none")
+OWN = ("model=own", "model.file=cell.py")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files of the page in it."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("cell.py", CELL), ("loss.py", LOSS), ("clip.py", CLIP)):
+        Path(name).write_text(text)
+    return tmp_path
+
+
+def refusal(text: str, place: str = "cell.py", **options: Any) -> str:
+    """What is said of a file with this text."""
+    Path("cell.py").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        own(3, 5, 2, file=place, digest=None, options=options)
+    return str(refused.value)
+
+
+def changed(old: str, new: str) -> str:
+    """The cell of the page with one change."""
+    assert old in CELL
+    return CELL.replace(old, new)
+
+
+STEP = "        return ((1 - self.rate)"
+MISTAKES = {
+    "no class": ("x = 1", "cell.py: there is no subclass of Cell or Core in it"),
+    "a class of another kind": ("class A: pass", "no subclass of Cell or Core in it; its classes A (line 1) are made"),
+    "syntax": ("x = 1\ndef f(:\n", "cell.py, line 2: invalid syntax"),
+    "an error when it is read": ("\nx = undefined\n", "cell.py, line 2: NameError: name 'undefined' is not defined"),
+    "an end of the process": ("raise SystemExit(3)", "cell.py, line 1: SystemExit: 3"),
+    "no step": (changed("def step", "def stop"), "cell.py, line 5: Leaky lacks step"),
+    "several": (CELL + "\nclass Other(Leaky): pass\n", "several: Leaky (line 5), Other (line 15); choose one, such as "
+                "model.file=cell.py:Leaky"),
+    "an error in the constructor": (changed("self.rate, ", "1 / 0; self.rate, "), "cell.py, line 8: ZeroDivisionError"),
+    "a constructor without sizes": (changed("features, hidden_size, rate", "size, rate"), "cell.py, line 6: "
+                                    "Leaky(size, rate) does not start with features, hidden_size"),
+    "options without names": (changed("rate=0.1", "**options"), "takes **options; name every option"),
+    "an option of the base": (changed("rate=0.1", "dropout=0.1"), "takes dropout, which is done around it"),
+    "NaN": (changed("nn.init.orthogonal_(torch.empty(hidden_size, hidden_size))", "torch.empty(hidden_size, 5)"),
+            "cell.py, line 6: W_hh of Leaky is not finite at the start; torch.empty leaves values unset"),
+    "no tuple": (changed(",)\n", ")\n"), "cell.py, line 11: Leaky.step returns a Tensor, not a tuple of the parts "
+                 "('h',): write (h,)"),
+    "a part too many": (changed(STEP, "        return h, ((1 - self.rate)"), "Leaky.step returns 2 parts, but "
+                        "state_parts = ('h',)"),
+    "no tensor": (changed(STEP, "        return (0.0,)\n" + STEP), "Leaky.step returns a float as h, not a tensor"),
+    "a wrong shape": (changed(STEP, "        return (h[:, 1:],)\n" + STEP), "cell.py, line 11: Leaky.step returns h of "
+                      "shape (3, 4), not (3, 5) (batch, width)"),
+    "an error in the step": (changed("h @ ", "h @ self.U @ "), "cell.py, line 13: AttributeError: 'Leaky' object has "
+                             "no attribute 'U' (while a step of Leaky was tried)"),
+    "a memory that is no part": (changed("    def __init__", "    memory = 'c'\n    def __init__"), "memory = 'c' is "
+                                 "none of state_parts"),
+    "a memory beside h": (changed(STEP, "        return h * self.W_hh.sum(), h * self.W_hh.sum()\n" + STEP).replace(
+        "    def __init__", "    state_parts, memory = ('h', 'c'), 'c'\n    def __init__").replace("(h,) =", "h, _ ="),
+        "Leaky.step returns a c that its h is not computed from"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_file_is_one_sentence_with_its_line(mistake: str) -> None:
+    text, said = MISTAKES[mistake]
+    message = refusal(text)
+    assert said in message
+    assert "\n" not in message
+
+
+def test_an_option_that_is_not_taken_or_lacks_is_named_with_those_that_are_taken() -> None:
+    taken = "Leaky takes no such option; did you mean 'rate'? (it takes rate=0.1; cell.py, line 6)"
+    assert refusal(CELL, rat=0.2) == f"model.options.rat: {taken}"
+    assert refusal(changed("rate=0.1", "rate")) == "Leaky needs model.options.rate=... (cell.py, line 6)"
+    assert "no Cell or Core is called Leakx; did you mean 'Leaky'?" in refusal(CELL, "cell.py:Leakx")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ("model.file=none.py", "model.file = 'none.py': there is no file "),
+        ("model.file=../../none.py", "model.file = '../../none.py': there is no file "),
+        ("model.file=cell.txt", "model.file = 'cell.txt': there is no module cell.txt"),
+        ("model.file=a-b", "a path that ends in .py, or the dotted name of a module, is needed"),
+        ("model.file=no.such.module", "there is no module no; it is looked for in "),
+        ("model.file=torch._C", "the module torch._C is no Python file"),
+        (f"model.digest={'0' * 64}", "cell.py has another content now: its SHA-256 is "),
+        ("+model.options.rate=[1]", "model.options.rate = [1]: an option is a number, a text, true or false"),
+    ],
+)
+def test_a_configuration_that_names_no_usable_file_is_refused_by_its_key(
+    configure: Configure, overrides: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        configure(*OWN, *overrides.split())
+
+
+def test_a_path_and_a_dotted_name_lead_to_the_same_file_and_nothing_is_imported(
+    configure: Configure, folder: Path
+) -> None:
+    (folder / "mine").mkdir()
+    (folder / "mine" / "__init__.py").write_text("raise SystemExit")
+    shutil.copy("cell.py", "mine/cells.py")
+    places = ("cell.py", str(folder / "cell.py"), "mine.cells", "mine.cells:Leaky")
+    assert len({configure(*OWN, f"model.file={place}").model.digest for place in places}) == 1  # type: ignore[attr-defined]
+
+
+def test_what_holds_is_the_content_and_not_where_it_lies(configure: Configure, folder: Path) -> None:
+    before = deciding(configure(*OWN))
+    (folder / "moved").mkdir()
+    shutil.copy("cell.py", "moved/cell.py")
+    assert deciding(configure("model=own", "model.file=moved/cell.py")) == before
+    Path("cell.py").write_text(CELL + "\n")
+    assert deciding(configure(*OWN)) != before
+    assert deciding(configure(*OWN, "+model.options.rate=0.3")) != deciding(configure(*OWN))
+
+
+def test_a_cell_is_built_as_the_base_builds_any_other(configure: Configure) -> None:
+    config = configure(*OWN, "+model.options.rate=0.3", "model.num_layers=2", "model.dropout=0.5").model
+    torch.manual_seed(3)
+    core = build(config, Inputs(3, tokens=False), 1).core
+    assert isinstance(core, Layers)
+    assert [cell.rate for cell in core.cells] == [0.3, 0.3]
+    assert core.between.p == 0.5
+    torch.manual_seed(3)
+    again = build(config, Inputs(3, tokens=False), 1).core
+    torch.testing.assert_close(core.state_dict(), again.state_dict(), rtol=0, atol=0)
+
+
+def test_a_size_that_is_to_be_matched_is_found_for_a_cell_of_ones_own(configure: Configure) -> None:
+    config = configure(*OWN, "model.hidden_size=null", "model.match_parameters=1000").model
+    model = build(config, Inputs(3, tokens=False), 1)
+    assert abs(sum(p.numel() for p in model.parameters()) - 1000) <= 20
+    assert model.core.recurrent_parameters == ("cells.0.W_hh",)
+
+
+class Everything(Cell):
+    """A gate of the inputs, matrices of the state in three forms, and one that is mixed with the inputs."""
+
+    def __init__(self, features, hidden_size):
+        super().__init__(features, hidden_size)
+        self.gate, self.enter = nn.Linear(features, hidden_size), nn.Linear(features, hidden_size)
+        self.plain = nn.Parameter(torch.randn(hidden_size, hidden_size))
+        self.inner, self.mixed = nn.Linear(hidden_size, hidden_size), nn.Linear(2 * hidden_size, hidden_size)
+        self.unused = nn.Parameter(torch.randn(hidden_size, hidden_size))
+
+    def step(self, inputs, state):
+        (h,) = state
+        x = self.enter(inputs)
+        kept = self.gate(inputs).sigmoid() * h
+        return ((kept + self.inner(x.sigmoid() * h) + h @ self.plain + self.mixed(torch.cat([x, h], -1))).softmax(-1),)
+
+
+def test_matrices_that_act_on_the_state_alone_are_found_in_a_cell_that_says_nothing() -> None:
+    source = Path(__file__).read_text()
+    text = source[source.index("class Everything(Cell)") : source.index("def test_matrices_that_act")]
+    imports = "import torch\nfrom torch import nn\nfrom study.models import Cell\n"
+    Path("cell.py").write_text(imports + text)
+    core = own(5, 5, file="cell.py", digest=None, options={})  # square in every layer
+    assert core.recurrent_parameters == ("cells.0.plain", "cells.0.inner.weight")
+    Path("cell.py").write_text(imports + text.replace("    def __init__", "    recurrent = ()\n    def __init__"))
+    assert own(5, 5, file="cell.py", digest=None, options={}).recurrent_parameters == ()
+
+
+def test_options_of_a_file_are_typed_like_any_other_key() -> None:
+    assert opened("model.options.rate=0.2") == "++model.options.rate=0.2"
+    assert closed(opened("model.options.rate=0.2")) == "model.options.rate=0.2"
+    for text in ("model.hidden_size=3", "++model.hidden_size=3", "model.optionsx=1"):
+        assert closed(opened(text)) == opened(text) == text
+
+
+# One run, kept and made again.
+
+
+@pytest.fixture(scope="module")
+def logged(store: str, tmp_path_factory: pytest.TempPathFactory) -> Logged:
+    """A run of the cell of the page; what lies in its place since is something else."""
+    place = tmp_path_factory.mktemp("own") / "cell.py"
+    place.write_text(CELL)
+    given = (f"tracking.uri={store}", "trainer.progress_bar=false", *TINY, "model=own", f"model.file={place}")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        from study.schema import validate
+
+        run = train(validate(compose("train", [*given, "++model.options.rate=0.3"])))
+    place.write_text("raise RuntimeError('not this one')")
+    return find(store, run.run_id)[0]
+
+
+def test_a_run_keeps_the_file_its_digest_and_its_options(logged: Logged) -> None:
+    assert logged.read(f"{FOLDER}/model.py").decode() == CELL
+    assert logged.params["model.digest"] == digest(CELL.encode())
+    assert logged.params["model.options.rate"] == "0.3"
+    assert logged.name == "own_cell-forecasting_sine_mix-0"
+    assert logged.tags["verdict"]
+
+
+def test_code_of_a_run_is_shown_and_not_executed(
+    logged: Logged, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.own.OwnClass.__init__", None)  # nothing may be loaded
+    runs = len(search(logged.uri))
+    assert reproduce([logged.run_id, "--store", logged.uri]) == 2
+    said = capsys.readouterr()
+    assert CELL in said.out
+    assert said.err.count("\n") == 2
+    assert "read it, then add --trust-code" in said.err
+    assert len(search(logged.uri)) == runs
+
+
+def test_code_that_is_trusted_is_executed_as_it_was_logged_and_gives_every_bit_again(
+    logged: Logged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reproduce([logged.run_id, "--store", logged.uri, "--trust-code"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("identical: ")
+    (again,) = search(logged.uri, f"tags.reproduces = '{logged.run_id}'")
+    assert again.read(f"{FOLDER}/model.py").decode() == CELL
+    assert not Path(again.params["model.file"]).parent.exists()
+
+
+def test_code_that_was_exchanged_in_the_store_is_refused(logged: Logged, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(logged.folder, FOLDER, "model.py")
+    file.write_text(CELL + "\x1b[2J")
+    try:
+        assert reproduce([logged.run_id, "--store", logged.uri, "--trust-code"]) == 2
+    finally:
+        file.write_text(CELL)
+    assert "is not the file that it was trained with" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_is_resumed_by_the_code_it_has_where_that_is_trusted(
+    logged: Logged, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(logged.uri)
+    client.update_run(logged.run_id, "RUNNING")
+    try:
+        assert resume([logged.run_id, "--store", logged.uri]) == 2
+        said = capsys.readouterr()
+        assert CELL in said.out
+        assert "--trust-code" in said.err
+    finally:
+        client.update_run(logged.run_id, "FINISHED")
+
+
+def test_a_sweep_takes_files_as_they_were_when_it_was_planned(folder: Path) -> None:
+    def plan() -> Plan:
+        section = {**dict(master.sweep), **ARMS, "search": {}, "storage": ""}
+        return build_plan(SweepConfig(**section), ["model.hidden_size=4"], composer)
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        master = compose("train", return_hydra_config=True)
+        composer = Composer(GlobalHydra.instance().config_loader(), master)
+        first = plan()
+        assert list(first.names.values())[1:] == ["rate=0.1", "rate=0.2"]
+        overrides = [first.overrides(cell) for cell in first.cells()]
+        assert composer.check(overrides[1]).model.options == {"rate": 0.1}  # type: ignore[attr-defined]
+        Path("cell.py").write_text(CELL + "\n")
+        with pytest.raises(ConfigError, match="has another content now"):
+            composer.check(overrides[1])
+        assert composer.check(overrides[0]).model.name == "lstm"
+        second = plan()
+    assert len(set(first.arms) & set(second.arms)) == 1
+    assert len(set(first.arms) | set(second.arms)) == 5
+
+
+# What `make verify MODEL=cell.py` says.
+
+GATED = """
+from torch import nn
+from study.models import Activations, Cell
+
+class Gated(Cell):
+    def __init__(self, features, hidden_size):
+        super().__init__(features, hidden_size)
+        self.W, self.V = nn.Linear(features, hidden_size), nn.Linear(features, hidden_size)
+
+    def step(self, inputs, state):
+        f = self.W(inputs).sigmoid()
+        return (f * self.V(inputs).tanh() + (1 - f) * state[0],)
+
+    def activations(self, inputs, state):
+        return Activations(gates={"f": 1 - self.W(inputs).sigmoid()}, retention_gate="f")
+"""
+OTHER_UNROLL = """
+    def unroll(self, inputs, state):
+        outputs, state = super().unroll(inputs, state)
+        return 1.01 * outputs, state
+"""
+CLAIMS = {
+    "test_an_open_retention_gate_keeps_the_memory": (GATED.replace("1 - self.W(inputs)", "self.W(inputs)"),
+        "an open retention gate keeps the memory: the gate is 1, but d new / d old is [0.0"),
+    "test_forward_is_step_after_step": (GATED + OTHER_UNROLL, "forward is step after step: Tensor-likes are not"),
+}  # fmt: skip
+
+
+def only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Leave some claims of the contract: all take seconds, and are called by the first test on what holds."""
+    for name in [name for name in vars(CoreContract) if name.startswith("test_") and name not in names]:
+        monkeypatch.delattr(CoreContract, name)
+
+
+def test_a_cell_that_meets_every_claim_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cell.py").write_text(GATED)
+    assert verify("cell.py") == 0
+    assert re.search(r"all \d+ claims hold; 10 of 10 measures are within tolerance", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_cell_that_breaks_a_claim_is_told_which_in_words(
+    claim: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, said = CLAIMS[claim]
+    only(monkeypatch, claim)
+    Path("cell.py").write_text(text)
+    assert verify("cell.py") == 1
+    out = capsys.readouterr().out
+    assert said in out
+    assert "1 of 2 claims fail" in out
+
+
+def test_a_cell_that_cannot_take_a_step_is_told_that_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cell.py").write_text(MISTAKES["a wrong shape"][0])
+    assert verify("cell.py", "rate=0.2") == 1
+    out = capsys.readouterr().out
+    assert "is built, and takes a step: cell.py, line 11: Leaky.step returns h of shape (3, 4), not (3, 5)" in out
+    assert "1 of 1 claims fail" in out
+
+
+def test_a_registered_core_is_verified_by_its_name_and_what_is_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only(monkeypatch, "test_shapes_and_names")
+    assert verify("lstm") == 0
+    assert "10 of 10 measures" in capsys.readouterr().out
+    for typed, said in (
+        (("lstn",), "did you mean 'lstm'"),
+        (("lstm", "a=1"), "as it is"),
+        (("cell.py", "a"), "key=val"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            verify(*typed)
+
+
+# The page, and the other kinds of files.
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make train")])
+def test_what_the_page_trains_can_be_trained(configure: Configure, line: str) -> None:
+    from study.train import assemble
+
+    (given,) = (part.removeprefix("ARGS=") for part in shlex.split(line) if part.startswith("ARGS="))
+    _, module = assemble(configure("task=forecasting_sine_mix", *map(opened, given.split())))
+    assert next(module.model.parameters()).isfinite().all()
+
+
+def test_the_page_names_no_command_that_is_not_tried_here() -> None:
+    others = [line for line in COMMANDS if not line.startswith("make train")]
+    assert others == ["make verify MODEL=cell.py", "make reproduce RUN=... ARGS=--trust-code"]
+
+
+def test_a_loss_and_a_clip_policy_are_what_their_files_say(configure: Configure) -> None:
+    given = (
+        "loss=own",
+        "loss.file=loss.py",
+        "+loss.options.power=3",
+        "loss.scale=initial",
+        "loss.over_time=sum",
+        "clip=own",
+    )
+    config = configure(*given, "clip.file=clip.py", "+clip.options.threshold=0.5")
+    loss, clip = losses.build(config.loss), clipping.build(config.clip)
+    assert (loss.over_time, loss.scale) == ("sum", "initial")
+    assert loss.total(torch.full((1, 1, 2), 2.0), torch.zeros(1, 1, 2), None).item() == 8
+    gradients = [torch.tensor([3.0, -4.0])]
+    assert clip(gradients, gradients).applied.item() == pytest.approx(0.625)
+    assert gradients[0].tolist() == [0.375, -0.5]
+
+
+@pytest.mark.parametrize(
+    ("group", "old", "new", "said"),
+    [
+        ("loss", ".mean(-1)", "", "loss.py, line 8: Power.per_step returns (2, 3, 4), not one loss for every step"),
+        ("loss", "outputs - targets", "outputs - target", "loss.py, line 9: NameError: name 'target' is not defined"),
+        ("loss", "def predict", "def guess", "loss.py, line 3: Power lacks predict"),
+        ("clip", "Clipped(before, total, total * scale)", "before", "clip.py, line 9: LargestEntry returns a Tensor"),
+        ("clip", "(self.threshold / largest)", "self.limit", "clip.py, line 12: AttributeError: "),
+    ],
+)
+def test_a_mistake_in_them_is_one_sentence_too(configure: Configure, group: str, old: str, new: str, said: str) -> None:
+    file = Path(f"{group}.py")
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+    config = configure(f"{group}=own", f"{group}.file={file}")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        losses.build(config.loss) if group == "loss" else clipping.build(config.clip)
