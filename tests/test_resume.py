@@ -166,7 +166,7 @@ def test_a_clip_policy_with_a_state_clips_on_as_if_it_had_not_been_interrupted(
         assert str(compare(whole, resumed)).startswith("identical") != forgotten
 
 
-def test_a_checkpoint_of_before_clip_policies_and_truncations_had_a_state_can_be_resumed(
+def test_a_checkpoint_of_before_clips_and_truncations_had_a_state_can_be_resumed(
     configure: Configure, tmp_path: Path
 ) -> None:
     config = configure(*COMMON, "clip=norm", "clip.threshold=0.1")
