@@ -33,7 +33,7 @@ from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
 
 Configure = Callable[..., Config]
-SMALL = {"flossing": {"exponents": 2}}
+SMALL = {"flossing": {"exponents": 1}}
 ACTING = [name for name in REGULARIZERS if REGULARIZERS.implementation(name).acts]
 
 
@@ -269,6 +269,13 @@ def test_more_exponents_than_dimensions_are_refused(configure: Configure) -> Non
     assert assemble(configure(*tiny, "regularizer.exponents=4"))
     with pytest.raises(ConfigError, match=r"regularizer.exponents = 5.*4 dimensions.*allowed: 1 to 4"):
         assemble(configure(*tiny, "regularizer.exponents=5"))
+
+
+def test_directions_that_are_lost_from_the_start_are_refused() -> None:
+    """A relu unit that is off passes nothing on, and in a diagonal recurrence no other unit does it in its place."""
+    network, data = build("indrnn", hidden_size=3), batch(9, 2, 3)
+    with pytest.raises(ConfigError, match=r"regularizer.name = 'flossing'.*-inf.*allowed: fewer regularizer.exponents"):
+        Flossing(1.0, exponents=3).refuse(network, data.inputs)
 
 
 # In a run.

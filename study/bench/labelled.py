@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from study.schema.model import MODELS
+
 FINE = ("healthy", "short memory", "kept", "latched", "undecided")
 """Verdicts that call nobody ill."""
 NOT_VANISHING = (*FINE, "exploding", "chaotic")
@@ -48,6 +50,12 @@ LABELS = {
     ),
     "reach": Label(
         ("learned nothing", "completed"), (*NOT_VANISHING, "vanishing"), ("reach",), "k2 ends before the known lag"
+    ),
+    "cannot be expressed": Label(
+        ("learned nothing", "completed"),
+        (*FINE, "vanishing"),
+        ("expressivity", "gradient"),
+        "a state to track, and a recurrence that is linear in its own (Merrill et al. 2024); its gates may close too",
     ),
     "k2 = 1": Label(LEARNT, FINE, ("none",), "no product of Jacobians enters the gradient; usual rate"),
     "k2 = 1, too large steps": Label(
@@ -149,6 +157,8 @@ def _rows(models: tuple[str, ...]) -> Iterator[tuple[str, str, str, str]]:
         yield "nothing to learn", STOCKS, model, "task.target=log_return trainer.max_updates=200"
         yield "reach", ADDING, model, "task.seq_len=40 bptt.k2=5 trainer.max_updates=300"
         yield "reach", COPYING, model, "bptt.k2=2 trainer.max_updates=200"
+        if MODELS.config(model).linear:
+            yield "cannot be expressed", PARITY, model, "optimizer.lr=0.01 trainer.max_updates=300"
     yield "solved", PARITY, "elman", "trainer.max_updates=400"
     yield "solved", ORDER, "lstm", "task.seq_len=20 trainer.max_updates=600"
     yield "solved", ORDER, "gru", "task.seq_len=20 trainer.max_updates=600"

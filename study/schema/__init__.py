@@ -280,10 +280,12 @@ def _allowed(raw: Any, path: str) -> list[str]:
 def _path(raw: Any, location: tuple[Any, ...]) -> str:
     """The dotted key of a pydantic location, without the union tags that stand in no config file."""
     names: list[str] = []
+    tagged = False
     for place, part in enumerate(location):
-        last = place == len(location) - 1
-        if isinstance(raw, dict) and raw.get("name") == part and not last:
-            continue  # a tag, also where the option has a key of its own name
+        if isinstance(raw, dict) and raw.get("name") == part and not tagged:
+            tagged = True  # what follows is a key, also where the option has one of its own name
+            continue
+        tagged, last = False, place == len(location) - 1
         inside = isinstance(raw, dict) and (part in raw or last)
         if inside or (isinstance(raw, list) and isinstance(part, int)):
             names.append(str(part))

@@ -11,13 +11,13 @@ here it is added to the loss, for the first `until` updates or every `every`. (2
 backwards in time, which have the same singular values (`study.probes.lyapunov`). (3) The paper follows one sequence,
 its first 10 steps and the first tenth of the directions' steps left out; here see `exponents_by_qr`.
 
-A network that loses a direction completely (dead relu units, m too large) has an exponent of -inf: the run diverges.
+A network that loses a direction completely (relu units that are off at some step) has an exponent of -inf, which has no
+gradient: it is refused where it starts so, and diverges where it becomes so.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -48,13 +48,22 @@ class Flossing(Regularizer):
         self._every, self._until, self._asked = every, until, 0
 
     def refuse(self, model: RecurrentModel, inputs: Tensor) -> None:
-        """See `Regularizer`; a state has as many exponents as dimensions."""
-        with torch.no_grad(), evaluating(model):
-            size = sum(part.shape[-1] for part in flatten(model.core.initial_state(model.encode(inputs[:1]))))
-        if self._exponents > size:
+        """See `Regularizer`; a state has as many exponents as dimensions, and those asked for must be finite."""
+        with evaluating(model):
+            encoded = model.encode(inputs[: self._steps, : self._sequences])
+            state = [part.detach().requires_grad_() for part in flatten(model.core.initial_state(encoded))]
+            size = sum(part.shape[-1] for part in state)
+            if self._exponents > size:
+                raise ConfigError(
+                    f"regularizer.exponents = {self._exponents}: the state of this model has {size} dimensions, and as "
+                    f"many exponents; allowed: 1 to {size}"
+                )
+            lost = follow(model, encoded, state, self._exponents).isneginf().any()
+        if lost:
             raise ConfigError(
-                f"regularizer.exponents = {self._exponents}: the state of this model has {size} dimensions, and as "
-                f"many exponents; allowed: 1 to {size}"
+                f"regularizer.name = 'flossing': this model loses directions of its state completely, so that of its "
+                f"{self._exponents} largest exponents some are -inf and have no gradient; allowed: fewer "
+                "regularizer.exponents, units that are never off (such as tanh), or another regularizer"
             )
 
     def penalty(self, model: RecurrentModel, loss: Loss, passage: Passage) -> Float[Tensor, ""] | None:
