@@ -128,7 +128,11 @@ EQUATIONS: list[tuple[type[Cell], dict[str, Any], Callable[..., State]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "options", "equations"), EQUATIONS, ids=str)
+def _named(value: Any) -> str:
+    return getattr(value, "__name__", str(value))
+
+
+@pytest.mark.parametrize(("kind", "options", "equations"), EQUATIONS, ids=_named)
 def test_every_cell_follows_its_papers_equations(
     kind: type[Cell], options: dict[str, Any], equations: Callable[..., State]
 ) -> None:

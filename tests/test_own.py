@@ -41,7 +41,7 @@ BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.S)
 CELL, LOSS, CLIP = (text for kind, text in BLOCKS if kind == "python")
 COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
 (ARMS,) = (yaml.safe_load(text)["sweep"] for kind, text in BLOCKS if kind == "yaml")
-TINY = ("task=forecasting_sine_mix", "model.hidden_size=4", "trainer.max_updates=6", "probe=none")
+TINY = ("task=forecasting_sine_mix", "model.hidden_size=4", "trainer.max_updates=6")
 OWN = ("model=own", "model.file=cell.py")
 
 
@@ -75,24 +75,24 @@ MISTAKES = {
     "syntax": ("x = 1\ndef f(:\n", "cell.py, line 2: invalid syntax"),
     "an error when it is read": ("\nx = undefined\n", "cell.py, line 2: NameError: name 'undefined' is not defined"),
     "an end of the process": ("raise SystemExit(3)", "cell.py, line 1: SystemExit: 3"),
-    "no step": (changed("def step", "def stop"), "cell.py, line 5: Leaky lacks step"),
-    "several": (CELL + "\nclass Other(Leaky): pass\n", "several: Leaky (line 5), Other (line 15); choose one, such as "
+    "no step": (changed("def step", "def stop"), "cell.py, line 6: Leaky lacks step"),
+    "several": (CELL + "\nclass Other(Leaky): pass\n", "several: Leaky (line 6), Other (line 16); choose one, such as "
                 "model.file=cell.py:Leaky"),
-    "an error in the constructor": (changed("self.rate, ", "1 / 0; self.rate, "), "cell.py, line 8: ZeroDivisionError"),
-    "a constructor without sizes": (changed("features, hidden_size, rate", "size, rate"), "cell.py, line 6: "
+    "an error in the constructor": (changed("self.rate, ", "1 / 0; self.rate, "), "cell.py, line 9: ZeroDivisionError"),
+    "a constructor without sizes": (changed("features, hidden_size, rate", "size, rate"), "cell.py, line 7: "
                                     "Leaky(size, rate) does not start with features, hidden_size"),
     "options without names": (changed("rate=0.1", "**options"), "takes **options; name every option"),
     "an option of the base": (changed("rate=0.1", "dropout=0.1"), "takes dropout, which is done around it"),
     "NaN": (changed("nn.init.orthogonal_(torch.empty(hidden_size, hidden_size))", "torch.empty(hidden_size, 5)"),
-            "cell.py, line 6: W_hh of Leaky is not finite at the start; torch.empty leaves values unset"),
-    "no tuple": (changed(",)\n", ")\n"), "cell.py, line 11: Leaky.step returns a Tensor, not a tuple of the parts "
+            "cell.py, line 7: W_hh of Leaky is not finite at the start; torch.empty leaves values unset"),
+    "no tuple": (changed(",)\n", ")\n"), "cell.py, line 12: Leaky.step returns a Tensor, not a tuple of the parts "
                  "('h',): write (h,)"),
     "a part too many": (changed(STEP, "        return h, ((1 - self.rate)"), "Leaky.step returns 2 parts, but "
                         "state_parts = ('h',)"),
     "no tensor": (changed(STEP, "        return (0.0,)\n" + STEP), "Leaky.step returns a float as h, not a tensor"),
-    "a wrong shape": (changed(STEP, "        return (h[:, 1:],)\n" + STEP), "cell.py, line 11: Leaky.step returns h of "
+    "a wrong shape": (changed(STEP, "        return (h[:, 1:],)\n" + STEP), "cell.py, line 12: Leaky.step returns h of "
                       "shape (3, 4), not (3, 5) (batch, width)"),
-    "an error in the step": (changed("h @ ", "h @ self.U @ "), "cell.py, line 13: AttributeError: 'Leaky' object has "
+    "an error in the step": (changed("h @ ", "h @ self.U @ "), "cell.py, line 14: AttributeError: 'Leaky' object has "
                              "no attribute 'U' (while a step of Leaky was tried)"),
     "a memory that is no part": (changed("    def __init__", "    memory = 'c'\n    def __init__"), "memory = 'c' is "
                                  "none of state_parts"),
@@ -111,9 +111,9 @@ def test_a_mistake_in_a_file_is_one_sentence_with_its_line(mistake: str) -> None
 
 
 def test_an_option_that_is_not_taken_or_lacks_is_named_with_those_that_are_taken() -> None:
-    taken = "Leaky takes no such option; did you mean 'rate'? (it takes rate=0.1; cell.py, line 6)"
+    taken = "Leaky takes no such option; did you mean 'rate'? (it takes rate=0.1; cell.py, line 7)"
     assert refusal(CELL, rat=0.2) == f"model.options.rat: {taken}"
-    assert refusal(changed("rate=0.1", "rate")) == "Leaky needs model.options.rate=... (cell.py, line 6)"
+    assert refusal(changed("rate=0.1", "rate")) == "Leaky needs model.options.rate=... (cell.py, line 7)"
     assert "no Cell or Core is called Leakx; did you mean 'Leaky'?" in refusal(CELL, "cell.py:Leakx")
 
 
@@ -365,7 +365,7 @@ def test_a_cell_that_cannot_take_a_step_is_told_that_alone(capsys: pytest.Captur
     Path("cell.py").write_text(MISTAKES["a wrong shape"][0])
     assert verify("cell.py", "rate=0.2") == 1
     out = capsys.readouterr().out
-    assert "is built, and takes a step: cell.py, line 11: Leaky.step returns h of shape (3, 4), not (3, 5)" in out
+    assert "is built, and takes a step: cell.py, line 12: Leaky.step returns h of shape (3, 4), not (3, 5)" in out
     assert "1 of 1 claims fail" in out
 
 
@@ -422,11 +422,11 @@ def test_a_loss_and_a_clip_policy_are_what_their_files_say(configure: Configure)
 @pytest.mark.parametrize(
     ("group", "old", "new", "said"),
     [
-        ("loss", ".mean(-1)", "", "loss.py, line 8: Power.per_step returns (2, 3, 4), not one loss for every step"),
-        ("loss", "outputs - targets", "outputs - target", "loss.py, line 9: NameError: name 'target' is not defined"),
-        ("loss", "def predict", "def guess", "loss.py, line 3: Power lacks predict"),
-        ("clip", "Clipped(before, total, total * scale)", "before", "clip.py, line 9: LargestEntry returns a Tensor"),
-        ("clip", "(self.threshold / largest)", "self.limit", "clip.py, line 12: AttributeError: "),
+        ("loss", ".mean(-1)", "", "loss.py, line 9: Power.per_step returns (2, 3, 4), not one loss for every step"),
+        ("loss", "outputs - targets", "outputs - target", "loss.py, line 10: NameError: name 'target' is not defined"),
+        ("loss", "def predict", "def guess", "loss.py, line 4: Power lacks predict"),
+        ("clip", "Clipped(before, total, total * scale)", "before", "clip.py, line 10: LargestEntry returns a Tensor"),
+        ("clip", "(self.threshold / largest)", "self.limit", "clip.py, line 13: AttributeError: "),
     ],
 )
 def test_a_mistake_in_them_is_one_sentence_too(configure: Configure, group: str, old: str, new: str, said: str) -> None:

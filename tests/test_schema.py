@@ -162,6 +162,7 @@ REFUSED = {
     "task=language_copying loss=crf": "this task's next tokens are predicted one after the other",
     "task=labelling_temporal_order loss=crf": "this task asks at the last step alone",
     "task=labelling_parity loss=crf bptt.k2=5 bptt.k1=5": "loss.name = 'crf': bptt.k1 and bptt.k2 must be null",
+    "task=labelling_parity loss=crf bptt=artbp": "bptt = artbp: it cuts every sequence, which loss.name = 'crf' does",
     "task=labelling_parity loss=crf probe=full": "probe.truncation and probe.alignment must be null; it is of a whole",
     "loss=pinball loss.levels=[0.5,0.1]": "loss.levels = [0.5, 0.1]: levels must ascend",
     "loss=pinball loss.levels=[0.5,0.5]": "loss.levels = [0.5, 0.5]: levels must ascend",

@@ -144,12 +144,6 @@ class Config(Strict):
                 f"model.bidirectional = True: it reads the steps ahead, and task={self.task.name} asks what they will "
                 "be; it fits sequence labelling alone"
             )
-        if self.bptt.always_cuts:
-            raise ValueError(
-                f"bptt = {self.bptt.name}: it cuts every sequence, and with model.bidirectional = True what reads "
-                "backwards starts at the last step, so a window has no state to start from; allowed: truncated, with "
-                "k1 and k2 null"
-            )
         return self._refuse_windows(
             "model.bidirectional = True",
             "what reads backwards starts at the last step, so a window cut from its sequence has no state to start "
@@ -167,6 +161,11 @@ class Config(Strict):
 
     def _refuse_windows(self, chosen: str, why: str) -> "Config":
         """Refuse whatever cuts sequences into windows, in training or in a probe."""
+        if self.bptt.always_cuts:
+            raise ValueError(
+                f"bptt = {self.bptt.name}: it cuts every sequence, which {chosen} does not allow; {why}; allowed: "
+                "truncated, with k1 and k2 null"
+            )
         cut = {f"bptt.{key}": value for key, value in (self.bptt.stride, self.bptt.reach)}
         cut |= {f"probe.{name}": getattr(self.probe, name) for name in ("truncation", "alignment")}
         if keys := [key for key, value in cut.items() if value is not None]:

@@ -54,7 +54,7 @@ class Registry:
 
     def __iter__(self) -> Iterator[str]:
         """Names of the members whose implementation is known: not of those that stand in a file of the user's own."""
-        known = (name for name, config in self._configs.items() if not issubclass(config, OwnFile))
+        known = (name for name, config in self._configs.items() if not _of_a_file(config))
         return iter(tuple(known))
 
     def __contains__(self, name: object) -> bool:
@@ -86,3 +86,8 @@ class Registry:
     def union(self) -> Any:
         """The type of the group in the schema: the config of any member, recognised by its `name`."""
         return Annotated[Union[tuple(dict.fromkeys(self._configs.values()))], Field(discriminator="name")]  # noqa: UP007
+
+
+def _of_a_file(config: Any) -> bool:
+    """Whether a member stands in a file of the user's own; the plan of a probe may be of any type."""
+    return isinstance(config, type) and issubclass(config, OwnFile)

@@ -134,8 +134,9 @@ def slow_exponents(step: Step, network: RecurrentModel, inputs: Tensor) -> Float
         full = jacobian(lambda state, t=t: after(state, inputs[t]), states[t], vectorize=True)
         directions, triangle = torch.linalg.qr(full.T @ directions)
         steps.append(triangle.diagonal().abs().log())
-    counted = torch.stack(steps[skipped:])
-    rates, lost = counted.mean(0), counted.amin(0) < LOST
+    shrunk = torch.stack(steps)
+    # A lost direction goes on as a random one, and so do all after it, which have to be orthogonal to it.
+    rates, lost = shrunk[skipped:].mean(0), (shrunk.amin(0) < LOST).cumsum(0) > 0
     floor = rates[lost].amax() + 1 if lost.any() else -torch.inf  # rounding may well be a nat longer or shorter
     return rates.where(rates > floor, -torch.inf).sort(descending=True).values.numpy()
 

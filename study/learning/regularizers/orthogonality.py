@@ -29,7 +29,7 @@ class Orthogonality(Regularizer):
         if not _matrices(model):
             raise ConfigError(
                 "regularizer.name = 'orthogonality': this model has no square recurrent matrices that could be "
-                "orthogonal; allowed: regularizer=none, omega or flossing"
+                "orthogonal; allowed: a cell that has some, or another regularizer"
             )
 
     def penalty(self, model: RecurrentModel, loss: Loss, passage: Passage) -> Float[Tensor, ""]:
