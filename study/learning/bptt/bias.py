@@ -60,13 +60,15 @@ def gradients_by_lag(
         last = batch.between(len(batch.targets) - 1, len(batch.targets))
         total = loss.total(model.decode(hidden), last.targets, last.mask)
         passed = [part for each in reversed(states[:-1]) for part in each]
-        own, *earlier = torch.autograd.grad(total, [hidden, *passed])
+        # A step need not read every part of the state that it is handed: h is only an output of some cores.
+        asked = [hidden, *passed]
+        own, *earlier = torch.autograd.grad(total, asked, allow_unused=True, materialize_grads=True)
     start = tuple(torch.zeros_like(part) for part in states[-1])
     start[0][-1] = own[0]
     parts = len(start)
     found = [start, *(tuple(earlier[i : i + parts]) for i in range(0, len(earlier), parts))]
-    asked = slice(None) if last.mask is None else last.mask[0]
-    slopes = torch.stack([_rows(lag)[asked] for lag in found])
+    counting = slice(None) if last.mask is None else last.mask[0]
+    slopes = torch.stack([_rows(lag)[counting] for lag in found])
     sums = slopes.mean(1).cumsum(0).norm(dim=-1)
     return slopes.norm(dim=-1).mean(1).cpu().numpy(), sums.cpu().numpy()
 

@@ -41,7 +41,7 @@ def build(
 
 
 def noted(config: BPTTConfig) -> tuple[str, ...]:
-    """Names of the numbers that every update by this truncation notes, see `Update.notes`."""
+    """Names of the numbers that every update by this truncation notes, see `Update.records`."""
     kind: type[TruncatedBPTT] = TRUNCATIONS.implementation(config.name)
     return kind.noted
 
