@@ -76,7 +76,7 @@ def test_a_size_that_no_network_has_is_refused_with_the_nearest_ones() -> None:
     [{"match_parameters": 9}, {"hidden_size": None}, {"match_state": 9, "match_parameters": 9}],
 )
 def test_exactly_one_key_decides_the_size(name: str, chosen: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="decides the size; exactly one of hidden_size"):
+    with pytest.raises(ValueError, match="exactly one of hidden_size, match_parameters, match_state decides it"):
         build(name, **chosen)
 
 

@@ -49,8 +49,8 @@ class CoreConfig(Strict):
         given = [f"{key} = {value}" for key, value in sizes.items() if value is not None]
         if len(given) != 1:
             raise ValueError(
-                f"{' and '.join(given) or 'nothing'} decides the size; exactly one of {', '.join(sizes)} does, the "
-                "others must be null (such as model.hidden_size=null)"
+                f"{' and '.join(given) or 'no size'}: exactly one of {', '.join(sizes)} decides it, "
+                "the others must be null (such as model.hidden_size=null)"
             )
         return self
 
