@@ -143,12 +143,11 @@ def test_a_validation_loss_that_followed_or_was_not_measured_is_no_overfitting(v
     assert cause(Probed(200, HEALTHY), losses=losses, validation=validation).name == "unknown"
 
 
-def test_a_part_learnt_with_healthy_gradients_is_a_matter_of_expressivity_or_capacity() -> None:
-    found = cause(Probed(200, HEALTHY), standing=PART)
-    assert (found.name, found.change) == ("capacity", "model.hidden_size=16")
-    linear = replace(SETUP, more_expressive="model=gru")
-    found = cause(Probed(200, HEALTHY), standing=PART, setup=linear)
-    assert (found.name, found.change) == ("expressivity", "model=gru")
+def test_a_part_learnt_with_healthy_gradients_is_a_matter_of_capacity() -> None:
+    """Also of a core that some states are beyond: that this task has such a state is not known."""
+    for setup in (SETUP, replace(SETUP, more_expressive="model=gru")):
+        found = cause(Probed(200, HEALTHY), standing=PART, setup=setup)
+        assert (found.name, found.change) == ("capacity", "model.hidden_size=16")
 
 
 STATE = replace(SETUP, tracks_state=True, more_expressive="model=gru")

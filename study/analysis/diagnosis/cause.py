@@ -19,8 +19,6 @@ of a run that learned nothing, did not solve its task, or whose gradient is ill
                    It is also the one cause of a run that solved its task, but not at a further length
     budget         the loss was still falling when the updates were used up
     overfitting    the training loss fell far, and the validation loss did not follow
-    expressivity   the gradient is healthy, but the state is linear in the state before: some tasks cannot be expressed,
-                   and this may be one
     capacity       the gradient is healthy, and part of the task was learnt
     unknown        none of these
 """
@@ -92,7 +90,7 @@ def cause(facts: Facts, outcome: Outcome, verdict: Verdict, happened: Sequence[E
         short = facts.standing is not None and facts.standing.unsolved_at is not None
         return (_state(facts, verdict, last) if short else None) or Cause("none")
     before_training = (_hopeless, _reach, _over_lag, _short_way, _edge, _cursed, _state)
-    rules = (*before_training, _budget, _overfitting, _linear, _capacity)
+    rules = (*before_training, _budget, _overfitting, _capacity)
     return next(filter(None, (rule(facts, verdict, last) for rule in rules)), _unknown(facts))
 
 
@@ -226,13 +224,6 @@ def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
         return None
     fell = f"the training loss fell from {start:.3g} to {end:.3g}, and the validation loss is {validation:.3g}"
     return Cause("overfitting", fell, "trainer.patience=3", "stop when the validation loss no longer falls")
-
-
-def _linear(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
-    if not facts.setup.more_expressive or verdict != "healthy":
-        return None
-    limit = "the state is linear in the state before it"
-    return Cause("expressivity", limit, facts.setup.more_expressive, "a recurrence that is not")
 
 
 def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
