@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
 from study.installation import CONF
-from study.schema import Config, group_classes, option_names
-from study.schema.base import Decides, Strict
+from study.schema import Config
+from study.schema.base import Decides, Strict, group_classes, option_names
 from study.schema.defaults import defaults, fill, option, options
 from study.schema.identity import decides_training, deciding, flat_record, flatten, mark, marked, nested_record
 from study.tracking.reader import find

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, ValidationError, model_validator
 
-from study.errors import ConfigError, nearest
-from study.schema.base import Decides, Strict
+from study.errors import ConfigError
+from study.schema.base import Decides, Strict, group_classes
 from study.schema.bptt import TRUNCATIONS, BPTTConfig
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
@@ -20,6 +20,7 @@ from study.schema.model import MODELS, CoreConfig
 from study.schema.optimizer import OPTIMIZERS, OptimizerConfig
 from study.schema.own import Options
 from study.schema.probe import ProbeConfig
+from study.schema.refusal import explain
 from study.schema.regularizer import REGULARIZERS, RegularizerConfig
 from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
 from study.schema.schedule import SCHEDULES, RateScheduleConfig
@@ -220,7 +221,7 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(raw, item) for item in error.errors())) from error
+        raise ConfigError("\n".join(explain(item, raw, Config) for item in error.errors())) from error
 
 
 def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
@@ -238,56 +239,3 @@ def _typed_keys(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         for name, field in group.model_fields.items():
             yield prefix + name, field.annotation
             yield from _typed_keys(field.annotation, f"{prefix}{name}.")
-
-
-def group_classes(annotation: Any) -> Iterator[type[Strict]]:
-    """The config classes in a type: of a config group those of all its options."""
-    if isinstance(annotation, type) and issubclass(annotation, Strict):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from group_classes(argument)
-
-
-def option_names(group: type[Strict]) -> tuple[str, ...]:
-    """The values that `name` may have in a config class; none where it has no `name`."""
-    return getattr(group.model_fields["name"].annotation, "__args__", ()) if "name" in group.model_fields else ()
-
-
-def _explain(raw: Any, item: Any) -> str:
-    """One readable line for one pydantic error."""
-    path = _path(raw, item["loc"])
-    if item["type"] == "extra_forbidden":
-        parent, _, name = path.rpartition(".")
-        siblings = _allowed(raw, parent)
-        return f"{path}: no such key{nearest(name, siblings)} (allowed here: {', '.join(siblings)})"
-    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    if isinstance(item["input"], dict):
-        return f"{path}: {message}" if path else message
-    return f"{path} = {item['input']!r}: {message}"
-
-
-def _allowed(raw: Any, path: str) -> list[str]:
-    """The keys a group may have, of the option that is chosen there."""
-    classes: list[type[Strict]] = [Config]
-    for part in filter(None, path.split(".")):
-        raw = raw[part]
-        groups = [found.model_fields[part].annotation for found in classes if part in found.model_fields]
-        classes = [found for group in groups for found in group_classes(group)]
-        classes = [found for found in classes if raw.get("name") in option_names(found)] or classes
-    return sorted({name for found in classes for name in found.model_fields})
-
-
-def _path(raw: Any, location: tuple[Any, ...]) -> str:
-    """The dotted key of a pydantic location, without the union tags that stand in no config file."""
-    names: list[str] = []
-    tagged = False
-    for place, part in enumerate(location):
-        if isinstance(raw, dict) and raw.get("name") == part and not tagged:
-            tagged = True  # what follows is a key, also where the option has one of its own name
-            continue
-        tagged, last = False, place == len(location) - 1
-        inside = isinstance(raw, dict) and (part in raw or last)
-        if inside or (isinstance(raw, list) and isinstance(part, int)):
-            names.append(str(part))
-            raw = raw[part] if isinstance(raw, list) else raw.get(part)
-    return ".".join(names)

@@ -1,7 +1,8 @@
 """The strict base of every config group, and the marks that say what a key decides."""
 
+from collections.abc import Iterator
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,3 +37,16 @@ class Strict(BaseModel):
             values: of the group's keys that decide the training, as texts; null is `None`.
         """
         return values
+
+
+def group_classes(annotation: Any) -> Iterator[type[Strict]]:
+    """The config classes in a type: of a config group those of all its options."""
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from group_classes(argument)
+
+
+def option_names(group: type[Strict]) -> tuple[str, ...]:
+    """The values that `name` may have in a config class; none where it has no `name`."""
+    return getattr(group.model_fields["name"].annotation, "__args__", ()) if "name" in group.model_fields else ()

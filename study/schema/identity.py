@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from study.schema import Config, group_classes, keys, option_names
-from study.schema.base import Decides, Strict
+from study.schema import Config, keys
+from study.schema.base import Decides, Strict, group_classes, option_names
 from study.schema.defaults import defaults
 
 

@@ -1,0 +1,52 @@
+"""What is wrong with a configuration, in words that name its keys as they are typed."""
+
+from typing import Any
+
+from study.errors import nearest
+from study.schema.base import Strict, group_classes, option_names
+
+
+def explain(item: Any, raw: Any, whole: type[Strict]) -> str:
+    """One readable line for one of pydantic's errors: the key, its value, what is allowed.
+
+    Args:
+        item: the error.
+        raw: the values that were checked.
+        whole: the config class of all of them.
+    """
+    path = _path(raw, item["loc"])
+    if item["type"] == "extra_forbidden":
+        parent, _, name = path.rpartition(".")
+        siblings = _allowed(raw, parent, whole)
+        return f"{path}: no such key{nearest(name, siblings)} (allowed here: {', '.join(siblings)})"
+    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if isinstance(item["input"], dict):
+        return f"{path}: {message}" if path else message
+    return f"{path} = {item['input']!r}: {message}"
+
+
+def _allowed(raw: Any, path: str, whole: type[Strict]) -> list[str]:
+    """The keys a group may have, of the option that is chosen there."""
+    classes: list[type[Strict]] = [whole]
+    for part in filter(None, path.split(".")):
+        raw = raw[part]
+        groups = [found.model_fields[part].annotation for found in classes if part in found.model_fields]
+        classes = [found for group in groups for found in group_classes(group)]
+        classes = [found for found in classes if raw.get("name") in option_names(found)] or classes
+    return sorted({name for found in classes for name in found.model_fields})
+
+
+def _path(raw: Any, location: tuple[Any, ...]) -> str:
+    """The dotted key of a pydantic location, without the union tags that stand in no config file."""
+    names: list[str] = []
+    tagged = False
+    for place, part in enumerate(location):
+        if isinstance(raw, dict) and raw.get("name") == part and not tagged:
+            tagged = True  # what follows is a key, also where the option has one of its own name
+            continue
+        tagged, last = False, place == len(location) - 1
+        inside = isinstance(raw, dict) and (part in raw or last)
+        if inside or (isinstance(raw, list) and isinstance(part, int)):
+            names.append(str(part))
+            raw = raw[part] if isinstance(raw, list) else raw.get(part)
+    return ".".join(names)
