@@ -69,11 +69,10 @@ class TestRegularizerConfigs(ConfigContract):
         return configured(request.param)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("regularizer", ACTING)
 @pytest.mark.parametrize("name", list(MODELS))
-def test_every_core_can_be_regularised_or_is_refused_in_words(name: str, regularizer: str, layers: int) -> None:
-    network, data = build(name, layers, hidden_size=3), batch(5, 2, 3)
+def test_every_core_can_be_regularised_or_is_refused_in_words(name: str, regularizer: str) -> None:
+    network, data = build(name, 2, hidden_size=3), batch(5, 2, 3)
     made = regularizers.build(configured(regularizer, **SMALL.get(regularizer, {})))
     try:
         made.refuse(network, data.inputs)
