@@ -244,8 +244,9 @@ def test_code_of_a_run_is_shown_and_not_executed(
     assert reproduce([logged.run_id, "--store", logged.uri]) == 2
     said = capsys.readouterr()
     assert CELL in said.out
-    assert said.err.count("\n") == 2
-    assert "read it, then add --trust-code" in said.err
+    *_, refused, reason = said.err.splitlines()
+    assert refused == "The run cannot be reproduced:"
+    assert reason.endswith("read it, then add --trust-code")
     assert len(search(logged.uri)) == runs
 
 
