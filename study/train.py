@@ -54,8 +54,7 @@ def train(
 
     for note in task.notes:
         print(note, file=sys.stderr)
-    described, splits, typed = describe(config), provenance.splits(task), portable(overrides)
-    code = {f"{group}.py": chosen.content().decode() for group, chosen in own.own_files(config)}
+    described, splits, typed, code = describe(config), provenance.splits(task), portable(overrides), own.texts(config)
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
         place.announce(run.run_id)
 
@@ -64,12 +63,11 @@ def train(
         _define(run, provenance.definition(described.config, typed), len(module.history) if place.resume else None)
         if not place.resume:
             run.log_data(config.task.name, task.source, splits)
-            if code:
-                run.log_texts(code, own.FOLDER)
+            run.log_texts(code, own.FOLDER)
 
         # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
-        digest, both_ways = provenance.combined(splits), config.model.bidirectional
-        rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), both_ways)
+        digest, cached = provenance.combined(splits), folder(None, "opponents")
+        rivals = opponents.scores(task, config.task, digest, cached, config.model.bidirectional)
 
         # The recorder is first: when another callback raises, the history up to there is written all the same.
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
@@ -117,7 +115,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     """Set this process up, read the data, draw the model, and build around it all that trains it."""
     from study import models, tasks
     from study.learning import clipping, losses, optimizers, regularizers, schedules
-    from study.learning.bptt import noted, refuse_unreachable
+    from study.learning.bptt import records, refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
     from study.training.history import History
@@ -138,7 +136,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     probes = Probes(config.probe, batches.epoch(0), config.task.horizon)
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    recurrent, beside = recurrent_parameters(model), (*clip.records, *noted(config.bptt), *regularizer.records)
+    recurrent, beside = recurrent_parameters(model), (*clip.records, *records(config.bptt), *regularizer.records)
     measuring = probes.count + bool(task.at_lengths())
     history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
     how = optimizer, schedule, regularizer, config.bptt, config.seed

@@ -12,7 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from study.learning.bptt import Carry, build, expected_updates, noted
+from study.learning.bptt import Carry, build, expected_updates, records
 from study.learning.evaluation import Evaluation
 from study.schema import Config
 from study.schema.model import MODELS
@@ -78,7 +78,7 @@ def trained(
 def plain(config: Config, updates: int) -> np.ndarray:
     """The history of the same training without Lightning."""
     task, module = assemble(config)
-    history = History([name for name, _ in module.model.named_parameters()], beside=noted(config.bptt))
+    history = History([name for name, _ in module.model.named_parameters()], beside=records(config.bptt))
     optimizer, plan, batches = module.configure_optimizers(), config.bptt, task.batches("train")
     bptt = build(plan, module.model, module.loss, optimizer, module.clip, batches.stream, config.seed)
     with seeded(config.seed, "dropout"):

@@ -152,6 +152,15 @@ def own_files(groups: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, OwnFile]
     return ((name, group) for name, group in groups if isinstance(group, OwnFile))
 
 
+def texts(groups: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """The files as a run keeps them, by name.
+
+    Raises:
+        ConfigError: one was changed since the configuration was checked.
+    """
+    return {f"{name}.py": group.content().decode() for name, group in own_files(groups)}
+
+
 def pins(groups: Iterable[tuple[str, Any]]) -> dict[str, str]:
     """By group, the override that takes no other content of its file than the present one."""
     return {name: f"{name}.digest={group.digest}" for name, group in own_files(groups)}

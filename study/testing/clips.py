@@ -119,7 +119,7 @@ class ClipContract:
     def test_a_policy_that_decides_by_norms_decides_alike_when_it_is_asked_with_the_norms_alone(
         self, make_clip: MakeClip
     ) -> None:
-        """The histories of finished runs have the norms: what it would have done in them can be told."""
+        """So it can be replayed on a finished run, whose history has the norms."""
         clip, asked = make_clip(), make_clip()
         for update in range(UPDATES if isinstance(asked, NormClip) else 0):
             clipped = clip_once(clip, draw(update))

@@ -87,7 +87,9 @@ class Run:
         self._client.set_tag(self.run_id, MLFLOW_RUN_NOTE, text)
 
     def log_texts(self, texts: Mapping[str, str], folder: str) -> None:
-        """Write texts, by file name, into a folder of the run's artifacts."""
+        """Write texts, by file name, into a folder of the run's artifacts; nothing where there are none."""
+        if not texts:
+            return
         with tempfile.TemporaryDirectory() as temporary:
             for name, text in texts.items():
                 Path(temporary, name).write_text(text, encoding="utf-8", errors="surrogateescape")

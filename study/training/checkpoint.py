@@ -26,7 +26,7 @@ PATIENCE = 10
 
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What every checkpoint has; see `RecurrentModule.state`."""
-ADDED = {name: dict[str, Any]() for name in ("clip", "schedule", "regularizer")} | {"initial_norm": None}
+ADDED = {name: dict[str, Any]() for name in ("clip", "schedule", "regularizer", "bptt")} | {"initial_norm": None}
 """What checkpoints have since a later version, with the value that older ones mean: no clip policy had a state then,
 rates were constant, nothing was added to a loss, and no gradient was divided."""
 

@@ -125,9 +125,8 @@ class RecurrentModule(pl.LightningModule):
             self.schedule.load_state_dict(self._restored["schedule"])
             self.regularizer.load_state_dict(self._restored["regularizer"])
             self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
-            self.loss.initial_norm = move_data_to_device(self._restored.get("initial_norm"), self.device)
-            if "bptt" in self._restored:  # not in checkpoints of older code, whose truncation had no state
-                self._bptt.load_state_dict(self._restored["bptt"])
+            self.loss.initial_norm = move_data_to_device(self._restored["initial_norm"], self.device)
+            self._bptt.load_state_dict(self._restored["bptt"])
         if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
 

@@ -21,7 +21,7 @@ TIME = 6
 
 
 class FollowedARTBP(ARTBP):
-    """Cuts where it is told.
+    """ARTBP whose cuts follow a given pattern, not a draw.
 
     Attributes:
         chance: the probability of the cuts so far.

@@ -17,7 +17,7 @@ be larger than T, as in Aicher, Foti & Fox 2019 (arXiv 1905.07473).
 (`adaptive`), and of random lengths (`artbp`); see `docs/truncation.md`.
 """
 
-from study.learning.bptt.build import build, expected_updates, noted
+from study.learning.bptt.build import build, expected_updates, records
 from study.learning.bptt.carry import Carry, load_carry
 from study.learning.bptt.truncated import TruncatedBPTT, Update
 from study.learning.bptt.windows import Window, count, refuse_unreachable, stream_lengths, windows
@@ -31,7 +31,7 @@ __all__ = [
     "count",
     "expected_updates",
     "load_carry",
-    "noted",
+    "records",
     "refuse_unreachable",
     "stream_lengths",
     "windows",

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from study.learning.bptt.bias import fewest_lags, gradients_by_lag, position
 from study.learning.bptt.carry import Carry
-from study.learning.bptt.truncated import TruncatedBPTT, Update
+from study.learning.bptt.truncated import K2, TruncatedBPTT, Update
 from study.learning.bptt.windows import count
 from study.learning.clipping import Clip
 from study.learning.losses import Loss
@@ -47,7 +47,9 @@ class AdaptiveBPTT(TruncatedBPTT):
         stream: see `TruncatedBPTT`.
     """
 
-    noted = ("bptt/k2",)
+    records = (K2,)
+    k1: int
+    k2: int
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class AdaptiveBPTT(TruncatedBPTT):
     ):
         super().__init__(model, loss, optimizer, clip, k1, k2_max, update, stream)
         self.delta, self.k2_min, self.k2_max, self.every = delta, k2_min, k2_max, every
-        self._stride, self._reach, self._since = k1, k2_max, every
+        self._since = every
 
     @staticmethod
     def expected_updates(  # type: ignore[override]
@@ -77,21 +79,20 @@ class AdaptiveBPTT(TruncatedBPTT):
     @property
     def notes(self) -> Mapping[str, float]:
         """See `TruncatedBPTT`; k2."""
-        return {self.noted[0]: float(self._reach)}
+        return {K2: float(self.k2)}
 
     def state_dict(self) -> dict[str, Any]:
         """See `TruncatedBPTT`."""
-        return {"k2": self._reach, "since": self._since}
+        return {"k2": self.k2, "since": self._since}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See `TruncatedBPTT`."""
-        self.k2 = self._reach = state["k2"]
-        self._since = state["since"]
+        self.k2, self._since = state["k2"], state["since"]
 
     def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
         """See `TruncatedBPTT`."""
         if self._since >= self.every:
-            self.k2 = self._reach = self._choose(batch, carry)
+            self.k2 = self._choose(batch, carry)
             self._since = 0
         yield from super()._walk(batch, self._shortened(carry))
 
@@ -109,14 +110,14 @@ class AdaptiveBPTT(TruncatedBPTT):
         phi, norms = gradients_by_lag(self.model, self.loss, steps.between(0, last + 1), state, lags)
         whole = float(last) if self.stream is None else math.inf
         kept = fewest_lags(phi, norms, self.delta, self.k2_max, whole)
-        return min(max(kept + self._stride - 1, self.k2_min), self.k2_max)
+        return min(max(kept + self.k1 - 1, self.k2_min), self.k2_max)
 
     def _shortened(self, carry: Carry | None) -> Carry | None:
         """The carry without steps that a shorter k2 does not reach back to."""
         if carry is None or carry.past is None:
             return carry
         total = len(carry.past.targets)
-        surplus = total - (self._reach - self._stride)
+        surplus = total - (self.k2 - self.k1)
         if surplus <= 0:
             return carry
         with torch.no_grad():

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from study.learning.bptt.carry import Carry
-from study.learning.bptt.truncated import TruncatedBPTT
+from study.learning.bptt.truncated import K2, TruncatedBPTT
 from study.learning.clipping import Clip
 from study.learning.losses import Loss
 from study.learning.regularizers import Passage
@@ -56,7 +56,7 @@ class ARTBP(TruncatedBPTT):
         seed: of the cuts.
     """
 
-    noted = ("bptt/k2",)
+    records = (K2,)
     draws = True
 
     def __init__(
@@ -100,7 +100,7 @@ class ARTBP(TruncatedBPTT):
     @property
     def notes(self) -> Mapping[str, float]:
         """See `TruncatedBPTT`; the steps of the window, of a whole sequence those of its longest."""
-        return {self.noted[0]: float(self._longest)}
+        return {K2: float(self._longest)}
 
     def state_dict(self) -> dict[str, Any]:
         """See `TruncatedBPTT`."""

@@ -40,10 +40,10 @@ def build(
     return bptt
 
 
-def noted(config: BPTTConfig) -> tuple[str, ...]:
+def records(config: BPTTConfig) -> tuple[str, ...]:
     """Names of the numbers that every update by this truncation notes, see `Update.records`."""
     kind: type[TruncatedBPTT] = TRUNCATIONS.implementation(config.name)
-    return kind.noted
+    return kind.records
 
 
 def expected_updates(config: BPTTConfig, batch: Batch, stream: int | None) -> float:

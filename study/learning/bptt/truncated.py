@@ -18,6 +18,10 @@ from study.models.unrolled import watched
 from study.tasks.contract import Batch
 
 
+K2 = "bptt/k2"
+"""The record of truncations that choose how far gradients flow back: the steps they did."""
+
+
 class Update(NamedTuple):
     """One optimizer step.
 
@@ -54,11 +58,11 @@ class TruncatedBPTT:
     Attributes:
         carry: what the next batch of a stream starts from, detached.
         regularizer: adds its gradient to that of every update, see `study.learning.regularizers`; None: there is none.
-        noted: names of numbers that every update has beside its loss and its norms, columns of the history.
+        records: names of the numbers it adds to those of every update, columns of the history.
         draws: takes a `seed`, for it draws at random.
     """
 
-    noted: ClassVar[tuple[str, ...]] = ()
+    records: ClassVar[tuple[str, ...]] = ()
     draws: ClassVar[bool] = False
 
     def __init__(
@@ -95,7 +99,7 @@ class TruncatedBPTT:
 
     @property
     def notes(self) -> Mapping[str, float]:
-        """The numbers that `noted` names, of the update that is being made."""
+        """The numbers that `records` names, of the update that is being made."""
         return {}
 
     def updates(self, batch: Batch, carry: Carry | None = None) -> Iterator[Update]:

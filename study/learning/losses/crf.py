@@ -80,7 +80,7 @@ def _split(outputs: Float[Tensor, "time batch outputs"]) -> Scores:
     return Scores(emissions, starts, ends, pairs.unflatten(-1, (classes, classes)))
 
 
-def _begun(mask: Bool[Tensor, "time batch"]) -> Bool[Tensor, "time batch"]:
+def _follows(mask: Bool[Tensor, "time batch"]) -> Bool[Tensor, "time batch"]:
     """Whether an earlier step of the sequence counts."""
     return mask.cumsum(0) > mask.long()
 
@@ -100,8 +100,8 @@ def _forward(
 ) -> Float[Tensor, "time batch classes"]:  # fmt: skip
     """For every class of every step, all sequences that end in it, joined; past a step that does not count it stays."""
     found, joined = [], torch.zeros_like(scores.emissions[0])
-    for begun, counts, emission, start, _, pairs in zip(_begun(mask), mask, *scores, strict=True):
-        entering = torch.where(begun[:, None], join(joined[:, :, None] + pairs, 1), start)
+    for follows, counts, emission, start, _, pairs in zip(_follows(mask), mask, *scores, strict=True):
+        entering = torch.where(follows[:, None], join(joined[:, :, None] + pairs, 1), start)
         joined = torch.where(counts[:, None], entering + emission, joined)
         found.append(joined)
     return torch.stack(found)
@@ -112,7 +112,7 @@ def _backward(
 ) -> Float[Tensor, "time batch classes"]:  # fmt: skip
     """For every class of every step, all that may follow it, joined."""
     found, joined = [], torch.zeros_like(scores.emissions[0])
-    steps = zip(_begun(mask.flip(0)), mask.flip(0), *(part.flip(0) for part in scores), strict=True)
+    steps = zip(_follows(mask.flip(0)), mask.flip(0), *(part.flip(0) for part in scores), strict=True)
     for ahead, counts, emission, _, end, pairs in steps:
         leaving = torch.where(ahead[:, None], joined, end)
         joined = torch.where(counts[:, None], join(pairs + (emission + leaving)[:, None, :], 2), joined)
@@ -127,7 +127,7 @@ def _score(
     places, chosen = _places(mask), targets[..., None]
     before = targets.gather(0, torch.cat([places[:1] * 0, places[:-1]]))
     pairs = scores.transitions.flatten(-2).gather(-1, (before * scores.emissions.shape[-1] + targets)[..., None])
-    entering = torch.where(_begun(mask)[..., None], pairs, scores.starts.gather(-1, chosen))
+    entering = torch.where(_follows(mask)[..., None], pairs, scores.starts.gather(-1, chosen))
     steps = (entering + scores.emissions.gather(-1, chosen))[..., 0]
     end = _at(scores.ends, places[-1]).gather(-1, targets.gather(0, places[-1:]).T)[:, 0]
     return torch.where(mask, steps, 0.0).sum(0) + end
