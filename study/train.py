@@ -51,23 +51,21 @@ def train(
 
     # Data and model first: what cannot be used is refused before there is a run in the store.
     task, module = assemble(config)
-
     for note in task.notes:
         print(note, file=sys.stderr)
     described, splits, typed, code = describe(config), provenance.splits(task), portable(overrides), own.texts(config)
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
         place.announce(run.run_id)
-
         if place.resume and (saved := checkpoint.find_state(place.checkpoints, run.run_id)) is not None:
             module.load_state(saved)
-        _define(run, provenance.definition(described.config, typed), len(module.history) if place.resume else None)
+        definition = provenance.definition(described.config, typed)
+        _define(run, definition, code, len(module.history) if place.resume else None)
         if not place.resume:
             run.log_data(config.task.name, task.source, splits)
-            run.log_texts(code, own.FOLDER)
 
         # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
-        digest, cached = provenance.combined(splits), folder(None, "opponents")
-        rivals = opponents.scores(task, config.task, digest, cached, config.model.bidirectional)
+        digest, both_ways = provenance.combined(splits), config.model.bidirectional
+        rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), both_ways)
 
         # The recorder is first: when another callback raises, the history up to there is written all the same.
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
@@ -100,12 +98,14 @@ def _first_tags(
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)
 
 
-def _define(run: "Run", definition: Mapping[str, str], resumed: int | None) -> None:
+def _define(run: "Run", definition: Mapping[str, str], code: Mapping[str, str], resumed: int | None) -> None:
     """Write what defines a run; where it goes on after some updates, beside the first: code or machine may differ."""
+    from study.schema import own
     from study.tracking import provenance
 
     if resumed is None:
         run.log_texts(definition, "definition")
+        run.log_texts(code, own.FOLDER)
     else:
         run.tag({"resumed_after": resumed})
         run.log_texts(definition, f"{provenance.RESUMED}{resumed}")

@@ -17,7 +17,6 @@ from study.models import RecurrentModel, State, detach
 from study.models.unrolled import watched
 from study.tasks.contract import Batch
 
-
 K2 = "bptt/k2"
 """The record of truncations that choose how far gradients flow back: the steps they did."""
 
