@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from study.errors import ConfigError, nearest
-from study.schema.own import digest, locate, read
+from study.schema.own import choice, digest, locate, read
 
 
 class OwnClass:
@@ -34,8 +34,8 @@ class OwnClass:
     """
 
     def __init__(self, group: str, place: str, expected: str | None, *base: type):
-        self.group, self.file, self._base = group, _located(group, place), base
-        content = read(place)
+        self.group, self._base = group, base
+        self.file, content = _located(group, place)
         if expected not in (None, digest(content)):
             raise ConfigError(f"{self.file} was changed while the run was set up: start again")
         self.found = self._chosen(self._executed(content), place)
@@ -53,8 +53,7 @@ class OwnClass:
         own = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == module.__name__]
         fitting = {each.__name__: each for each in own if issubclass(each, self._base)}
         whole = {name: each for name, each in fitting.items() if not inspect.isabstract(each)}
-        wanted = place.rpartition(":")[2]
-        if wanted != place:
+        if wanted := choice(place):
             if wanted not in fitting:
                 raise ConfigError(
                     f"{self.file}: no {kinds} is called {wanted}{nearest(wanted, fitting)} "
@@ -75,11 +74,11 @@ class OwnClass:
     def _listed(self, classes: Mapping[str, type]) -> str:
         return ", ".join(f"{name} (line {_line(each)})" for name, each in classes.items())
 
-    def build(self, *sizes: Any, **options: Any) -> Any:
+    def build(self, **options: Any) -> Any:
         """Call the class."""
-        given = ", ".join([*map(str, sizes), *(f"{key}={value!r}" for key, value in options.items())])
+        given = ", ".join(f"{key}={value!r}" for key, value in options.items())
         with self.explained(f"while {self.found.__name__}({given}) was built"):
-            return self.found(*sizes, **options)
+            return self.found(**options)
 
     def refuse_options(self, options: Mapping[str, Any], given: tuple[str, ...]) -> None:
         """Refuse options that the constructor does not take, and say which it lacks.
@@ -126,9 +125,10 @@ class OwnClass:
         return f"{self.file}, line {line}" if line and _file(what) == str(self.file) else str(self.file)
 
 
-def _located(group: str, place: str) -> Path:
+def _located(group: str, place: str) -> tuple[Path, bytes]:
+    """The file and its content."""
     try:
-        return locate(place)
+        return locate(place), read(place)
     except ValueError as error:
         raise ConfigError(f"{group}.file = {place!r}: {error}") from error
 

@@ -49,6 +49,8 @@ def _build(config: CoreConfig, units: int, inputs: Inputs, outputs: int, constan
     core, features = core_class(config.name), units if inputs.tokens else inputs.size
     values = config.model_dump(exclude=set(config.of_the_model)) | {"hidden_size": units}
     cores = [core(features, **values) for _ in range(1 + config.bidirectional)]
+    if config.residual and not cores[0].takes_residual:
+        raise ConfigError("model.residual = True: the forward of this core adds nothing between its layers")
     for each in cores:
         each.residual, each.recurrent_dropout = config.residual, config.recurrent_dropout
     model = RecurrentModel(inputs, cores[0], outputs, config.dropout, *cores[1:], constants=constants)
@@ -69,10 +71,10 @@ def _refuse_unusable(config: CoreConfig, inputs: Inputs, outputs: int) -> None:
             "model.tied = True: embedding and head share their weights where what enters is what is predicted, as in "
             f"language modelling with loss=cross_entropy; here {enters} enters, and the head has {outputs} outputs"
         )
-    if config.residual and config.num_layers == 2 and not inputs.tokens:
+    if config.residual and config.num_layers == 2 and not inputs.tokens and inputs.size != config.hidden_size:
         raise ConfigError(
             f"model.residual = True: {inputs.size} real numbers enter the first of 2 layers, and the sum needs the "
-            "width of what leaves it; with model.num_layers of 3 or more there are layers of one width"
+            f"width of what leaves it: allowed are model.hidden_size={inputs.size}, or model.num_layers of 3 or more"
         )
 
 

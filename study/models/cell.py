@@ -95,7 +95,11 @@ class Cell(nn.Module, ABC):
         return Activations()
 
     def initial(self, inputs: Float[Tensor, "batch features"]) -> State:
-        """The state before the first step, for every sequence: zeros, unless a cell has another one."""
+        """The state before the first step, for every sequence: zeros, unless a cell has another one.
+
+        Args:
+            inputs: what enters the core, whichever layer this is: for its batch, type and device alone.
+        """
         return tuple(inputs.new_zeros(len(inputs), width) for width in self.widths)
 
     def blocks(self) -> Iterator[Tensor]:
@@ -120,6 +124,8 @@ class Layers(Core):
         dropout: share of a layer's outputs set to zero, in training, before the layer above reads them.
         options: further arguments of the cell.
     """
+
+    takes_residual = True
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from study.models.contract import Core, RecurrentBlock, State
 class Fused(Core):
     """A core that is also one of torch's fused layers: W_hh of layer l is `weight_hh_l<l>`, one block under another."""
 
+    takes_residual = True
     dropout: float
 
     def initial_state(self, inputs: Tensor) -> State:

@@ -17,8 +17,8 @@ from study.models.cell import GIVEN, Cell, Layers, layered
 from study.models.contract import Core, State
 from study.own import OwnClass
 
-WIDTH = 3
-"""Sequences of the step that is tried."""
+SEQUENCES = 3
+"""Of the step that is tried, side by side."""
 OF_THE_BASE = ("num_layers", "dropout")
 """What `model` gives a core beside its sizes."""
 
@@ -40,7 +40,11 @@ def own(
     """
     build = own_class(file, digest, options)
     if "dropout" in signature(build).parameters:
-        return build(features, hidden_size, num_layers, dropout=dropout)
+        core = build(features, hidden_size, num_layers, dropout=dropout)
+        if dropout and num_layers > 1 and type(core).dropped is Core.dropped:
+            name = type(core).__name__
+            raise ConfigError(f"model.dropout = {dropout}: {name} in {file} does not say in `dropped` what it drops")
+        return core
     if dropout and num_layers > 1:
         raise ConfigError(f"model.dropout = {dropout}: the core in {file} takes no dropout, to act between its layers")
     return build(features, hidden_size, num_layers)
@@ -90,7 +94,7 @@ def _unset_is_nan() -> Iterator[None]:
 
 def _refuse_nan(loaded: OwnClass, core: Core) -> None:
     for name, values in core.state_dict().items():
-        if values.is_floating_point() and not values.isfinite().all():
+        if values.is_floating_point() and values.isnan().any():
             short = name.removeprefix("cells.0.")
             raise ConfigError(
                 f"{loaded.at(loaded.found.__init__)}: {short} of {loaded.found.__name__} is not finite at the start; "
@@ -105,7 +109,7 @@ def _try_a_step(loaded: OwnClass, core: Core, features: int) -> None:
         raise ConfigError(f"{at}: memory = {core.memory!r} is none of state_parts = {core.state_parts}")
     with torch.random.fork_rng(devices=[]):
         for layer in range(core.num_layers):
-            inputs = _waves(WIDTH, features if layer == 0 else core.hidden_size)
+            inputs = _waves(SEQUENCES, features if layer == 0 else core.hidden_size)
             if isinstance(core, Layers):
                 cell = core.cells[layer]
                 assert isinstance(cell, Cell)
@@ -145,8 +149,9 @@ def _refuse_parts(who: str, names: tuple[str, ...], widths: tuple[int, ...], fou
     for name, width, part in zip(names, widths, found, strict=True):
         if not isinstance(part, Tensor):
             raise ConfigError(f"{who} returns a {type(part).__name__} as {name}, not a tensor")
-        if part.shape != (WIDTH, width):
-            raise ConfigError(f"{who} returns {name} of shape {tuple(part.shape)}, not {(WIDTH, width)} (batch, width)")
+        if part.shape != (SEQUENCES, width):
+            asked = (SEQUENCES, width)
+            raise ConfigError(f"{who} returns {name} of shape {tuple(part.shape)}, not {asked} (batch, width)")
 
 
 def _refuse_beside(who: str, hidden: Tensor, memory: Tensor, name: str) -> None:
@@ -168,7 +173,7 @@ def find_recurrent(loaded: OwnClass, cell: Cell, inputs: Tensor) -> tuple[str, .
         return cell.recurrent
     tried = copy.deepcopy(cell)
     matrices = {n: p for n, p in tried.named_parameters() if p.ndim == 2 and "parametrizations" not in n}
-    some = tuple(_waves(WIDTH, width) for width in cell.widths)
+    some = tuple(_waves(SEQUENCES, width) for width in cell.widths)
     with loaded.explained(f"while a gradient of {type(cell).__name__} was tried"):
         without_state = _moved(tried, matrices, inputs, tuple(map(torch.zeros_like, some)))
         without_inputs = _moved(tried, matrices, torch.zeros_like(inputs), some)

@@ -20,7 +20,7 @@ Watch = Callable[[int, State], State]
 
 
 def by_itself(core: Core, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-    """A core run by its own forward, which has no place for dropout on the recurrence."""
+    """A core run by its own forward; step by step in training with dropout on the recurrence, which that lacks."""
     if core.training and core.recurrent_dropout:
         return unrolled(core, inputs, state)
     return core(inputs, state)

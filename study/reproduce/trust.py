@@ -5,7 +5,6 @@ executes it, from a temporary folder, under names that are not the store's, and 
 configuration of the run names by its SHA-256.
 """
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.errors import ConfigError
-from study.schema.own import CHOICE, FOLDER, LARGEST, SHOWN, digest
+from study.schema.own import FOLDER, LARGEST, SHOWN, choice, digest
 
 if TYPE_CHECKING:
     from study.tracking.reader import Logged
@@ -39,8 +38,9 @@ class Untrusted(ConfigError):
 
     def show(self) -> str:
         """The files as they can be read in a terminal: what a terminal would interpret is replaced."""
-        shown = (f"--- {name}\n{text}" for name, text in self.files.items())
-        return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in "\n".join(shown))
+        lines = [line for name, text in self.files.items() for line in (f"--- {name}", *text.splitlines(), "")]
+        whole = "\n".join(line.expandtabs(4) for line in lines)
+        return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in whole)
 
 
 def no_code(groups: Mapping[str, dict[str, Any]]) -> dict[str, str]:
@@ -69,8 +69,8 @@ def logged_code(run: "Logged", folder: Path | None) -> Code:
     def find(groups: Mapping[str, dict[str, Any]]) -> dict[str, str]:
         found = {group: _read(run, group, node.get("digest")) for group, node in groups.items()}
         if folder is None:
-            named = {f"{group}.py, SHA-256 {digest(text)[:SHOWN]}...": text.decode() for group, text in found.items()}
-            raise Untrusted(run.run_id, named)
+            names = {group: f"{group}.py, SHA-256 {digest(text)[:SHOWN]}..." for group, text in found.items()}
+            raise Untrusted(run.run_id, {names[g]: text.decode(errors="replace") for g, text in found.items()})
         return {group: _put(folder / digest(text), group, text, groups[group]) for group, text in found.items()}
 
     return find
@@ -97,5 +97,5 @@ def _put(folder: Path, group: str, text: bytes, node: Mapping[str, Any]) -> str:
     """Write a file, and return its place with the class that is chosen in it."""
     folder.mkdir(exist_ok=True)
     (file := folder / f"{group}.py").write_bytes(text)
-    chosen = re.search(CHOICE, str(node.get("file")))
-    return f"{file}{chosen.group() if chosen else ''}"
+    chosen = choice(str(node.get("file")))
+    return f"{file}:{chosen}" if chosen else str(file)

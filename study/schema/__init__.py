@@ -5,6 +5,7 @@ comments) stand in `conf/`, so no default is written twice.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -229,6 +230,7 @@ def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
     return (key for key, _ in _typed_keys(node, prefix))
 
 
+@cache
 def open_keys() -> frozenset[str]:
     """The keys below which a user's own file decides which keys there are, such as `model.options`."""
     return frozenset(key for key, kind in _typed_keys(Config, "") if kind == Options)

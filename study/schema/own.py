@@ -81,8 +81,7 @@ class OwnFile(Strict):
     @property
     def called(self) -> str:
         """The chosen class, else the file without its ending."""
-        chosen = re.search(CHOICE, self.file)
-        return chosen.group(1) if chosen else locate(self.file).stem
+        return choice(self.file) or locate(self.file).stem
 
     def content(self) -> bytes:
         """The file's bytes.
@@ -93,6 +92,12 @@ class OwnFile(Strict):
         if digest(found := read(self.file)) != self.digest:
             raise ConfigError(f"{locate(self.file)} was changed while the run was set up: start again")
         return found
+
+
+def choice(place: str) -> str | None:
+    """The class that a place chooses; None: it leaves the choice to what the file has."""
+    found = re.search(CHOICE, place)
+    return found.group(1) if found else None
 
 
 def locate(place: str) -> Path:

@@ -174,5 +174,6 @@ class Plan:
     def overrides(self, cell: PlannedCell) -> list[str]:
         """All overrides of a cell but those of tuned keys; files changed since the plan was made are refused."""
         arm = self.arms[cell.arm]
-        pinned = [override for group, override in pins(arm.config).items() if group not in self.search]
+        drawn = {key.removesuffix(".file") for key in self.search}
+        pinned = [override for group, override in pins(arm.config).items() if group not in drawn]
         return [*self.fixed, *arm.overrides, *pinned, f"seed={cell.seed}"]
