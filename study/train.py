@@ -137,7 +137,7 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     pace = plan_pace(config.trainer, config.bptt, batches)
     parameters = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     recurrent, beside = recurrent_parameters(model), (*clip.records, *records(config.bptt), *regularizer.records)
-    measuring = probes.count + bool(task.at_lengths())
+    measuring = probes.count + bool(config.task.further_lengths)
     history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
     how = optimizer, schedule, regularizer, config.bptt, config.seed
     return task, RecurrentModule(model, loss, clip, task, *how, pace, history, probes)

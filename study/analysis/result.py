@@ -175,6 +175,6 @@ def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, flo
 
 def _memory(module: RecurrentModule) -> float:
     """Megabytes saved for the backward pass of an update on the first training batch, of the longest or mean reach."""
-    batch, plan = next(module.task.batches("train").epoch(0)), module.truncation
-    watch, k1, k2 = module.clip.watch, plan.stride[1], plan.reach[1]
-    return kept_for_backward(module.model, module.loss, batch, k1, k2, watch=watch) / 1e6
+    batches, plan = module.task.batches("train"), module.truncation
+    lengths = plan.stride[1], plan.reach[1], batches.stream
+    return kept_for_backward(module.model, module.loss, next(batches.epoch(0)), *lengths, module.clip.watch) / 1e6

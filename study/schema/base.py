@@ -39,6 +39,11 @@ class Strict(BaseModel):
         return values
 
 
+def reason(message: str) -> str:
+    """What one of pydantic's messages says, without its own preface."""
+    return message.removeprefix("Value error, ").replace("Input should", "should")
+
+
 def group_classes(annotation: Any) -> Iterator[type[Strict]]:
     """The config classes in a type: of a config group those of all its options."""
     if isinstance(annotation, type) and issubclass(annotation, Strict):

@@ -1,7 +1,6 @@
 """`conf/bptt`: how far back gradients flow, and how often an update is made."""
 
 import math
-from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, ClassVar, Literal
 
@@ -26,7 +25,7 @@ class BPTTConfig(Strict):
     Attributes:
         update: `window`: one optimizer step a window. `sequence`: one for all windows of a sequence together.
         always_cuts: there are no settings with which a sequence is read whole.
-        spans_batches: on a stream a window may start in one batch and end in a later one.
+        spans_batches: on a stream the losses of one window may lie in several batches.
     """
 
     always_cuts: ClassVar[bool] = True
@@ -223,7 +222,7 @@ def cut_probability(length: float, alpha: float | None, since: int) -> float:
 
 
 @cache
-def expected_windows(length: float, alpha: float | None, counting: Sequence[bool]) -> float:
+def expected_windows(length: float, alpha: float | None, counting: tuple[bool, ...]) -> float:
     """The mean number of windows of a sequence that hold a block in which a loss is taken.
 
     Args:

@@ -110,7 +110,7 @@ class SkipNonFiniteConfig(ClipConfig):
 
 @CLIPS.member("study.learning.clipping.per_step:ClipPerStep")
 class ClipPerStepConfig(ClipConfig):
-    """At every step of the backward pass, dL/dh_t of every sequence to norm `threshold` (after Graves 2013)."""
+    """At every step of the backward pass, dL/dx_t of every sequence to norm `threshold` (after Graves 2013)."""
 
     of_the_flow = True
     name: Literal["per_step"]

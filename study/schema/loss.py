@@ -168,7 +168,10 @@ class CRFConfig(ClassLossConfig):
 
 @LOSSES.member("study.learning.losses.own:own")
 class OwnLossConfig(LossConfig, OwnFile):
-    """The `StepLoss` in a file of the user's own; which targets it takes shows when it is tried."""
+    """The `StepLoss` in a file of the user's own; one that takes no kind of targets is refused when it is tried.
+
+    One that does not take those of this task fails at its first update.
+    """
 
     fits: ClassVar[tuple[Kind, ...]] = ("regression", "binary", "multiclass")
     name: Literal["own"]

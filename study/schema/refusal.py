@@ -3,7 +3,7 @@
 from typing import Any
 
 from study.errors import nearest
-from study.schema.base import Strict, group_classes, option_names
+from study.schema.base import Strict, group_classes, option_names, reason
 
 
 def explain(item: Any, raw: Any, whole: type[Strict]) -> str:
@@ -19,7 +19,7 @@ def explain(item: Any, raw: Any, whole: type[Strict]) -> str:
         parent, _, name = path.rpartition(".")
         siblings = _allowed(raw, parent, whole)
         return f"{path}: no such key{nearest(name, siblings)} (allowed here: {', '.join(siblings)})"
-    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    message = reason(item["msg"])
     if isinstance(item["input"], dict):
         return f"{path}: {message}" if path else message
     return f"{path} = {item['input']!r}: {message}"

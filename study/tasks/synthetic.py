@@ -1,13 +1,16 @@
 """Tasks whose sequences are drawn, not read, so that how far back they need the past is known."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
-from torch import Generator
+import torch
+from torch import Generator, Tensor
 
 from study.schema.run import DataConfig
 from study.schema.task import DrawnConfig, LengthsConfig
 from study.tasks.batches import Fresh
 from study.tasks.contract import Batch, Split, Task
+from study.tasks.metrics import LabellingMetrics
 
 
 class Synthetic(Task):
@@ -41,5 +44,25 @@ class Synthetic(Task):
         config, data, seed = self._made_of
         if not isinstance(config, LengthsConfig) or not config.test_lengths:
             return {}
-        others = {length: type(self)(config.at_length(length), data, seed) for length in config.test_lengths}
+        further = [length for length in config.test_lengths if length != config.length]
+        others = {length: type(self)(config.at_length(length), data, seed) for length in further}
         return dict(sorted({**others, config.length: self}.items()))
+
+
+class DrawnClasses(Synthetic):
+    """A class is asked for; solved where less than 1% of the answers are wrong (Pascanu, Mikolov & Bengio 2013)."""
+
+    primary = "accuracy"
+    direction = "maximize"
+
+    def metrics(self) -> LabellingMetrics:
+        """Accuracy, macro-F1, nats."""
+        return LabellingMetrics(self.targets)
+
+    def solved(self, test: Mapping[str, float], guess: Mapping[str, float]) -> bool:
+        """By its accuracy."""
+        return test["accuracy"] > 0.99
+
+    def baseline(self, batch: Batch) -> Tensor:
+        """All classes with equal probability."""
+        return torch.full((*batch.targets.shape, self.targets), 1 / self.targets)

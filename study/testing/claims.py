@@ -24,8 +24,7 @@ from study.models.own import own_class
 from study.schema.model import MODELS
 from study.testing.cores import CoreClass, CoreContract, build, model
 from study.verify import twins
-from study.verify.__main__ import WIDTH, table
-from study.verify.check import Check
+from study.verify.check import WIDTH, Check, table
 
 LAYERS = (1, 3)
 BUILT = "is built, and takes a step"

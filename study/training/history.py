@@ -85,7 +85,7 @@ class History:
         self._patience = patience
         self.diverged: int | None = None
         self._divergence = divergence
-        self._lost = 0  # updates in a row, up to the last flushed one, that are not finite
+        self._lost_in_a_row = 0  # updates in a row, up to the last flushed one, that are not finite
         self._pending: list[Update] = []
         self._rates: list[float] = []
         self._blocks: list[np.ndarray] = []
@@ -140,9 +140,9 @@ class History:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore from a dict returned by `state()`."""
-        self._blocks, self.diverged = [state["rows"].numpy()], state["diverged"]
-        self._flushed = len(self._blocks[0])
-        self._lost = int(_in_a_row(_lost(self._blocks[0]), 0)[-1]) if self._flushed else 0
+        rows, self.diverged = state["rows"].numpy(), state["diverged"]
+        self._blocks, self._flushed = [rows] if len(rows) else [], len(rows)
+        self._lost_in_a_row = int(_in_a_row(_lost(rows), 0)[-1]) if len(rows) else 0
 
     def _rows(self) -> np.ndarray:
         if not self._pending:
@@ -160,13 +160,14 @@ class History:
         """
         if not len(block):
             return None
-        in_a_row = _in_a_row(_lost(block), self._lost)
-        self._lost = int(in_a_row[-1])
+        in_a_row = _in_a_row(_lost(block), self._lost_in_a_row)
+        self._lost_in_a_row = int(in_a_row[-1])
         bad = in_a_row > self._patience
         if self._divergence is not None:
             first = float(self._blocks[0][0, LOSS] if self._blocks else block[0, LOSS])
+            size = abs(first) if math.isfinite(first) else 1.0  # a policy may have survived that one
             losses = block[:, LOSS].astype(float)  # in float64: the product may leave the range of float32
-            bad |= np.isfinite(losses) & (losses > self._divergence * max(abs(first), 1.0))
+            bad |= np.isfinite(losses) & (losses > self._divergence * max(size, 1.0))
         return int(bad.argmax()) if bad.any() else None
 
 

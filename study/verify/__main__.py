@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import torch
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
 from study.errors import ConfigError
 from study.verify.agreement import boundaries, prediction
-from study.verify.check import Check, Truth
+from study.verify.check import WIDTH, Truth, table
 from study.verify.closed_forms import (
     diagonal,
     geometry,
@@ -40,30 +38,12 @@ from study.verify.updates import clipping, loss_values, ragged_parts, truncated
 
 CLAIMS = "study.testing.claims"
 """What tries one core, by its address: the suites come after this room, and they need pytest."""
-WIDTH = 120
-"""Columns of text the table needs."""
-
 TRUTHS: Sequence[Truth] = (
     scaled_orthogonal, out_of_range, transient_growth, diagonal, henon, jacobians, prediction, truncation, weights,
     units, geometry, boundaries, means, fitted_lags, memory_part, both_sides, ragged_parts, truncated, loss_values,
     clipping, curse_of_memory, full_jacobian, curvature, near_and_far, spectrum, rotations, update_gates, forget_gates,
     selections, one_key, forwards, random_cuts, adapted,
 )  # fmt: skip
-
-
-def table(checks: list[Check]) -> Table:
-    """Measure, what of, expected, got, error, tolerance; failures marked."""
-    title = "Gradient measures against known truth (float64; rates in nats a step)"
-    note = "Where a row stands for many numbers (every lag, step, exponent, parameter), its error is their largest."
-    shown = Table(title=title, caption=note, box=SIMPLE)
-    for column in ("measure", "of"):
-        shown.add_column(column, no_wrap=True)
-    for column in ("expected", "got", "error", "tolerance", ""):
-        shown.add_column(column, justify="right", no_wrap=True)
-    for check in checks:
-        numbers = f"{check.expected:.6f}", f"{check.got:.6f}", f"{check.error:.1e}", f"{check.tolerance:.0e}"
-        shown.add_row(check.measure, check.of, *numbers, "ok" if check.holds else "[bold red]WRONG[/]")
-    return shown
 
 
 def main(arguments: Sequence[str] = ()) -> None:

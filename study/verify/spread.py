@@ -18,8 +18,6 @@ from study.tasks.contract import Batch
 class Listener(Clip):
     """Keeps the gradient of every update, and makes it zero: whatever the optimizer, nothing moves by plain SGD."""
 
-    clips = True
-
     def __init__(self) -> None:
         self.heard: list[Tensor] = []
 

@@ -14,7 +14,7 @@ from study.schema.model import MODELS
 from study.tasks.contract import Batch
 from study.verify.check import Check
 from study.verify.networks import MSE, data, linear, random_network
-from study.verify.rtrl import rtrl_gradient
+from study.verify.rtrl import diagonal_rtrl_gradient, rtrl_gradient
 from study.verify.spread import Listener
 
 TIME = 6
@@ -46,6 +46,9 @@ def forwards() -> Iterator[Check]:
         yield _largest(
             "gradient forwards in time", name, rtrl_gradient(network, MSE, batch), gradient(network, MSE, batch)
         )
+    network, batch = random_network("mingru", 1.0, 4), data(TIME, 2)  # its units do not mix
+    found = diagonal_rtrl_gradient(network, MSE, batch)
+    yield _largest("the same by a diagonal trace", "mingru", found, gradient(network, MSE, batch))
 
 
 def random_cuts() -> Iterator[Check]:

@@ -23,12 +23,15 @@ def clipping(course: Course, clipped: bool) -> tuple[Clipping, str]:
     counted = found[~np.isnan(found)]
     active = float(counted.mean()) if len(counted) else 0.0
     share = f"acted in {active:.1%} of the updates"
+    guard = "a guard against rare spikes"
+    limiter = "it sets the size of the step, much as a smaller learning rate would"
     if course.share is not None:
         share = f"acted on {active:.1%} of what it looks at, and in {(counted > 0).mean():.1%} of the updates"
+        guard, limiter = "a guard: most of that is left alone", "a limiter: it cuts most of that"
     if active == 0:
         return "inactive", "clipping never acted: the run is the same without it"
     if active <= RARE:
-        return "guard", f"clipping {share}: a guard against rare spikes"
+        return "guard", f"clipping {share}: {guard}"
     if active <= MOST:
         return "frequent", f"clipping {share}: more than a guard, less than a rule"
-    return "limiter", f"clipping {share}: it sets the size of the step, much as a smaller learning rate would"
+    return "limiter", f"clipping {share}: {limiter}"

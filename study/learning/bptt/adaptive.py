@@ -42,7 +42,7 @@ class AdaptiveBPTT(TruncatedBPTT):
         k2_min: least k2.
         k2_max: largest k2, and the one where none is within delta.
         k1: steps between updates, at most `k2_min`.
-        every: updates between two choices; the first comes before the first update.
+        every: least number of updates between two choices, made where a batch starts; the first before any update.
         update: see `TruncatedBPTT`.
         stream: see `TruncatedBPTT`.
     """

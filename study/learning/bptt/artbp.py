@@ -75,7 +75,7 @@ class ARTBP(TruncatedBPTT):
         super().__init__(model, loss, optimizer, clip, None, None, update, stream)
         self.length, self.alpha, self.block = length, alpha, block
         self._draws = generator(seed, "truncation")
-        self._longest = 0
+        self._longest, self._mean = 0, math.nan
 
     @staticmethod
     def expected_updates(  # type: ignore[override]
@@ -112,6 +112,7 @@ class ARTBP(TruncatedBPTT):
 
     def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
         """See `TruncatedBPTT`; of a stream the windows that end in this batch."""
+        self._mean = self._mean_steps(batch)
         state, past = carry or Carry(None, None)
         steps = batch if past is None else past.followed_by(batch)
         read, start = len(steps.targets) - len(batch.targets), 0
@@ -163,12 +164,14 @@ class ARTBP(TruncatedBPTT):
     def _weight(self, batch: Batch, part: Batch) -> float:
         """See `TruncatedBPTT`: the window's own normaliser over that of an update in the mean."""
         width = batch.targets.shape[1]
+        return float(self.loss.normaliser(width, part.steps) / self.loss.normaliser(width, self._mean))
+
+    def _mean_steps(self, batch: Batch) -> float:
+        """Steps whose losses an update has in the mean."""
         if self.stream is not None:
-            mean = float(width * self.length)
-        else:
-            plan: dict[str, Any] = {"length": self.length, "alpha": self.alpha, "block": self.block}
-            mean = batch.steps / self.expected_updates(batch, None, update=self.update, **plan)
-        return float(self.loss.normaliser(width, part.steps) / self.loss.normaliser(width, torch.tensor(mean)))
+            return float(batch.targets.shape[1] * self.length)
+        plan: dict[str, Any] = {"length": self.length, "alpha": self.alpha, "block": self.block}
+        return batch.steps / self.expected_updates(batch, None, update=self.update, **plan)
 
 
 class _Reweighted(torch.autograd.Function):

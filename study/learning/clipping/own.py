@@ -24,5 +24,8 @@ def own(file: str, digest: str | None, options: Mapping[str, Any]) -> Clip:
     if not isinstance(found, Clipped):
         at = loaded.at(loaded.found.__call__)
         raise ConfigError(f"{at}: {name} returns a {type(found).__name__}, not Clipped(parameters, total, applied)")
+    if missing := sorted({*tried.records} - {*found.records}):
+        at = loaded.at(loaded.found.__call__)
+        raise ConfigError(f"{at}: {name} names the records {missing}, and its Clipped has none of these")
     clip: Clip = loaded.build(**options)  # a new one: what it remembers of the trial is no part of the run
     return clip

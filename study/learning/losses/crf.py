@@ -67,7 +67,7 @@ class LinearChainCRF(Loss):
         """Max-marginals, as probabilities: their largest is the class of the best sequence."""
         scores = _split(outputs)
         mask = torch.ones_like(outputs[..., 0], dtype=torch.bool) if mask is None else mask
-        return (_forward(scores, mask, torch.amax) + _backward(scores, mask, torch.amax)).softmax(-1)
+        return (_forward(scores, mask, torch.amax) + _backward(scores, mask)).softmax(-1)
 
     def measures(self, outputs: Tensor, targets: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
         """`chain_nats`: -log p of the whole sequence, a step: what `nats` is where steps are predicted one by one."""
@@ -95,9 +95,7 @@ def _at(values: Float[Tensor, "time batch classes"], steps: Int[Tensor, " batch"
     return values[steps, torch.arange(values.shape[1], device=values.device)]
 
 
-def _forward(
-    scores: Scores, mask: Bool[Tensor, "time batch"], join: Join
-) -> Float[Tensor, "time batch classes"]:  # fmt: skip
+def _forward(scores: Scores, mask: Bool[Tensor, "time batch"], join: Join) -> Float[Tensor, "time batch classes"]:
     """For every class of every step, all sequences that end in it, joined; past a step that does not count it stays."""
     found, joined = [], torch.zeros_like(scores.emissions[0])
     for follows, counts, emission, start, _, pairs in zip(_follows(mask), mask, *scores, strict=True):
@@ -107,15 +105,13 @@ def _forward(
     return torch.stack(found)
 
 
-def _backward(
-    scores: Scores, mask: Bool[Tensor, "time batch"], join: Join
-) -> Float[Tensor, "time batch classes"]:  # fmt: skip
-    """For every class of every step, all that may follow it, joined."""
+def _backward(scores: Scores, mask: Bool[Tensor, "time batch"]) -> Float[Tensor, "time batch classes"]:
+    """For every class of every step, the best of what may follow it."""
     found, joined = [], torch.zeros_like(scores.emissions[0])
     steps = zip(_follows(mask.flip(0)), mask.flip(0), *(part.flip(0) for part in scores), strict=True)
     for ahead, counts, emission, _, end, pairs in steps:
         leaving = torch.where(ahead[:, None], joined, end)
-        joined = torch.where(counts[:, None], join(pairs + (emission + leaving)[:, None, :], 2), joined)
+        joined = torch.where(counts[:, None], torch.amax(pairs + (emission + leaving)[:, None, :], 2), joined)
         found.append(leaving)
     return torch.stack(found[::-1])
 

@@ -1,9 +1,9 @@
 """The contract of every regularizer: a penalty on the network, whose gradient joins that of the loss.
 
 It is asked once an update, after the loss was backpropagated and before gradients are clipped, and looks at the window
-that was learnt from (of several windows of one update, at the last). It sees the network without dropout, reads no
-tensor back, draws from no generator of torch, and changes nothing but gradients and its own state.
-`study.testing.regularizers` holds these claims.
+that was learnt from (of several windows of one update, at the last). It sees the network without dropout, reads
+nothing back but lengths of sequences, draws from no generator of torch, and changes nothing but gradients and its own
+state. `study.testing.regularizers` holds these claims.
 """
 
 from abc import ABC, abstractmethod

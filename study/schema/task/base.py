@@ -1,11 +1,11 @@
 """What every task states."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from study.schema.base import Count, Decides, Strict
+from study.schema.base import Count, Decides, Strict, reason
 from study.schema.registry import Registry
 
 TASKS = Registry("task")
@@ -47,6 +47,11 @@ class TaskConfig(Strict):
     def asked_steps(cls, values: Mapping[str, Any]) -> int | None:
         """Steps of a sequence, or of a stream's batch, at which losses are taken; None where only the data say."""
         return 1 if cls.asks_once else cls.sequence_steps(values)
+
+    @property
+    def further_lengths(self) -> Sequence[int]:
+        """Lengths at which a run is tested beside its own."""
+        return ()
 
     @property
     def horizon_known(self) -> bool:
@@ -134,6 +139,11 @@ class LengthsConfig(DrawnConfig):
     test_lengths: Annotated[list[Count], Decides.RECORD]
 
     @property
+    def further_lengths(self) -> Sequence[int]:
+        """See `TaskConfig`."""
+        return self.test_lengths
+
+    @property
     def length(self) -> int:
         """The length of training, validation and test."""
         return int(getattr(self, self.length_keys[0]))
@@ -155,6 +165,6 @@ class LengthsConfig(DrawnConfig):
             try:
                 self.at_length(length)
             except ValidationError as error:
-                reason = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "should")
-                raise ValueError(f"test_lengths: {length} as task.{self.length_keys[0]}: {reason}") from error
+                why = reason(error.errors()[0]["msg"])
+                raise ValueError(f"test_lengths: {length} as task.{self.length_keys[0]}: {why}") from error
         return self

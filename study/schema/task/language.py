@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count
+from study.schema.base import Count, Strict
 from study.schema.task.base import (
     TASKS,
     DrawnConfig,
@@ -18,7 +18,7 @@ from study.schema.task.base import (
 )
 
 Level = Literal["char", "word"]
-Different = Annotated[int, Field(ge=2)]
+TwoOrMore = Annotated[int, Field(ge=2)]
 
 
 class LanguageConfig(TaskConfig):
@@ -67,11 +67,24 @@ class LanguageTextConfig(LanguageConfig, OwnTextConfig):
     name: Literal["language_text"]
 
 
+class SymbolCounts(Strict):
+    """Between `shortest` and `longest` symbols are to be kept (equal: always as many)."""
+
+    shortest: Count
+    longest: Count
+
+    @model_validator(mode="after")
+    def _shortest_does_not_exceed_longest(self) -> "SymbolCounts":
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest={self.shortest} must not exceed longest={self.longest}")
+        return self
+
+
 @TASKS.member("study.tasks.language.copying:Copying")
-class LanguageCopyingConfig(LengthsConfig):
+class LanguageCopyingConfig(LengthsConfig, SymbolCounts):
     """The copying problem: symbols, a silence of `delay` steps, the same symbols again.
 
-    Between `shortest` and `longest` symbols are to be kept (equal: always as many), out of `letters` different ones.
+    They are out of `letters` different ones.
     """
 
     kind: ClassVar[Kind] = "multiclass"
@@ -79,8 +92,6 @@ class LanguageCopyingConfig(LengthsConfig):
     length_keys: ClassVar[tuple[str, ...]] = ("delay", "longest")
     name: Literal["language_copying"]
     letters: Count
-    shortest: Count
-    longest: Count
     delay: Count
 
     @classmethod
@@ -93,12 +104,6 @@ class LanguageCopyingConfig(LengthsConfig):
         """The symbols in, the silence, the symbols out."""
         return 2 * int(values["longest"]) + int(values["delay"])
 
-    @model_validator(mode="after")
-    def _lengths_are_in_order(self) -> "LanguageCopyingConfig":
-        if self.shortest > self.longest:
-            raise ValueError(f"shortest={self.shortest} must not exceed longest={self.longest}")
-        return self
-
 
 @TASKS.member("study.tasks.language.selective_copying:SelectiveCopying")
 class LanguageSelectiveCopyingConfig(LengthsConfig):
@@ -108,7 +113,7 @@ class LanguageSelectiveCopyingConfig(LengthsConfig):
     family: ClassVar = "language"
     length_keys: ClassVar[tuple[str, ...]] = ("seq_len", "symbols")
     name: Literal["language_selective_copying"]
-    letters: Different
+    letters: TwoOrMore
     symbols: Count
     seq_len: Steps
 
@@ -145,7 +150,7 @@ class LanguageMQARConfig(LengthsConfig):
     family: ClassVar = "language"
     name: Literal["language_mqar"]
     key_tokens: Count
-    value_tokens: Different
+    value_tokens: TwoOrMore
     pairs: Count
     seq_len: Steps
 
@@ -172,7 +177,7 @@ class LanguageMQARConfig(LengthsConfig):
 
 
 @TASKS.member("study.tasks.language.stream_copying:StreamCopying")
-class LanguageStreamCopyingConfig(DrawnConfig):
+class LanguageStreamCopyingConfig(DrawnConfig, SymbolCounts):
     """Copying on a stream: a marker and m - 1 letters, then m blanks, at which the same m symbols are to come out.
 
     m is drawn between `shortest` and `longest`, anew for every period of 2 m steps; letters out of `letters` different
@@ -183,18 +188,12 @@ class LanguageStreamCopyingConfig(DrawnConfig):
     family: ClassVar = "language"
     stream: ClassVar[bool] = True
     name: Literal["language_stream_copying"]
-    letters: Different
-    shortest: Annotated[int, Field(ge=2)]
-    longest: Annotated[int, Field(ge=2)]
+    letters: TwoOrMore
+    shortest: TwoOrMore
+    longest: TwoOrMore
     seq_len: Steps
 
     @classmethod
     def reach(cls, given: Mapping[str, Any]) -> int:
         """From a symbol's coming out to its coming in, m steps; of several m the longest."""
         return int(given["longest"])
-
-    @model_validator(mode="after")
-    def _shortest_is_not_longest(self) -> "LanguageStreamCopyingConfig":
-        if self.shortest > self.longest:
-            raise ValueError(f"shortest={self.shortest} must not exceed longest={self.longest}")
-        return self

@@ -7,29 +7,24 @@ and [66T/100, 76T/100): the last is T/4 to T/2 steps back, the first up to 9T/10
 Departures: T is the same for all sequences (1997: 100 to 110), and there are no symbols for begin and end.
 """
 
-from collections.abc import Mapping
-
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from study.models import Inputs
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingTemporalOrderConfig as Config
 from study.tasks.contract import Batch
-from study.tasks.metrics import LabellingMetrics
-from study.tasks.synthetic import Synthetic
+from study.tasks.synthetic import DrawnClasses
 
 STRETCHES = {2: (0.1, 0.5), 3: (0.1, 0.33, 0.66)}
 """Where the tenth of the sequence begins in which each marker stands, by their number."""
 MARKERS, DISTRACTORS = 2, 4
 
 
-class TemporalOrder(Synthetic):
+class TemporalOrder(DrawnClasses):
     """Tokens: 0 is X, 1 is Y, 2 to 5 the distractors."""
 
     inputs = Inputs(MARKERS + DISTRACTORS, tokens=True)
-    primary = "accuracy"
-    direction = "maximize"
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
@@ -47,15 +42,3 @@ class TemporalOrder(Synthetic):
         classes = (markers * MARKERS ** torch.arange(count)[:, None]).sum(0)
         mask = self._last.expand(time, width)
         return Batch(symbols.scatter_(0, places, markers), classes * mask, mask)
-
-    def metrics(self) -> LabellingMetrics:
-        """Accuracy, macro-F1, nats."""
-        return LabellingMetrics(self.targets)
-
-    def solved(self, test: Mapping[str, float], guess: Mapping[str, float]) -> bool:
-        """Less than 1% of the answers are wrong (Pascanu, Mikolov & Bengio 2013)."""
-        return test["accuracy"] > 0.99
-
-    def baseline(self, batch: Batch) -> Tensor:
-        """All classes with equal probability."""
-        return torch.full((*batch.targets.shape, self.targets), 1 / self.targets)

@@ -16,27 +16,21 @@ Departures: blanks between queries are always the same token (the release may pu
 numbers of their own, and sequences are small.
 """
 
-from collections.abc import Mapping
-
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from study.models import Inputs
 from study.schema.run import DataConfig
 from study.schema.task.language import LanguageMQARConfig as Config
 from study.tasks.contract import Batch
-from study.tasks.metrics import LabellingMetrics
-from study.tasks.synthetic import Synthetic
+from study.tasks.synthetic import DrawnClasses
 
 POWER = 0.01
 """Exponent of the power law of gaps, plus 1."""
 
 
-class MQAR(Synthetic):
+class MQAR(DrawnClasses):
     """Tokens: 0 is blank, then the keys, then the values. Classes: the values."""
-
-    primary = "accuracy"
-    direction = "maximize"
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
@@ -59,15 +53,3 @@ class MQAR(Synthetic):
         inputs[0 : 2 * config.pairs : 2], inputs[1 : 2 * config.pairs : 2] = keys, 1 + config.key_tokens + values
         asked = torch.zeros(shape, dtype=torch.bool).scatter_(0, queries, torch.ones_like(queries, dtype=torch.bool))
         return Batch(inputs.scatter_(0, queries, keys), targets.scatter_(0, queries, values), asked)
-
-    def metrics(self) -> LabellingMetrics:
-        """Accuracy, which is what is published, macro-F1 and nats of the answers."""
-        return LabellingMetrics(self.targets)
-
-    def solved(self, test: Mapping[str, float], guess: Mapping[str, float]) -> bool:
-        """Less than 1% of the answers are wrong (as in temporal order)."""
-        return test["accuracy"] > 0.99
-
-    def baseline(self, batch: Batch) -> Tensor:
-        """All values with equal probability."""
-        return torch.full((*batch.targets.shape, self.targets), 1 / self.targets)

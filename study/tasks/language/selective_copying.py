@@ -6,26 +6,20 @@ keeps: a delay, or any filter that is the same at all steps, does not do. Publis
 vocabulary of 16 (blank, 14 letters, marker). Without memory every letter is equally likely: one answer in K is right.
 """
 
-from collections.abc import Mapping
-
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from study.models import Inputs
 from study.schema.run import DataConfig
 from study.schema.task.language import LanguageSelectiveCopyingConfig as Config
 from study.tasks.contract import Batch
-from study.tasks.metrics import LabellingMetrics
-from study.tasks.synthetic import Synthetic
+from study.tasks.synthetic import DrawnClasses
 
 BLANK = 0
 
 
-class SelectiveCopying(Synthetic):
+class SelectiveCopying(DrawnClasses):
     """Tokens: 0 is blank, 1..K the letters, K + 1 the marker. Classes: 0..K - 1, the letters."""
-
-    primary = "accuracy"
-    direction = "maximize"
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)
@@ -40,15 +34,3 @@ class SelectiveCopying(Synthetic):
         blank = torch.full((self._seq_len, width), BLANK)
         inputs = torch.cat([blank.scatter(0, places, letters + 1), torch.full_like(letters, self.targets + 1)])
         return Batch(inputs, torch.cat([torch.zeros_like(blank), letters]), self._asked.expand(-1, width))
-
-    def metrics(self) -> LabellingMetrics:
-        """Accuracy, which is what is published, macro-F1 and nats of the answers."""
-        return LabellingMetrics(self.targets)
-
-    def solved(self, test: Mapping[str, float], guess: Mapping[str, float]) -> bool:
-        """Less than 1% of the answers are wrong (as in temporal order)."""
-        return test["accuracy"] > 0.99
-
-    def baseline(self, batch: Batch) -> Tensor:
-        """All letters with equal probability."""
-        return torch.full((*batch.targets.shape, self.targets), 1 / self.targets)
