@@ -8,7 +8,7 @@ import pytest
 from study.errors import ConfigError
 from study.testing.claims import main as verify
 from study.testing.cores import CoreContract
-from tests.own_page import put_files
+from tests.own_page import changed, put_files
 
 
 @pytest.fixture(autouse=True)

@@ -87,7 +87,7 @@ class Loss(nn.Module, ABC):
         """Measures of its own, beside the task's, by name: sums over real steps, to be divided by their number."""
         return {}
 
-    def normaliser(self, batch: int, steps: Tensor | float) -> Tensor | float:
+    def normaliser(self, batch: int, steps: Tensor | int | float) -> Tensor | int | float:
         """The divisor of a sum of losses over `batch` sequences with `steps` real steps in all."""
         return steps if self.over_time == "mean" else batch
 
