@@ -290,3 +290,21 @@ def test_the_more_probes_measure_the_fewer_parameters_have_a_chart() -> None:
     names = [f"weight.{i}" for i in range(20)]
     assert [len(History(names, names[-2:], probes=probes).charted) for probes in (0, 5, 10, 14)] == [6, 6, 2, 0]
     assert History(names, names[-2:], probes=10).charted == tuple(map(column, names[-2:]))
+
+
+def test_a_first_loss_that_was_survived_leaves_later_ones_their_bound() -> None:
+    kept = History(["w"], divergence=10.0, beside=(SHARE,), patience=2)
+    for loss in (math.nan, 1.0, 11.0):
+        size = torch.tensor(loss)
+        kept.append(Update(size, Clipped(size[None], size, size), {SHARE: torch.zeros(())}), lr=0.1)
+    kept.flush()
+    assert kept.diverged == 3
+
+
+def test_a_history_that_was_kept_before_its_first_update_goes_on() -> None:
+    kept = History(NAMES, divergence=10.0)
+    kept.load_state(History(NAMES).state())
+    assert kept.last is None
+    kept.append(update(1.0), 0.1)
+    kept.flush()
+    assert (len(kept), kept.diverged) == (1, None)

@@ -180,3 +180,9 @@ def test_what_is_proposed_against_too_small_a_network_is_in_the_key_that_decides
     assert configure("model.hidden_size=12").model.wider(12) == "model.hidden_size=24"
     matched = configure("model.hidden_size=null", "model.match_parameters=900").model
     assert matched.wider(12) == "model.match_parameters=1800"
+
+
+def test_a_residual_connection_of_two_layers_is_taken_where_as_many_features_enter_as_there_are_units() -> None:
+    core, inputs = build("gru", num_layers=2, residual=True, hidden_size=4).core, torch.randn(7, 2, 4)
+    plain = build("gru", num_layers=2, hidden_size=4).core
+    assert not torch.allclose(core(inputs)[0], plain(inputs)[0])

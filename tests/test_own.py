@@ -1,7 +1,6 @@
 """A cell in one file: loaded, refused in words, verified, kept with its run and reproduced where it is trusted."""
 
 import re
-import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from torch import nn
 from study.command import closed, opened
 from study.errors import ConfigError
 from study.installation import CONF
-from study.learning import clipping, losses
 from study.models import Cell, Inputs, build
 from study.models.cell import Layers
 from study.models.own import own
@@ -31,7 +29,7 @@ from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
 from study.tracking.reader import Logged, find, search
 from study.train import train
-from tests.own_page import ARMS, CELL, COMMANDS, OWN, TINY, changed, put_files
+from tests.own_page import ARMS, CELL, OWN, TINY, changed, put_files
 
 Configure = Callable[..., Config]
 
@@ -291,55 +289,25 @@ def test_a_sweep_takes_files_as_they_were_when_it_was_planned(folder: Path) -> N
     assert len(set(first.arms) | set(second.arms)) == 5
 
 
-# The page, and the other kinds of files.
+WHOLE = """
+from study.models.cells.elman import Elman
+from study.models.contract import Core
 
-
-@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make train")])
-def test_what_the_page_trains_can_be_trained(configure: Configure, line: str) -> None:
-    from study.train import assemble
-
-    (given,) = (part.removeprefix("ARGS=") for part in shlex.split(line) if part.startswith("ARGS="))
-    _, module = assemble(configure("task=forecasting_sine_mix", *map(opened, given.split())))
-    assert next(module.model.parameters()).isfinite().all()
-
-
-def test_the_page_names_no_command_that_is_not_tried_here() -> None:
-    others = [line for line in COMMANDS if not line.startswith("make train")]
-    assert others == ["make verify MODEL=cell.py", "make reproduce RUN=... ARGS=--trust-code"]
-
-
-def test_a_loss_and_a_clip_policy_are_what_their_files_say(configure: Configure) -> None:
-    given = (
-        "loss=own",
-        "loss.file=loss.py",
-        "+loss.options.power=3",
-        "loss.scale=initial",
-        "loss.over_time=sum",
-        "clip=own",
-    )
-    config = configure(*given, "clip.file=clip.py", "+clip.options.threshold=0.5")
-    loss, clip = losses.build(config.loss), clipping.build(config.clip)
-    assert (loss.over_time, loss.scale) == ("sum", "initial")
-    assert loss.total(torch.full((1, 1, 2), 2.0), torch.zeros(1, 1, 2), None).item() == 8
-    gradients = [torch.tensor([3.0, -4.0])]
-    assert clip(gradients, gradients).applied.item() == pytest.approx(0.625)
-    assert gradients[0].tolist() == [0.375, -0.5]
+class Mine(Elman):
+    takes_residual = False
+    dropped = Core.dropped
+"""
 
 
 @pytest.mark.parametrize(
-    ("group", "old", "new", "said"),
+    ("given", "said"),
     [
-        ("loss", ".mean(-1)", "", "loss.py, line 9: Power.per_step returns (2, 3, 4), not one loss for every step"),
-        ("loss", "outputs - targets", "outputs - target", "loss.py, line 10: NameError: name 'target' is not defined"),
-        ("loss", "def predict", "def guess", "loss.py, line 4: Power lacks predict"),
-        ("clip", "Clipped(before, total, total * scale)", "before", "clip.py, line 10: LargestEntry returns a Tensor"),
-        ("clip", "(self.threshold / largest)", "self.limit", "clip.py, line 13: AttributeError: "),
+        ("model.residual=true", "the forward of this core adds nothing between its layers"),
+        ("model.dropout=0.2", "Mine in cell.py does not say in `dropped` what it drops"),
     ],
 )
-def test_a_mistake_in_them_is_one_sentence_too(configure: Configure, group: str, old: str, new: str, said: str) -> None:
-    file = Path(f"{group}.py")
-    assert old in file.read_text()
-    file.write_text(file.read_text().replace(old, new))
-    config = configure(f"{group}=own", f"{group}.file={file}")
-    with pytest.raises(ConfigError, match=re.escape(said)):
-        losses.build(config.loss) if group == "loss" else clipping.build(config.clip)
+def test_what_a_whole_core_of_ones_own_would_ignore_is_refused(configure: Configure, given: str, said: str) -> None:
+    Path("cell.py").write_text(WHOLE)
+    config = configure(*OWN, "model.num_layers=3", given).model
+    with pytest.raises(ConfigError, match=said):
+        build(config, Inputs(3, tokens=False), 2)
