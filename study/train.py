@@ -56,7 +56,7 @@ def train(
     described, splits, typed, code = describe(config), provenance.splits(task), portable(overrides), own.texts(config)
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
         place.announce(run.run_id)
-        if place.resume and (saved := checkpoint.find_state(place.checkpoints, run.run_id)) is not None:
+        if (saved := checkpoint.to_continue(place, run.run_id)) is not None:
             module.load_state(saved)
         definition = provenance.definition(described.config, typed)
         _define(run, definition, code, len(module.history) if place.resume else None)

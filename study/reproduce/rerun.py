@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 from study import tasks
 from study.reproduce.compare import RunComparison, compare, cut_short, last_update
 from study.reproduce.differences import Difference, differences
+from study.reproduce.fork import beginning
+from study.reproduce.replay import ENDLESS
 from study.reproduce.restore import Restored
 from study.schema import Config
 from study.seeding import set_up_process
@@ -21,9 +23,6 @@ RELATIONS = {
     True: ("varies", "varied_by", "variation"),
 }
 """By whether it is a variation: its tag that names the original, the original's tag that names it, its `kind`."""
-
-ENDLESS = 1e9
-"""Seconds, longer than any run."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +79,8 @@ def rerun(
     found = differences(logged, restored, tasks.build(config.task, config.data, config.seed))
     show(found)
     relation, back, kind = RELATIONS[restored.varied]
-    place = Place(f"{logged.name} ({kind})", logged.run_id, {relation: logged.run_id, "kind": kind})
+    own = beginning(logged, restored.folder) if compared else None
+    place = Place(f"{logged.name} ({kind})", logged.run_id, {relation: logged.run_id, "kind": kind}, start=own)
     result = train(config, restored.overrides, place, ends)
     old, new = (find(logged.uri, run_id)[0] for run_id in (logged.run_id, result.run_id))
     old.tag({back: " ".join([*old.tags.get(back, "").split(), new.run_id])})

@@ -57,12 +57,14 @@ class Restored(NamedTuple):
         filled: keys that the log lacks, by dotted key, with the defaults they got.
         overrides: given on top.
         varied: whether the overrides make it another run.
+        folder: where code that was logged with the run may be put; None: it is not trusted.
     """
 
     config: Config
     filled: dict[str, Any]
     overrides: tuple[str, ...]
     varied: bool
+    folder: Path | None = None
 
 
 def restore(text: bytes, store: str, overrides: Sequence[str] = (), code: Code = no_code) -> Restored:
@@ -116,7 +118,7 @@ def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = (
             f"reached back less, so its numbers cannot come out of this version. The commit it was made with has that "
             f"rule: {run.tags.get('git_commit', 'not recorded')}"
         )
-    return restored
+    return restored._replace(folder=folder)
 
 
 def parse(text: bytes) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from study.errors import ConfigError
 from study.schema.run import TrainerConfig
+from study.tracking.place import Place
 
 FOLDER = Path("outputs/checkpoints")
 """Where runs of the command line keep their checkpoints."""
@@ -26,9 +27,10 @@ PATIENCE = 10
 
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What every checkpoint has; see `RecurrentModule.state`."""
-ADDED = {name: dict[str, Any]() for name in ("clip", "schedule", "regularizer", "bptt")} | {"initial_norm": None}
+ADDED: dict[str, Any] = {name: {} for name in ("clip", "schedule", "regularizer", "bptt", "pace")}
+ADDED |= {"initial_norm": None, "batches": 0}
 """What checkpoints have since a later version, with the value that older ones mean: no clip policy had a state then,
-rates were constant, nothing was added to a loss, and no gradient was divided."""
+rates were constant, nothing was added to a loss, no gradient was divided, and all were made between Lightning steps."""
 
 
 def path(folder: Path, run_id: str) -> Path:
@@ -71,11 +73,20 @@ def load(file: Path) -> dict[str, Any]:
     return ADDED | state
 
 
-def find_state(folder: Path | None, run_id: str) -> dict[str, Any] | None:
-    """The saved state of a run; None where no checkpoint of it lies in `folder`."""
-    if folder is None or not path(folder, run_id).is_file():
+def save(state: dict[str, Any], file: Path) -> None:
+    """Write a state, whole or not at all."""
+    part = file.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, file)  # atomic: a kill at any moment leaves the old file or the new one
+
+
+def to_continue(place: Place, run_id: str) -> dict[str, Any] | None:
+    """The state that a run goes on from: its own, where it is resumed and has one, or that of the run it forks."""
+    if place.start is not None:
+        return load(place.start)
+    if place.resume is None or place.checkpoints is None or not path(place.checkpoints, run_id).is_file():
         return None
-    return load(path(folder, run_id))
+    return load(path(place.checkpoints, run_id))
 
 
 class Journal:
@@ -152,9 +163,7 @@ class Checkpoint(pl.Callback):
         self._lock.release()
 
     def _save(self, module: Any) -> None:
-        part = self._file.with_suffix(".part")
-        torch.save(module.state(), part)
-        os.replace(part, self._file)  # atomic: a kill at any moment leaves the old file or the new one
+        save(module.state(), self._file)
         self._saved = time.monotonic()
 
 

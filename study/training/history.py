@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float, Int
@@ -135,12 +136,14 @@ class History:
         return pa.table(columns | {name: rows[:, i] for i, name in enumerate(self.columns)})
 
     def state(self) -> dict[str, Any]:
-        """All flushed rows and the divergence, in tensors and plain values."""
-        return {"rows": torch.from_numpy(self.rows()), "diverged": self.diverged}
+        """All flushed rows, the names of their columns and the divergence, in tensors and plain values."""
+        return {"columns": self.columns, "rows": torch.from_numpy(self.rows()), "diverged": self.diverged}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore from a dict returned by `state()`."""
+        """Restore from a dict returned by `state()`; a column that it lacks, under another treatment, is NaN."""
         rows, self.diverged = state["rows"].numpy(), state["diverged"]
+        if (known := state.get("columns", self.columns)) != self.columns:
+            rows = pd.DataFrame(rows, columns=list(known)).reindex(columns=list(self.columns)).to_numpy(np.float32)
         self._blocks, self._flushed = [rows] if len(rows) else [], len(rows)
         self._lost_in_a_row = int(_in_a_row(_lost(rows), 0)[-1]) if len(rows) else 0
 

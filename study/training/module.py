@@ -76,6 +76,8 @@ class RecurrentModule(pl.LightningModule):
 
     Attributes:
         journal: what was done, so that a resumed run can go through it again.
+        hold: updates after which training stops, at the end of the batch in which the last of them is made, also in
+            the middle of a Lightning step; None: the budget ends it.
     """
 
     def __init__(
@@ -100,7 +102,10 @@ class RecurrentModule(pl.LightningModule):
         self.truncation, self._seed = truncation, seed
         self.pace, self.history, self.probes = pace, history, probes
         self.journal = Journal()
+        self.hold: int | None = None
         self._restored: dict[str, Any] = {}
+        self._taken_up = False
+        self._batches = 0  # of the Lightning step that is being made, done so far
         self._started = 0.0
         self._carry: Carry | None = None
         self._bptt: TruncatedBPTT
@@ -122,11 +127,17 @@ class RecurrentModule(pl.LightningModule):
         if self._restored:
             self.model.load_state_dict(self._restored["model"])
             optimizer.load_state_dict(self._restored["optimizer"])
-            self.schedule.load_state_dict(self._restored["schedule"])
-            self.regularizer.load_state_dict(self._restored["regularizer"])
-            self.clip.load_state_dict(move_data_to_device(self._restored["clip"], self.device))
             self.loss.initial_norm = move_data_to_device(self._restored["initial_norm"], self.device)
-            self._bptt.load_state_dict(self._restored["bptt"])
+            parts: dict[str, Any] = {
+                "schedule": self.schedule,
+                "regularizer": self.regularizer,
+                "clip": self.clip,
+                "bptt": self._bptt,
+            }
+            for name, part in parts.items():
+                if kept := self._restored[name]:  # else it starts anew
+                    part.load_state_dict(move_data_to_device(kept, self.device))
+            self.schedule.set_rate()  # the same again; a fork may have another rate than the run it continues
         if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
 
@@ -140,10 +151,15 @@ class RecurrentModule(pl.LightningModule):
         self._carry = None
 
     def training_step(self, chunk: list[Batch], index: int) -> None:
-        """Make all updates of a chunk of batches, until the budget is used up."""
+        """Make all updates of a chunk of batches, until the budget is used up.
+
+        A run that goes on from the middle of a chunk has trained on its first batches.
+        """
         if self.journal.replaying:
             return self._replay()
-        for batch in chunk:
+        if self._within:
+            self._take_up()
+        for batch in chunk[self._batches :]:
             for update in self._bptt.updates(batch, self._carry):
                 self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
                 self.schedule.updated()
@@ -153,9 +169,14 @@ class RecurrentModule(pl.LightningModule):
                     if self.history.diverged:  # the model is no longer one to measure
                         return self._end_step()
                     self.probes.measure(done, self._bptt)
-                if done == self.pace.budget:
+                if done == self.pace.budget and self.hold is None:
                     return self._end_step()
             self._carry = self._bptt.carry if self._bptt.stream is not None else None
+            self._batches += 1
+            if self._held and self._batches < len(chunk):
+                self.history.flush()
+                self.trainer.should_stop = True
+                return
         self._end_step()
 
     def on_train_end(self) -> None:
@@ -169,28 +190,44 @@ class RecurrentModule(pl.LightningModule):
 
     def _end_step(self) -> None:
         """Once a Lightning step: read the norms back, look for divergence, tell Lightning the number of updates."""
+        self._batches = 0
         self.history.flush()
         self.journal.step(len(self.history))
         self._set_global_step(len(self.history))
-        if self.history.diverged:
+        if self.history.diverged or self._held:
             self.trainer.should_stop = True
+
+    @property
+    def _held(self) -> bool:
+        return self.hold is not None and len(self.history) >= self.hold
 
     def _set_global_step(self, updates: int) -> None:
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         progress.total.ready = progress.total.completed = updates
 
     def _replay(self) -> None:
-        """A step that was made before the interruption: count it. After the last one, restore what steps change.
-
-        The carried state and the random state are restored only now: replayed epochs reset the one, and whatever
-        Lightning does on the way may draw from the other.
-        """
+        """A step that was made before the interruption: count it. After the last one, restore what steps change."""
         self._set_global_step(self.journal.next_step())
         if not self.journal.replaying:
-            self._carry = load_carry(move_data_to_device(self._restored["carry"], self.device))
-            seeding.set_state(self._restored["random"])
+            if not self._restored["batches"]:  # else the step that it stopped in does so: an epoch may start before it
+                self._take_up()
             if self.history.diverged:
                 self.trainer.should_stop = True
+
+    @property
+    def _within(self) -> bool:
+        """Whether the next Lightning step is one that was interrupted between two of its batches."""
+        return bool(self._restored) and self._restored["batches"] > 0 and not self._taken_up
+
+    def _take_up(self) -> None:
+        """Restore the carried state, the random state and the place among the batches.
+
+        Only when all before is replayed: replayed epochs reset the first, and whatever Lightning does on the way may
+        draw from the second.
+        """
+        self._carry = load_carry(move_data_to_device(self._restored["carry"], self.device))
+        seeding.set_state(self._restored["random"])
+        self._batches, self._taken_up = self._restored["batches"], True
 
     @property
     def seconds(self) -> float:
@@ -198,7 +235,7 @@ class RecurrentModule(pl.LightningModule):
         return time.monotonic() - self._started
 
     def state(self) -> dict[str, Any]:
-        """All that decides how the training continues, in tensors and plain values; valid between Lightning steps."""
+        """All that decides how the training continues, in tensors and plain values; valid between batches."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self._bptt.optimizer.state_dict(),
@@ -213,12 +250,15 @@ class RecurrentModule(pl.LightningModule):
             "random": seeding.state(),
             "seconds": self.seconds,
             "steps": self.journal.steps,
+            "batches": self._batches,
+            "pace": {name: getattr(self.pace, name) for name in ("budget", "updates", "chunk", "interval")},
             "validations": self.journal.validations,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from a dict returned by `state()` at the next fit; until then the model stays as it was drawn."""
         self._restored = state
+        self.pace = self.pace._replace(**state["pace"])  # steps are counted by it; a fork's own would be another
         self.history.load_state(state["history"])
         self.probes.restore(state["probes"])
         self.journal.steps, self.journal.validations = state["steps"], state["validations"]

@@ -9,6 +9,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from study.learning.schedules.contract import RateSchedule
 
+SEEN = ("best", "num_bad_epochs", "last_epoch", "cooldown_counter")
+"""What torch's scheduler has seen; the rest of its state are the options that it was built with."""
+
 
 class PlateauRate(RateSchedule):
     """factor(n) = c^k, k the times that more than `patience` validations in a row were no better than the best so far.
@@ -44,6 +47,6 @@ class PlateauRate(RateSchedule):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See `RateSchedule`."""
         super().load_state_dict(state)
-        if state:
-            self._plateau.load_state_dict(state["plateau"])
+        if "plateau" in state:
+            self._plateau.load_state_dict({name: state["plateau"][name] for name in SEEN})
             self._unit.param_groups[0]["lr"] = state["unit"]

@@ -1,0 +1,43 @@
+"""What the commands that ask a run have in common: their arguments, their errors, their last lines."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from study.ask.finding import Finding
+from study.errors import ConfigError
+from study.installation import typed
+from study.reproduce.trust import FLAG, Untrusted
+from study.tracking.uri import address
+
+UNUSABLE = 2
+
+
+def parser(name: str, description: str, several: bool = False) -> argparse.ArgumentParser:
+    """A parser with what all of them take.
+
+    Args:
+        name: of the command.
+        description: what it answers.
+        several: whether an experiment can be asked as well.
+    """
+    found = argparse.ArgumentParser(prog=f"study-{name}", description=description)
+    experiment = "; or the slug of an experiment" if several else ""
+    found.add_argument("run", help=f"run id, unique start of one, or name{experiment}")
+    found.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
+    found.add_argument("--folder", type=typed, help="where the page is written; default: a folder in outputs/answers")
+    found.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
+    return found
+
+
+def answered(given: argparse.Namespace, ask: Callable[[], Finding]) -> int:
+    """Ask, keep the answer and print it; return the exit code: 2 where there is no answer."""
+    try:
+        found = ask()
+        print(found.closing(*found.keep(given.folder)))
+    except ConfigError as error:
+        if isinstance(error, Untrusted):
+            print(error.show())
+        print(f"There is no answer:\n{error}", file=sys.stderr)
+        return UNUSABLE
+    return 0

@@ -1,0 +1,132 @@
+"""Forks: a logged run, continued from one of its updates under a changed treatment on the same data in the same order.
+
+A fork starts from the very state of its parent: weights, optimizer, carried state, random state, place in the data.
+What a changed group keeps there (a clip policy's averages, an optimizer's moments) goes over where the group has the
+same name, and starts anew where it has another. Numbers such as rate, threshold and k2 are those of the fork from its
+first update on, and a schedule is where it would be by then. So parent and fork are a pair: nothing but the treatment
+differs.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from study.errors import ConfigError
+from study.reproduce.replay import FOLDER, state_at
+from study.reproduce.restore import Restored, restore_run
+from study.schema import Config
+from study.schema.identity import decides_training, flat_record
+from study.tracking.reader import Logged, find
+from study.train import assemble
+from study.training import checkpoint
+from study.training.module import RecurrentModule
+from study.training.pace import plan_pace
+
+FROM, AT = "forked_from", "forked_at"
+"""Tags of a fork: the run it continues, and after which update."""
+KEPT = ("task", "data", "seed", "trainer.accelerator")
+"""What a fork has in common with its parent; the shapes of its weights too."""
+STATEFUL = ("clip", "schedule", "regularizer", "bptt")
+"""Groups with a state of their own, by their names in a checkpoint."""
+
+
+def start(parent: Logged, restored: Restored, forked: Config, update: int) -> Path:
+    """Return the file with the state that a fork starts from.
+
+    Args:
+        parent: the run that is continued.
+        restored: its configuration.
+        forked: that of the fork.
+        update: of the parent, after which the fork goes its own way.
+
+    Raises:
+        ConfigError: the fork would not be one (other data, another seed, other weights), or the parent cannot be taken
+            up there, see `state_at`.
+    """
+    config = restored.config
+    refuse(config, forked)
+    state = checkpoint.load(state_at(parent, config, update, beginning(parent, restored.folder)))
+    module = assemble(forked)[1]
+    treated = _treated(state, module, config, forked) | {"pace": _pace(state, module, config, forked)}
+    checkpoint.save(treated, file := FOLDER / f"{parent.run_id}-{update}.start")
+    return file
+
+
+def beginning(run: Logged, folder: Path | None) -> Path | None:
+    """The state that a logged run itself began with: that of its parent, where it is a fork; None: as it was drawn.
+
+    Args:
+        run: that was trained.
+        folder: where code that was logged with its parent is put; None: it is not trusted.
+    """
+    if FROM not in run.tags:
+        return None
+    parent = find(run.uri, run.tags[FROM])[0]
+    return start(parent, restore_run(parent, folder), restore_run(run, folder).config, int(run.tags[AT]))
+
+
+def refuse(config: Config, forked: Config) -> None:
+    """Refuse what makes another run of a fork.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    before, after = flat_record(config), flat_record(forked)
+    changed = [key for key in {**before, **after} if before.get(key) != after.get(key) and decides_training(key)]
+    for key in [*changed, *(["seed"] if config.seed != forked.seed else [])]:
+        if any(key == kept or key.startswith(f"{kept}.") for kept in KEPT):
+            raise ConfigError(
+                f"{key} = {after.get(key)}: a fork has the data, the order and the device of its parent ({key} = "
+                f"{before.get(key)}); a run with another one is a variation: make reproduce RUN=... ARGS={key}=..."
+            )
+    if not changed:
+        raise ConfigError(
+            "a fork needs a changed treatment, such as clip=norm clip.threshold=0.1: else it is the parent"
+        )
+
+
+def _treated(state: dict[str, Any], module: RecurrentModule, config: Config, forked: Config) -> dict[str, Any]:
+    """The parent's state as one of the fork.
+
+    Raises:
+        ConfigError: the weights do not fit.
+    """
+    _refuse_shapes(state["model"], module)
+    same = {group: getattr(config, group).name == getattr(forked, group).name for group in (*STATEFUL, "optimizer")}
+    optimizer = module.configure_optimizers().state_dict()
+    if same["optimizer"]:  # its moments, but the rate and the other numbers of the fork
+        optimizer = {"state": state["optimizer"]["state"], "param_groups": optimizer["param_groups"]}
+    anew: dict[str, Any] = {group: {} for group in STATEFUL if not same[group]}
+    if "schedule" in anew:  # the course of the rate is one of the whole run
+        anew["schedule"] = {"done": len(state["history"]["rows"])}
+    scaled = {} if config.loss == forked.loss else {"initial_norm": None}
+    return {**state, "optimizer": optimizer, **anew, **scaled}
+
+
+def _pace(state: dict[str, Any], module: RecurrentModule, config: Config, forked: Config) -> dict[str, Any]:
+    """The rhythm of the parent, and the budget of the fork: one in steps counts those that the parent has read.
+
+    Raises:
+        ConfigError: the parent has used it up.
+    """
+    made, pace, limit = len(state["history"]["rows"]), module.pace, forked.trainer.max_steps
+    budget, updates = pace.budget, pace.updates
+    if limit is not None:
+        read = made * plan_pace(config.trainer, config.bptt, module.task.batches("train")).steps
+        budget = updates = made + math.ceil((limit - read) / pace.steps)
+    if budget is not None and budget <= made:
+        raise ConfigError(
+            f"update = {made}: the fork has a budget of {forked.trainer.budget} in all, and nothing is left of it; a "
+            "larger one can be a part of the treatment"
+        )
+    return {**state["pace"], "budget": budget, "updates": updates}
+
+
+def _refuse_shapes(weights: dict[str, Any], module: RecurrentModule) -> None:
+    fresh = {name: tuple(value.shape) for name, value in module.model.state_dict().items()}
+    kept = {name: tuple(value.shape) for name, value in weights.items()}
+    if other := next((name for name in {**kept, **fresh} if kept.get(name) != fresh.get(name)), None):
+        raise ConfigError(
+            f"{other}: {fresh.get(other, 'there is none')} in the fork, {kept.get(other, 'there is none')} in the run "
+            "it continues; a fork keeps the weights, so it cannot have other ones"
+        )

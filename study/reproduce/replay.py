@@ -1,0 +1,166 @@
+"""The state of a logged run after one of its updates: kept from before, or made by training up to there again.
+
+The run itself is left as it was: a replay writes to no store. It is one only if it gives the same bits, so every update
+on the way is compared with the record.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from jaxtyping import Float
+
+from study.errors import ConfigError
+from study.reproduce.compare import HISTORY
+from study.schema import Config
+from study.tracking.reader import Logged
+from study.train import assemble
+from study.training import checkpoint
+from study.training.module import RecurrentModule
+from study.training.trainer import fit
+
+FOLDER = Path("outputs/replays")
+"""Where states are kept, so that a second question about the same update need not wait."""
+ENDLESS = 1e9
+"""Seconds, longer than any run."""
+
+Rows = Float[np.ndarray, "updates columns"]
+
+
+def state_at(run: Logged, config: Config, update: int, start: Path | None = None) -> Path:
+    """Return the file with the state of a run after an update.
+
+    Args:
+        run: that was trained.
+        config: its configuration, restored.
+        update: from 1 to the last one that left finite numbers.
+        start: the state that the run itself began with, where it is a fork.
+
+    Raises:
+        ConfigError: the run has no such update; or the update lies inside a batch, of which states cannot be kept; or
+            this machine does not compute what the run computed.
+    """
+    record = recorded(run)
+    last = len(record) if np.isfinite(record[-1:, :1]).all() else len(record) - 1
+    if not 1 <= update <= last:
+        raise ConfigError(f"update = {update}: run {run.run_id} can be taken up after updates 1 to {last:,}")
+    if (file := place(run, update)).is_file() and _differs(checkpoint.load(file), record) is None:
+        return file
+    nearest = _nearest(run, record, update, start)
+    module = replay(config, update, file, None if nearest is None else checkpoint.load(nearest))
+    prove(run, module, record)
+    reached = len(module.history)
+    if reached != update:
+        file.unlink(missing_ok=True)
+        raise ConfigError(
+            f"update = {update}: it lies inside a batch, and a run can be taken up between batches; the next place is "
+            f"after update {reached}"
+        )
+    return file
+
+
+def replay(
+    config: Config, update: int, file: Path | None = None, state: dict[str, Any] | None = None
+) -> RecurrentModule:
+    """Train again up to the end of the batch in which an update is made, from the start or from an earlier state.
+
+    Args:
+        config: of the run.
+        update: to reach.
+        file: where the state that is reached is kept; None: nowhere.
+        state: to go on from.
+
+    Returns:
+        The module as it is then.
+    """
+    endless = {"max_seconds": ENDLESS} if config.trainer.max_seconds is not None else {}
+    _, module = assemble(config)
+    if state is not None:
+        module.load_state(state)
+    module.hold = update
+    fit(module, config.trainer.model_copy(update=endless), config.seed, [] if file is None else [_Keep(file)])
+    return module
+
+
+class _Keep(pl.Callback):
+    """Saves the state of a run that is held, before anything is done at its end."""
+
+    def __init__(self, file: Path):
+        self._file = file
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: RecurrentModule, *_: object) -> None:
+        """In the Lightning step in which it was reached."""
+        if pl_module.hold is not None and len(pl_module.history) >= pl_module.hold:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.save(pl_module.state(), self._file)
+
+
+def recorded(run: Logged) -> Rows:
+    """Every row of a run's history, as it was written.
+
+    Raises:
+        ConfigError: it recorded no update.
+    """
+    if HISTORY not in run.files() or not len(found := run.table(HISTORY)):
+        raise ConfigError(f"run {run.run_id} ({run.name}) recorded no update")
+    return found.drop(columns="update").to_numpy(np.float32)
+
+
+def place(run: Logged, update: int) -> Path:
+    """The file of a run's state after an update."""
+    return FOLDER / f"{run.run_id}-{update}.ckpt"
+
+
+def prove(run: Logged, module: RecurrentModule, record: Rows) -> None:
+    """Compare the updates of a replay with those recorded.
+
+    Raises:
+        ConfigError: one of them differs; it is named.
+    """
+    wrong = _first_difference(module.history.rows(), record)
+    if wrong is not None:
+        update, column = wrong
+        name, here = module.history.columns[column], module.history.rows()[update - 1, column]
+        raise ConfigError(
+            f"run {run.run_id} cannot be taken up: here it trains other numbers, first at update {update} ({name} "
+            f"{record[update - 1, column]:.8g} then, {here:.8g} here). `make reproduce RUN={run.run_id}` shows what "
+            "differs between then and here"
+        )
+
+
+def _first_difference(found: Rows, record: Rows) -> tuple[int, int] | None:
+    """Update, from 1, and column of the first number that is not the same bits; any NaN equals any other."""
+    shared = min(len(found), len(record))
+    found, record = found[:shared], record[:shared]
+    same = (found.view(np.int32) == record.view(np.int32)) | (np.isnan(found) & np.isnan(record))
+    wrong = np.argwhere(~same)
+    return (int(wrong[0, 0]) + 1, int(wrong[0, 1])) if len(wrong) else None
+
+
+def _differs(state: dict[str, Any], record: Rows) -> tuple[int, int] | None:
+    return _first_difference(state["history"]["rows"].numpy(), record)
+
+
+def _nearest(run: Logged, record: Rows, update: int, start: Path | None) -> Path | None:
+    """The latest state from which the update can be reached, and whose updates are those recorded."""
+    usable = {}
+    for file in _states(run):
+        state = checkpoint.load(file)
+        made = len(state["history"]["rows"])
+        if made <= update and _between_batches(file, run, made, record) and _differs(state, record) is None:
+            usable[made] = file
+    return usable[max(usable)] if usable else start
+
+
+def _between_batches(file: Path, run: Logged, made: int, record: Rows) -> bool:
+    """Whether a state was kept between two batches: a budget may end a run inside of one."""
+    return made < len(record) or file == place(run, made)
+
+
+def _states(run: Logged) -> Iterator[Path]:
+    """The run's own checkpoint, and states that were kept for earlier questions."""
+    yield from FOLDER.glob(f"{run.run_id}-*.ckpt")
+    if (own := checkpoint.path(checkpoint.find(run.run_id), run.run_id)).is_file():
+        yield own

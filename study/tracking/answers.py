@@ -1,0 +1,59 @@
+"""Answers to questions about runs, as runs of their own: the run that was asked stays as it was."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+from study.errors import ConfigError
+from study.tracking.reader import Logged, search
+
+Question = Literal["what-if", "autopsy", "fork", "why"]
+FOLDER = "answer"
+"""Where an answer keeps its page, figures and tables, among its artifacts."""
+
+
+def keep(
+    about: Logged, question: Question, sentence: str, folder: Path, tags: Mapping[str, str], nested: bool = True
+) -> str:  # fmt: skip
+    """Write an answer into the store of the run that was asked.
+
+    Args:
+        about: that run; of a question to an experiment one of its runs.
+        question: that was asked; the tag `kind` of the answer.
+        sentence: the answer, its description.
+        folder: with its page.
+        tags: more of them.
+        nested: the answer stands under that run.
+
+    Returns:
+        Its MLflow run id.
+
+    Raises:
+        ConfigError: the store does not take it.
+    """
+    under = {MLFLOW_PARENT_RUN_ID: about.run_id, "asked": about.run_id} if nested else {}
+    named = {MLFLOW_RUN_NAME: f"{question} of {about.name}" if nested else question, MLFLOW_RUN_NOTE: sentence}
+    client = MlflowClient(about.uri)
+    try:
+        run = client.create_run(about.experiment, tags={**tags, **named, **under, "kind": question}).info.run_id
+        client.log_artifacts(run, str(folder), FOLDER)
+        client.set_terminated(run)
+    except (MlflowException, OSError) as error:
+        raise ConfigError(f"{folder} is written, but {about.uri} does not take it: {error}") from error
+    return str(run)
+
+
+def given(run: Logged) -> list[Logged]:
+    """The answers to all questions about a run, forks among them, the oldest first."""
+    kinds: tuple[str, ...] = Question.__args__  # type: ignore[attr-defined]
+    nested = search(run.uri, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.run_id}'")
+    return [found for found in nested if found.tags.get("kind") in kinds]
+
+
+def sentence(answer: Logged) -> str:
+    """What an answer says, in one sentence."""
+    return answer.tags.get(MLFLOW_RUN_NOTE, "").replace("**", "")
