@@ -83,7 +83,7 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "updates of a sequence normalised by window", BPTT,
-        "self._descend(total, batch) for _, total", "self._descend(total, part) for part, total", VERIFY,
+        "self._descend(part, outputs, batch) for", "self._descend(part, outputs, part) for", VERIFY,
     ),
     Mutant(
         "state at a window's end instead of its boundary", BPTT,

@@ -47,12 +47,14 @@ class Cell(nn.Module, ABC):
         memory: the name of the part that carries the past through time.
         bounded: whether what leaves stays within -1 and 1 whatever comes in.
         recurrent: names of the parameters that act on the state and do nothing where it is zero.
+        stacked: see `Core`.
     """
 
     state_parts: ClassVar[tuple[str, ...]] = ("h",)
     memory: ClassVar[str] = "h"
     bounded: bool = False
     recurrent: tuple[str, ...] = ()
+    stacked: tuple[str, ...] = ()
 
     def __init__(self, features: int, hidden_size: int):
         super().__init__()
@@ -142,7 +144,7 @@ class Layers(Core):
         sizes = [features] + [hidden_size] * (num_layers - 1)
         self.cells = nn.ModuleList(cell(size, hidden_size, **options) for size in sizes)
         self.between = nn.Dropout(dropout if num_layers > 1 else 0.0)
-        self.bounded = self._cell(0).bounded
+        self.bounded, self.stacked = self._cell(0).bounded, self._cell(0).stacked
         self.state_parts, self.memory = cell.state_parts, cell.memory
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:

@@ -69,11 +69,14 @@ class Core(nn.Module, ABC):
         state_parts: names of the parts of the state. The first is what the layer above, and the head, read. Parts may
             differ in width; a part that is a matrix is kept flattened.
         memory: the name of the part that carries the past through time.
+        stacked: names of the gates and candidates whose rows lie one under another, in equal parts, in parameters that
+            hold the weights of all of them; () where there is no such parameter.
         takes_residual: whether `forward` lets `above` stand between its layers.
         residual: what enters a layer is added to what leaves it for the layer above, where both have one width.
         recurrent_dropout: share of h set to zero, in training, where it enters a step; see `study.models.unrolled`.
     """
 
+    stacked: tuple[str, ...] = ()
     takes_residual: ClassVar[bool] = False
     residual: bool = False
     recurrent_dropout: float = 0.0

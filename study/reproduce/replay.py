@@ -4,7 +4,7 @@ The run itself is left as it was: a replay writes to no store. It is one only if
 on the way is compared with the record.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,7 @@ def state_at(run: Logged, config: Config, update: int, start: Path | None = None
         raise ConfigError(f"update = {update}: run {run.run_id} can be taken up after updates 1 to {last:,}")
     if (file := place(run, update)).is_file() and _differs(checkpoint.load(file), record) is None:
         return file
-    nearest = _nearest(run, record, update, start)
-    module = replay(config, update, file, None if nearest is None else checkpoint.load(nearest))
+    module = replay(config, update, file, nearest(run, record, update, start))
     prove(run, module, record)
     reached = len(module.history)
     if reached != update:
@@ -62,7 +61,11 @@ def state_at(run: Logged, config: Config, update: int, start: Path | None = None
 
 
 def replay(
-    config: Config, update: int, file: Path | None = None, state: dict[str, Any] | None = None
+    config: Config,
+    update: int,
+    file: Path | None = None,
+    state: dict[str, Any] | None = None,
+    pause: Callable[[RecurrentModule], None] | None = None,
 ) -> RecurrentModule:
     """Train again up to the end of the batch in which an update is made, from the start or from an earlier state.
 
@@ -71,6 +74,7 @@ def replay(
         update: to reach.
         file: where the state that is reached is kept; None: nowhere.
         state: to go on from.
+        pause: called before every batch, where the module's state is valid.
 
     Returns:
         The module as it is then.
@@ -79,7 +83,7 @@ def replay(
     _, module = assemble(config)
     if state is not None:
         module.load_state(state)
-    module.hold = update
+    module.hold, module.pause = update, pause
     fit(module, config.trainer.model_copy(update=endless), config.seed, [] if file is None else [_Keep(file)])
     return module
 
@@ -143,15 +147,26 @@ def _differs(state: dict[str, Any], record: Rows) -> tuple[int, int] | None:
     return _first_difference(state["history"]["rows"].numpy(), record)
 
 
-def _nearest(run: Logged, record: Rows, update: int, start: Path | None) -> Path | None:
-    """The latest state from which the update can be reached, and whose updates are those recorded."""
+def nearest(run: Logged, record: Rows, update: int, start: Path | None) -> dict[str, Any] | None:
+    """The latest state from which an update can be reached, and whose updates are those recorded.
+
+    Args:
+        run: that was trained.
+        record: its history.
+        update: that is to be made, or was the last one that was.
+        start: see `state_at`.
+
+    Returns:
+        The state; None where only the beginning of the run is left.
+    """
     usable = {}
     for file in _states(run):
         state = checkpoint.load(file)
         made = len(state["history"]["rows"])
         if made <= update and _between_batches(file, run, made, record) and _differs(state, record) is None:
             usable[made] = file
-    return usable[max(usable)] if usable else start
+    found = usable[max(usable)] if usable else start
+    return None if found is None else checkpoint.load(found)
 
 
 def _between_batches(file: Path, run: Logged, made: int, record: Rows) -> bool:

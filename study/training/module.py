@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import move_data_to_device
 from torch.optim import Optimizer
 
 from study import seeding
-from study.learning.bptt import Carry, TruncatedBPTT, build, load_carry
+from study.learning.bptt import Carry, TruncatedBPTT, Update, build, load_carry
 from study.learning.clipping import Clip
 from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
@@ -78,6 +78,7 @@ class RecurrentModule(pl.LightningModule):
         journal: what was done, so that a resumed run can go through it again.
         hold: updates after which training stops, at the end of the batch in which the last of them is made, also in
             the middle of a Lightning step; None: the budget ends it.
+        pause: called before every batch, where `state()` is valid; None: nobody asks.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class RecurrentModule(pl.LightningModule):
         self.pace, self.history, self.probes = pace, history, probes
         self.journal = Journal()
         self.hold: int | None = None
+        self.pause: Callable[[RecurrentModule], None] | None = None
         self._restored: dict[str, Any] = {}
         self._taken_up = False
         self._batches = 0  # of the Lightning step that is being made, done so far
@@ -119,6 +121,12 @@ class RecurrentModule(pl.LightningModule):
         """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
+        self._start(optimizer)
+        if self.probes.due == 0:  # a resumed run has measured then
+            self.probes.measure(0, self._bptt)
+
+    def _start(self, optimizer: Optimizer) -> None:
+        """Build the plain-torch trainer; all that trains is as it was in the state to go on from, if there is one."""
         stream = self.task.batches("train").stream
         trained = self.model, self.loss, optimizer, self.clip
         self._bptt = build(self.truncation, *trained, stream, self._seed, self.regularizer)
@@ -138,8 +146,6 @@ class RecurrentModule(pl.LightningModule):
                 if kept := self._restored[name]:  # else it starts anew
                     part.load_state_dict(move_data_to_device(kept, self.device))
             self.schedule.set_rate()  # the same again; a fork may have another rate than the run it continues
-        if self.probes.due == 0:  # a resumed run has measured then
-            self.probes.measure(0, self._bptt)
 
     def on_train_start(self) -> None:
         """Skip the chunks that a resumed run has trained on."""
@@ -160,9 +166,9 @@ class RecurrentModule(pl.LightningModule):
         if self._within:
             self._take_up()
         for batch in chunk[self._batches :]:
-            for update in self._bptt.updates(batch, self._carry):
-                self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
-                self.schedule.updated()
+            if self.pause is not None:
+                self.pause(self)
+            for _ in self._updates(batch):
                 done = len(self.history)
                 if done == self.probes.due:
                     self.history.flush()
@@ -178,6 +184,29 @@ class RecurrentModule(pl.LightningModule):
                 self.trainer.should_stop = True
                 return
         self._end_step()
+
+    def by_hand(self) -> tuple[TruncatedBPTT, Batch, Iterator[Update]]:
+        """Go on outside of Lightning: what trains, the next batch, and an iterator that makes its updates one by one.
+
+        Of a module that goes on from a state, see `load_state`, on the device that it lies on. Torch's random state
+        becomes that of the run.
+        """
+        self._start(self._optimizer)
+        self._take_up()
+        batches = self.task.batches("train")
+        epoch, step = divmod(len(self.journal.steps), len(Chunks(batches, self.pace.chunk)))
+        number = step * self.pace.chunk + self._batches
+        if number == 0:
+            self._carry = None
+        batch: Batch = move_data_to_device(next(batches.epoch(epoch, number)), self.device)
+        return self._bptt, batch, self._updates(batch)
+
+    def _updates(self, batch: Batch) -> Iterator[Update]:
+        """Make the updates of a batch; each is kept in the history before the next one is made."""
+        for update in self._bptt.updates(batch, self._carry):
+            self.history.append(update, self._bptt.optimizer.param_groups[0]["lr"])
+            self.schedule.updated()
+            yield update
 
     def on_train_end(self) -> None:
         """Take the last measures; of a diverged run those before the divergence are the last.

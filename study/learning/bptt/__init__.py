@@ -19,7 +19,7 @@ be larger than T, as in Aicher, Foti & Fox 2019 (arXiv 1905.07473).
 
 from study.learning.bptt.build import build, expected_updates, records
 from study.learning.bptt.carry import Carry, load_carry
-from study.learning.bptt.truncated import TruncatedBPTT, Update
+from study.learning.bptt.truncated import TruncatedBPTT, Update, Witness
 from study.learning.bptt.windows import Window, count, refuse_unreachable, stream_lengths, windows
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "TruncatedBPTT",
     "Update",
     "Window",
+    "Witness",
     "build",
     "count",
     "expected_updates",

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -89,7 +88,7 @@ class AdaptiveBPTT(TruncatedBPTT):
         """See `TruncatedBPTT`."""
         self.k2, self._since = state["k2"], state["since"]
 
-    def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
+    def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Tensor]]:
         """See `TruncatedBPTT`."""
         if self._since >= self.every:
             self.k2 = self._choose(batch, carry)

@@ -25,7 +25,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -110,7 +109,7 @@ class ARTBP(TruncatedBPTT):
         """See `TruncatedBPTT`."""
         self._draws.set_state(state["draws"])
 
-    def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
+    def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Tensor]]:
         """See `TruncatedBPTT`; of a stream the windows that end in this batch."""
         self._mean = self._mean_steps(batch)
         state, past = carry or Carry(None, None)
@@ -123,7 +122,7 @@ class ARTBP(TruncatedBPTT):
             self._longest = stop - start if self.update == "window" else max(self._longest, stop - start)
             if part.steps:
                 self._passage = Passage(part, detach(state), 0)
-                yield part, self.loss.total(outputs, part.targets, part.mask)
+                yield part, outputs
             state, start = detach(left), stop
             self.carry = self._open(state, steps, start)
 

@@ -1,7 +1,7 @@
 """Truncated BPTT over windows that are known beforehand: read, backpropagate, cut off, update."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -36,6 +36,22 @@ class Update(NamedTuple):
     records: Mapping[str, Tensor | float] = {}
 
 
+class Witness(Protocol):
+    """Sees an update in its making; it may take gradients along the graphs that it is shown, and changes nothing."""
+
+    def window(self, passage: Passage, outputs: Float[Tensor, "time batch outputs"], loss: Float[Tensor, ""]) -> None:
+        """Look at a window before it is backpropagated.
+
+        Args:
+            passage: what was read.
+            outputs: of the steps that count, on their graph.
+            loss: whose gradient becomes that of the update, on its graph: normalised, and weighted if it is to be.
+        """
+
+    def gradient(self, gradients: list[Tensor]) -> None:
+        """Look at the gradient of every parameter as it is about to be clipped."""
+
+
 class TruncatedBPTT:
     """Trains a model on batches of sequences, one update a window or one a sequence.
 
@@ -57,6 +73,7 @@ class TruncatedBPTT:
     Attributes:
         carry: what the next batch of a stream starts from, detached.
         regularizer: adds its gradient to that of every update, see `study.learning.regularizers`; None: there is none.
+        witness: sees every update; None: nobody does.
         records: names of the numbers it adds to those of every update, columns of the history.
         draws: takes a `seed`, for it draws at random.
     """
@@ -79,6 +96,7 @@ class TruncatedBPTT:
         self.k1, self.k2, self.update, self.stream = k1, k2, update, stream
         self.carry: Carry | None = None
         self.regularizer: Regularizer | None = None
+        self.witness: Witness | None = None
         self._passage: Passage
         self._parameters = [p for p in model.parameters() if p.requires_grad]
 
@@ -106,16 +124,16 @@ class TruncatedBPTT:
         if self.update == "sequence":
             yield self._step(self.backward(batch, carry))
             return
-        for part, total in self._walk(batch, carry):
-            yield self._step(self._descend(total, part, self._weight(batch, part)))
+        for part, outputs in self._walk(batch, carry):
+            yield self._step(self._descend(part, outputs, part, self._weight(batch, part)))
 
     def backward(self, batch: Batch, carry: Carry | None = None) -> Float[Tensor, ""]:
         """Add the truncated gradient of a whole batch to the parameters' `grad`; return its loss. No update is made."""
-        losses = [self._descend(total, batch) for _, total in self._walk(batch, carry)]
+        losses = [self._descend(part, outputs, batch) for part, outputs in self._walk(batch, carry)]
         return torch.stack(losses).sum()
 
-    def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Float[Tensor, ""]]]:
-        """Yield every window's counting steps and the sum of their losses, whose graph ends at the window's start.
+    def _walk(self, batch: Batch, carry: Carry | None) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield every window's counting steps and the outputs at them, whose graph ends at the window's start.
 
         A window in which no step counts is read all the same, for the state it leaves, but not yielded.
         """
@@ -132,7 +150,7 @@ class TruncatedBPTT:
             first = window.first - window.start
             if part.steps:
                 self._passage = Passage(steps.between(window.start, window.stop), detach(state), first)
-                yield part, self.loss.total(outputs[first:], part.targets, part.mask)
+                yield part, outputs[first:]
             state = detach(left)  # no gradient crosses into the next window
             self.carry = Carry(state, steps.between(boundary, window.stop) if boundary < window.stop else None)
 
@@ -165,10 +183,14 @@ class TruncatedBPTT:
         """What the gradient of one window of a batch, whose counting steps are `part`, is multiplied with."""
         return 1.0
 
-    def _descend(self, total: Tensor, over: Batch, weight: float = 1.0) -> Float[Tensor, ""]:
-        """Backpropagate `total`, normalised by the real steps of `over`; return that loss, without the weight."""
+    def _descend(self, part: Batch, outputs: Tensor, over: Batch, weight: float = 1.0) -> Float[Tensor, ""]:
+        """Backpropagate the loss of `part`, normalised by the real steps of `over`; return it, without the weight."""
+        total = self.loss.total(outputs, part.targets, part.mask)
         loss = total / self.loss.normaliser(over.targets.shape[1], over.steps)
-        (loss if weight == 1.0 else weight * loss).backward()
+        weighted = loss if weight == 1.0 else weight * loss
+        if self.witness is not None:
+            self.witness.window(self._passage, outputs, weighted)
+        weighted.backward()
         return loss.detach()
 
     def _step(self, loss: Tensor) -> Update:
@@ -179,6 +201,8 @@ class TruncatedBPTT:
         with torch.no_grad():
             gradients = [_gradient(p) for p in self._parameters]
             self.loss.rescale(gradients)
+            if self.witness is not None:
+                self.witness.gradient(gradients)
             clipped = self.clip(gradients, self._parameters)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -27,6 +27,7 @@ class GRU(nn.GRU, Fused):
     bounded = True
     state_parts = ("h",)
     memory = "h"
+    stacked = ("reset", "update", "candidate")
 
     def __init__(
         self,

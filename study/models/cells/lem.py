@@ -34,6 +34,7 @@ class LEM(Cell):
     state_parts = ("h", "z")
     memory = "z"
     recurrent = ("W",)
+    stacked = ("step_z", "step_y", "z", "y")
 
     def __init__(
         self,

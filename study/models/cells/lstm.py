@@ -38,6 +38,7 @@ class LSTM(nn.LSTM, Fused):
     bounded = True
     state_parts = ("h", "c")
     memory = "c"
+    stacked = ("input", "forget", "candidate", "output")
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ class LSTMVariant(Cell):
         )
         w, u, b, d = (part[hidden_size * coupled :].detach().clone() for part in start.all_weights[0])
         self.W, self.U, self.b = nn.Parameter(w), nn.Parameter(u), nn.Parameter(b + d)
-        self.coupled, self.recurrent = coupled, ("U",)
+        self.coupled, self.recurrent, self.stacked = coupled, ("U",), LSTM.stacked[coupled:]
         self.norm_x, self.norm_h = (nn.LayerNorm(len(b), bias=False) if layer_norm else nn.Identity() for _ in range(2))
         self.norm_c = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         if layer_norm:

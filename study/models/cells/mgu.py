@@ -20,6 +20,7 @@ class MGU(Cell):
 
     bounded = True
     recurrent = ("U_f", "U_n")
+    stacked = ("forget", "candidate")
 
     def __init__(self, features: int, hidden_size: int, recurrent_init: Start = "orthogonal", gain: float = 1.0):
         super().__init__(features, hidden_size)

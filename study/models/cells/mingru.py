@@ -19,6 +19,8 @@ class MinGRU(Diagonal):
         hidden_size: units.
     """
 
+    stacked = ("update", "candidate")
+
     def __init__(self, features: int, hidden_size: int):
         super().__init__(features, hidden_size)
         self.W = nn.Linear(features, 2 * hidden_size)

@@ -19,6 +19,8 @@ class MinLSTM(Diagonal):
         hidden_size: units.
     """
 
+    stacked = ("forget", "input", "candidate")
+
     def __init__(self, features: int, hidden_size: int):
         super().__init__(features, hidden_size)
         self.W = nn.Linear(features, 3 * hidden_size)

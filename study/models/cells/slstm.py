@@ -40,6 +40,7 @@ class SLSTM(Cell):
     state_parts = ("h", "c", "n")
     memory = "c"
     recurrent = ("R",)
+    stacked = ("input", "forget", "candidate", "output")
 
     def __init__(
         self,
