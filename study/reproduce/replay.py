@@ -26,7 +26,7 @@ FOLDER = Path("outputs/replays")
 ENDLESS = 1e9
 """Seconds, longer than any run."""
 
-Rows = Float[np.ndarray, "updates columns"]
+Rows = Float[np.ndarray, "_ columns"]
 
 
 def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | None = None) -> Path:
