@@ -4,6 +4,7 @@ import random
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,9 +40,7 @@ def state_near(run: Logged, config: Config, update: int) -> Path:
     try:
         return state_at(run, config, update)
     except ConfigError as error:
-        found = re.search(r"after update (\d+)", str(error))
-        assert found, error
-        return state_at(run, config, int(found[1]))
+        return state_at(run, config, int(re.findall(r"after update (\d+)", str(error))[-1]))
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def test_what_is_no_fork_is_refused_and_nothing_is_trained(
 
 def test_an_update_inside_a_batch_is_refused_with_the_next_place(configure: Configure) -> None:
     config = configure(*COMMON, "bptt.k2=20")
-    with pytest.raises(ConfigError, match="update = 7: it lies inside a batch.* after update 9"):
+    with pytest.raises(ConfigError, match=r"update = 7: it lies inside a batch.* after update 9"):
         state_at(trained(config), config, 7)
 
 
@@ -178,7 +177,12 @@ def test_a_kept_state_is_used_again_unless_its_updates_are_not_those_recorded(
     file = state_at(run, config, 12)
     trainings: list[int] = []
     real = replay.replay
-    monkeypatch.setattr(replay, "replay", lambda *given: (trainings.append(given[1]), real(*given))[1])
+
+    def counted(*given: Any) -> Any:
+        trainings.append(given[1])
+        return real(*given)
+
+    monkeypatch.setattr(replay, "replay", counted)
     assert state_at(run, config, 12) == file
     assert trainings == []
     state = torch.load(file, weights_only=True)
@@ -191,7 +195,7 @@ def test_a_kept_state_is_used_again_unless_its_updates_are_not_those_recorded(
 def test_a_fork_is_reproduced_and_resumed_from_the_state_of_its_parent(
     parent: tuple[Logged, Config], tmp_path: Path
 ) -> None:
-    run, config = parent
+    run, _ = parent
     change = ("optimizer.lr=0.3",)
     (one,) = fork.fork(run, [change], 18)
     assert rerun(one, restore_run(one, None)).identical
