@@ -9,7 +9,6 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from study.errors import ConfigError
@@ -55,7 +54,7 @@ class Moment:
         return update
 
 
-def states_before(run: Logged, config: Config, updates: Sequence[int], start: Path | None = None) -> dict[int, State]:
+def states_before(run: Logged, config: Config, updates: Sequence[int], start: State | None = None) -> dict[int, State]:
     """The states of a run before the batches in which updates are made, by update.
 
     Args:
@@ -68,7 +67,7 @@ def states_before(run: Logged, config: Config, updates: Sequence[int], start: Pa
         ConfigError: an update was made before the fork; or this machine does not compute what the run computed.
     """
     record, first = recorded(run), min(updates)
-    state = nearest(run, record, first - 1, start)
+    state = nearest(run, record, first - 1) or start
     made = 0 if state is None else len(state["history"]["rows"])
     if made >= first:
         raise ConfigError(

@@ -12,6 +12,8 @@ from study.errors import ConfigError
 from study.tracking.reader import Logged, search
 
 Question = Literal["what-if", "autopsy", "fork", "why"]
+FROM, AT, TREATMENT = "forked_from", "forked_at", "treatment"
+"""Tags of a fork: the run it continues, after which update, and the overrides that make it another one."""
 FOLDER = "answer"
 """Where an answer keeps its page, figures and tables, among its artifacts."""
 
