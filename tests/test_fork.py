@@ -13,6 +13,8 @@ import torch
 from study import api
 from study.ask import fork
 from study.errors import ConfigError
+from study.report.pages import run as run_page
+from study.report.pages import study as study_page
 from study.reproduce import replay
 from study.reproduce.compare import compare
 from study.reproduce.fork import beginning, start
@@ -127,6 +129,15 @@ def test_several_values_make_a_fork_of_each_and_the_run_stays_as_it_was(
     assert "24 of 24 updates are the same in every recorded number" in page
     table = api.fork(run.run_id, 12, "optimizer.lr=0.2", store=run.uri)
     assert table["params.optimizer.lr"].tolist() == [0.1, 0.2]
+
+
+def test_the_pages_of_run_and_study_show_its_forks(parent: tuple[Logged, Config], tmp_path: Path) -> None:
+    run, config = parent
+    fork.fork(run, [("optimizer.lr=0.2",)], 12)
+    of_run = run_page.write(run.run_id, run.uri, "http://ui", tmp_path / "run").read_text()
+    assert all(text in of_run for text in ("The run, and what became of it", "optimizer.lr=0.2, from 12"))
+    of_study = study_page.write(config.slug, run.uri, "http://ui", tmp_path / "study").read_text()
+    assert "optimizer.lr=0.2, from 12 of" in of_study[of_study.index("<h2>Asked") : of_study.index("<h2>Runs")]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def find_out(wanted: str, overrides: Sequence[str], at: int, store: str, folder:
         ConfigError: see `fork`.
     """
     from study.ask.finding import Finding
-    from study.report.pages.forks import section
+    from study.report.pages import asked as parts
     from study.tracking.reader import find_one
 
     parent = find_one(store, wanted)
@@ -128,7 +128,7 @@ def find_out(wanted: str, overrides: Sequence[str], at: int, store: str, folder:
     sentence = f"{parent.name} from update {at:,} on: {'; '.join(_sentences(parent, forks))}."
     proof = f"In common with the run: {shared:,} of {at * len(forks):,} updates are the same in every recorded number."
     again = f"make fork RUN={parent.run_id} AT={at} ARGS='...'"
-    shown = [section(parent, forks, proof)]
+    shown = [parts.forks(parent, forks, proof)]
     return Finding("fork", [parent], sentence, LIMITS, shown, {}, (again, "Another treatment"), keepers=forks)
 
 

@@ -13,7 +13,7 @@ from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import truncation_bias
 from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectrum, recurrent_weights
-from study.report.pages import forks as forks_page
+from study.report.pages import asked
 from study.report.pages.page import Head, Listing, Page, Row, Section, Table, TableCell
 from study.tracking import answers
 from study.tracking.reader import Logged, find_one
@@ -81,13 +81,9 @@ def _asked(run: Logged) -> Iterator[Section]:
     found = answers.given(run)
     forks = [answer for answer in found if answer.tags["kind"] == "fork"]
     if forks:
-        yield forks_page.section(run, forks)
+        yield asked.forks(run, forks)
     if others := [answer for answer in found if answer not in forks]:
-        cells = [[TableCell(a.tags["kind"], run=a.run_id), TableCell(answers.sentence(a))] for a in others]
-        table = Table([Head("question"), Head("answer")], [*map(Row, cells)])
-        yield Section(
-            "Asked of this run", ["Each answer has a page of its own, among the artifacts of its run."], [table]
-        )
+        yield asked.asked(others)
 
 
 def _metrics(run: Logged) -> Table:

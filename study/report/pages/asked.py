@@ -1,11 +1,11 @@
-"""The forks of a run beside it: what changed, what became of each, and by how much."""
+"""What runs were asked: the forks of a run beside it, and a list of all answers."""
 
 import math
 from collections.abc import Iterator, Sequence
 
 from study.report.figures.forks import PARENT, parted
 from study.report.pages.page import Head, Row, Section, Table, TableCell
-from study.tracking.answers import AT, TREATMENT
+from study.tracking.answers import AT, TREATMENT, sentence
 from study.tracking.reader import Logged
 
 EXPLAINED = (
@@ -15,8 +15,8 @@ EXPLAINED = (
 )
 
 
-def section(parent: Logged, forks: Sequence[Logged], *texts: str) -> Section:
-    """The part of a page that shows at least one fork, under some texts."""
+def forks(parent: Logged, found: Sequence[Logged], *texts: str) -> Section:
+    """The part of a page that shows a run beside its forks, at least one, under some texts."""
     measure = parent.tags.get("primary", "loss")
     heads = [
         Head("treatment", "overrides of the run"),
@@ -27,10 +27,19 @@ def section(parent: Logged, forks: Sequence[Logged], *texts: str) -> Section:
         Head("loss on validation"),
         Head("updates"),
     ]
-    rows = [Row(list(_cells(run, parent, measure))) for run in (parent, *forks)]
-    named = {treatment(fork): fork for fork in forks}
+    rows = [Row(list(_cells(run, parent, measure))) for run in (parent, *found)]
+    named = {treatment(fork): fork for fork in found}
     picture = parted(parent, named, [int(fork.tags[AT]) for fork in named.values()])
     return Section("Forks", texts, [Table(heads, rows, EXPLAINED)], [picture] if picture else [])
+
+
+def asked(found: Sequence[Logged]) -> Section:
+    """The part of a page that lists answers to questions about runs, at least one; forks may be among them."""
+    cells = [
+        (TableCell(one.tags["kind"], run=one.run_id), TableCell(one.name), TableCell(sentence(one))) for one in found
+    ]
+    table = Table([Head("question"), Head("run"), Head("answer")], [*map(Row, cells)])
+    return Section("Asked", ["Each answer has a page, among the artifacts of the run that it links to."], [table])
 
 
 def treatment(fork: Logged) -> str:
