@@ -15,6 +15,7 @@ from study.errors import ConfigError
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
+    from study.analysis.autopsy import Autopsy
     from study.reproduce.rerun import Reproduction
     from study.tracking.reader import Logged
 
@@ -80,6 +81,29 @@ def reproduce(
         from study.reproduce.rerun import rerun
 
         return rerun(logged, restored, tolerance)
+
+
+def autopsy(run: str, update: int | None = None, store: str | None = None, trust_code: bool = False) -> "Autopsy":
+    """Take the gradient of one update of a run apart, as `study-autopsy` does; nothing is written to the store.
+
+    Args:
+        run: see above; it stays as it was.
+        update: from 1; None: where it diverged, else where its gradient norm, or else its loss, leapt.
+        store: see above.
+        trust_code: whether code that was logged with the run may be executed.
+
+    Returns:
+        `sentence`, and the tables `sequences`, `lags`, `parameters` (shares) and `probes` (before and after).
+
+    Raises:
+        ConfigError: the run has no such update, or this machine does not compute what the run computed.
+    """
+    from study.ask.autopsy import autopsy as taken_apart
+    from study.reproduce.trust import code_folder
+
+    logged = _one(run, store)
+    with code_folder(trust_code) as folder:
+        return taken_apart(logged, update, folder)
 
 
 def fork(run: str, at: int, *overrides: str, store: str | None = None, trust_code: bool = False) -> pd.DataFrame:

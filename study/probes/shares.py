@@ -13,7 +13,7 @@ Sequences are taken apart along the graph of the training itself, with its dropo
 the way back: one more backward pass for each of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from study.learning.bptt import TruncatedBPTT
 from study.learning.regularizers import Passage
 from study.models import RecurrentModel
+from study.models.stepping import evaluating
 from study.probes.gradients import flat
 from study.probes.lags import LagShares, shares_by_lag
 
@@ -77,9 +78,11 @@ class Dissection:
     Attributes:
         shares: once the update is made.
         passages: the windows that it learns from.
+        before: their loss before its step, see `without_dropout`.
     """
 
     shares: Shares
+    before: float
 
     def __init__(self, bptt: TruncatedBPTT):
         self._bptt = bptt
@@ -112,6 +115,7 @@ class Dissection:
     def gradient(self, gradients: list[Tensor]) -> None:
         """See `Witness`."""
         self._bptt.witness = None
+        self.before = without_dropout(self._bptt, self.passages)
         assert self._by_sequence is not None
         divisor, g = self._bptt.loss.divisor, flat(gradients)
         whole, products, norms = g.norm(), [], []
@@ -130,6 +134,18 @@ class Dissection:
             parameters=list(by_parameter(self._bptt.model, gradients)),
             lost=self._lost,
         )
+
+
+def without_dropout(bptt: TruncatedBPTT, passages: Sequence[Passage]) -> float:
+    """The loss of all steps that count in some windows, without dropout, by the weights as they are."""
+    steps, total = 0, 0.0
+    with evaluating(bptt.model), torch.no_grad():
+        for passage in passages:
+            counting = passage.steps.between(passage.first, len(passage.steps.targets))
+            outputs, _ = bptt.model(passage.steps.inputs, passage.state, passage.steps.mask)
+            total += float(bptt.loss.total(outputs[passage.first :], counting.targets, counting.mask))
+            steps += counting.steps
+    return total / float(bptt.loss.normaliser(passages[0].steps.targets.shape[1], steps))
 
 
 def by_parameter(model: RecurrentModel, gradients: list[Tensor]) -> Iterator[ParameterShare]:

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from study.errors import ConfigError
 from study.learning.bptt import TruncatedBPTT, Update
@@ -26,14 +26,28 @@ State = dict[str, Any]
 """See `RecurrentModule.state`."""
 
 
+class Rewound(NamedTuple):
+    """States of a run before some of its updates.
+
+    Attributes:
+        states: before the batch in which an update is made, by update.
+        made: how many updates were made again to find them, each to the bits recorded.
+    """
+
+    states: dict[int, State]
+    made: int
+
+
 @dataclass(frozen=True)
 class Moment:
     """A run right before one of its updates.
 
     Attributes:
+        run: that was trained.
         module: that is trained.
         bptt: what trains it.
         batch: in which the update is made.
+        updates: makes it, and those of the batch that follow.
     """
 
     run: Logged
@@ -54,8 +68,8 @@ class Moment:
         return update
 
 
-def states_before(run: Logged, config: Config, updates: Sequence[int], start: State | None = None) -> dict[int, State]:
-    """The states of a run before the batches in which updates are made, by update.
+def states_before(run: Logged, config: Config, updates: Sequence[int], start: State | None = None) -> Rewound:
+    """The states of a run before the batches in which updates are made.
 
     Args:
         run: that was trained.
@@ -68,11 +82,11 @@ def states_before(run: Logged, config: Config, updates: Sequence[int], start: St
     """
     record, first = recorded(run), min(updates)
     state = nearest(run, record, first - 1) or start
-    made = 0 if state is None else len(state["history"]["rows"])
-    if made >= first:
+    reached = 0 if state is None else len(state["history"]["rows"])
+    if reached >= first:
         raise ConfigError(
-            f"update = {first}: run {run.run_id} goes on from update {made} of the run it forks, which made this one: "
-            f"allowed are {made + 1:,} to {len(record):,}; or ask that run"
+            f"update = {first}: run {run.run_id} goes on from update {reached:,} of the run it forks, which made this "
+            f"one: allowed are {reached + 1:,} to {len(record):,}; or ask that run"
         )
     keeper = _Keeper(updates)
     module = replay(config, max(updates), state=state, pause=keeper.look)
@@ -82,8 +96,8 @@ def states_before(run: Logged, config: Config, updates: Sequence[int], start: St
     if made := len(earliest["history"]["rows"]):
         file = place(run, made)
         file.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(earliest, file)  # a second question need not wait
-    return keeper.states
+        checkpoint.save(earliest, file)  # a second question about these updates need not wait
+    return Rewound(keeper.states, max(updates) - reached)
 
 
 @contextmanager

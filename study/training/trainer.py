@@ -41,7 +41,7 @@ def fit(module: RecurrentModule, plan: TrainerConfig, seed: int, callbacks: Sequ
         seed: of the run; dropout draws from it.
         callbacks: in the order they are called in, before those the plan asks for.
     """
-    extra: list[pl.Callback] = [UpdateBar(module.pace.updates)] if plan.progress_bar else []
+    extra: list[pl.Callback] = [UpdateBar(module.hold or module.pace.updates)] if plan.progress_bar else []
     extra += [EarlyStopping("loss/val", patience=plan.patience, check_finite=False)] if plan.patience else []
     extra += [Clock(plan.max_seconds)] if plan.max_seconds else []
     trainer = pl.Trainer(
