@@ -6,6 +6,7 @@ import pandas as pd
 
 from study.analysis.autopsy import Autopsy, Examined
 from study.report.figures.autopsy import carried
+from study.report.figures.picture import count_of
 from study.report.pages.page import Head, Row, Section, Table, TableCell
 
 SHOWN = 8
@@ -19,9 +20,8 @@ def sections(autopsy: Autopsy, history: pd.DataFrame) -> list[Section]:
         autopsy: of one update.
         history: every update of the run, as recorded.
     """
-    proof = (
-        f"{autopsy.made} of {autopsy.made} updates that were made again are identical to those recorded, bit for bit."
-    )
+    made = count_of(autopsy.made, "update")
+    proof = f"{made} made again; each is identical to the one recorded, bit for bit."
     found = [Section("The updates", [proof], [_updates(autopsy)])]
     if autopsy.chosen.finite:
         shares = Section("The largest shares", tables=[_sequences(autopsy), _lags(autopsy), _parameters(autopsy)])
