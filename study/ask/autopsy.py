@@ -65,12 +65,15 @@ def find_out(wanted: str, update: int | None, store: str, folder: Path | None = 
 
 
 def _next(run: "Logged", found: "Autopsy") -> tuple[str, str]:
-    """Where it began; else a fork that tests whether the length of this step decided what followed, if there is one."""
+    """Where it began; else a fork that tests whether the length of this step decided what followed.
+
+    None where nothing stands out, and before the first batch.
+    """
     chosen = found.chosen
     if chosen.why == "diverged" and 1 < chosen.risen < chosen.update:
         purpose = f"The loss had risen by update {chosen.risen:,}; to take the step before that apart"
         return f"make autopsy RUN={run.run_id} UPDATE={chosen.risen - 1}", purpose
-    if not (found.place and chosen.finite):
+    if chosen.why == "largest" or not (found.place and chosen.finite):
         return "", ""
     command = f"make fork RUN={run.run_id} AT={found.place} ARGS='optimizer.lr={found.examined.rate / THIRD:.3g}'"
     return command, f"To test whether the length of its step decided what followed: from update {found.place:,} on"

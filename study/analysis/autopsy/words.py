@@ -10,7 +10,7 @@ from study.analysis.autopsy.choice import Chosen
 from study.analysis.autopsy.examined import Examined
 from study.analysis.diagnosis.thresholds import LEAP, SPIKE
 
-FEW = 8
+FEW = 4
 """Half of a gradient in at most one in so many sequences of its batch is concentrated."""
 ALIKE = 0.999
 """A gradient whose cosine with another is larger is the same one."""

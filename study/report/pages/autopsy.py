@@ -20,8 +20,8 @@ def sections(autopsy: Autopsy, history: pd.DataFrame) -> list[Section]:
         autopsy: of one update.
         history: every update of the run, as recorded.
     """
-    made = count_of(autopsy.made, "update")
-    proof = f"{made} made again; each is identical to the one recorded, bit for bit."
+    made, last = count_of(autopsy.made, "update"), autopsy.updates[-1].update
+    proof = f"{made} made again. All {last:,} up to the last of these are identical to those recorded, bit for bit."
     found = [Section("The updates", [proof], [_updates(autopsy)])]
     if autopsy.chosen.finite:
         shares = Section("The largest shares", tables=[_sequences(autopsy), _lags(autopsy), _parameters(autopsy)])
