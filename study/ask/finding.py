@@ -28,6 +28,7 @@ class Finding:
         tables: the numbers, by name; kept as CSV beside the page.
         to_do: a command that is worth typing next, and what for; empty where there is none.
         tags: of the answer's MLflow run, to filter by.
+        files: texts to keep beside the page, by file name.
     """
 
     question: Question
@@ -38,6 +39,7 @@ class Finding:
     tables: Mapping[str, pd.DataFrame]
     to_do: tuple[str, str] = ("", "")
     tags: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def page(self) -> Page:
         """The page that shows it."""
@@ -67,6 +69,8 @@ class Finding:
         path = self.page().write(folder, self.question)
         for name, table in self.tables.items():
             table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        for name, text in self.files.items():
+            (folder / name).write_text(text)
         return path, answers.keep(first, self.question, self.sentence, folder, self.tags, nested=alone)
 
     def closing(self, path: Path, run_id: str) -> str:
