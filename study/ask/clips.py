@@ -10,9 +10,9 @@ from jaxtyping import Float
 from pydantic import ValidationError
 
 from study.errors import ConfigError, nearest
+from study.schema.base import reason
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.defaults import option
-from study.schema.refusal import explain
 
 PERCENTILES = (50, 75, 90, 95, 99)
 """Of a run's own norms: the thresholds that are tried where none is given."""
@@ -65,11 +65,11 @@ def checked(name: str, values: Mapping[str, float | int]) -> ClipConfig:
     Raises:
         ConfigError: an option has a value that is not allowed.
     """
-    kind, raw = CLIPS.config(name), option("clip", name) | {**values}
     try:
-        config: ClipConfig = kind.model_validate(raw)
+        config: ClipConfig = CLIPS.config(name).model_validate(option("clip", name) | {**values})
     except ValidationError as error:
-        raise ConfigError("\n".join(f"CLIPS: {name}.{explain(item, raw, kind)}" for item in error.errors())) from error
+        wrong = [f"{name}.{item['loc'][0]} = {item['input']!r}: {reason(item['msg'])}" for item in error.errors()]
+        raise ConfigError(f"CLIPS: {'; '.join(wrong)}") from error
     return config
 
 
