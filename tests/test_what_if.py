@@ -212,11 +212,11 @@ def test_what_is_typed_is_read() -> None:
     [
         ("nrom=1", "'nrom': no such policy; did you mean 'norm'"),
         ("own", "'own': no such policy"),
-        ("norm=-1", r"norm.threshold = -1\.0: should be greater than 0"),
-        ("norm=nan", "norm.threshold = nan"),
+        ("norm=-1", r"clip=norm, threshold = -1\.0: should be greater than 0"),
+        ("norm=nan", "clip=norm, threshold = nan"),
         ("norm=", "'' is no number"),
         ("norm=a", "'a' is no number"),
-        ("percentile=100", "percentile.percentile = 100: should be less than 100"),
+        ("percentile=100", "clip=percentile, percentile = 100: should be less than 100"),
         ("zclip.zz=1", "zclip has these options: alpha, z, maximum, warmup"),
         ("zclip.z", "'' is no number"),
         ("none=1", "none has these options: none"),
@@ -340,6 +340,7 @@ def test_a_policy_in_a_file_of_its_own_is_asked_where_it_is_trusted(
     )
     assert "add --trust-code" in said(made.run_id, "norm=.4", code=2)
     table = api.what_if(made.run_id, "norm=.4 none", store, trust_code=True)
+    assert table["policy"].tolist() == ["own clip", "norm threshold=0.4", "none"]
     assert table["own"].tolist() == [True, False, False]
     assert np.isnan(table["first_difference"][1])
     assert table["first_difference"][2] > 0

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from study.errors import ConfigError, nearest
 from study.schema.base import reason
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.defaults import option
+from study.schema.own import OwnFile
 
 PERCENTILES = (50, 75, 90, 95, 99)
 """Of a run's own norms: the thresholds that are tried where none is given."""
@@ -59,7 +61,7 @@ def wanted(text: str) -> list[Wanted]:
     return list({one.label: one for one in found}.values())
 
 
-def checked(name: str, values: Mapping[str, float | int]) -> ClipConfig:
+def checked(name: str, values: Mapping[str, Any]) -> ClipConfig:
     """The configuration of a policy, with some of its options.
 
     Raises:
@@ -68,8 +70,8 @@ def checked(name: str, values: Mapping[str, float | int]) -> ClipConfig:
     try:
         config: ClipConfig = CLIPS.config(name).model_validate(option("clip", name) | {**values})
     except ValidationError as error:
-        wrong = [f"{name}.{item['loc'][0]} = {item['input']!r}: {reason(item['msg'])}" for item in error.errors()]
-        raise ConfigError(f"CLIPS: {'; '.join(wrong)}") from error
+        wrong = [f"{item['loc'][0]} = {item['input']!r}: {reason(item['msg'])}" for item in error.errors()]
+        raise ConfigError(f"clip={name}, {'; '.join(wrong)}") from error
     return config
 
 
@@ -80,7 +82,9 @@ def changes(config: ClipConfig) -> dict[str, object]:
 
 
 def called(config: ClipConfig) -> str:
-    """A policy with its threshold, and what else is not usual in it."""
+    """A policy with its threshold, and what else is not usual in it; one in a file of its own by its class."""
+    if isinstance(config, OwnFile):
+        return f"{config.name} {config.called}"
     threshold = {SCALE: getattr(config, SCALE)} if SCALE in type(config).model_fields else {}
     return " ".join([config.name, *(f"{key}={_text(value)}" for key, value in (threshold | changes(config)).items())])
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from study.analysis.what_if import Deeds, Past, Replay, askable, deeds, replay, summary
-from study.ask.clips import Wanted, called
+from study.ask.clips import Wanted, called, checked
 from study.errors import ConfigError
 from study.reproduce.compare import HISTORY
 from study.reproduce.restore import CONFIG, parse
@@ -95,16 +95,20 @@ def ask(run: Logged, policies: Sequence[Wanted], folder: Path | None) -> Replaye
 
 
 def _own(run: Logged, node: Mapping[str, Any], folder: Path | None) -> ClipConfig:
-    """The policy that a run was trained with."""
+    """The policy that a run was trained with.
+
+    Raises:
+        ConfigError: this version does not have it so.
+        Untrusted: see `ask`.
+    """
     name = str(node.get("name"))
     if name not in CLIPS:
         raise ConfigError(
             f"clip.name = {name!r}: run {run.run_id} was trained with a policy that is not there any more"
         )
     if name not in tuple(CLIPS):
-        node = {**node, **{"file": logged_code(run, folder)({"clip": dict(node)})["clip"]}}
-    config: ClipConfig = CLIPS.config(name).model_validate(node)
-    return config
+        node = {**node, "file": logged_code(run, folder)({"clip": dict(node)})["clip"]}
+    return checked(name, node)
 
 
 def refuse_empty(runs: Sequence[Logged]) -> list[Logged]:
