@@ -1,5 +1,6 @@
 """What every test stands on: checked tensor shapes, one thread, configs composed as the command line does."""
 
+import importlib
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -11,6 +12,10 @@ from hydra import compose, initialize_config_dir
 from jaxtyping import install_import_hook
 
 from tests import engines
+
+LIBRARIES = ("matplotlib.figure", "mlflow", "optuna", "pytorch_lightning", "scipy.stats", "sklearn.ensemble")
+for library in LIBRARIES:  # before the hook, which compiles what a checked module imports first anew, not from its cache
+    importlib.import_module(library)
 
 install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
 
