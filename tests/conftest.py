@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from jaxtyping import install_import_hook
 
 from tests import engines
 
 LIBRARIES = ("matplotlib.figure", "mlflow", "optuna", "pytorch_lightning", "scipy.stats", "sklearn.ensemble")
-for library in LIBRARIES:  # before the hook, which compiles what a checked module imports first anew, not from its cache
+# Before the hook: what a checked module is the first to import is compiled anew, not read from its cache.
+for library in LIBRARIES:
     importlib.import_module(library)
 
 install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
@@ -84,14 +84,10 @@ def stores(tables: Path, tmp_path: Path) -> Path:
 def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     """Compose and check a configuration from overrides; whatever is written lands in a folder of the test."""
     from study.schema import validate
+    from tests.composed import composed
 
     monkeypatch.chdir(tmp_path)
-
-    def configured(*overrides: str) -> object:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return validate(compose("train", [f"tracking.uri={store}", "trainer.progress_bar=false", *overrides]))
-
-    return configured
+    return lambda *overrides: validate(composed(f"tracking.uri={store}", "trainer.progress_bar=false", *overrides))
 
 
 @pytest.fixture(scope="session")

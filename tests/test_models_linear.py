@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from study.errors import ConfigError
-from study.installation import CONF
 from study.models import Cell, State, core_class
 from study.models.cells.deltanet import DeltaNet
 from study.models.cells.lru import LRU
@@ -20,6 +18,7 @@ from study.models.cells.selective import Selective
 from study.models.scan import Diagonal, scan
 from study.schema import validate
 from study.schema.model import MODELS
+from tests.composed import composed
 
 TIME, WIDTH, FEATURES, HIDDEN = 6, 3, 4, 5
 Weights = dict[str, Tensor]
@@ -226,8 +225,8 @@ def test_gates_at_their_ends_leave_everything_finite(name: str, size: float) -> 
     ],
 )
 def test_a_start_that_makes_no_sense_is_refused(overrides: list[str], message: str) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError, match=message):
-        validate(compose("train", overrides))
+    with pytest.raises(ConfigError, match=message):
+        validate(composed(*overrides))
 
 
 def test_the_schema_says_which_cells_are_linear_in_their_state() -> None:
