@@ -22,8 +22,18 @@ install_import_hook("study", "beartype.beartype")  # before anything of `study` 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-SLOW = ("test_sweep_engines", "test_sweep", "test_reproduce", "test_resume", "test_train", "test_install")
-"""Files with minutes of work in few tests: first, so that no process is left alone with one of them at the end."""
+SLOW = (
+    "test_sweep_engines",
+    "test_sweep",
+    "test_reproduce",
+    "test_resume",
+    "test_probes_suite",
+    "test_train",
+    "test_verify",
+    "test_install",
+    "test_module",
+)
+"""Files with most of the work: first, so that no process is left alone with one of them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
