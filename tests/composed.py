@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import cache
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -10,6 +11,8 @@ from omegaconf import DictConfig
 
 from study.installation import CONF
 from study.schema import Config, validate
+from study.schema.defaults import option
+from study.schema.registry import Registry
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -38,3 +41,8 @@ def _chooses(override: str) -> bool:
 def configured(name: str, *overrides: str) -> Config:
     """The checked one of `task=<name>` with some overrides."""
     return validate(composed(f"task={name}", *overrides))
+
+
+def member(registry: Registry, group: str, name: str, **changes: Any) -> Any:
+    """The checked configuration of a member alone, as its file in `conf/` has it but for some changes."""
+    return registry.config(name).model_validate(option(group, name) | changes)

@@ -52,6 +52,12 @@ def _plain_torch() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
+@pytest.fixture
+def double_precision(_plain_torch: None) -> None:
+    """float64, for tests that hold gradients against formulas."""
+    torch.set_default_dtype(torch.float64)
+
+
 @pytest.fixture(autouse=True)
 def _ctrl_c() -> Iterator[None]:
     """SIGINT interrupts, in the test and in the processes it starts, for those tests that send it.

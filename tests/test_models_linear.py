@@ -20,15 +20,11 @@ from study.schema import validate
 from study.schema.model import MODELS
 from tests.composed import composed
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 TIME, WIDTH, FEATURES, HIDDEN = 6, 3, 4, 5
 Weights = dict[str, Tensor]
 DIAGONAL = [name for name in MODELS if issubclass(MODELS.implementation(name), Diagonal)]
 TYPES = {"float64": (torch.float64, 1e-10), "float32": (torch.float32, 1e-5), "complex128": (torch.complex128, 1e-10)}
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
 
 
 def sigmoid(x: float) -> float:
