@@ -51,6 +51,8 @@ mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]
 ui: $(READY) ## browse all runs:        make ui [PORT=5000]
 	$(BIN)/python -m study.ui $(PORT)
 
+# Where this is set, each of a hundred processes would compile the study anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY) ## run the tests:          make test [ARGS="-k bptt"]
 	$(BIN)/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder $(ARGS)
 

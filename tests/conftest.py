@@ -1,5 +1,6 @@
 """What every test stands on: checked tensor shapes, one thread, configs composed as the command line does."""
 
+import importlib
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -7,18 +8,32 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from jaxtyping import install_import_hook
 
 from tests import engines
+
+LIBRARIES = ("matplotlib.figure", "mlflow", "optuna", "pytorch_lightning", "scipy.stats", "sklearn.ensemble")
+# Before the hook: what a checked module is the first to import is compiled anew, not read from its cache.
+for library in LIBRARIES:
+    importlib.import_module(library)
 
 install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-SLOW = ("test_sweep_engines", "test_sweep", "test_reproduce", "test_resume", "test_train", "test_install")
-"""Files with minutes of work in few tests: first, so that no process is left alone with one of them at the end."""
+SLOW = (
+    "test_sweep_engines",
+    "test_sweep",
+    "test_reproduce",
+    "test_resume",
+    "test_probes_suite",
+    "test_train",
+    "test_verify",
+    "test_install",
+    "test_module",
+)
+"""Files with most of the work: first, so that no process is left alone with one of them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +50,12 @@ def _plain_torch() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def double_precision(_plain_torch: None) -> None:
+    """float64, for tests that hold gradients against formulas."""
+    torch.set_default_dtype(torch.float64)
 
 
 @pytest.fixture(autouse=True)
@@ -79,14 +100,10 @@ def stores(tables: Path, tmp_path: Path) -> Path:
 def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     """Compose and check a configuration from overrides; whatever is written lands in a folder of the test."""
     from study.schema import validate
+    from tests.composed import composed
 
     monkeypatch.chdir(tmp_path)
-
-    def configured(*overrides: str) -> object:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return validate(compose("train", [f"tracking.uri={store}", "trainer.progress_bar=false", *overrides]))
-
-    return configured
+    return lambda *overrides: validate(composed(f"tracking.uri={store}", "trainer.progress_bar=false", *overrides))
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,7 @@ from tests.unrolled import (
     within_reach,
 )
 
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 @pytest.mark.parametrize("k2", [None, TIME, TIME + 7])

@@ -18,12 +18,8 @@ from study.tasks.contract import Batch
 from study.verify.truncations import FollowedARTBP
 from tests.unrolled import MEAN, SUM, WIDTH, Spy, assert_equal, build, gradients, make
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 Configure = Callable[..., Config]
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
 
 
 def artbp(network: RecurrentModel, loss: Any = MEAN, **plan: Any) -> tuple[FollowedARTBP, Spy]:

@@ -28,12 +28,8 @@ from study.verify.rtrl import diagonal_rtrl_gradient, rtrl_gradient
 from study.verify.spread import Listener, spread
 from tests.unrolled import FEATURES, MEAN, SUM, Spy, assert_equal, build, make
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 Configure = Callable[..., Config]
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
 
 
 def adaptive(network: RecurrentModel, loss: Any = MEAN, lr: float = 0.0, **plan: Any) -> tuple[AdaptiveBPTT, Spy]:

@@ -10,10 +10,7 @@ from study.schema.bptt import TruncatedBPTTConfig
 from study.tasks.contract import Batch
 from tests.unrolled import MEAN, WIDTH, assert_equal, build, gradients, make, trainer
 
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def read_stream(truncated: TruncatedBPTT, stream: Batch, size: int) -> list[Tensor]:

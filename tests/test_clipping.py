@@ -3,15 +3,14 @@
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from study.installation import CONF
 from study.learning import clipping
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping import Clip, Clipped
@@ -27,13 +26,10 @@ from study.schema.clip import CLIPS, ClipConfig
 from study.testing.clips import ClipContract, MakeClip, clip_once, draw, norm
 from study.testing.configs import ConfigContract
 from study.verify.networks import MSE
+from tests.composed import member
 from tests.networks import batch, build
 
-
-def configured(name: str) -> ClipConfig:
-    values = OmegaConf.to_container(OmegaConf.load(CONF / "clip" / f"{name}.yaml"))
-    config: ClipConfig = CLIPS.config(name).model_validate(values)
-    return config
+configured = partial(member, CLIPS, "clip")
 
 
 class TestClips(ClipContract):

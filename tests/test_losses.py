@@ -2,30 +2,26 @@
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from study.errors import ConfigError
-from study.installation import CONF
 from study.learning import losses
 from study.learning.losses import Loss, StepLoss
 from study.schema.loss import LOSSES, LossConfig
 from study.schema.task import Kind
 from study.testing.configs import ConfigContract
 from study.testing.losses import LENGTHS, SIZES, LossContract, MakeLoss, draw
+from tests.composed import member
 
 FITTING: list[tuple[str, Kind]] = [(name, kind) for name in LOSSES for kind in LOSSES.config(name).fits]
 
-
-def configured(name: str, **changes: str) -> LossConfig:
-    values = OmegaConf.merge(OmegaConf.load(CONF / "loss" / f"{name}.yaml"), changes)
-    config: LossConfig = LOSSES.config(name).model_validate(OmegaConf.to_container(values))
-    return config
+configured = partial(member, LOSSES, "loss")
 
 
 def build(name: str) -> Loss:

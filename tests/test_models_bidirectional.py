@@ -4,11 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from study.errors import ConfigError
-from study.installation import CONF
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.none import NoClip
 from study.learning.evaluation import Evaluation
@@ -22,6 +20,7 @@ from study.schema import validate
 from study.schema.model import MODELS
 from study.tasks import Batch
 from study.tasks.metrics import LabellingMetrics
+from tests.composed import composed
 from tests.networks import build
 
 LENGTHS = (9, 4, 1, 7)
@@ -131,15 +130,14 @@ def test_the_flow_is_the_gradient_in_the_states_of_the_core_that_reads_forwards(
     assert sent.log_norms[-1, -1, 0, 0] == pytest.approx(float(last[-1].norm().log()), rel=1e-6)
 
 
-def composed(*overrides: str) -> object:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", ["model.bidirectional=true", *overrides]))
+def both_ways(*overrides: str) -> object:
+    return validate(composed("model.bidirectional=true", *overrides))
 
 
 @pytest.mark.parametrize("task", ["forecasting_stocks", "language_bible_char", "language_copying"])
 def test_where_the_steps_ahead_are_asked_for_it_is_refused(task: str) -> None:
     with pytest.raises(ConfigError, match=rf"model\.bidirectional.*task={task}.*labelling alone"):
-        composed(f"task={task}")
+        both_ways(f"task={task}")
 
 
 @pytest.mark.parametrize(
@@ -152,6 +150,6 @@ def test_where_the_steps_ahead_are_asked_for_it_is_refused(task: str) -> None:
     ],
 )
 def test_windows_that_would_cut_what_reads_backwards_are_refused(overrides: list[str], named: str) -> None:
-    assert composed("task=labelling_parity")
+    assert both_ways("task=labelling_parity")
     with pytest.raises(ConfigError, match=named):
-        composed("task=labelling_parity", *overrides)
+        both_ways("task=labelling_parity", *overrides)

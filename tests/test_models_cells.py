@@ -22,13 +22,9 @@ from study.schema.defaults import option
 from study.schema.model import MODELS
 from study.testing.cores import CoreContract, build
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 TIME, WIDTH, FEATURES, HIDDEN = 9, 3, 4, 6
 Values = dict[str, Tensor]
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
 
 
 class TestVariants(CoreContract):

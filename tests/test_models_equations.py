@@ -11,15 +11,11 @@ from study.models.cells.elman import Elman
 from study.models.cells.gru import GRU
 from study.models.cells.lstm import LSTM
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 TIME, WIDTH, HIDDEN = 7, 3, 6
 Weights = list[Tensor]
 CELLS: dict[str, Any] = {"tanh": Elman, "relu": Elman, "lstm": LSTM, "gru": GRU}
 every_cell = pytest.mark.parametrize("name", CELLS)
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
 
 
 def core(name: str, layers: int) -> Any:

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from study.errors import ConfigError
-from study.installation import CONF
 from study.models import Cell, State, core_class
 from study.models.cells.deltanet import DeltaNet
 from study.models.cells.lru import LRU
@@ -20,16 +18,13 @@ from study.models.cells.selective import Selective
 from study.models.scan import Diagonal, scan
 from study.schema import validate
 from study.schema.model import MODELS
+from tests.composed import composed
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 TIME, WIDTH, FEATURES, HIDDEN = 6, 3, 4, 5
 Weights = dict[str, Tensor]
 DIAGONAL = [name for name in MODELS if issubclass(MODELS.implementation(name), Diagonal)]
 TYPES = {"float64": (torch.float64, 1e-10), "float32": (torch.float32, 1e-5), "complex128": (torch.complex128, 1e-10)}
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
 
 
 def sigmoid(x: float) -> float:
@@ -226,8 +221,8 @@ def test_gates_at_their_ends_leave_everything_finite(name: str, size: float) -> 
     ],
 )
 def test_a_start_that_makes_no_sense_is_refused(overrides: list[str], message: str) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError, match=message):
-        validate(compose("train", overrides))
+    with pytest.raises(ConfigError, match=message):
+        validate(composed(*overrides))
 
 
 def test_the_schema_says_which_cells_are_linear_in_their_state() -> None:

@@ -9,13 +9,9 @@ from torch import Tensor, nn
 
 from study.models.cells.slstm import SLSTM
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 TIME, WIDTH, FEATURES, HIDDEN = 9, 3, 4, 6
 Values = dict[str, Tensor]
-
-
-@pytest.fixture(autouse=True)
-def _double_precision(_plain_torch: None) -> None:
-    torch.set_default_dtype(torch.float64)
 
 
 def values(cell: nn.Module) -> Values:

@@ -161,9 +161,9 @@ def test_a_learnt_initial_state_trains_in_windows_and_its_norm_is_zero_where_non
 def test_probes_after_every_update_leave_the_state_of_a_clip_policy_as_it_would_be_without(
     configure: Configure, clip: str
 ) -> None:
-    common = [*ADDING, clip, "trainer.max_updates=20"]
+    common = [*ADDING, clip, "trainer.max_updates=6"]
     with_probes, without = (trained(configure(*common, *probes))[0] for probes in (["probe=full", "probe.every=1"], []))
-    assert len(with_probes.probes.taken) == 21
+    assert len(with_probes.probes.taken) == 7
     np.testing.assert_array_equal(with_probes.history.rows(), without.history.rows())
     torch.testing.assert_close(with_probes.clip.state_dict(), without.clip.state_dict(), rtol=0, atol=0)
 

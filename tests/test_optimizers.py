@@ -3,19 +3,18 @@
 import copy
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from study.analysis.result import evaluate
 from study.errors import ConfigError
-from study.installation import CONF
 from study.learning import optimizers
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
@@ -31,15 +30,12 @@ from study.testing.configs import ConfigContract
 from study.train import assemble
 from study.training.trainer import fit
 from study.verify.networks import MSE
+from tests.composed import member
 from tests.networks import batch
 
 Configure = Callable[..., Config]
 
-
-def configured(name: str, **changes: Any) -> OptimizerConfig:
-    values = OmegaConf.merge(OmegaConf.load(CONF / "optimizer" / f"{name}.yaml"), changes)
-    config: OptimizerConfig = OPTIMIZERS.config(name).model_validate(OmegaConf.to_container(values))
-    return config
+configured = partial(member, OPTIMIZERS, "optimizer")
 
 
 def network(core: type[Elman] | type[LSTM] = LSTM, tokens: bool = True) -> RecurrentModel:

@@ -20,7 +20,7 @@ from study.models.cell import Layers
 from study.models.own import own
 from study.reproduce.__main__ import main as reproduce
 from study.resume import main as resume
-from study.schema import Config
+from study.schema import Config, validate
 from study.schema.identity import deciding
 from study.schema.own import FOLDER, digest
 from study.schema.sweep import SweepConfig
@@ -29,6 +29,7 @@ from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
 from study.tracking.reader import Logged, find, search
 from study.train import train
+from tests.composed import composed
 from tests.own_page import ARMS, CELL, OWN, TINY, changed, put_files
 
 Configure = Callable[..., Config]
@@ -202,10 +203,7 @@ def logged(store: str, tmp_path_factory: pytest.TempPathFactory) -> Logged:
     place = tmp_path_factory.mktemp("own") / "cell.py"
     place.write_text(CELL)
     given = (f"tracking.uri={store}", "trainer.progress_bar=false", *TINY, "model=own", f"model.file={place}")
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        from study.schema import validate
-
-        run = train(validate(compose("train", [*given, "++model.options.rate=0.3"])))
+    run = train(validate(composed(*given, "++model.options.rate=0.3")))
     place.write_text("raise RuntimeError('not this one')")
     return find(store, run.run_id)[0]
 

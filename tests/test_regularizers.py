@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from study.errors import ConfigError
-from study.installation import CONF
 from study.learning import regularizers
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
@@ -30,17 +28,14 @@ from study.testing.regularizers import MakeRegularizer, RegularizerContract
 from study.train import assemble
 from study.training.trainer import fit
 from study.verify.networks import MSE, linear, orthogonal
+from tests.composed import member
 from tests.networks import batch, build
 
 Configure = Callable[..., Config]
 SMALL = {"flossing": {"exponents": 1}}
 ACTING = [name for name in REGULARIZERS if REGULARIZERS.implementation(name).acts]
 
-
-def configured(name: str, **changes: Any) -> RegularizerConfig:
-    values = OmegaConf.merge(OmegaConf.load(CONF / "regularizer" / f"{name}.yaml"), changes)
-    config: RegularizerConfig = REGULARIZERS.config(name).model_validate(OmegaConf.to_container(values))
-    return config
+configured = partial(member, REGULARIZERS, "regularizer")
 
 
 def penalty(regularizer: Regularizer, network: RecurrentModel, data: Batch, first: int = 0) -> Tensor:

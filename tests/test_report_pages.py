@@ -19,29 +19,44 @@ from study.report.data.runs import gather
 from study.report.figures.gradients import norm_histories
 from study.report.pages import run as run_page
 from study.report.pages import study as study_page
+from study.schema import Config, validate
 from study.tracking import writer
 from study.tracking.description import describe
 from study.tracking.place import Place
 from study.tracking.reader import search
+from tests.composed import composed
 
 UI = "http://127.0.0.1:5000"
 
 
-@pytest.fixture
-def slug(configure: Callable[..., object], store: str, request: pytest.FixtureRequest) -> str:
-    """A small study: two arms, two seeds, one of the runs diverged; a tuning trial; a failed run."""
-    slug = f"report-{abs(hash(request.node.name))}"
+def _study(slug: str, store: str, folder: Path) -> str:
+    """Track a small study: two arms, two seeds, one of the runs diverged; a tuning trial; a failed run."""
     parent = writer.open_parent(store, slug, "plan")
-    for model, seed in (("elman", 0), ("elman", 1), ("lstm", 0), ("lstm", 1)):
-        _track(
-            configure(f"slug={slug}", f"model={model}", f"seed={seed}"), parent, "grid", 0.5 + 0.01 * seed, seed == 1
-        )
-    _track(configure(f"slug={slug}", "model=gru", "seed=1000"), parent, "search", 0.1, False)
-    broken = describe(configure(f"slug={slug}", "model=gru"))  # type: ignore[arg-type]
-    with pytest.raises(RuntimeError), writer.run(broken, Place("broken", parent)):
-        raise RuntimeError("no such thing")
-    writer.close_parent(store, parent, "FINISHED", {})
+
+    def config(*overrides: str) -> Config:
+        return validate(composed(f"tracking.uri={store}", f"slug={slug}", *overrides))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for model, seed in (("elman", 0), ("elman", 1), ("lstm", 0), ("lstm", 1)):
+            _track(config(f"model={model}", f"seed={seed}"), parent, "grid", 0.5 + 0.01 * seed, seed == 1)
+        _track(config("model=gru", "seed=1000"), parent, "search", 0.1, False)
+        with pytest.raises(RuntimeError), writer.run(describe(config("model=gru")), Place("broken", parent)):
+            raise RuntimeError("no such thing")
+        writer.close_parent(store, parent, "FINISHED", {})
     return slug
+
+
+@pytest.fixture(scope="module")
+def slug(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small study that no test adds to."""
+    return _study("pages", store, tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def report(slug: str, store: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its page."""
+    return study_page.write(slug, store, UI, tmp_path_factory.mktemp("pages") / "report")
 
 
 def _track(
@@ -65,13 +80,13 @@ def _track(
         run.tag({"outcome": "diverged" if diverged else "completed", "verdict": "healthy"})
 
 
-def test_a_page_loads_nothing_from_elsewhere(slug: str, store: str, tmp_path: Path) -> None:
-    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+def test_a_page_loads_nothing_from_elsewhere(report: Path) -> None:
+    page = report.read_text()
     assert not re.findall(r'(?:src|href)="(?!#|figures/)[^"]*"', page.replace('xlink:href="#', 'href="#'))
 
 
-def test_what_was_tracked_is_shown_as_text_never_as_markup(slug: str, store: str, tmp_path: Path) -> None:
-    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+def test_what_was_tracked_is_shown_as_text_never_as_markup(report: Path) -> None:
+    page = report.read_text()
     assert "a &lt;run&gt;" in page
     assert "a <run>" not in page
 
@@ -94,13 +109,13 @@ def test_what_must_be_known_of_the_data_stands_above_the_answer_once(
     assert page.count("forecasting_stocks: 2 labels are new on test.") == 1
 
 
-def test_a_diverged_run_has_no_value_but_is_counted(slug: str, store: str, tmp_path: Path) -> None:
-    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+def test_a_diverged_run_has_no_value_but_is_counted(report: Path) -> None:
+    page = report.read_text()
     assert "Of 2 runs 1 diverged. The rest of this row is about the others." in page
 
 
-def test_runs_that_did_not_end_are_told_with_their_cause(slug: str, store: str, tmp_path: Path) -> None:
-    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+def test_runs_that_did_not_end_are_told_with_their_cause(report: Path) -> None:
+    page = report.read_text()
     assert "1 run did not finish (failed)" in page
     assert "RuntimeError: no such thing" in page
 
@@ -119,15 +134,16 @@ def test_a_sweep_that_still_runs_has_a_page_that_says_what_is_missing(
 
 
 def test_a_run_made_twice_counts_once_and_the_newest(
-    slug: str, store: str, configure: Callable[..., object]
+    store: str, configure: Callable[..., object], tmp_path: Path
 ) -> None:  # fmt: skip
+    slug = _study("pages-twice", store, tmp_path)
     _track(configure(f"slug={slug}", "model=elman", "seed=0"), "", "grid", 0.3, False)
     counted = gather(store, slug).comparisons[0].arm("elman")
     assert counted.loc[counted["seed"] == 0, "value"].tolist() == [0.3]
 
 
-def test_results_hold_every_run_and_every_figure_has_its_data(slug: str, store: str, tmp_path: Path) -> None:
-    folder = study_page.write(slug, store, UI, tmp_path / "report").parent
+def test_results_hold_every_run_and_every_figure_has_its_data(report: Path) -> None:
+    folder = report.parent
     assert len(pd.read_csv(folder / "results.csv")) == 6
     drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert drawn == {path.stem for path in (folder / "figures").glob("*.csv")}
@@ -147,8 +163,8 @@ def test_a_clipping_threshold_is_drawn_where_it_bounds_the_norm_and_not_where_it
     assert ("clip threshold 0.5" in picture.svg) == drawn
 
 
-def test_every_mark_is_of_a_run_that_the_page_can_name(slug: str, store: str, tmp_path: Path) -> None:
-    page = study_page.write(slug, store, UI, tmp_path / "report").read_text()
+def test_every_mark_is_of_a_run_that_the_page_can_name(report: Path) -> None:
+    page = report.read_text()
     named = json.loads(re.search(r"const runs = ({.*?});", page).group(1))  # type: ignore[union-attr]
     marked = set(re.findall(r'data-run="(\w+)"', page))
     assert marked
@@ -156,9 +172,9 @@ def test_every_mark_is_of_a_run_that_the_page_can_name(slug: str, store: str, tm
 
 
 def test_the_report_is_kept_with_the_sweep_and_a_run_s_page_with_the_run(
-    slug: str, store: str, tmp_path: Path
+    slug: str, report: Path, store: str, tmp_path: Path
 ) -> None:  # fmt: skip
-    study_page.write(slug, store, UI, tmp_path / "report")
+    assert report.exists()
     runs = search(store, slug=slug)
     sweep = next(run for run in runs if run.tags.get("kind") == "sweep")
     assert "report/report.html" in set(sweep.files())

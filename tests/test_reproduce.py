@@ -1,8 +1,7 @@
 """Any logged run again, bit for bit."""
 
+import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from study.tracking.place import Place
 from study.tracking.reader import Logged, find, search
 from study.train import assemble, train
 from study.training.module import RecurrentModule
+from tests.typed import typed
 
 Configure = Callable[..., Config]
 SMALL = ("model.hidden_size=4", "trainer.max_updates=20", "trainer.validate_every=10", "task.batch_size=512")
@@ -220,8 +220,8 @@ def test_the_runs_of_a_sweep_are_the_same_alone(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     monkeypatch.setenv("OPTUNA_STORAGE", f"sqlite:///{tmp_path}/optuna.db")
     tuned = ["sweep.trials=1", "optimizer.lr=interval(0.01,0.1)", "hydra/launcher=basic"]
-    command = [sys.executable, "-m", "study.train", "--multirun", "slug=swept", *SMALL, "probe=none", *tuned]
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    done = typed("study.train", ["--multirun", "slug=swept", *SMALL, "probe=none", *tuned], tmp_path, os.environ)
+    assert done.returncode == 0, done.stderr
     assert main(["sweep swept", "--store", store]) == 0
     assert "identical: 2 of 2 runs, " in capsys.readouterr().out
 

@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +26,7 @@ from study.tracking.place import Place
 from study.tracking.reader import Logged, find, search
 from study.train import train
 from study.training import checkpoint
+from tests.typed import started
 
 Configure = Callable[..., Config]
 COMMON = (
@@ -314,13 +313,12 @@ def test_the_command_line_resumes_a_process_that_was_killed(
     monkeypatch.chdir(tmp_path)
     wanted = ["slug=sigkill", f"tracking.uri={store}", "trainer.checkpoint=0", "trainer.max_updates=200"]
     wanted += ["model.hidden_size=4", "trainer.validate_every=10", "trainer.progress_bar=false"]
-    command = [sys.executable, "-m", "study.train", *wanted]
-    process = subprocess.Popen(command, env={"PYTHONPATH": str(CONF.parent)}, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob("outputs/checkpoints/*.ckpt")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with started("study.train", wanted, tmp_path, {"PYTHONPATH": str(CONF.parent)}) as command:
+        while not list(tmp_path.glob("outputs/checkpoints/*.ckpt")):
+            assert command.poll() is None
+            time.sleep(0.01)
+        command.send_signal(signal.SIGKILL)
+        command.wait()
     run = search(store, slug="sigkill")[0]
     assert run.status == "RUNNING"
     assert main([run.run_id, "--store", store]) == 0

@@ -3,16 +3,15 @@
 import copy
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch.optim import SGD, lr_scheduler
 
 from study.errors import ConfigError
-from study.installation import CONF
 from study.learning import schedules
 from study.learning.schedules import RateSchedule
 from study.learning.schedules.constant import ConstantRate
@@ -26,17 +25,14 @@ from study.testing.configs import ConfigContract
 from study.train import assemble
 from study.training.history import RATE
 from study.training.trainer import fit
+from tests.composed import member
 
 Configure = Callable[..., Config]
 TINY = ("task=forecasting_sine_mix", "model.hidden_size=4", "probe=none", "optimizer=sgd", "optimizer.lr=0.3")
 TOTAL = 40
 LOSSES = (3.0, 2.0, 2.0, 2.5, math.nan, 1.0, 1.0, 1.5, 1.2, -1.0, -0.9, -1.1, -1.1, math.inf, -1.1)
 
-
-def configured(name: str, **changes: Any) -> RateScheduleConfig:
-    values = OmegaConf.merge(OmegaConf.load(CONF / "schedule" / f"{name}.yaml"), changes)
-    config: RateScheduleConfig = SCHEDULES.config(name).model_validate(OmegaConf.to_container(values))
-    return config
+configured = partial(member, SCHEDULES, "schedule")
 
 
 def optimizer() -> SGD:

@@ -16,6 +16,7 @@ from study.schema import Config, keys, validate
 from study.schema.defaults import option
 from study.schema.probe import PROBES
 from study.schema.task import TaskConfig
+from tests.composed import composed
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "experiment")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
@@ -37,9 +38,8 @@ OWED |= dict.fromkeys([f"{group}.file" for group in ("model", "loss", "clip")], 
 """What `???` in a file of conf/ stands for: values only the user knows."""
 
 
-def composed(overrides: Sequence[str]) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", list(overrides))
+def complete(overrides: Sequence[str]) -> DictConfig:
+    config = composed(*overrides)
     for key in OmegaConf.missing_keys(config):
         OmegaConf.update(config, key, OWED[key])
     return config
@@ -47,13 +47,13 @@ def composed(overrides: Sequence[str]) -> DictConfig:
 
 @cache
 def of_task(task: str) -> dict[str, Any]:
-    values = OmegaConf.to_container(composed([f"task={task}"]), resolve=True)
+    values = OmegaConf.to_container(complete([f"task={task}"]), resolve=True)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
 
 def checked(*overrides: str) -> Config:
-    return validate(composed(overrides))
+    return validate(complete(overrides))
 
 
 def refusal(*overrides: str) -> str:
@@ -110,7 +110,7 @@ def test_every_task_brings_a_loss_that_fits(task: str) -> None:
 
 
 def test_the_values_of_conf_arrive_unchanged() -> None:
-    config = composed([])
+    config = complete([])
     found = checked()
     assert found.model_dump(exclude_unset=True) == OmegaConf.to_container(config, resolve=True)
     absent = set(found.probe.model_dump()) - set(found.probe.model_dump(exclude_unset=True))
@@ -181,7 +181,7 @@ REFUSED = {
 def test_what_cannot_be_used_is_refused_with_its_key_its_value_and_what_is_allowed(typed: str) -> None:
     overrides = typed.split()
     if typed == "seed=???":
-        config = composed([])
+        config = complete([])
         config.seed = "???"
         with pytest.raises(ConfigError, match="seed: Missing mandatory value"):
             validate(config)
@@ -201,7 +201,7 @@ def test_all_offending_keys_are_named_at_once() -> None:
 
 
 def test_any_key_left_out_of_a_configuration_is_asked_for_but_a_probe_which_is_then_not_taken() -> None:
-    whole = OmegaConf.to_container(composed([]), resolve=True)
+    whole = OmegaConf.to_container(complete([]), resolve=True)
     assert isinstance(whole, dict)
     for group, values in whole.items():
         for key in values if isinstance(values, dict) else ():
@@ -231,3 +231,17 @@ def test_a_checked_configuration_cannot_be_changed() -> None:
 def test_a_typo_is_answered_without_loading_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit(any(m in sys.modules for m in ('torch', 'mlflow', 'pytorch_lightning')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=CONF.parent, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["task=forecasting_adding", "seed=3", "task.seq_len=5", "model=lstm", "model.num_layers=2"],
+        ["model=own", "model.file=a.py", "++model.options.rate=0.3"],
+        ["experiment=tour", "sweep.arms=[{clip: [none]}]", "optimizer.lr=.1", "optimizer.lr=.2"],
+    ],
+)
+def test_tests_compose_as_hydra_does(overrides: list[str]) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        of_hydra = compose("train", overrides)
+    assert composed(*overrides) == of_hydra

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.typed import typed
+
 TINY = ["trainer.max_updates=3", "probe=none", "model.hidden_size=4"]
 BROKEN = "task.seq_len=60,100000"  # longer than the data: raises when the data are read
 HERE = "hydra/launcher=basic"  # in the process of the command: half the time, where processes are not the point
@@ -29,17 +31,11 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def type_sweep(folder: Path) -> Type:
     """Type a sweep, wait for its end."""
-
-    def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*arguments), cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
-        )
-
-    return typed
+    return lambda *arguments: typed("study.train", sweep(*arguments), folder, environment(folder))
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "study.train", "--multirun", "slug=tried", *TINY, *arguments]
+def sweep(*arguments: str) -> list[str]:
+    return ["--multirun", "slug=tried", *TINY, *arguments]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -130,12 +126,16 @@ def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(t
         "sweep.workers=2",
     ]
     with subprocess.Popen(
-        command(*long), cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True
-    ) as sweep:
+        [sys.executable, "-m", "study.train", *sweep(*long)],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         wait_for(lambda: len(list(folder.glob("outputs/tried/checkpoints/*.ckpt"))) == 2)
-        sweep.send_signal(signal.SIGINT)
-        said, _ = sweep.communicate()
-    assert sweep.returncode == 130
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate()
+    assert process.returncode == 130
     assert "2 of 2 runs are still to be made" in said
     assert {status for _, status in runs(folder)} == {"KILLED"}
     assert set(trials(folder)) == {"FAIL"}

@@ -1,8 +1,6 @@
 """What is pruned: the hopeless, among trials of their own arm, and trials whose gradients are sick; never the best."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
@@ -11,6 +9,7 @@ import pytest
 from study.errors import ConfigError
 from study.sweep.trials.pruner import PRUNERS, build_pruner
 from study.tracking.reader import search
+from tests.typed import typed
 
 EXPECTED = {"hyperband": 0.3}  # the brackets that give every trial all its time are its hedge
 OPTIONS: dict[str, dict[str, object]] = {
@@ -92,8 +91,7 @@ def test_trials_of_an_arm_with_vanishing_gradients_are_all_pruned_if_asked_and_k
         "model.gain=0.01,1", "model.hidden_size=8", "probe.every=10", "probe.lyapunov=null", "trainer.max_updates=40",
         "trainer.validate_every=10", "sweep.bad_verdicts=2", "sweep.trials=2", "optimizer.lr=interval(1e-4,1e-3)",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "study.train", "--multirun", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False)
+    done = typed("study.train", ["--multirun", *arguments], tmp_path, os.environ)
     assert done.returncode == 0, done.stdout + done.stderr
     runs = [run for run in search(store, slug="sick") if run.tags.get("phase") == "search"]
     pruned = {(run.params["model.gain"], run.status, run.tags["outcome"] == "pruned") for run in runs}

@@ -3,8 +3,6 @@
 import math
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +23,7 @@ from study.sweep.workers import worker as working
 from study.sweep.workers.seeds import interim, join, mean_objective
 from study.sweep.workers.signals import Stop
 from study.sweep.workers.worker import Worker
+from tests.typed import typed
 
 pytestmark = pytest.mark.usefixtures("stores")
 RECORD = {"verdict": "healthy", "measure": "rmse", "baseline": 1.0, "half_life": 2.0, "seconds": 3.0, "updates": 10}
@@ -137,8 +136,7 @@ def test_a_search_over_seeds_tracks_every_run_and_confirms_on_fresh_ones(tmp_pat
         "model.hidden_size=4", "trainer.max_updates=3", "optimizer.lr=interval(1e-3,1e-1)", "sweep.trials=2",
         "sweep.search_seeds=2", "seed=0,1",
     ]  # fmt: skip
-    command = [sys.executable, "-m", "study.train", "--multirun", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False)
+    done = typed("study.train", ["--multirun", *arguments], tmp_path, os.environ)
     assert done.returncode == 0, done.stdout + done.stderr
     runs = gather(store, "seeds").runs
     trials = runs[runs["phase"] == "search"]

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
 from study import tasks
 from study.errors import ConfigError
@@ -19,7 +18,7 @@ from study.schema.task import TASKS, DrawnConfig, TaskConfig
 from study.tasks import Task
 from study.testing.tasks import Make, TaskContract
 from tests import samples
-from tests.composed import configured
+from tests.composed import composed, configured
 
 OVERRIDES: dict[str, list[str]] = {}
 """What a task cannot do without, or what keeps its data small."""
@@ -97,10 +96,7 @@ def test_every_registered_task_has_a_file_of_its_name_and_no_other_has() -> None
     ],
 )
 def test_a_horizon_is_known_if_the_formula_of_the_task_reaches_as_far_back(overrides: str, known: bool) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = validate(
-            compose("train", [*overrides.split(), *OVERRIDES.get(overrides.split(maxsplit=1)[0][5:], [])])
-        )
+    config = validate(composed(*overrides.split(), *OVERRIDES.get(overrides.split(maxsplit=1)[0][5:], [])))
     assert config.task.horizon_known == known
     assert tasks.build(config.task, config.data, 0).horizon_known == known
 

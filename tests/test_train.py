@@ -3,9 +3,8 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ from study.tracking.outcomes import FINISHED
 from study.tracking.place import Place
 from study.train import train
 from study.training.history import FIXED
+from tests import engines
+from tests.typed import Typed, started
 
 Configure = Callable[..., Config]
 TINY = ["task=forecasting_adding", "task.sequences=80", "task.held_out=20", "task.seq_len=12", "task.horizon=5"]
@@ -130,22 +131,18 @@ def latest(uri: str, slug: str) -> Run:
     return client.search_runs([found.experiment_id], max_results=1)[0]
 
 
-def shell(folder: Path, store: str, *typed: str) -> subprocess.Popen[str]:
+def shell(folder: Path, store: str, *typed: str) -> AbstractContextManager[Typed]:
     """`python -m study.train` as a shell would start it, its progress bar drawn."""
     env = {**os.environ, "MLFLOW_TRACKING_URI": store, "TTY_COMPATIBLE": "1"}
-    command = [sys.executable, "-m", "study.train", f"hydra.run.dir={folder / 'output'}", *typed]
-    return subprocess.Popen(
-        command, cwd=CONF.parent, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return started("study.train", [f"hydra.run.dir={folder / 'output'}", *typed], CONF.parent, env)
 
 
 def test_an_exploding_run_is_a_finished_measurement(store: str, tmp_path: Path, configure: Configure) -> None:
     uri = configure().tracking.uri
-    process = shell(tmp_path, uri, "model=elman", "optimizer.lr=50", "clip=none", "slug=exploding")
-    printed, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert "the run diverged at update" in printed
-    assert "Traceback" not in errors
+    with shell(tmp_path, uri, "model=elman", "optimizer.lr=50", "clip=none", "slug=exploding") as command:
+        assert command.wait() == 0, command.stderr
+        assert "the run diverged at update" in command.stdout
+        assert "Traceback" not in command.stderr
     run = latest(uri, "exploding")
     assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "diverged")
     table = history(uri, run.info.run_id, tmp_path)
@@ -165,14 +162,12 @@ def test_a_run_that_is_stopped_is_killed_and_keeps_its_history(
     sign: signal.Signals, tmp_path: Path, configure: Configure
 ) -> None:
     uri, slug = configure().tracking.uri, f"stopped-{sign.name}"
-    process = shell(tmp_path, uri, *TINY, "trainer.max_updates=1000000", f"slug={slug}")
-    assert process.stdout is not None
-    while "loss" not in process.stdout.readline():
-        assert process.poll() is None, process.stderr and process.stderr.read()
-    process.send_signal(sign)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 128 + sign, errors
-    assert "Traceback" not in errors
+    with shell(tmp_path, uri, *TINY, "trainer.max_updates=1000000", f"slug={slug}") as command:
+        engines.wait_for(lambda: command.poll() is not None or "loss" in command.stdout)
+        assert command.poll() is None, command.stderr
+        command.send_signal(sign)
+        assert command.wait(300) == 128 + sign, command.stderr
+        assert "Traceback" not in command.stderr
     run = latest(uri, slug)
     assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "killed")
     assert history(uri, run.info.run_id, tmp_path).num_rows > 0

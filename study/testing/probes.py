@@ -23,8 +23,8 @@ from study.schema.probe import ProbeConfig
 from study.tasks.contract import Batch
 from study.verify.networks import FEATURES, MSE, data
 
-TIME, WIDTH, HIDDEN, LAYERS = 12, 4, 5, 2
-LENGTHS = (12, 9, 12, 5)
+TIME, WIDTH, HIDDEN, LAYERS = 8, 4, 5, 2
+LENGTHS = (8, 6, 8, 3)
 BROKEN = (math.nan, math.inf, 1e30, 0.0)
 
 
@@ -45,7 +45,7 @@ def trainer(name: str, bidirectional: bool = False) -> TruncatedBPTT:
         kind = core_class(name)
         cores = [kind(FEATURES, HIDDEN, LAYERS, dropout=0.3) for _ in range(1 + bidirectional)]
         network = RecurrentModel(Inputs(FEATURES, tokens=False), cores[0], 1, 0.3, *cores[1:]).double()
-    k2 = None if bidirectional else 5
+    k2 = None if bidirectional else 3
     return TruncatedBPTT(network, MSE, torch.optim.Adam(network.parameters(), 0.01), ClipNorm(0.1), None, k2)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
+from omegaconf import DictConfig
+
 from study import schema
 from study.errors import ConfigError, nearest
 from study.schema.run import TrainerConfig
@@ -110,8 +112,10 @@ def _check_space(plan: Plan, composer: Composer) -> None:
     for arm in plan.arms.values():
         for options in product(*([f"{d.key}={choice}" for choice in d.choices] for d in chosen)):
             own = [*arm.overrides, *options]
-            composer.check(own)
-            for tuned in (d for d in valued if exists(composer.compose(own), d.key)):
+            if options:  # an arm as it stands is checked already
+                composer.check(own)
+            composed = composer.compose(own) if valued else DictConfig({})
+            for tuned in (d for d in valued if exists(composed, d.key)):
                 unused.discard(tuned.key)
                 for corner in tuned.corners:
                     composer.check([*own, f"{tuned.key}={corner}"])

@@ -77,6 +77,7 @@ class Forecasting(Task):
     def __init__(self, config: Config, data: DataConfig, seed: int):
         self._config, self._seed = config, seed
         self._tables = tables = self.load(config, data)
+        self._scaled: dict[Split, list[tuple[Tensor, Tensor]]] = {}
         self.source = tables.source
         self._check_lengths()
         training = [splits["train"] for splits in tables.series.values()]
@@ -123,11 +124,13 @@ class Forecasting(Task):
         return torch.tensor(columns), torch.tensor(factors).float(), torch.tensor(offsets).float()
 
     def _tensors(self, split: Split) -> list[tuple[Tensor, Tensor]]:
-        """(inputs, targets) of every series."""
-        frames = (splits[split] for splits in self._tables.series.values())
-        scaled = [(frame - self._mean) / self._std for frame in frames]
-        columns = self.features, list(self.known)
-        return [(_tensor(frame[columns[0]]), _tensor(frame[columns[1]])) for frame in scaled]
+        """(inputs, targets) of every series, standardised once: a run asks for them a dozen times."""
+        if split not in self._scaled:
+            frames = (splits[split] for splits in self._tables.series.values())
+            scaled = [(frame - self._mean) / self._std for frame in frames]
+            columns = self.features, list(self.known)
+            self._scaled[split] = [(_tensor(frame[columns[0]]), _tensor(frame[columns[1]])) for frame in scaled]
+        return self._scaled[split]
 
     def batches(self, split: Split) -> Batches:
         """Training: windows of `seq_len` steps of every series; else every series from first to last step."""
