@@ -69,6 +69,7 @@ def judge_run(setting: Setting, seed: int) -> Judged:
     from study import opponents
     from study.analysis import result
     from study.analysis.diagnosis.facts import Setup
+    from study.analysis.diagnosis.judge import diagnose
     from study.data import folder
     from study.installation import CONF
     from study.schema import validate
@@ -85,7 +86,7 @@ def judge_run(setting: Setting, seed: int) -> Judged:
     rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), config.model.bidirectional)
     setup = Setup.of(config, module.clip.clips, module.model.core.hidden_size)
     validation = result.evaluate(module, task, "val")["loss"]
-    found = result.judge(module, setup, result.stand(task, test, guess, rivals), validation)
+    found = diagnose(result.facts_of(module, setup, result.stand(task, test, guess, rivals), validation))
     ahead = opponents.skill(test[task.primary], guess[task.primary], task.direction)
     answers = (found.outcome, found.verdict, found.cause.name)
     return Judged(setting, seed, answers, found.cause.change, ahead, str(found))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,6 +18,7 @@ from study.learning.optimizers import averaged, take_averages
 from study.learning.regularizers import Regularizer
 from study.learning.schedules import RateSchedule
 from study.models import RecurrentModel
+from study.probes.result import ProbeResult
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
 from study.tasks import Batch, Batches, Task
@@ -119,6 +120,25 @@ class RecurrentModule(pl.LightningModule):
         """Build the plain-torch trainer around the optimizer itself; probes may be due before the first update."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
+        self._set_up(optimizer)
+        if self.probes.due == 0:  # a resumed run has measured then
+            self.probes.measure(0, self._bptt)
+
+    def as_restored(self) -> "RecurrentModule":
+        """The same module, in the state it was told to continue from, without a fit: to be looked at, not trained."""
+        self._set_up(self._optimizer)
+        return self
+
+    def measure(self, plans: Mapping[str, Any]) -> dict[str, ProbeResult]:
+        """Measure the model as it is now, after a fit or `as_restored`, beside what its own plan measures.
+
+        Args:
+            plans: by name of the probe, see `study.schema.probe`.
+        """
+        return self.probes.beside(plans, self._bptt)
+
+    def _set_up(self, optimizer: Optimizer) -> None:
+        """Build what trains around the optimizer, and restore what the module continues from."""
         stream = self.task.batches("train").stream
         trained = self.model, self.loss, optimizer, self.clip
         self._bptt = build(self.truncation, *trained, stream, self._seed, self.regularizer)
@@ -138,8 +158,6 @@ class RecurrentModule(pl.LightningModule):
                 if kept := self._restored[name]:  # else it starts anew
                     part.load_state_dict(move_data_to_device(kept, self.device))
             self.schedule.set_rate()  # the same again; a fork may have another rate than the run it continues
-        if self.probes.due == 0:  # a resumed run has measured then
-            self.probes.measure(0, self._bptt)
 
     def on_train_start(self) -> None:
         """Skip the chunks that a resumed run has trained on."""
