@@ -37,7 +37,7 @@ TWICE_DIFFERENTIATED = 4
 """torch's LSTM falls back to slow steps where it is differentiated twice: that many times the price of a sharpness."""
 
 
-class Taken(NamedTuple):
+class Completed(NamedTuple):
     """The measures at the end of a run.
 
     Attributes:
@@ -64,7 +64,7 @@ def plans(setup: Setup) -> dict[str, Any]:
     return wanted | {"lyapunov": LyapunovConfig(exponents=1, sequences=16, horizon=horizon)}
 
 
-def completed(module: RecurrentModule, setup: Setup, probed: Probed, budget: float = math.inf) -> Taken:
+def completed(module: RecurrentModule, setup: Setup, probed: Probed, budget: float = math.inf) -> Completed:
     """Add what is missing to the last measures of a module, as far as a budget goes.
 
     Nothing of the training changes, and nothing is drawn from its random generators. Where an optimizer keeps a mean of
@@ -88,7 +88,7 @@ def completed(module: RecurrentModule, setup: Setup, probed: Probed, budget: flo
                 f"it costs {cost} training steps, and {max(0.0, budget):.0f} are left of {SHARE:.0%} of the run"
             )
     found = module.measure(chosen) if chosen else {}
-    return Taken(Probed(**(probed._asdict() | found)), missing)
+    return Completed(Probed(**(probed._asdict() | found)), missing)
 
 
 def price(probe: str, module: RecurrentModule) -> int:

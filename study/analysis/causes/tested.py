@@ -37,8 +37,8 @@ class Tested:
 
     cause: str
     measure: str
-    value: float
-    threshold: float
+    value: int | float
+    threshold: int | float
     found: Found
     why: str
     evidence: Evidence = "decisive"
@@ -85,7 +85,7 @@ def table(tests: Sequence[Tested]) -> pa.Table:
             "cause": [test.cause for test in tests],
             "found": [test.found for test in tests],
             "evidence": [test.evidence for test in tests],
-            "value": [float(test.value) for test in tests],
+            "number": [float(test.value) for test in tests],
             "threshold": [float(test.threshold) for test in tests],
             "to_test": [test.change for test in tests],
         }
@@ -100,6 +100,6 @@ def markdown(tests: Sequence[Tested]) -> str:
     return "\n".join(lines)
 
 
-def number(value: float) -> str:
+def number(value: int | float) -> str:
     """A number in a table; empty where there is none."""
     return "" if math.isnan(value) else "all" if value == math.inf else f"{value:.3g}"
