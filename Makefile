@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train report reproduce experiments-check resume verify mutants ui test lint bench clean lock
+.PHONY: help sweep train report reproduce experiments-check resume fork verify mutants ui test lint bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -31,6 +31,9 @@ experiments-check: $(READY) ## one run of each committed experiment again, compa
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
 	$(BIN)/python -m study.resume '$(RUN)' $(ARGS)
+
+fork: $(READY) ## a run, otherwise from an update on: make fork RUN=... AT=400 ARGS="clip=norm clip.threshold=.1,1"
+	$(BIN)/python -m study.ask.fork '$(RUN)' --at '$(AT)' $(ARGS)
 
 verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
 	$(BIN)/python -m study.verify $(MODEL) $(ARGS)

@@ -82,13 +82,37 @@ def reproduce(
         return rerun(logged, restored, tolerance)
 
 
-def _one(wanted: str, store: str | None) -> "Logged":
-    from study.tracking.reader import find
+def fork(run: str, at: int, *overrides: str, store: str | None = None, trust_code: bool = False) -> pd.DataFrame:
+    """Continue a run from one of its updates under changed treatments, as `study-fork` does.
 
-    found = find(store or address(), wanted)
-    if len(found) > 1:
-        raise ConfigError(f"run = {wanted!r}: these are {len(found)} runs, one is needed")
-    return found[0]
+    Args:
+        run: see above; it stays as it was.
+        at: the last update that run and forks have in common.
+        overrides: in Hydra's syntax; several values of a key make a fork of each.
+        store: see above.
+        trust_code: whether code that was logged with the run may be executed.
+
+    Returns:
+        The run and its forks, with the columns of `runs`.
+
+    Raises:
+        ConfigError: the treatment would make another run, or the run cannot be taken up there.
+    """
+    from study.ask.fork import fork as continued
+    from study.ask.fork import treatments
+    from study.reproduce.trust import code_folder
+    from study.tracking.reader import frame
+
+    parent = _one(run, store)
+    with code_folder(trust_code) as folder:
+        forks = continued(parent, treatments(overrides), at, folder)
+    return frame([parent, *forks]).drop(columns="logged").apply(_numeric)
+
+
+def _one(wanted: str, store: str | None) -> "Logged":
+    from study.tracking.reader import find_one
+
+    return find_one(store or address(), wanted)
 
 
 def _numeric(column: pd.Series) -> pd.Series:

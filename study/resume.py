@@ -11,7 +11,7 @@ from study.installation import typed
 from study.reproduce.restore import restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.tracking.place import Place
-from study.tracking.reader import find
+from study.tracking.reader import find_one
 from study.tracking.uri import address
 
 
@@ -41,12 +41,13 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
     Raises:
         ConfigError: there is no such run, it has finished, or another process is training it.
     """
-    run, *others = find(store, wanted)
-    if others or run.status == "FINISHED":
-        raise ConfigError(f"RUN = {wanted!r}: " + ("these are several runs" if others else "this run has finished"))
+    run = find_one(store, wanted)
+    if run.status == "FINISHED":
+        raise ConfigError(f"RUN = {wanted!r}: this run has finished")
     restored = restore_run(run, code)
     from study import tasks
     from study.reproduce.differences import differences, table
+    from study.reproduce.fork import beginning
     from study.seeding import set_up_process
     from study.train import train
     from study.training import checkpoint
@@ -60,7 +61,8 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
     if any(difference.differs for difference in found):
         Console().print(table(found))
     print(f"Resuming from {file}." if file.is_file() else f"There is no {file}: starting again.")
-    result = train(config, place=Place(checkpoints=folder, resume=run.run_id))
+    start = None if file.is_file() else beginning(run, code)
+    result = train(config, place=Place(checkpoints=folder, resume=run.run_id, start=start))
     return result.summary(config.slug, config.tracking.uri)
 
 

@@ -28,6 +28,7 @@ class Finding:
         tables: the numbers, by name; kept as CSV beside the page.
         to_do: a command that is worth typing next, and what for; empty where there is none.
         tags: of the answer's MLflow run, to filter by.
+        keepers: runs that keep the page; none: a run of its own does.
     """
 
     question: Question
@@ -38,6 +39,7 @@ class Finding:
     tables: Mapping[str, pd.DataFrame]
     to_do: tuple[str, str] = ("", "")
     tags: Mapping[str, str] = field(default_factory=dict)
+    keepers: Sequence[Logged] = ()
 
     def page(self) -> Page:
         """The page that shows it."""
@@ -51,13 +53,13 @@ class Finding:
         return Page(title, self.sentence, [], sections, names, uri.ui(first.uri))
 
     def keep(self, folder: Path | None = None) -> tuple[Path, str]:
-        """Write the page, and log it as a run of its own under the run that was asked.
+        """Write the page, and log it to its keepers, or as a run of its own under the run that was asked.
 
         Args:
             folder: to write into; None: one below `outputs/answers`.
 
         Returns:
-            The path of the page, and the MLflow run id of the answer.
+            The path of the page, and the MLflow run id of what keeps it.
 
         Raises:
             ConfigError: the store does not take it.
@@ -67,6 +69,10 @@ class Finding:
         path = self.page().write(folder, self.question)
         for name, table in self.tables.items():
             table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        for run in self.keepers:
+            run.keep(folder, answers.FOLDER)
+        if self.keepers:
+            return path, self.keepers[-1].run_id
         return path, answers.keep(first, self.question, self.sentence, folder, self.tags, nested=alone)
 
     def closing(self, path: Path, run_id: str) -> str:

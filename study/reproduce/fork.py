@@ -12,26 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from study.errors import ConfigError
-from study.reproduce.replay import FOLDER, state_at
+from study.reproduce.replay import state_at
 from study.reproduce.restore import Restored, restore_run
 from study.schema import Config
 from study.schema.identity import decides_training, flat_record
+from study.tracking.answers import AT, FROM
 from study.tracking.reader import Logged, find
 from study.train import assemble
 from study.training import checkpoint
 from study.training.module import RecurrentModule
 from study.training.pace import plan_pace
 
-FROM, AT = "forked_from", "forked_at"
-"""Tags of a fork: the run it continues, and after which update."""
 KEPT = ("task", "data", "seed", "trainer.accelerator")
 """What a fork has in common with its parent; the shapes of its weights too."""
 STATEFUL = ("clip", "schedule", "regularizer", "bptt")
 """Groups with a state of their own, by their names in a checkpoint."""
 
 
-def start(parent: Logged, restored: Restored, forked: Config, update: int) -> Path:
-    """Return the file with the state that a fork starts from.
+def start(parent: Logged, restored: Restored, forked: Config, update: int) -> dict[str, Any]:
+    """Return the state that a fork starts from.
 
     Args:
         parent: the run that is continued.
@@ -47,12 +46,10 @@ def start(parent: Logged, restored: Restored, forked: Config, update: int) -> Pa
     refuse(config, forked)
     state = checkpoint.load(state_at(parent, config, update, beginning(parent, restored.folder)))
     module = assemble(forked)[1]
-    treated = _treated(state, module, config, forked) | {"pace": _pace(state, module, config, forked)}
-    checkpoint.save(treated, file := FOLDER / f"{parent.run_id}-{update}.start")
-    return file
+    return _treated(state, module, config, forked) | {"pace": _pace(state, module, config, forked)}
 
 
-def beginning(run: Logged, folder: Path | None) -> Path | None:
+def beginning(run: Logged, folder: Path | None) -> dict[str, Any] | None:
     """The state that a logged run itself began with: that of its parent, where it is a fork; None: as it was drawn.
 
     Args:
@@ -79,6 +76,8 @@ def refuse(config: Config, forked: Config) -> None:
                 f"{key} = {after.get(key)}: a fork has the data, the order and the device of its parent ({key} = "
                 f"{before.get(key)}); a run with another one is a variation: make reproduce RUN=... ARGS={key}=..."
             )
+    if any(key.startswith(("model.", "loss.")) for key in changed):
+        _refuse_shapes(assemble(config)[1].model.state_dict(), assemble(forked)[1])
     if not changed:
         raise ConfigError(
             "a fork needs a changed treatment, such as clip=norm clip.threshold=0.1: else it is the parent"
@@ -86,12 +85,7 @@ def refuse(config: Config, forked: Config) -> None:
 
 
 def _treated(state: dict[str, Any], module: RecurrentModule, config: Config, forked: Config) -> dict[str, Any]:
-    """The parent's state as one of the fork.
-
-    Raises:
-        ConfigError: the weights do not fit.
-    """
-    _refuse_shapes(state["model"], module)
+    """The parent's state as one of the fork."""
     same = {group: getattr(config, group).name == getattr(forked, group).name for group in (*STATEFUL, "optimizer")}
     optimizer = module.configure_optimizers().state_dict()
     if same["optimizer"]:  # its moments, but the rate and the other numbers of the fork
@@ -123,6 +117,7 @@ def _pace(state: dict[str, Any], module: RecurrentModule, config: Config, forked
 
 
 def _refuse_shapes(weights: dict[str, Any], module: RecurrentModule) -> None:
+    """Refuse a network with other weights than those of the run that is continued."""
     fresh = {name: tuple(value.shape) for name, value in module.model.state_dict().items()}
     kept = {name: tuple(value.shape) for name, value in weights.items()}
     if other := next((name for name in {**kept, **fresh} if kept.get(name) != fresh.get(name)), None):

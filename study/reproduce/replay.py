@@ -26,10 +26,10 @@ FOLDER = Path("outputs/replays")
 ENDLESS = 1e9
 """Seconds, longer than any run."""
 
-Rows = Float[np.ndarray, "updates columns"]
+Rows = Float[np.ndarray, "_ columns"]
 
 
-def state_at(run: Logged, config: Config, update: int, start: Path | None = None) -> Path:
+def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | None = None) -> Path:
     """Return the file with the state of a run after an update.
 
     Args:
@@ -42,14 +42,10 @@ def state_at(run: Logged, config: Config, update: int, start: Path | None = None
         ConfigError: the run has no such update; or the update lies inside a batch, of which states cannot be kept; or
             this machine does not compute what the run computed.
     """
-    record = recorded(run)
-    last = len(record) if np.isfinite(record[-1:, :1]).all() else len(record) - 1
-    if not 1 <= update <= last:
-        raise ConfigError(f"update = {update}: run {run.run_id} can be taken up after updates 1 to {last:,}")
+    record = refuse(run, update)
     if (file := place(run, update)).is_file() and _differs(checkpoint.load(file), record) is None:
         return file
-    nearest = _nearest(run, record, update, start)
-    module = replay(config, update, file, None if nearest is None else checkpoint.load(nearest))
+    module = replay(config, update, file, _nearest(run, record, update) or start)
     prove(run, module, record)
     reached = len(module.history)
     if reached != update:
@@ -59,6 +55,19 @@ def state_at(run: Logged, config: Config, update: int, start: Path | None = None
             f"after update {reached}"
         )
     return file
+
+
+def refuse(run: Logged, update: int) -> Rows:
+    """Return a run's history, unless it has no state after an update that a run could go on from.
+
+    Raises:
+        ConfigError: naming the updates that it has.
+    """
+    record = recorded(run)
+    last = len(record) - 1 if run.tags.get("outcome") == "diverged" else len(record)
+    if not 1 <= update <= last:
+        raise ConfigError(f"update = {update}: run {run.run_id} can be taken up after updates 1 to {last:,}")
+    return record
 
 
 def replay(
@@ -143,15 +152,15 @@ def _differs(state: dict[str, Any], record: Rows) -> tuple[int, int] | None:
     return _first_difference(state["history"]["rows"].numpy(), record)
 
 
-def _nearest(run: Logged, record: Rows, update: int, start: Path | None) -> Path | None:
+def _nearest(run: Logged, record: Rows, update: int) -> dict[str, Any] | None:
     """The latest state from which the update can be reached, and whose updates are those recorded."""
-    usable = {}
+    usable: dict[int, dict[str, Any]] = {}
     for file in _states(run):
         state = checkpoint.load(file)
         made = len(state["history"]["rows"])
         if made <= update and _between_batches(file, run, made, record) and _differs(state, record) is None:
-            usable[made] = file
-    return usable[max(usable)] if usable else start
+            usable[made] = state
+    return usable[max(usable)] if usable else None
 
 
 def _between_batches(file: Path, run: Logged, made: int, record: Rows) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -12,6 +12,9 @@ from study.errors import ConfigError
 from study.tracking.reader import Logged, search
 
 Question = Literal["what-if", "autopsy", "fork", "why"]
+QUESTIONS: tuple[str, ...] = get_args(Question)
+FROM, AT, TREATMENT = "forked_from", "forked_at", "treatment"
+"""Tags of a fork: the run it continues, after which update, and the overrides that make it another one."""
 FOLDER = "answer"
 """Where an answer keeps its page, figures and tables, among its artifacts."""
 
@@ -49,9 +52,8 @@ def keep(
 
 def given(run: Logged) -> list[Logged]:
     """The answers to all questions about a run, forks among them, the oldest first."""
-    kinds: tuple[str, ...] = Question.__args__  # type: ignore[attr-defined]
     nested = search(run.uri, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.run_id}'")
-    return [found for found in nested if found.tags.get("kind") in kinds]
+    return [found for found in nested if found.tags.get("kind") in QUESTIONS]
 
 
 def sentence(answer: Logged) -> str:

@@ -17,7 +17,7 @@ class Place:
         checkpoints: folder of its checkpoint, which is named after the MLflow run; None: no checkpoint is saved.
         resume: MLflow run id of an interrupted run to continue, from its checkpoint in `checkpoints`, or from the
             start where it has none; None: a new run.
-        start: file of another run's state, which this run continues under a changed treatment; None: its own start.
+        start: another run's state, which this run continues under a changed treatment; None: it starts by itself.
         announce: called with the MLflow run id before anything is trained.
     """
 
@@ -26,5 +26,5 @@ class Place:
     tags: Mapping[str, Any] = field(default_factory=dict)
     checkpoints: Path | None = None
     resume: str | None = None
-    start: Path | None = None
+    start: dict[str, Any] | None = None
     announce: Callable[[str], None] = lambda run_id: None

@@ -124,6 +124,18 @@ def find(uri: str, wanted: str) -> list[Logged]:
     raise ConfigError(f"RUN = {wanted!r}: no run has this id or name, and no experiment this slug, in {uri}")
 
 
+def find_one(uri: str, wanted: str) -> Logged:
+    """The one run that is meant by an id, the start of an id, or a name.
+
+    Raises:
+        ConfigError: there is none, or it stands for several runs.
+    """
+    found = find(uri, wanted)
+    if len(found) > 1:
+        raise ConfigError(f"RUN = {wanted!r} stands for {len(found)} runs; give the id of one")
+    return found[0]
+
+
 def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logged]:
     """Runs that meet MLflow's filter, of one experiment or of all, oldest first."""
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():

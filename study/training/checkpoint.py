@@ -83,7 +83,7 @@ def save(state: dict[str, Any], file: Path) -> None:
 def to_continue(place: Place, run_id: str) -> dict[str, Any] | None:
     """The state that a run goes on from: its own, where it is resumed and has one, or that of the run it forks."""
     if place.start is not None:
-        return load(place.start)
+        return ADDED | place.start
     if place.resume is None or place.checkpoints is None or not path(place.checkpoints, run_id).is_file():
         return None
     return load(path(place.checkpoints, run_id))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from study.errors import ConfigError
 from study.report.data.arm_names import name_arms
 from study.report.data.comparison import KNOWN, Comparison, rank
 from study.schema.identity import deciding
+from study.tracking.answers import QUESTIONS
 from study.tracking.outcomes import ENDED, FINISHED
 from study.tracking.reader import Logged, frame, search
 
@@ -48,6 +49,7 @@ class Evidence:
             name), `value` (on test; NaN of runs without one), `validation`, `baseline`, `counts` (whether the answer
             rests on it), the columns of `NUMBERS`, `COUNTS` and `CIRCUMSTANCES`, `params.*`.
         comparisons: one a task, in the order of their names.
+        answers: to questions about these runs, forks among them.
     """
 
     slug: str
@@ -55,6 +57,7 @@ class Evidence:
     parent: Logged | None
     runs: pd.DataFrame
     comparisons: list[Comparison]
+    answers: list[Logged] = field(default_factory=list)
 
 
 def gather(uri: str, slug: str) -> Evidence:
@@ -70,7 +73,8 @@ def gather(uri: str, slug: str) -> Evidence:
     sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])
     parent = sweeps["logged"].iloc[-1] if len(sweeps) else None
     comparisons = [_compare(task, group) for task, group in runs[runs["counts"]].groupby("task")]
-    return Evidence(slug, uri, parent, _named(runs, comparisons), comparisons)
+    answers = rows.loc[kind.isin(QUESTIONS), "logged"].tolist()
+    return Evidence(slug, uri, parent, _named(runs, comparisons), comparisons, answers)
 
 
 def single(run: Logged) -> Comparison:

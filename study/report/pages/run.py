@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from study.errors import ConfigError
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
 from study.report.data.lengths import by_length
@@ -14,8 +13,10 @@ from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import truncation_bias
 from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectrum, recurrent_weights
+from study.report.pages import asked
 from study.report.pages.page import Head, Listing, Page, Row, Section, Table, TableCell
-from study.tracking.reader import Logged, find
+from study.tracking import answers
+from study.tracking.reader import Logged, find_one
 
 
 def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
@@ -34,10 +35,7 @@ def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
         ConfigError: no run has this id or name, or several have; or the run's history cannot be read any more, and a
             page that rests on it is there.
     """
-    found = find(uri, wanted)
-    if len(found) != 1:
-        raise ConfigError(f"RUN = {wanted!r} stands for {len(found)} runs; give the id of one")
-    run = found[0]
+    run = find_one(uri, wanted)
     norms = load_norms(run)
     lost = {run.run_id: why} if (why := unreadable(run, norms)) else {}
     path = _page(run, norms, lost, ui).write(folder, "run")
@@ -54,10 +52,11 @@ def _page(run: Logged, norms: Norms | None, lost: Mapping[str, str], ui: str) ->
     sections = [
         Section("Verdict", [verdict]),
         Section("Training and gradients", pictures=list(_pictures(run, comparison, norms))),
+        *_asked(run),
         Section("Metrics", tables=[_metrics(run)]),
         Section("This run", listings=_definition(run)),
     ]
-    names = {run.run_id: (run.name, run.experiment)}
+    names = {one.run_id: (one.name, one.experiment) for one in (run, *answers.given(run))}
     notes, rests_on = [describe_lost(lost)] if lost else [], [] if norms is None else [run.run_id]
     return Page(run.name, f"{row['outcome']}; run {run.run_id}.", notes, sections, names, ui, rests_on, lost)
 
@@ -75,6 +74,16 @@ def _pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Itera
         generalisation(comparison, by_length(comparison)),
     )
     yield from filter(None, drawn)
+
+
+def _asked(run: Logged) -> Iterator[Section]:
+    """The answers to questions about the run, and its forks; see `study.ask`."""
+    found = answers.given(run)
+    forks = [answer for answer in found if answer.tags["kind"] == "fork"]
+    if forks:
+        yield asked.forks(run, forks)
+    if others := [answer for answer in found if answer not in forks]:
+        yield asked.asked(others)
 
 
 def _metrics(run: Logged) -> Table:

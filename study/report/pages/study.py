@@ -24,6 +24,7 @@ from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import lengths as lengths_page
 from study.report.pages import search as search_page
+from study.report.pages.asked import asked
 from study.report.pages.page import Head, Page, Row, Section, Table, TableCell
 from study.schema.budget import compare_readings
 from study.tracking.outcomes import ENDED
@@ -117,14 +118,16 @@ def _page(
     sections += [section for search in found for section in search_page.sections(search)]
     names = _run_names(evidence, found)
     notes = [*_unread(lost, plan), *_notes(evidence, plan)]
-    return Page(evidence.slug, _lead(evidence), notes, [*sections, _runs(evidence)], names, ui, norms.keys(), lost)
+    sections += [*([asked(evidence.answers)] if evidence.answers else []), _runs(evidence)]
+    return Page(evidence.slug, _lead(evidence), notes, sections, names, ui, norms.keys(), lost)
 
 
 def _run_names(evidence: Evidence, searches: list[Search]) -> dict[str, tuple[str, str]]:
     """What the page shows of a run under the pointer, and its MLflow experiment, by run id."""
     trials = {run: name for search in searches for run, name in search_page.trial_names(search).items()}
     rows = {str(run): row for run, row in evidence.runs.iterrows()}
-    return {run: (trials.get(run) or _run_name(row), row["logged"].experiment) for run, row in rows.items()}
+    answers = {answer.run_id: (answer.name, answer.experiment) for answer in evidence.answers}
+    return answers | {run: (trials.get(run) or _run_name(row), row["logged"].experiment) for run, row in rows.items()}
 
 
 def _run_name(row: pd.Series) -> str:
