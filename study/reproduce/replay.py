@@ -13,8 +13,10 @@ import pytorch_lightning as pl
 from jaxtyping import Float
 
 from study.errors import ConfigError
+from study.learning.bptt import expected_updates
 from study.reproduce.compare import HISTORY
 from study.schema import Config
+from study.tasks import Batches
 from study.tracking.reader import Logged
 from study.train import assemble
 from study.training import checkpoint
@@ -71,13 +73,13 @@ def refuse(run: Logged, update: int) -> Rows:
 
 
 def replay(
-    config: Config, update: int, file: Path | None = None, state: dict[str, Any] | None = None
+    config: Config, update: int | None, file: Path | None = None, state: dict[str, Any] | None = None
 ) -> RecurrentModule:
     """Train again up to the end of the batch in which an update is made, from the start or from an earlier state.
 
     Args:
         config: of the run.
-        update: to reach.
+        update: to reach; None: where the budget ends.
         file: where the state that is reached is kept; None: nowhere.
         state: to go on from.
 
@@ -91,6 +93,26 @@ def replay(
     module.hold = update
     fit(module, config.trainer.model_copy(update=endless), config.seed, [] if file is None else [_Keep(file)])
     return module
+
+
+def between_batches(config: Config, batches: Batches, update: int) -> int:
+    """The last update, no later than one, after which a batch ends: 0 where that is before the first.
+
+    Where the number of updates a batch makes is random, their mean stands for it, and the place may be none.
+
+    Args:
+        config: of the run.
+        batches: that it was trained on.
+        update: from 0.
+    """
+    made, stop, epoch = 0, 0.0, 0
+    while True:
+        for batch in batches.epoch(epoch):
+            stop += expected_updates(config.bptt, batch, batches.stream)
+            if stop > update:
+                return made
+            made = int(stop)
+        epoch += 1
 
 
 class _Keep(pl.Callback):
