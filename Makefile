@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train report reproduce experiments-check resume fork verify mutants ui test lint bench clean lock
+.PHONY: help sweep train report reproduce experiments-check resume fork why verify mutants ui test lint bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -34,6 +34,9 @@ resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or n
 
 fork: $(READY) ## a run, otherwise from an update on: make fork RUN=... AT=400 ARGS="clip=norm clip.threshold=.1,1"
 	$(BIN)/python -m study.ask.fork '$(RUN)' --at '$(AT)' $(ARGS)
+
+why: $(READY) ## what kept a run from more:  make why RUN=<id, its start, or name> [FORKS=no]
+	$(BIN)/python -m study.ask.why '$(RUN)' $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
 
 verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
 	$(BIN)/python -m study.verify $(MODEL) $(ARGS)

@@ -179,9 +179,13 @@ def facts_of(
     rows = module.history.rows()
     share, diverged = module.history.recorded(SHARE), module.history.diverged
     course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, validation, share)
+    return Facts(setup, course, probed_of(module), stands)
+
+
+def probed_of(module: RecurrentModule) -> list[Probed]:
+    """What the probes of a module measured, oldest first."""
     read = Probed._fields[1:]
-    probed = [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
-    return Facts(setup, course, probed, stands)
+    return [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
 
 
 def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:

@@ -95,6 +95,32 @@ def replay(
     return module
 
 
+def at_end(run: Logged, config: Config, start: dict[str, Any] | None = None) -> RecurrentModule:
+    """Return a run's module as it was after its last update, to be measured, not trained.
+
+    From a state that was kept there, else by training again from the nearest one.
+
+    Args:
+        run: that has ended.
+        config: its configuration, restored.
+        start: see `state_at`.
+
+    Raises:
+        ConfigError: this machine does not compute what the run computed.
+    """
+    record = recorded(run)
+    states = [checkpoint.load(file) for file in _states(run)]
+    ended = [state for state in states if len(state["history"]["rows"]) == len(record)]
+    if kept := next((state for state in ended if _differs(state, record) is None), None):
+        module = assemble(config)[1]
+        module.load_state(kept)
+        return module.as_restored()
+    until = None if config.trainer.max_seconds is None else len(record)
+    module = replay(config, until, None, _nearest(run, record, len(record)) or start)
+    prove(run, module, record)
+    return module
+
+
 def between_batches(config: Config, batches: Batches, update: int) -> int:
     """The last update, no later than one, after which a batch ends: 0 where that is before the first.
 

@@ -1,0 +1,80 @@
+"""The page on the causes of a run: the table of their tests, the runs made to tell them apart, the diagnosis beside."""
+
+from collections.abc import Sequence
+
+from study.analysis.causes.tested import Tested, first, number
+from study.ask.contrasted import Contrasted
+from study.report.figures.forks import parted
+from study.report.pages.page import Head, Row, Section, Table, TableCell
+from study.tracking.reader import Logged
+
+
+def causes(tests: Sequence[Tested]) -> Section:
+    """The table of all tests."""
+    named = first(tests)
+    heads = ("cause", "found", "by", "number", "held against", "of what", "why", "change")
+    rows = []
+    for test in tests:
+        cells = (
+            test.cause,
+            test.found,
+            test.evidence,
+            number(test.value),
+            number(test.threshold),
+            test.measure,
+            test.why,
+        )
+        rows.append(Row([*map(TableCell, cells), TableCell(test.change)], quiet=test.found == "not measured"))
+    first_named = "None is supported." if named is None else f"Named first: {named.cause}."
+    text = (
+        f"{first_named} Tested in this order; a decisive measurement comes before a fork, and a fork before a mere "
+        "sign. A fork's number is its gain in the loss, as a share of it."
+    )
+    return Section("The causes, tested", [text], [Table([Head(head) for head in heads], rows)])
+
+
+def contrasted(run: Logged, made: Sequence[Contrasted]) -> list[Section]:
+    """The runs that were made, beside the one that was asked; nothing where none was."""
+    if not made:
+        return []
+    names = {" ".join(one.contrast.overrides): one for one in made}
+    picture = parted(run, {name: one.run for name, one in names.items()}, [one.at for one in names.values()])
+    heads = ("tests", "what", "from", "outcome", "run", "says")
+    rows = [_row(name, one) for name, one in names.items()]
+    told = (
+        "A fork has the run's own data, order and random state from its update on, so the rest of the run is its "
+        "control. A run of another width is no fork: it starts anew, from other weights, and is compared with the "
+        "run's own first updates."
+    )
+    return [
+        Section(
+            "Runs made to tell them apart",
+            [told],
+            [Table([Head(head) for head in heads], rows)],
+            [picture] if picture else [],
+        )
+    ]
+
+
+def _row(name: str, one: Contrasted) -> Row:
+    parted_at = f"update {one.at:,}" if one.at else "its own start"
+    cells = (one.contrast.cause, name, parted_at, one.run.tags["outcome"], one.run.run_id[:8], one.tested.why)
+    return Row([TableCell(text) for text in cells])
+
+
+def beside_the_diagnosis(run: Logged, tests: Sequence[Tested]) -> Section:
+    """What the run's own diagnosis said, and why the tests say otherwise, where they do."""
+    named, tag = first(tests), run.tags.get("cause", "none")
+    mine = "none" if named is None else named.name
+    if mine == tag:
+        return Section("Beside the diagnosis", [f"The diagnosis at the end of the run names the same cause: {tag}."])
+    row = next((test for test in tests if test.name == tag), None)
+    told = f"The diagnosis at the end of the run says {tag}, these tests {mine}. "
+    if row is not None:
+        told += f"Here {row.cause} is {row.found}: {row.why or 'see the table'}. The diagnosis had no such measures, "
+        told += "or names what is left over."
+    elif tag == "none":
+        told += "The diagnosis asks for no cause where a run learned something and its gradient is not ill."
+    else:
+        told += "The diagnosis names it where no other rule holds; here that is said by naming none."
+    return Section("Beside the diagnosis", [told])
