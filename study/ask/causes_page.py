@@ -13,24 +13,20 @@ def causes(tests: Sequence[Tested]) -> Section:
     """The table of all tests."""
     named = first(tests)
     heads = ("cause", "found", "by", "number", "held against", "of what", "why", "change")
-    rows = []
-    for test in tests:
-        cells = (
-            test.cause,
-            test.found,
-            test.evidence,
-            number(test.value),
-            number(test.threshold),
-            test.measure,
-            test.why,
-        )
-        rows.append(Row([*map(TableCell, cells), TableCell(test.change)], quiet=test.found == "not measured"))
+    rows = [_tested(test) for test in tests]
     first_named = "None is supported." if named is None else f"Named first: {named.cause}."
     text = (
         f"{first_named} Tested in this order; a decisive measurement comes before a fork, and a fork before a mere "
         "sign. A fork's number is its gain in the loss, as a share of it."
     )
     return Section("The causes, tested", [text], [Table([Head(head) for head in heads], rows)])
+
+
+def _tested(test: Tested) -> Row:
+    open_ = test.found == "not measured"
+    numbers = number(test.value), number(test.threshold), test.measure
+    cells = (test.cause, test.found, "" if open_ else test.evidence, *numbers, test.why, test.change)
+    return Row([TableCell(text) for text in cells], quiet=open_)
 
 
 def contrasted(run: Logged, made: Sequence[Contrasted]) -> list[Section]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from study.analysis.causes.tested import Tested
+from study.analysis.causes.tested import Evidence, Tested
 from study.analysis.diagnosis import changes
 from study.analysis.diagnosis.facts import Facts
 from study.opponents.ranking import LEVEL
@@ -116,15 +116,18 @@ def compared(contrast: Contrast, parent: Stretch, other: Stretch, spread: float)
         other: the same number of them, of the run.
         spread: see `scatter`, of the parent.
     """
-    what = f"{'a new run with ' if contrast.anew else ''}{contrast.effect} ({' '.join(contrast.overrides)})"
+    what = f"{' '.join(contrast.overrides)} ({contrast.effect}{', a new run' if contrast.anew else ''})"
     gain, level, of = _gain(parent, other, spread)
-    measured = Tested(contrast.cause, f"gain in the {of} loss", gain, level, "ruled out", "", "fork")
+    # Other weights are no pair, and a wider network learns faster at first, whatever the smaller one could hold.
+    evidence: Evidence = "sign" if contrast.anew else "fork"
+    measured = Tested(contrast.cause, f"gain in the {of} loss", gain, level, "ruled out", "", evidence)
     measured = replace(measured, change=" ".join(contrast.overrides), effect=contrast.effect)
     if other.lost:
-        return replace(measured, value=-math.inf, why=f"{what} was destroyed too")
+        return replace(measured, value=-math.inf, why=f"with {what} the run is destroyed too")
     if parent.lost:
-        return replace(measured, value=math.inf, found="supported", why=f"{what} was not destroyed")
-    told = f"{what}: {gain:+.1%} in the {of} loss over {len(other.losses)} updates, against {level:.1%} that count"
+        return replace(measured, value=math.inf, found="supported", why=f"with {what} the run is not destroyed")
+    lower = f"{abs(gain):.1%} {'lower' if gain >= 0 else 'higher'}"
+    told = f"with {what} the {of} loss is {lower} after {len(other.losses)} updates; {level:.1%} would count"
     return replace(measured, found="supported" if gain > level else "ruled out", why=told)
 
 
@@ -155,7 +158,8 @@ def _decided(test: Tested, made: Sequence[Tested]) -> Tested:
     if not made:
         return test
     best = max(made, key=lambda one: one.value)
-    why = "; ".join([text for text in (test.why, *(one.why for one in made)) if text])
+    measured = "" if math.isnan(test.threshold) else test.why  # else it says that nothing measures it
+    why = "; ".join([text for text in (measured, *(one.why for one in made)) if text])
     if test.found == "supported" and test.evidence == "decisive":
         return replace(test, why=why)
     if best.found != "supported" and test.found == "ruled out":

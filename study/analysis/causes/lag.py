@@ -19,14 +19,14 @@ def gradient(case: Case) -> Tested:
     measured = _at_lag(case, lag)
     if lag.verdict in ("healthy", "kept", "latched"):
         return replace(measured, found="ruled out")
+    if case.lost and lag.verdict in ("vanishing", "short memory"):
+        return replace(measured, found="ruled out", why=f"{lag.sentence}: it did not grow before the run was destroyed")
     if lag.verdict not in ("vanishing", "exploding", "chaotic"):
         return measured if known else replace(measured, why=case.unmeasured("flow"))
-    if not case.lost:
-        found = ill_over_lag(case.facts, lag.verdict, case.last)
-    elif lag.verdict == "exploding":
-        found = of_ruin(case.facts, lag.verdict, case.happened)
-    else:
-        return replace(measured, why=f"{lag.sentence}; that destroys no run")
+    if case.lost and lag.verdict == "chaotic":
+        return replace(measured, why=f"{lag.sentence}; whether that destroyed the run is not known")
+    of = of_ruin(case.facts, lag.verdict, case.happened) if case.lost else None
+    found = of or ill_over_lag(case.facts, lag.verdict, case.last)
     return measured if found is None else measured.by(found)
 
 

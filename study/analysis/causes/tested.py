@@ -102,4 +102,4 @@ def markdown(tests: Sequence[Tested]) -> str:
 
 def number(value: int | float) -> str:
     """A number in a table; empty where there is none."""
-    return "" if math.isnan(value) else "all" if value == math.inf else f"{value:.3g}"
+    return "" if math.isnan(value) else f"{value:.3g}"
