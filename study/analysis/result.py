@@ -8,7 +8,7 @@ from typing import Literal
 
 from study.analysis import figures, lengths
 from study.analysis.causes.examined import at_the_end
-from study.analysis.causes.tested import TABLE, Tested, sentence, table
+from study.analysis.causes.tested import TABLE, CauseTest, sentence, table
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
@@ -55,7 +55,7 @@ class Result:
     opponent: str
     notes: tuple[str, ...] = ()
     further: Mapping[int, float] = field(default_factory=dict)
-    tests: tuple[Tested, ...] = ()
+    tests: tuple[CauseTest, ...] = ()
 
     def summary(self, slug: str, uri: str) -> str:
         """A few lines for the terminal: the verdict, the measures, and where the run is.

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from study.analysis.causes.tested import Tested, first, number
+from study.analysis.causes.tested import CauseTest, first, number
 from study.ask.contrasted import Contrasted
 from study.report.figures.forks import parted
 from study.report.pages.page import Head, Row, Section, Table, TableCell
 from study.tracking.reader import Logged
 
 
-def causes(tests: Sequence[Tested]) -> Section:
+def causes(tests: Sequence[CauseTest]) -> Section:
     """The table of all tests."""
     named = first(tests)
     heads = ("cause", "found", "by", "number", "held against", "of what", "why", "change")
@@ -22,7 +22,7 @@ def causes(tests: Sequence[Tested]) -> Section:
     return Section("The causes, tested", [text], [Table([Head(head) for head in heads], rows)])
 
 
-def _tested(test: Tested) -> Row:
+def _tested(test: CauseTest) -> Row:
     open_ = test.found == "not measured"
     numbers = number(test.value), number(test.threshold), test.measure
     cells = (test.cause, test.found, "" if open_ else test.evidence, *numbers, test.why, test.change)
@@ -58,7 +58,7 @@ def _row(name: str, one: Contrasted) -> Row:
     return Row([TableCell(text) for text in cells])
 
 
-def beside_the_diagnosis(run: Logged, tests: Sequence[Tested]) -> Section:
+def beside_the_diagnosis(run: Logged, tests: Sequence[CauseTest]) -> Section:
     """What the run's own diagnosis said, and why the tests say otherwise, where they do."""
     named, tag = first(tests), run.tags.get("cause", "none")
     mine = "none" if named is None else named.name

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from study.analysis.causes.forks import Contrast, Stretch, compared, scatter
-from study.analysis.causes.tested import Tested
+from study.analysis.causes.tested import CauseTest
 from study.ask.fork import fork
 from study.reproduce.compare import HISTORY
 from study.reproduce.rerun import RELATIONS, StopAt
@@ -34,7 +34,7 @@ class Contrasted(NamedTuple):
     contrast: Contrast
     run: Logged
     at: int
-    tested: Tested
+    tested: CauseTest
 
 
 def make(parent: Logged, wanted: Sequence[Contrast], at: int, code: Path | None) -> list[Contrasted]:

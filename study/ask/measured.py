@@ -12,8 +12,8 @@ import numpy as np
 from study import tasks
 from study.analysis.causes.case import Case
 from study.analysis.causes.examined import examined
-from study.analysis.causes.tested import Tested
-from study.analysis.causes.tests import tests
+from study.analysis.causes.tested import CauseTest
+from study.analysis.causes.tests import try_all
 from study.analysis.causes.transition import Transition, transition
 from study.analysis.diagnosis.cause import ruin
 from study.analysis.diagnosis.events import events
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
     """
 
     case: Case
-    tests: list[Tested]
+    tests: list[CauseTest]
     at: int
     longest: int
     further: list[AtLength]
@@ -75,9 +75,9 @@ def measure(run: Logged, config: Config, start: dict[str, Any] | None) -> Measur
     module = _before(run, config, at, start) if lost else at_end(run, config, start)
     case = examined(module, replace(facts, probed=probed_of(module)))
     if lost:
-        return Measured(case, tests(case), at, batches.longest, [])
+        return Measured(case, try_all(case), at, batches.longest, [])
     further = at_further_lengths(module, config)
-    found = [_expressed(test, case, module, further) for test in tests(case)]
+    found = [_expressed(test, case, module, further) for test in try_all(case)]
     return Measured(case, found, at, batches.longest, further)
 
 
@@ -117,7 +117,7 @@ def at_further_lengths(module: RecurrentModule, config: Config) -> list[AtLength
     return found
 
 
-def _expressed(test: Tested, case: Case, module: RecurrentModule, further: list[AtLength]) -> Tested:
+def _expressed(test: CauseTest, case: Case, module: RecurrentModule, further: list[AtLength]) -> CauseTest:
     """The test of expressivity with what the trained network does to its state, and at further lengths."""
     if test.cause != "expressivity":
         return test

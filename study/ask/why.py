@@ -12,7 +12,7 @@ from study.installation import door
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
-    from study.analysis.causes.tested import Tested
+    from study.analysis.causes.tested import CauseTest
     from study.ask.finding import Finding
     from study.ask.measured import Measured
     from study.schema import Config
@@ -98,7 +98,7 @@ def _standing(run: "Logged") -> str:
     return f"{primary} {value:.4g} on test, {run.tags.get('opponent')} {rival:.4g}"
 
 
-def _sentence(run: "Logged", tests: "Sequence[Tested]") -> str:
+def _sentence(run: "Logged", tests: "Sequence[CauseTest]") -> str:
     from study.analysis.causes.tested import sentence
 
     return f"{run.name} ({run.tags['outcome']}, {_standing(run)}): {sentence(tests)}."
@@ -131,7 +131,7 @@ def _pace(run: "Logged") -> tuple[int, float]:
     return updates, run.measures.get("run/seconds", math.nan) / max(1, updates)
 
 
-def _to_do(run: "Logged", named: "Tested | None", at: int, made: "Sequence[object]") -> tuple[str, str]:
+def _to_do(run: "Logged", named: "CauseTest | None", at: int, made: "Sequence[object]") -> tuple[str, str]:
     """The one command worth typing first."""
     from study.analysis.causes.forks import FORKABLE
 

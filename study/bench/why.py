@@ -20,7 +20,7 @@ from study.bench.labelled import LABELS, Setting, settings, unseen
 
 if TYPE_CHECKING:
     from study.analysis.causes.forks import Contrast, Stretch
-    from study.analysis.causes.tested import Tested
+    from study.analysis.causes.tested import CauseTest
 
 MODELS = ("elman", "lstm", "gru")
 FINE = ("learns", "solved", "k2 = 1")
@@ -73,7 +73,7 @@ def ask_run(setting: Setting, seed: int) -> Asked:
     return Asked(setting, seed, name, evidence, diagnosis.cause.name, sentence(tests))
 
 
-def with_forks(setting: Setting, seed: int, run: Trained, tests: "Sequence[Tested]") -> "list[Tested]":
+def with_forks(setting: Setting, seed: int, run: Trained, tests: "Sequence[CauseTest]") -> "list[CauseTest]":
     """The tests with the forks that they ask for, from three quarters of the run on, as `study-why` makes them."""
     from study.analysis.causes.forks import compared, contrasts, decided, scatter
     from study.reproduce.replay import between_batches, replay

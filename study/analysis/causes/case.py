@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from study.analysis.causes.tested import Tested
+from study.analysis.causes.tested import CauseTest
 from study.analysis.diagnosis.cause import before_the_ruin
 from study.analysis.diagnosis.changes import Change
 from study.analysis.diagnosis.events import Event, events
@@ -52,6 +52,6 @@ def case_of(facts: Facts, missing: Mapping[str, str] | None = None) -> Case:
     return Case(facts, judged, happened, probed[-1] if probed else Probed(0), missing or {})
 
 
-def left(tested: Tested, why: str, change: Change) -> Tested:
+def left(tested: CauseTest, why: str, change: Change) -> CauseTest:
     """Not measured, with the change whose fork would tell."""
     return replace(tested, found="not measured", why=why, change=change[0], effect=change[1])

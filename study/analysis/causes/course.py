@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 
 from study.analysis.causes.case import Case
-from study.analysis.causes.tested import NOTHING, Tested
+from study.analysis.causes.tested import NOTHING, CauseTest
 from study.analysis.diagnosis.cause import hopeless, overfitted, still_falling
 from study.analysis.diagnosis.thresholds import LEARNED, LEAST, STEEP, STILL
 from study.opponents import skill
 
 
-def something(case: Case) -> Tested:
+def something(case: Case) -> CauseTest:
     """Whether an opponent, or the network, shows that there is something to learn."""
     standing, measure = case.facts.standing, "skill of the best opponent over the guess"
-    open_ = Tested(NOTHING, measure, math.nan, LEARNED, "not measured", "the run was not compared with opponents")
+    open_ = CauseTest(NOTHING, measure, math.nan, LEARNED, "not measured", "the run was not compared with opponents")
     if standing is None:
         return open_
     if case.setup.horizon_known:
@@ -30,10 +30,10 @@ def something(case: Case) -> Tested:
     return measured if found is None else measured.by(found)
 
 
-def budget(case: Case) -> Tested:
+def budget(case: Case) -> CauseTest:
     """Whether the loss was still falling."""
     losses, measure = case.facts.course.losses, "loss of the last quarter over the one before"
-    open_ = Tested("budget", measure, math.nan, STILL, "not measured", "", "sign")
+    open_ = CauseTest("budget", measure, math.nan, STILL, "not measured", "", "sign")
     third, fourth = (float(np.median(part)) if len(part) else math.nan for part in np.array_split(losses, 4)[2:])
     if len(losses) < 4 * LEAST or not fourth > 0:
         return replace(open_, why=f"{len(losses)} losses, or such below zero, show no trend")
@@ -43,21 +43,21 @@ def budget(case: Case) -> Tested:
     return measured if found is None else measured.by(found)
 
 
-def overfitting(case: Case) -> Tested:
+def overfitting(case: Case) -> CauseTest:
     """Whether the validation loss followed the training loss."""
     course, measure = case.facts.course, "last training losses over the validation loss"
     end = float(np.median(course.losses[-LEAST:])) if len(course.losses) else math.nan
     ratio = end / course.validation if course.validation > 0 else math.nan
     stated = f"the training loss is {end:.3g} at the end, the validation loss {course.validation:.3g}"
-    open_ = Tested("overfitting", measure, ratio, STEEP, "ruled out", stated, "sign")
+    open_ = CauseTest("overfitting", measure, ratio, STEEP, "ruled out", stated, "sign")
     if math.isnan(ratio):
         return replace(open_, found="not measured")
     found = overfitted(case.facts, case.diagnosis.verdict, case.last)
     return open_ if found is None else open_.by(found)
 
 
-def capacity(case: Case) -> Tested:
+def capacity(case: Case) -> CauseTest:
     """Left to a new run."""
     told = "no measure of a finished run tells it: only a new run at twice the width does"
-    open_ = Tested("capacity", "", math.nan, math.nan, "not measured", told)
+    open_ = CauseTest("capacity", "", math.nan, math.nan, "not measured", told)
     return replace(open_, change=case.setup.wider, effect="twice the size")

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from study.analysis.causes.case import Case, case_of
 from study.analysis.causes.measures import allowance, completed
-from study.analysis.causes.tested import Tested
-from study.analysis.causes.tests import tests
+from study.analysis.causes.tested import CauseTest
+from study.analysis.causes.tests import try_all
 from study.analysis.diagnosis.facts import Facts, Probed
 from study.analysis.diagnosis.judge import Diagnosis
 from study.tracking.outcomes import LOST
@@ -16,7 +16,7 @@ WELL = ("solved", "ahead")
 """Outcomes that leave nothing to ask for."""
 
 
-def at_the_end(module: RecurrentModule, facts: Facts, diagnosis: Diagnosis) -> list[Tested]:
+def at_the_end(module: RecurrentModule, facts: Facts, diagnosis: Diagnosis) -> list[CauseTest]:
     """Test the causes of a run that has just ended; none of one that solved its task or is ahead of its opponents.
 
     Of a run that was destroyed nothing is measured after that.
@@ -24,8 +24,8 @@ def at_the_end(module: RecurrentModule, facts: Facts, diagnosis: Diagnosis) -> l
     if diagnosis.outcome in WELL:
         return []
     if diagnosis.outcome in LOST:
-        return tests(case_of(facts))
-    return tests(examined(module, facts, allowance(module)))
+        return try_all(case_of(facts))
+    return try_all(examined(module, facts, allowance(module)))
 
 
 def examined(module: RecurrentModule, facts: Facts, budget: float = math.inf) -> Case:

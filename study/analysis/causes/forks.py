@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from study.analysis.causes.tested import Evidence, Tested
+from study.analysis.causes.tested import CauseTest, Evidence
 from study.analysis.diagnosis import changes
 from study.analysis.diagnosis.facts import Facts
 from study.opponents.ranking import LEVEL
@@ -62,7 +62,7 @@ class Stretch(NamedTuple):
     lost: bool = False
 
 
-def contrasts(tests: Sequence[Tested], facts: Facts, config: Config, longest: int, lost: bool) -> list[Contrast]:
+def contrasts(tests: Sequence[CauseTest], facts: Facts, config: Config, longest: int, lost: bool) -> list[Contrast]:
     """The forks, and the new run, that the tests ask for.
 
     Args:
@@ -104,10 +104,12 @@ def scatter(validations: Sequence[float]) -> float:
     """The standard deviation of a run's validations around their trend; NaN where there are too few."""
     if len(latest := np.asarray(validations[-LATEST:], float)) < FEWEST:
         return math.nan
-    return float(np.diff(latest).std(ddof=1) / math.sqrt(2))
+    steps = np.diff(latest)
+    count = len(steps)  # neighbouring differences share a validation, and their mean is taken off
+    return float(np.sqrt(np.square(steps - steps.mean()).sum() / (2 * count - 2 / count)))
 
 
-def compared(contrast: Contrast, parent: Stretch, other: Stretch, spread: float) -> Tested:
+def compared(contrast: Contrast, parent: Stretch, other: Stretch, spread: float) -> CauseTest:
     """What a run says beside its parent.
 
     Args:
@@ -120,7 +122,7 @@ def compared(contrast: Contrast, parent: Stretch, other: Stretch, spread: float)
     gain, level, of = _gain(parent, other, spread)
     # Other weights are no pair, and a wider network learns faster at first, whatever the smaller one could hold.
     evidence: Evidence = "sign" if contrast.anew else "fork"
-    measured = Tested(contrast.cause, f"gain in the {of} loss", gain, level, "ruled out", "", evidence)
+    measured = CauseTest(contrast.cause, f"gain in the {of} loss", gain, level, "ruled out", "", evidence)
     measured = replace(measured, change=" ".join(contrast.overrides), effect=contrast.effect)
     if other.lost:
         return replace(measured, value=-math.inf, why=f"with {what} the run is destroyed too")
@@ -145,7 +147,7 @@ def _gain(parent: Stretch, other: Stretch, spread: float) -> tuple[float, float,
     return float(lower.mean()) / size, max(LEVEL, SPREADS * error / size), "training"
 
 
-def decided(tests: Sequence[Tested], made: Sequence[Tested]) -> list[Tested]:
+def decided(tests: Sequence[CauseTest], made: Sequence[CauseTest]) -> list[CauseTest]:
     """The tests with what the forks of their causes say.
 
     A decisive measurement stays, with the fork beside it. Else a fork that is better supports the cause, and forks none
@@ -154,7 +156,7 @@ def decided(tests: Sequence[Tested], made: Sequence[Tested]) -> list[Tested]:
     return [_decided(test, [one for one in made if one.cause == test.cause]) for test in tests]
 
 
-def _decided(test: Tested, made: Sequence[Tested]) -> Tested:
+def _decided(test: CauseTest, made: Sequence[CauseTest]) -> CauseTest:
     if not made:
         return test
     best = max(made, key=lambda one: one.value)

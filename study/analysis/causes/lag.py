@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from study.analysis.causes.case import Case
-from study.analysis.causes.tested import Tested
+from study.analysis.causes.tested import CauseTest
 from study.analysis.diagnosis.cause import beyond_the_core, cursed, ill_over_lag, of_ruin
 from study.analysis.diagnosis.over_lag import OverLag, over_lag
 from study.analysis.diagnosis.thresholds import CHAOTIC, CURSED, EXPLODED, VANISHED
 
 
-def gradient(case: Case) -> Tested:
+def gradient(case: Case) -> CauseTest:
     """What is left of the gradient at the horizon, or how it grows."""
     known = case.last if case.last.flow is not None else None
     lag = over_lag(case.setup, known, case.diagnosis.outcome == "solved")
@@ -30,10 +30,12 @@ def gradient(case: Case) -> Tested:
     return measured if found is None else measured.by(found)
 
 
-def _at_lag(case: Case, lag: OverLag) -> Tested:
+def _at_lag(case: Case, lag: OverLag) -> CauseTest:
     """The number that a verdict over the lag was made by; nothing is found yet."""
     flow, lyapunov, horizon = case.last.flow, case.last.lyapunov, case.setup.horizon
-    open_ = Tested("gradient", "gradient at the horizon over that at the loss", math.nan, VANISHED, "not measured", "")
+    open_ = CauseTest(
+        "gradient", "gradient at the horizon over that at the loss", math.nan, VANISHED, "not measured", ""
+    )
     open_ = replace(open_, why=lag.sentence)
     if lag.verdict == "chaotic" and lyapunov is not None:
         parted = float(lyapunov.exponents[0]) * horizon
@@ -49,10 +51,10 @@ def _at_lag(case: Case, lag: OverLag) -> Tested:
         return replace(open_, value=float(np.exp(ratios[min(horizon, flow.lags)])))
 
 
-def expressivity(case: Case) -> Tested:
+def expressivity(case: Case) -> CauseTest:
     """Whether the task is to follow a state, and the recurrence can."""
     setup, verdict = case.setup, case.diagnosis.verdict
-    open_ = Tested("expressivity", "", math.nan, math.nan, "not measured", "")
+    open_ = CauseTest("expressivity", "", math.nan, math.nan, "not measured", "")
     if not setup.tracks_state and not setup.horizon_known:
         return replace(open_, why="whether the data ask to follow a state that every step may change is not known")
     if not setup.tracks_state:
@@ -66,9 +68,9 @@ def expressivity(case: Case) -> Tested:
     return open_.by(found)
 
 
-def sensitivity(case: Case) -> Tested:
+def sensitivity(case: Case) -> CauseTest:
     """How far small steps of the weights move the states."""
-    open_ = Tested("sensitivity", "sensitivity of the state an entry", math.nan, CURSED, "not measured", "", "sign")
+    open_ = CauseTest("sensitivity", "sensitivity of the state an entry", math.nan, CURSED, "not measured", "", "sign")
     taken = case.last.sensitivity
     if taken is None:
         return replace(open_, why=case.unmeasured("sensitivity"))

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from study.analysis.causes.case import Case
-from study.analysis.causes.tested import Tested
+from study.analysis.causes.tested import CauseTest
 from study.analysis.diagnosis.cause import cut_off
 from study.probes.truncation import Truncation
 
@@ -14,7 +14,7 @@ INDEPENDENT = 0.1
 """A relative error of BPTT without any past (k2 = 1) below this: outputs do not depend on the past yet."""
 
 
-def reach(case: Case) -> Tested:
+def reach(case: Case) -> CauseTest:
     """The steps that gradients reach back, against those that the task needs."""
     setup = case.setup
     if not setup.horizon_known:
@@ -22,15 +22,17 @@ def reach(case: Case) -> Tested:
     back = "all of a sequence" if setup.reach is None else f"{setup.reach} steps"
     stated = f"gradients reach back {back}, and the task needs the past {setup.horizon} steps back"
     steps = math.inf if setup.reach is None else float(setup.reach)
-    measured = Tested("reach", "steps that gradients reach back", steps, setup.horizon, "ruled out", stated)
+    measured = CauseTest("reach", "steps that gradients reach back", steps, setup.horizon, "ruled out", stated)
     found = cut_off(case.facts, case.diagnosis.verdict, case.last)
     return measured if found is None else measured.by(found)
 
 
-def _bias(case: Case) -> Tested:
+def _bias(case: Case) -> CauseTest:
     """Of a horizon that is a guess."""
     setup, bias = case.setup, case.last.truncation
-    open_ = Tested("reach", "relative error of the truncated gradient", math.nan, CONVERGES, "not measured", "", "sign")
+    open_ = CauseTest(
+        "reach", "relative error of the truncated gradient", math.nan, CONVERGES, "not measured", "", "sign"
+    )
     if setup.reach is None:
         return replace(open_, found="ruled out", why="gradients are not cut off: they reach back all of a sequence")
     open_ = replace(open_, change=f"{setup.reach_key}={2 * (setup.reach + 1)}", effect="twice the reach")
@@ -39,7 +41,7 @@ def _bias(case: Case) -> Tested:
     return _judged_bias(open_, bias, setup.reach + 1)
 
 
-def _judged_bias(open_: Tested, bias: Truncation, k2: int) -> Tested:
+def _judged_bias(open_: CauseTest, bias: Truncation, k2: int) -> CauseTest:
     error, cosine = (float(values[bias.k2.index(k2)]) for values in (bias.error, bias.cosine))
     measured = replace(open_, value=error)
     if math.isnan(error) or error == 0:

@@ -20,7 +20,7 @@ TABLE = "causes.parquet"
 
 
 @dataclass(frozen=True)
-class Tested:
+class CauseTest:
     """One cause, tested.
 
     Attributes:
@@ -50,14 +50,14 @@ class Tested:
         """As the diagnosis calls the cause."""
         return "unknown" if self.cause == NOTHING else self.cause
 
-    def by(self, cause: Cause) -> "Tested":
+    def by(self, cause: Cause) -> "CauseTest":
         """Supported, by a rule of the diagnosis that holds."""
         name = self.cause if self.cause == NOTHING else cause.name
         why = cause.evidence or self.why
         return replace(self, cause=name, found="supported", why=why, change=cause.change, effect=cause.effect)
 
 
-def first(tests: Sequence[Tested]) -> Tested | None:
+def first(tests: Sequence[CauseTest]) -> CauseTest | None:
     """The cause to name: the first one that a decisive measurement supports.
 
     Else the one whose fork gained most, else the first that some sign speaks for; None: there is none.
@@ -68,7 +68,7 @@ def first(tests: Sequence[Tested]) -> Tested | None:
     return None
 
 
-def sentence(tests: Sequence[Tested]) -> str:
+def sentence(tests: Sequence[CauseTest]) -> str:
     """What all tests together say, in one sentence."""
     named, open_ = first(tests), [test.cause for test in tests if test.found == "not measured"]
     left = f"; not measured: {', '.join(open_)}" if open_ else ""
@@ -78,7 +78,7 @@ def sentence(tests: Sequence[Tested]) -> str:
     return f"{named.cause} comes first{weight}: {named.why}{left}"
 
 
-def table(tests: Sequence[Tested]) -> pa.Table:
+def table(tests: Sequence[CauseTest]) -> pa.Table:
     """See `TABLE`; sentences are left out, so that reruns by later versions compare numbers, not words."""
     return pa.table(
         {
@@ -92,7 +92,7 @@ def table(tests: Sequence[Tested]) -> pa.Table:
     )
 
 
-def markdown(tests: Sequence[Tested]) -> str:
+def markdown(tests: Sequence[CauseTest]) -> str:
     """The table for a reader."""
     lines = ["| cause | found | number | held against | why |", "|---|---|---|---|---|"]
     for test in tests:

@@ -24,9 +24,9 @@ from study.analysis.causes.course import budget, capacity, overfitting, somethin
 from study.analysis.causes.lag import expressivity, gradient, sensitivity
 from study.analysis.causes.reach import reach
 from study.analysis.causes.steps import ruinous_steps, step_size
-from study.analysis.causes.tested import Tested
+from study.analysis.causes.tested import CauseTest
 
-ORDER: tuple[Callable[[Case], Tested], ...] = (
+ORDER: tuple[Callable[[Case], CauseTest], ...] = (
     something,
     reach,
     step_size,
@@ -37,10 +37,10 @@ ORDER: tuple[Callable[[Case], Tested], ...] = (
     overfitting,
     capacity,
 )
-DESTROYING: tuple[Callable[[Case], Tested], ...] = (ruinous_steps, gradient)
+DESTROYING: tuple[Callable[[Case], CauseTest], ...] = (ruinous_steps, gradient)
 """Of a run that was destroyed."""
 
 
-def tests(case: Case) -> list[Tested]:
+def try_all(case: Case) -> list[CauseTest]:
     """All tests, in their order; of a run that was destroyed those of what destroys one."""
     return [test(case) for test in (DESTROYING if case.lost else ORDER)]
