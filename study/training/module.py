@@ -279,7 +279,7 @@ class RecurrentModule(pl.LightningModule):
         self.pace = self.pace._replace(**state["pace"])  # steps are counted by it; a fork's own would be another
         self.history.load_state(state["history"])
         self.probes.restore(state["probes"])
-        self.journal.steps, self.journal.validations = state["steps"], state["validations"]
+        self.journal.steps, self.journal.validations = list(state["steps"]), list(state["validations"])
 
     def on_validation_epoch_start(self) -> None:
         """Start a fresh evaluation, with a state of its own: training's is not touched."""

@@ -75,17 +75,24 @@ def contrasts(tests: Sequence[CauseTest], facts: Facts, config: Config, longest:
     proposed = [
         Contrast(test.cause, tuple(test.change.split()), test.effect)
         for test in tests
-        if test.cause in ("step size", "gradient", "saturation") and test.change.startswith(FORKABLE)
+        if test.cause in ("gradient", "saturation") and test.change.startswith(FORKABLE)
     ]
-    third = changes.rate(facts, 1 / 3)
-    lower = Contrast("step size", (third[0],), third[1])
-    short = any(test.cause == "step size" and test.found == "supported" and "times" in test.effect for test in tests)
-    if not (lost or short) and lower.overrides not in [one.overrides for one in proposed]:
-        proposed.append(lower)
+    steps = next((test for test in tests if test.cause == "step size"), None)
+    rates = [] if steps is None else _rates(steps, facts, lost)
     if lost:
-        return proposed or [lower]
+        return [*rates, *proposed]
     wider = [Contrast(test.cause, (test.change,), test.effect, anew=True) for test in tests if test.cause == "capacity"]
-    return [*_longer(facts, config, longest), *proposed, *wider]
+    return [*_longer(facts, config, longest), *rates, *proposed, *wider]
+
+
+def _rates(steps: CauseTest, facts: Facts, lost: bool) -> list[Contrast]:
+    """The rate that a decisive measurement proposes; else a third of it, and three times it if that may help."""
+    third, thrice = changes.rate(facts, 1 / 3), changes.rate(facts, 3.0)
+    sure = steps.found == "supported" and steps.evidence == "decisive"
+    tried = [(steps.change, steps.effect)] if sure else [third]
+    if steps.found == "not measured" and not lost:
+        tried.append(thrice)
+    return [Contrast("step size", (change,), effect) for change, effect in tried]
 
 
 def _longer(facts: Facts, config: Config, longest: int) -> list[Contrast]:
