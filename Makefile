@@ -9,7 +9,8 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train report reproduce experiments-check resume fork why verify mutants ui test lint bench clean lock
+.PHONY: help sweep train report reproduce experiments-check resume what-if autopsy fork why verify mutants ui test lint bench \
+	clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -28,6 +29,9 @@ reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start
 
 experiments-check: $(READY) ## one run of each committed experiment again, compared with its results.csv: [ARGS=tour]
 	$(BIN)/python -m study.reproduce.experiments $(ARGS)
+
+what-if: $(READY) ## other clip policies:  make what-if RUN=<id, its start, name, or slug> [CLIPS="norm=.1,.3 autoclip zclip"]
+	$(BIN)/python -m study.ask.what_if '$(or $(RUN),$(EXPERIMENT))' $(CLIPS) $(ARGS)
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
 	$(BIN)/python -m study.resume '$(RUN)' $(ARGS)

@@ -82,6 +82,33 @@ def reproduce(
         return rerun(logged, restored, tolerance)
 
 
+def what_if(run: str, clips: str = "", store: str | None = None, trust_code: bool = False) -> pd.DataFrame:
+    """Return what other clip policies would have done to a run, or to all runs of an experiment.
+
+    Nothing is trained, and nothing is written; `study-what-if` makes a page of it.
+
+    Args:
+        run: see above; or the slug of an experiment.
+        clips: such as `norm=.1,.3 autoclip zclip.z=3`; empty: all, thresholds at percentiles of a run's own norms.
+        store: see above.
+        trust_code: whether a policy that was logged with a run may be executed.
+
+    Returns:
+        One row a run and policy, with the columns `run_id`, `policy`, `label` (without the run's own numbers), `own`
+        and those of `study.analysis.what_if.summary`; exact up to the update in `first_difference`, that one included.
+
+    Raises:
+        ConfigError: there is no such run, or no such policy.
+        Untrusted: a run was trained with a policy that was logged with it; the error has its text.
+    """
+    from study.ask.what_if import replay_all
+
+    return pd.concat(
+        [one.table().assign(run_id=one.run.run_id) for one in replay_all(store or address(), run, clips, trust_code)],
+        ignore_index=True,
+    )
+
+
 def fork(run: str, at: int, *overrides: str, store: str | None = None, trust_code: bool = False) -> pd.DataFrame:
     """Continue a run from one of its updates under changed treatments, as `study-fork` does.
 

@@ -92,8 +92,8 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "per-parameter norms after clipping", "study/learning/clipping/contract.py",
-        "return Clipped(before, total, total * scale, records)",
-        "return Clipped(norms(gradients), total, total * scale, records)", VERIFY,
+        "return Clipped(before, total, self.left(before, total, scale), records)",
+        "return Clipped(norms(gradients), total, self.left(before, total, scale), records)", VERIFY,
     ),
     Mutant(
         "value clip without its lower bound", "study/learning/clipping/value.py",

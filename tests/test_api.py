@@ -83,5 +83,5 @@ def test_to_import_it_is_cheap() -> None:
 
 def test_several_runs_where_one_is_needed_are_refused(run_id: str, configure: Configure) -> None:
     train(configure(*SMALL, "seed=1"))
-    with pytest.raises(ConfigError, match="one is needed"):
+    with pytest.raises(ConfigError, match="stands for 2 runs; give the id of one"):
         api.history("notebook")

@@ -3,12 +3,15 @@
 import argparse
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from study.ask.finding import Finding
 from study.errors import ConfigError
 from study.installation import typed
 from study.reproduce.trust import FLAG, Untrusted
 from study.tracking.uri import address
+
+if TYPE_CHECKING:
+    from study.ask.finding import Finding
 
 UNUSABLE = 2
 
@@ -30,7 +33,7 @@ def parser(name: str, description: str, several: bool = False) -> argparse.Argum
     return found
 
 
-def answered(given: argparse.Namespace, ask: Callable[[], Finding]) -> int:
+def answered(given: argparse.Namespace, ask: "Callable[[], Finding]") -> int:
     """Ask, keep the answer and print it; return the exit code: 2 where there is no answer."""
     try:
         found = ask()

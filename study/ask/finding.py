@@ -28,6 +28,7 @@ class Finding:
         tables: the numbers, by name; kept as CSV beside the page.
         to_do: a command that is worth typing next, and what for; empty where there is none.
         tags: of the answer's MLflow run, to filter by.
+        files: texts to keep beside the page, by file name.
         keepers: runs that keep the page; none: a run of its own does.
     """
 
@@ -39,6 +40,7 @@ class Finding:
     tables: Mapping[str, pd.DataFrame]
     to_do: tuple[str, str] = ("", "")
     tags: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     keepers: Sequence[Logged] = ()
 
     def page(self) -> Page:
@@ -69,6 +71,8 @@ class Finding:
         path = self.page().write(folder, self.question)
         for name, table in self.tables.items():
             table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        for name, text in self.files.items():
+            (folder / name).write_text(text)
         for run in self.keepers:
             run.keep(folder, answers.FOLDER)
         if self.keepers:

@@ -16,6 +16,7 @@ from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
     from study.ask.finding import Finding
+    from study.schema import Config
     from study.tracking.reader import Logged
 
 Treatment = tuple[str, ...]
@@ -52,7 +53,7 @@ def fork(parent: "Logged", treatments: Sequence[Treatment], at: int, folder: Pat
     replay.refuse(parent, at)
     for treatment in treatments:
         refuse(restored.config, restore_run(parent, folder, treatment).config)
-    print(_cost(parent, len(treatments), at), file=sys.stderr)
+    print(_cost(parent, restored.config, len(treatments), at), file=sys.stderr)
     replay.state_at(parent, restored.config, at, beginning(parent, folder))  # once for all: the forks find it
     jobs = [(parent, treatment, at, folder) for treatment in treatments]
     if len(jobs) == 1:
@@ -154,14 +155,15 @@ def _in_common(parent: "Logged", one: "Logged", at: int) -> int:
     return int(same.all()) * at if same.all() else int(same.argmin())
 
 
-def _cost(parent: "Logged", forks: int, at: int) -> str:
-    """What forks will cost, by the pace of the run itself."""
+def _cost(parent: "Logged", config: "Config", forks: int, at: int) -> str:
+    """What forks will cost, by the pace of the run itself; one that diverged made fewer updates than they will."""
     from study.reproduce.replay import place
 
     updates, seconds = (parent.measures.get(f"run/{key}", math.nan) for key in ("updates", "seconds"))
     kept = place(parent, at).is_file()
     replay = "its state is kept" if kept else f"a replay of {at:,} of {updates:,.0f} updates"
-    total = (0 if kept else at) + forks * max(0, updates - at) / min(forks, os.cpu_count() or 1)
+    budget = max(updates, config.trainer.max_updates or 0)
+    total = (0 if kept else at) + forks * max(0, budget - at) / min(forks, os.cpu_count() or 1)
     forked = f"{forks} forks" if forks > 1 else "the fork"
     return f"Before {forked}: {replay}. In all about {total / updates * seconds:.0f} s, by the run's own pace."
 

@@ -48,6 +48,14 @@ def acted(
     return np.where(np.isfinite(total) | (applied == 0), found, np.nan)
 
 
+def scaled(
+    total: Float[np.ndarray, " updates"], applied: Float[np.ndarray, " updates"]
+) -> Float[np.ndarray, " updates"]:
+    """Applied over total norm of every update: what clipping made of its length."""
+    with np.errstate(all="ignore"):
+        return np.where(applied == total, 1.0, np.where(applied == 0, 0.0, applied / total))  # also 0 of NaN
+
+
 class History:
     """Loss, learning rate, gradient norms (total before clipping, as applied, per parameter) of every update.
 
@@ -232,7 +240,7 @@ class Envelope:
     def _fixed(self, bucket: np.ndarray) -> dict[str, np.floating]:
         means, peaks = bucket[:, : len(FIXED)].mean(0, dtype=np.float64), bucket[:, : len(FIXED)].max(0)
         total, applied = bucket[:, TOTAL].astype(np.float64), bucket[:, APPLIED].astype(np.float64)
-        scale = np.where(applied == total, 1.0, np.where(applied == 0, 0.0, applied / total))  # also 0 of NaN
+        scale = scaled(total, applied)
         return {
             "loss/train": means[LOSS],
             "loss/train_max": peaks[LOSS],

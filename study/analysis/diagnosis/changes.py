@@ -1,6 +1,7 @@
 """Changes of a run that would test a cause: overrides for the command line, and what they are in words."""
 
 import numpy as np
+from jaxtyping import Float
 
 from study.analysis.diagnosis.facts import Course, Facts
 from study.analysis.diagnosis.thresholds import EARLY, PERCENTILE, USUAL_STEP
@@ -32,10 +33,15 @@ def gain(facts: Facts, factor: float) -> Change:
     return f"model.gain={facts.setup.gain * factor:.2g}", "a weaker recurrence at the start"
 
 
+def threshold(norms: Float[np.ndarray, " updates"]) -> float:
+    """A clip threshold on the scale of some norms: a percentile of those that are finite; 1 without one."""
+    finite = norms[np.isfinite(norms)]
+    return float(np.percentile(finite, PERCENTILE)) if len(finite) else 1.0
+
+
 def clip(course: Course, until: int) -> Change:
     """Clipping on the scale of the norms measured: those of the first updates, before number `until`."""
     early = course.norms[: max(1, min(EARLY, until - 1))]
-    finite = early[np.isfinite(early)]
-    threshold = float(np.percentile(finite, PERCENTILE)) if len(finite) else 1.0
-    scale = f"the {PERCENTILE}th percentile of the first {len(finite)} norms" if len(finite) else "no norm was finite"
-    return f"clip=norm clip.threshold={threshold:.2g}", scale
+    count = int(np.isfinite(early).sum())
+    scale = f"the {PERCENTILE}th percentile of the first {count} norms" if count else "no norm was finite"
+    return f"clip=norm clip.threshold={threshold(early):.2g}", scale

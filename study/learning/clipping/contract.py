@@ -107,17 +107,27 @@ class NormClip(Clip):
             total: of all together.
         """
 
+    def multiply(self, gradients: list[Tensor], scale: Float[Tensor, "*parameters"]) -> None:
+        """Multiply gradients with what was decided, in place."""
+        factors = scale.to(gradients[0].dtype)
+        if scale.ndim == 0:
+            torch._foreach_mul_(gradients, factors)
+        else:
+            torch._foreach_mul_(gradients, list(factors.unbind()))
+
+    def left(
+        self, norms: Float[Tensor, " parameters"], total: Float[Tensor, ""], scale: Float[Tensor, "*parameters"]
+    ) -> Float[Tensor, ""]:
+        """The norm of all gradients after that."""
+        return total * scale if scale.ndim == 0 else torch.linalg.vector_norm(norms * scale)
+
     def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
         """See `Clip`."""
         before = norms(gradients)
         total = torch.linalg.vector_norm(before)
         scale, records = self.decide(before, total)
-        factors = scale.to(gradients[0].dtype)
-        if scale.ndim == 0:
-            torch._foreach_mul_(gradients, factors)
-            return Clipped(before, total, total * scale, records)
-        torch._foreach_mul_(gradients, list(factors.unbind()))
-        return Clipped(before, total, torch.linalg.vector_norm(before * scale), records)
+        self.multiply(gradients, scale)
+        return Clipped(before, total, self.left(before, total, scale), records)
 
 
 def within(norm: Tensor, limit: Tensor | float) -> Tensor:

@@ -1,14 +1,13 @@
 """Steps whose gradient is not finite are skipped: one bad batch is not the end of a run."""
 
-from collections.abc import Sequence
-
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from study.learning.clipping.contract import SHARE, Clip, Clipped, norms
+from study.learning.clipping.contract import SHARE, Decision, NormClip
 
 
-class SkipNonFinite(Clip):
+class SkipNonFinite(NormClip):
     """g <- 0 where any component of the gradient is NaN or inf; every other gradient is used as it is.
 
     An optimizer without memory then leaves the parameters where they are. One with momentum or averages (Adam) sees a
@@ -33,11 +32,18 @@ class SkipNonFinite(Clip):
         """See `Clip`."""
         return self._patience
 
-    def __call__(self, gradients: list[Tensor], parameters: Sequence[Tensor]) -> Clipped:
-        """See `Clip`."""
-        before = norms(gradients)
-        total = torch.linalg.vector_norm(before)
-        finite = torch.isfinite(total)
+    def decide(self, norms: Float[Tensor, " parameters"], total: Float[Tensor, ""]) -> Decision:
+        """See `NormClip`: a norm tells whether any component is not finite."""
+        finite = torch.isfinite(total).double()
+        return Decision(finite, {SHARE: 1 - finite})
+
+    def multiply(self, gradients: list[Tensor], scale: Float[Tensor, "*parameters"]) -> None:
+        """See `NormClip`; 0 times NaN would be NaN."""
         for gradient in gradients:
-            gradient.masked_fill_(~finite, 0.0)
-        return Clipped(before, total, torch.where(finite, total, 0.0), {SHARE: (~finite).double()})
+            gradient.masked_fill_(scale == 0, 0.0)
+
+    def left(
+        self, norms: Float[Tensor, " parameters"], total: Float[Tensor, ""], scale: Float[Tensor, "*parameters"]
+    ) -> Float[Tensor, ""]:
+        """See `NormClip`."""
+        return torch.where(scale == 0, 0.0, total)
