@@ -143,8 +143,7 @@ def test_what_the_diagnosis_says_otherwise_is_said_beside_the_cause(logged: Call
     run.tag({"cause": "capacity"})
     finding = why.find_out(run.run_id, run.uri, forks=False)
     (beside,) = [section for section in finding.sections if section.title == "Beside the diagnosis"]
-    assert "says capacity, these tests step size" in beside.texts[0]
-    assert "capacity is not measured" in beside.texts[0]
+    assert "The diagnosis says capacity, these tests step size: here capacity is not measured" in beside.texts[0]
 
 
 def test_a_state_to_follow_is_tested_at_further_lengths_and_by_what_the_network_does_to_its_state(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from study.analysis import figures, lengths
 from study.analysis.causes.examined import at_the_end
-from study.analysis.causes.tested import TABLE, CauseTest, sentence, table
+from study.analysis.causes.tested import TABLE, CauseTest, otherwise, sentence, table
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
@@ -79,7 +79,10 @@ class Result:
     def _tested(self) -> str:
         """The cause that comes first, and how to test all of them; empty of a run that does not ask for it."""
         asked = f"`{door('why')}{f' RUN={self.run_id}' if door('why').startswith('make') else f' {self.run_id}'}`"
-        return f"Causes: {sentence(self.tests)}. {asked} tests all of them.\n" if self.tests else ""
+        if not self.tests:
+            return ""
+        other = otherwise(self.tests, self.diagnosis.cause.name)
+        return f"Causes: {sentence(self.tests)}. {f'{other} ' if other else ''}{asked} tests all of them.\n"
 
 
 def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: Mapping[str, Score]) -> Result:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from study.analysis.causes.tested import CauseTest, first, number
+from study.analysis.causes.tested import CauseTest, first, number, otherwise
 from study.ask.contrasted import Contrasted
 from study.report.figures.forks import parted
 from study.report.pages.page import Head, Row, Section, Table, TableCell
@@ -60,17 +60,6 @@ def _row(name: str, one: Contrasted) -> Row:
 
 def beside_the_diagnosis(run: Logged, tests: Sequence[CauseTest]) -> Section:
     """What the run's own diagnosis said, and why the tests say otherwise, where they do."""
-    named, tag = first(tests), run.tags.get("cause", "none")
-    mine = "none" if named is None else named.name
-    if mine == tag:
-        return Section("Beside the diagnosis", [f"The diagnosis at the end of the run names the same cause: {tag}."])
-    row = next((test for test in tests if test.name == tag), None)
-    told = f"The diagnosis at the end of the run says {tag}, these tests {mine}. "
-    if row is not None:
-        told += f"Here {row.cause} is {row.found}: {row.why or 'see the table'}. The diagnosis had no such measures, "
-        told += "or names what is left over."
-    elif tag == "none":
-        told += "The diagnosis asks for no cause where a run learned something and its gradient is not ill."
-    else:
-        told += "The diagnosis names it where no other rule holds; here that is said by naming none."
+    tag = run.tags.get("cause", "none")
+    told = otherwise(tests, tag) or f"The diagnosis at the end of the run names the same: {tag}."
     return Section("Beside the diagnosis", [told])

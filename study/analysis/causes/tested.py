@@ -78,6 +78,25 @@ def sentence(tests: Sequence[CauseTest]) -> str:
     return f"{named.cause} comes first{weight}: {named.why}{left}"
 
 
+def otherwise(tests: Sequence[CauseTest], diagnosed: str) -> str:
+    """Why the tests name another cause than the diagnosis of the run; empty where they do not.
+
+    Args:
+        tests: of the run.
+        diagnosed: the cause by its diagnosis.
+    """
+    named = first(tests)
+    if diagnosed == (named.name if named else diagnosed if diagnosed in ("none", "unknown") else ""):
+        return ""
+    told = f"The diagnosis says {diagnosed}, these tests {named.cause if named else 'none'}"
+    row = next((test for test in tests if test.name == diagnosed), None)
+    if row is not None:
+        return f"{told}: here {row.cause} is {row.found}{f' ({row.why})' if row.why else ''}."
+    if diagnosed == "none":
+        return f"{told}: the diagnosis asks for no cause where a run learned something and its gradient is not ill."
+    return f"{told}: the diagnosis says so where no other rule holds."
+
+
 def table(tests: Sequence[CauseTest]) -> pa.Table:
     """See `TABLE`; sentences are left out, so that reruns by later versions compare numbers, not words."""
     return pa.table(
