@@ -160,6 +160,31 @@ def fork(run: str, at: int, *overrides: str, store: str | None = None, trust_cod
     return frame([parent, *forks]).drop(columns="logged").apply(_numeric)
 
 
+def why(run: str, forks: bool = True, store: str | None = None, trust_code: bool = False) -> pd.DataFrame:
+    """Test what kept a run from more, cause by cause, as `study-why` does; the page is kept with the answer.
+
+    Args:
+        run: see above; it stays as it was.
+        forks: whether to train the forks, and the new run, that tell causes apart.
+        store: see above.
+        trust_code: whether code that was logged with the run may be executed.
+
+    Returns:
+        One row a cause, in the order of the tests: `cause`, `found`, `evidence`, `number`, `threshold`, `to_test`; no
+        rows of a run that is solved or ahead of its opponents.
+
+    Raises:
+        ConfigError: the run has not ended by training, or cannot be brought back here.
+    """
+    from study.ask.why import find_out
+    from study.reproduce.trust import code_folder
+
+    with code_folder(trust_code) as folder:
+        found = find_out(run, store or address(), folder, forks)
+        found.keep()
+    return found.tables.get("causes", pd.DataFrame())
+
+
 def _one(wanted: str, store: str | None) -> "Logged":
     from study.tracking.reader import find_one
 

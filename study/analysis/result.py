@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from study.analysis import figures, lengths
+from study.analysis.causes.examined import at_the_end
+from study.analysis.causes.tested import TABLE, CauseTest, otherwise, sentence, table
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
@@ -39,6 +41,7 @@ class Result:
         opponent: the best opponent, in words.
         notes: what a reader of the measures must know of the data.
         further: the primary measure on test by every further length that the task names.
+        tests: of the causes, of a run that is not ahead of its opponents.
     """
 
     run_id: str
@@ -52,6 +55,7 @@ class Result:
     opponent: str
     notes: tuple[str, ...] = ()
     further: Mapping[int, float] = field(default_factory=dict)
+    tests: tuple[CauseTest, ...] = ()
 
     def summary(self, slug: str, uri: str) -> str:
         """A few lines for the terminal: the verdict, the measures, and where the run is.
@@ -67,9 +71,18 @@ class Result:
         further = f"at further lengths: {self.primary} {found}\n" if found else ""
         return (
             f"{self.updates} updates in {self.seconds:.0f} s; test: {test}  ({beside}; without memory {baseline:.4g})\n"
-            f"{further}{self.diagnosis}\n"
+            f"{further}{self.diagnosis}\n{self._tested}"
             f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
         )
+
+    @property
+    def _tested(self) -> str:
+        """The cause that comes first, and how to test all of them; empty of a run that does not ask for it."""
+        asked = f"`{door('why')}{f' RUN={self.run_id}' if door('why').startswith('make') else f' {self.run_id}'}`"
+        if not self.tests:
+            return ""
+        other = otherwise(self.tests, self.diagnosis.cause.name)
+        return f"Causes: {sentence(self.tests)}. {f'{other} ' if other else ''}{asked} tests all of them.\n"
 
 
 def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: Mapping[str, Score]) -> Result:
@@ -89,7 +102,9 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     guess = task.baseline_metrics("test")
     found = lengths.by_length(task, tested(measures), guess, lambda other: evaluate(module, other, "test"))
     stands = stand(task, tested(measures), guess, opponents, found)
-    diagnosis = judge(module, setup, stands, measures["loss/val"])
+    facts = facts_of(module, setup, stands, measures["loss/val"])
+    diagnosis = diagnose(facts)
+    tests = at_the_end(module, facts, diagnosis)
     baseline = {f"{key}/baseline": value for key, value in guess.items()}
     rival, label = stands.opponent
     ahead = {f"{task.primary}/opponent": rival, "skill/opponent": skill(stands.value, rival, task.direction)}
@@ -111,10 +126,13 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
+    if tests:
+        run.log_table(table(tests), TABLE)
     ranked = (task.primary, task.direction, label)
     further = {at.length: at.test[task.primary] for at in found if not at.trained}
+    measured = final | probes.final
     return Result(
-        run.run_id, diagnosis, len(history), steps, seconds, final | probes.final, *ranked, task.notes, further
+        run.run_id, diagnosis, len(history), steps, seconds, measured, *ranked, task.notes, further, tuple(tests)
     )
 
 
@@ -145,10 +163,15 @@ def tested(measures: Mapping[str, float]) -> dict[str, float]:
     return {key.removesuffix("/test"): value for key, value in measures.items() if key.endswith("/test")}
 
 
-def judge(
+def judge(module: RecurrentModule, setup: Setup) -> Diagnosis:
+    """Diagnose a module in training by its history and the measures of its probes."""
+    return diagnose(facts_of(module, setup))
+
+
+def facts_of(
     module: RecurrentModule, setup: Setup, stands: Standing | None = None, validation: float = math.nan
-) -> Diagnosis:  # fmt: skip
-    """Diagnose a module by its history and the measures of its probes.
+) -> Facts:  # fmt: skip
+    """What a diagnosis of a module rests on.
 
     Args:
         module: trained, or in training.
@@ -159,9 +182,13 @@ def judge(
     rows = module.history.rows()
     share, diverged = module.history.recorded(SHARE), module.history.diverged
     course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, validation, share)
+    return Facts(setup, course, probed_of(module), stands)
+
+
+def probed_of(module: RecurrentModule) -> list[Probed]:
+    """What the probes of a module measured, oldest first."""
     read = Probed._fields[1:]
-    probed = [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
-    return diagnose(Facts(setup, course, probed, stands))
+    return [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
 
 
 def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:

@@ -10,10 +10,10 @@ import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -21,6 +21,13 @@ from rich.progress import track
 from study.bench.labelled import LABELS, LEARNT, Setting, settings, unseen
 from study.schema.defaults import option
 from study.schema.model import MODELS
+
+if TYPE_CHECKING:
+    from study.analysis.diagnosis.facts import Facts
+    from study.schema import Config
+    from study.training.module import RecurrentModule
+
+Answer = TypeVar("Answer")
 
 SEEDS = {0: "tuned on", 1: "fresh", 2: "fresh"}
 SMALL = ("model.hidden_size=24", "trainer.progress_bar=false", "probe.per_decade=2", "trainer.validate_every=100000")
@@ -62,22 +69,25 @@ class Judged(NamedTuple):
         return Setting(self.setting.label, tuple(f"{key}={value}" for key, value in (kept | change).items()))
 
 
-def judge_run(setting: Setting, seed: int) -> Judged:
-    """Train one labelled run and diagnose it, as `study.train` does, without a record."""
-    from hydra import compose, initialize_config_dir
+class Trained(NamedTuple):
+    """A labelled run without a record: its configuration, its trained module, and what a diagnosis rests on."""
 
+    config: "Config"
+    module: "RecurrentModule"
+    facts: "Facts"
+
+
+def train_run(setting: Setting, seed: int) -> Trained:
+    """Train one labelled run, as `study.train` does, without a record."""
     from study import opponents
     from study.analysis import result
     from study.analysis.diagnosis.facts import Setup
     from study.data import folder
-    from study.installation import CONF
-    from study.schema import validate
     from study.tracking import provenance
     from study.train import assemble
     from study.training.trainer import fit
 
-    with initialize_config_dir(str(CONF), version_base=None):
-        config = validate(compose("train", [*SMALL, *setting.overrides, f"seed={seed}"]))
+    config = composed(setting, seed)
     task, module = assemble(config)
     fit(module, config.trainer, config.seed, [])
     test, guess = result.evaluate(module, task, "test"), task.baseline_metrics("test")
@@ -85,8 +95,30 @@ def judge_run(setting: Setting, seed: int) -> Judged:
     rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), config.model.bidirectional)
     setup = Setup.of(config, module.clip.clips, module.model.core.hidden_size)
     validation = result.evaluate(module, task, "val")["loss"]
-    found = result.judge(module, setup, result.stand(task, test, guess, rivals), validation)
-    ahead = opponents.skill(test[task.primary], guess[task.primary], task.direction)
+    stands = result.stand(task, test, guess, rivals)
+    return Trained(config, module, result.facts_of(module, setup, stands, validation))
+
+
+def composed(setting: Setting, seed: int) -> "Config":
+    """The configuration of a labelled run."""
+    from hydra import compose, initialize_config_dir
+
+    from study.installation import CONF
+    from study.schema import validate
+
+    with initialize_config_dir(str(CONF), version_base=None):
+        return validate(compose("train", [*SMALL, *setting.overrides, f"seed={seed}"]))
+
+
+def judge_run(setting: Setting, seed: int) -> Judged:
+    """Train one labelled run and diagnose it."""
+    from study.analysis.diagnosis.judge import diagnose
+    from study.opponents import skill
+
+    _, module, facts = train_run(setting, seed)
+    found, stands = diagnose(facts), facts.standing
+    assert stands is not None
+    ahead = skill(stands.value, stands.baseline, module.task.direction)
     answers = (found.outcome, found.verdict, found.cause.name)
     return Judged(setting, seed, answers, found.cause.change, ahead, str(found))
 
@@ -121,9 +153,14 @@ def effects(before: Sequence[Judged], after: Sequence[Judged]) -> str:
 
 
 def train_all(chosen: Sequence[tuple[Setting, int]]) -> list[Judged]:
-    """Train labelled runs, one process a core."""
+    """Train labelled runs and diagnose them."""
+    return of_all(judge_run, chosen)
+
+
+def of_all(work: Callable[[Setting, int], Answer], chosen: Sequence[tuple[Setting, int]]) -> list[Answer]:
+    """The results of a work on labelled runs, in their order, one process a core."""
     with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        futures = [pool.submit(judge_run, *one) for one in chosen]
+        futures = [pool.submit(work, *one) for one in chosen]
         return [future.result() for future in track(futures, "training", console=Console(stderr=True))]
 
 

@@ -7,7 +7,7 @@ for the tests of a probe of your own.
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,10 +68,13 @@ class Probes:
 
     def measure(self, update: int, bptt: TruncatedBPTT) -> None:
         """Run all probes on the model as it is now, after `update` updates."""
-        batch = self.frozen(next(bptt.model.parameters()).device)
-        measures = {name: PROBES.implementation(name).measure(plan, bptt, batch) for name, plan in self._plans.items()}
-        self.taken.append(Taken(update, measures))
+        self.taken.append(Taken(update, self.beside(self._plans, bptt)))
         self.due = self._schedule.after(update)
+
+    def beside(self, plans: Mapping[str, Any], bptt: TruncatedBPTT) -> dict[str, ProbeResult]:
+        """Measure by other plans than those of the run, on the batch that all probes measure on; nothing is kept."""
+        batch = self.frozen(next(bptt.model.parameters()).device)
+        return {name: PROBES.implementation(name).measure(plan, bptt, batch) for name, plan in plans.items()}
 
     def finish(self, update: int, bptt: TruncatedBPTT) -> None:
         """Measure at the end of the run, unless that update has been measured already."""

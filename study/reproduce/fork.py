@@ -45,6 +45,17 @@ def start(parent: Logged, restored: Restored, forked: Config, update: int) -> di
     config = restored.config
     refuse(config, forked)
     state = checkpoint.load(state_at(parent, config, update, beginning(parent, restored.folder)))
+    return treated(state, config, forked)
+
+
+def treated(state: dict[str, Any], config: Config, forked: Config) -> dict[str, Any]:
+    """The state of a run as one that a fork starts from.
+
+    Args:
+        state: of a run of `config`, between two batches.
+        config: of the run.
+        forked: that of the fork.
+    """
     module = assemble(forked)[1]
     return _treated(state, module, config, forked) | {"pace": _pace(state, module, config, forked)}
 

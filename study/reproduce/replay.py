@@ -13,8 +13,10 @@ import pytorch_lightning as pl
 from jaxtyping import Float
 
 from study.errors import ConfigError
+from study.learning.bptt import expected_updates
 from study.reproduce.compare import HISTORY
 from study.schema import Config
+from study.tasks import Batches
 from study.tracking.reader import Logged
 from study.train import assemble
 from study.training import checkpoint
@@ -72,7 +74,7 @@ def refuse(run: Logged, update: int) -> Rows:
 
 def replay(
     config: Config,
-    update: int,
+    update: int | None,
     file: Path | None = None,
     state: dict[str, Any] | None = None,
     pause: Callable[[RecurrentModule], None] | None = None,
@@ -81,7 +83,7 @@ def replay(
 
     Args:
         config: of the run.
-        update: to reach.
+        update: to reach; None: where the budget ends.
         file: where the state that is reached is kept; None: nowhere.
         state: to go on from.
         pause: called before every batch, where the module's state is valid.
@@ -96,6 +98,52 @@ def replay(
     module.hold, module.pause = update, pause
     fit(module, config.trainer.model_copy(update=endless), config.seed, [] if file is None else [_Keep(file)])
     return module
+
+
+def at_end(run: Logged, config: Config, start: dict[str, Any] | None = None) -> RecurrentModule:
+    """Return a run's module as it was after its last update, to be measured, not trained.
+
+    From a state that was kept there, else by training again from the nearest one.
+
+    Args:
+        run: that has ended.
+        config: its configuration, restored.
+        start: see `state_at`.
+
+    Raises:
+        ConfigError: this machine does not compute what the run computed.
+    """
+    record = recorded(run)
+    states = [checkpoint.load(file) for file in _states(run)]
+    ended = [state for state in states if len(state["history"]["rows"]) == len(record)]
+    if kept := next((state for state in ended if _differs(state, record) is None), None):
+        module = assemble(config)[1]
+        module.load_state(kept)
+        return module.as_restored()
+    until = None if config.trainer.max_seconds is None else len(record)
+    module = replay(config, until, None, _nearest(run, record, len(record)) or start)
+    prove(run, module, record)
+    return module
+
+
+def between_batches(config: Config, batches: Batches, update: int) -> int:
+    """The last update, no later than one, after which a batch ends: 0 where that is before the first.
+
+    Where the number of updates a batch makes is random, their mean stands for it, and the place may be none.
+
+    Args:
+        config: of the run.
+        batches: that it was trained on.
+        update: from 0.
+    """
+    made, stop, epoch = 0, 0.0, 0
+    while True:
+        for batch in batches.epoch(epoch):
+            stop += expected_updates(config.bptt, batch, batches.stream)
+            if stop > update:
+                return made
+            made = int(stop)
+        epoch += 1
 
 
 class _Keep(pl.Callback):

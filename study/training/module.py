@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,6 +18,7 @@ from study.learning.optimizers import averaged, take_averages
 from study.learning.regularizers import Regularizer
 from study.learning.schedules import RateSchedule
 from study.models import RecurrentModel
+from study.probes.result import ProbeResult
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
 from study.tasks import Batch, Batches, Task
@@ -125,8 +126,21 @@ class RecurrentModule(pl.LightningModule):
         if self.probes.due == 0:  # a resumed run has measured then
             self.probes.measure(0, self._bptt)
 
+    def as_restored(self) -> "RecurrentModule":
+        """The same module, in the state it was told to continue from, without a fit: to be looked at, not trained."""
+        self._start(self._optimizer)
+        return self
+
+    def measure(self, plans: Mapping[str, Any]) -> dict[str, ProbeResult]:
+        """Measure the model as it is now, after a fit or `as_restored`, beside what its own plan measures.
+
+        Args:
+            plans: by name of the probe, see `study.schema.probe`.
+        """
+        return self.probes.beside(plans, self._bptt)
+
     def _start(self, optimizer: Optimizer) -> None:
-        """Build the plain-torch trainer; all that trains is as it was in the state to go on from, if there is one."""
+        """Build what trains around the optimizer, and restore what the module continues from."""
         stream = self.task.batches("train").stream
         trained = self.model, self.loss, optimizer, self.clip
         self._bptt = build(self.truncation, *trained, stream, self._seed, self.regularizer)
@@ -290,7 +304,7 @@ class RecurrentModule(pl.LightningModule):
         self.pace = self.pace._replace(**state["pace"])  # steps are counted by it; a fork's own would be another
         self.history.load_state(state["history"])
         self.probes.restore(state["probes"])
-        self.journal.steps, self.journal.validations = state["steps"], state["validations"]
+        self.journal.steps, self.journal.validations = list(state["steps"]), list(state["validations"])
 
     def on_validation_epoch_start(self) -> None:
         """Start a fresh evaluation, with a state of its own: training's is not touched."""

@@ -83,14 +83,14 @@ class Cause(NamedTuple):
 def cause(facts: Facts, outcome: Outcome, verdict: Verdict, happened: Sequence[Event]) -> Cause:
     """The cause, by the events in their order and the last measures."""
     if outcome in ("ruined", "diverged"):
-        return _of_ruin(facts, verdict, happened)
+        return of_ruin(facts, verdict, happened)
     unsolved = outcome == "learned nothing" or (facts.standing is not None and facts.standing.solved is False)
     last = facts.probed[-1] if facts.probed else Probed(0)
     if outcome == "solved" or not (unsolved or verdict in ILL):
         short = facts.standing is not None and facts.standing.unsolved_at is not None
-        return (_state(facts, verdict, last) if short else None) or Cause("none")
-    before_training = (_hopeless, _reach, _over_lag, _short_way, _edge, _cursed, _state)
-    rules = (*before_training, _budget, _overfitting, _capacity)
+        return (beyond_the_core(facts, verdict, last) if short else None) or Cause("none")
+    before_training = (hopeless, cut_off, ill_over_lag, short_way, beyond_the_edge, cursed, beyond_the_core)
+    rules = (*before_training, still_falling, overfitted, partly_learnt)
     return next(filter(None, (rule(facts, verdict, last) for rule in rules)), _unknown(facts))
 
 
@@ -105,7 +105,8 @@ def before_the_ruin(facts: Facts, happened: Sequence[Event]) -> list[Probed]:
     return [probed for probed in facts.probed if probed.update < max(1, ruin(facts, happened) - 1)]
 
 
-def _of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause:
+def of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause:
+    """Of a destroyed run: the gradient, if it grew with the lag before that; else its own steps."""
     first = ruin(facts, happened)
     if verdict == "exploding":
         return _growing(facts, first)
@@ -126,7 +127,7 @@ def _growing(facts: Facts, until: int) -> Cause:
     return Cause("gradient", "", *changes.clip(facts.course, until))
 
 
-def _hopeless(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def hopeless(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     """No opponent learned anything either."""
     standing = facts.standing
     if standing is None or facts.setup.horizon_known or beats_the_guess(standing):
@@ -137,7 +138,8 @@ def _hopeless(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     return Cause("unknown", f"the best opponent, {name}, knows no more: there may be nothing to be learnt")
 
 
-def _reach(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def cut_off(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """Gradients end before the lag that the task is known to need."""
     setup = facts.setup
     if not setup.horizon_known or setup.reach is None or setup.reach >= setup.horizon:
         return None
@@ -149,14 +151,16 @@ def _reach(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     )
 
 
-def _short_way(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def short_way(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """The steps add up to next to nothing."""
     if not (way := longest_way(facts)) < SHORT_WAY:
         return None
     added = f"{len(facts.course.losses)} steps like the longest add up to {way:.1%} of the weights"
     return Cause("step size", added, *changes.rate(facts, 10.0))
 
 
-def _over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def ill_over_lag(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """The gradient explodes or vanishes with the lag, or the network is chaotic; behind flat units it is saturation."""
     setup = facts.setup
     if verdict == "exploding":
         return _growing(facts, EARLY + 1)
@@ -180,14 +184,16 @@ def _saturation(facts: Facts) -> Cause | None:
     return Cause("saturation", since, *changes.gain(facts, 1 / 3))
 
 
-def _edge(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def beyond_the_edge(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """The last step was longer than the curvature of the loss allows."""
     if last.sharpness is None or not last.sharpness.of_limit > EDGE:
         return None
     beyond = f"steps are {last.sharpness.of_limit:.1f} times as long as the curvature of the loss allows"
     return Cause("step size", beyond, *changes.rate(facts, 1 / 3))
 
 
-def _cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """A small step of the weights moves the states far."""
     if last.sensitivity is None:
         return None
     ratio = float(last.sensitivity.ratio[-1]) / facts.setup.hidden_size
@@ -197,14 +203,16 @@ def _cursed(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     return Cause("sensitivity", moved, *changes.rate(facts, 1 / 3))
 
 
-def _state(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def beyond_the_core(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """The task is to follow a state that no recurrence of this kind follows at every length."""
     if not (facts.setup.tracks_state and facts.setup.more_expressive) or verdict not in ("healthy", "kept"):
         return None
     limit = "the gradient reaches back, but no recurrence of this kind follows the state of the task at every length"
     return Cause("expressivity", limit, facts.setup.more_expressive, "a recurrence that can")
 
 
-def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def still_falling(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """The loss was still falling when the updates were used up."""
     losses = facts.course.losses
     if len(losses) < 4 * LEAST:
         return None
@@ -215,7 +223,8 @@ def _budget(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     return Cause("budget", falling, facts.setup.longer_training, "three times the budget")
 
 
-def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def overfitted(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """The training loss fell far, and the validation loss did not follow."""
     losses, validation = facts.course.losses, facts.course.validation
     if not len(losses):
         return None
@@ -226,7 +235,8 @@ def _overfitting(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     return Cause("overfitting", fell, "trainer.patience=3", "stop when the validation loss no longer falls")
 
 
-def _capacity(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+def partly_learnt(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
+    """Part of the task was learnt, with a healthy gradient."""
     if verdict != "healthy" or facts.standing is None or not beats_the_guess(facts.standing):
         return None
     part = "part of the task was learnt"

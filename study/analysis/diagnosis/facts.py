@@ -14,6 +14,7 @@ from study.probes.lyapunov import Lyapunov
 from study.probes.saturation import Saturation
 from study.probes.sensitivity import Sensitivity
 from study.probes.sharpness import Sharpness
+from study.probes.truncation import Truncation
 from study.schema import Config
 
 
@@ -40,7 +41,7 @@ class Course:
 
 
 class Probed(NamedTuple):
-    """The measures after one update that the diagnosis reads; None where a probe was not run."""
+    """The measures after one update that the diagnosis, or a test of causes, reads; None where a probe was not run."""
 
     update: int
     flow: Flow | None = None
@@ -49,6 +50,7 @@ class Probed(NamedTuple):
     geometry: Geometry | None = None
     sharpness: Sharpness | None = None
     sensitivity: Sensitivity | None = None
+    truncation: Truncation | None = None
 
 
 @dataclass(frozen=True)

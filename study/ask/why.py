@@ -1,0 +1,168 @@
+"""`study-why RUN`: what kept a logged run from more, every cause tested in order, by measures and short forks."""
+
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from study.ask import command
+from study.errors import ConfigError
+from study.installation import door
+from study.reproduce.trust import code_folder
+
+if TYPE_CHECKING:
+    from study.analysis.causes.tested import CauseTest
+    from study.ask.finding import Finding
+    from study.ask.measured import Measured
+    from study.schema import Config
+    from study.tracking.reader import Logged
+
+LIMITS = (
+    "Measures are of one network and one batch, forks of one seed and of the last part of the run. A fork that is no "
+    "better rules its cause out for as many updates as it made; a lower rate also takes noise out of the end of any "
+    "training. What was not measured is not ruled out, and several causes can hold at once: the change that is "
+    "proposed is the one worth trying first, no proof that it is enough."
+)
+WIDER = 4
+"""Times as long as one of the run's own that an update of a network of twice the width takes, at most."""
+
+
+def find_out(wanted: str, store: str, code: Path | None = None, forks: bool = True) -> "Finding":
+    """Test the causes of a run.
+
+    Args:
+        wanted: the run's id, the start of it, or its name.
+        store: MLflow tracking URI.
+        code: where code that was logged with the run is put; None: it is not trusted.
+        forks: whether to train the forks, and the new run, that tell causes apart.
+
+    Raises:
+        ConfigError: there is no such run, it has not ended by training, or it cannot be brought back here.
+    """
+    from study.analysis.causes.examined import WELL
+    from study.ask.finding import Finding
+    from study.reproduce.restore import restore_run
+    from study.tracking.outcomes import ENDED
+    from study.tracking.reader import find_one
+
+    run = find_one(store, wanted)
+    if (outcome := run.tags.get("outcome")) not in ENDED or run.status != "FINISHED":
+        raise ConfigError(
+            f"RUN = {wanted!r}: its outcome is {outcome}; only a run that made its updates to the end, or was "
+            "destroyed by them, has a cause (a run that was killed can be resumed: make resume)"
+        )
+    restored = restore_run(run, code)
+    if outcome in WELL:
+        return Finding(
+            "why", [run], f"{run.name} is {outcome}: {_standing(run)}, so there is nothing to ask.", LIMITS, [], {}
+        )
+    return _answer(run, restored.config, code, forks)
+
+
+def _answer(run: "Logged", config: "Config", code: Path | None, forks: bool) -> "Finding":
+    from study.analysis.causes.forks import contrasts, decided
+    from study.analysis.causes.tested import first, table
+    from study.ask import causes_page as page
+    from study.ask.contrasted import make
+    from study.ask.finding import Finding
+    from study.ask.measured import measure
+    from study.reproduce.fork import beginning
+
+    print(_cost_of_measures(run), file=sys.stderr)
+    found = measure(run, config, beginning(run, code))
+    wanted = contrasts(found.tests, found.case.facts, config, found.longest, found.case.lost) if forks else []
+    print(_cost_of_forks(run, found, wanted), file=sys.stderr)
+    made = make(run, wanted, found.at, code)
+    tests = decided(found.tests, [one.tested for one in made])
+    named = first(tests)
+    shown = [page.causes(tests), *page.contrasted(run, made), page.beside_the_diagnosis(run, tests)]
+    tags = {"cause": named.name if named else "none"}
+    sentence = _sentence(run, tests)
+    return Finding(
+        "why",
+        [run],
+        sentence,
+        LIMITS,
+        shown,
+        {"causes": table(tests).to_pandas()},
+        _to_do(run, named, found.at, made),
+        tags,
+    )
+
+
+def _standing(run: "Logged") -> str:
+    """Where a run stands, by its record."""
+    measures, primary = run.measures, run.tags["primary"]
+    value, rival = (measures.get(f"{primary}/{of}", math.nan) for of in ("test", "opponent"))
+    return f"{primary} {value:.4g} on test, {run.tags.get('opponent')} {rival:.4g}"
+
+
+def _sentence(run: "Logged", tests: "Sequence[CauseTest]") -> str:
+    from study.analysis.causes.tested import sentence
+
+    return f"{run.name} ({run.tags['outcome']}, {_standing(run)}): {sentence(tests)}."
+
+
+def _cost_of_measures(run: "Logged") -> str:
+    updates, each = _pace(run)
+    return (
+        f"To bring the run back: a replay of at most {updates:,} updates (none where its state is kept), some "
+        f"{updates * each:.0f} s by its own pace; then measures worth some 200 updates."
+    )
+
+
+def _cost_of_forks(run: "Logged", found: "Measured", wanted: "Sequence[object]") -> str:
+    updates, each = _pace(run)
+    anew = [one for one in wanted if getattr(one, "anew", False)]
+    forked, left = len(wanted) - len(anew), updates - found.at
+    made = forked * left + WIDER * len(anew) * math.ceil(updates / 4)
+    if not wanted:
+        return "No forks."
+    return (
+        f"To tell causes apart: {forked} forks of {left:,} updates each, {len(anew)} new run of a quarter of the "
+        f"updates at twice the width: some {made * each:.0f} s at most by the run's own pace, on one core."
+    )
+
+
+def _pace(run: "Logged") -> tuple[int, float]:
+    """The updates of a run, and the seconds of one."""
+    updates = int(run.measures.get("run/updates", 0))
+    return updates, run.measures.get("run/seconds", math.nan) / max(1, updates)
+
+
+def _to_do(run: "Logged", named: "CauseTest | None", at: int, made: "Sequence[object]") -> tuple[str, str]:
+    """The one command worth typing first."""
+    from study.analysis.causes.forks import FORKABLE
+
+    if named is None or not named.change:
+        return "", ""
+    if not made and at and named.change.startswith(FORKABLE):
+        return _typed("fork", run, named.change, at), f"To test it ({named.effect})"
+    return _typed(
+        "reproduce", run, named.change
+    ), f"The whole run again with the one change worth trying first ({named.effect})"
+
+
+def _typed(name: str, run: "Logged", change: str, at: int | None = None) -> str:
+    """A command as it is typed here."""
+    if (opened := door(name)).startswith("make"):
+        return f'{opened} RUN={run.run_id}{"" if at is None else f" AT={at}"} ARGS="{change}"'
+    return f"{opened} {run.run_id}{'' if at is None else f' --at {at}'} {change}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Ask a run from the command line."""
+    parser = command.parser("why", "Test what kept a finished run from more, cause by cause.")
+    parser.add_argument("--no-forks", action="store_true", help="measure only; train no forks and no new run")
+    given = parser.parse_args(arguments)
+
+    def ask() -> "Finding":
+        with code_folder(given.trust_code) as folder:
+            return find_out(given.run, given.store, folder, not given.no_forks)
+
+    return command.answered(given, ask)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
