@@ -121,7 +121,7 @@ def at_end(run: Logged, config: Config, start: dict[str, Any] | None = None) -> 
         module.load_state(kept)
         return module.as_restored()
     until = None if config.trainer.max_seconds is None else len(record)
-    module = replay(config, until, None, _nearest(run, record, len(record)) or start)
+    module = replay(config, until, None, nearest(run, record, len(record)) or start)
     prove(run, module, record)
     return module
 
