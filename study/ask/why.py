@@ -72,7 +72,7 @@ def _answer(run: "Logged", config: "Config", code: Path | None, forks: bool) -> 
     print(_cost_of_measures(run), file=sys.stderr)
     found = measure(run, config, beginning(run, code))
     wanted = contrasts(found.tests, found.case.facts, config, found.longest, found.case.lost) if forks else []
-    print(_cost_of_forks(run, found, wanted), file=sys.stderr)
+    print(_cost_of_forks(run, config, found, wanted), file=sys.stderr)
     made = make(run, wanted, found.at, code)
     tests = decided(found.tests, [one.tested for one in made])
     named = first(tests)
@@ -112,15 +112,16 @@ def _cost_of_measures(run: "Logged") -> str:
     )
 
 
-def _cost_of_forks(run: "Logged", found: "Measured", wanted: "Sequence[object]") -> str:
+def _cost_of_forks(run: "Logged", config: "Config", found: "Measured", wanted: "Sequence[object]") -> str:
     updates, each = _pace(run)
+    updates = max(updates, config.trainer.max_updates or 0)  # one that diverged made fewer than its forks will
     anew = [one for one in wanted if getattr(one, "anew", False)]
     forked, left = len(wanted) - len(anew), updates - found.at
     made = forked * left + WIDER * len(anew) * math.ceil(updates / 4)
     if not wanted:
         return "No forks."
     return (
-        f"To tell causes apart: {forked} forks of {left:,} updates each, {len(anew)} new run of a quarter of the "
+        f"To tell causes apart: forks ({forked}) of {left:,} updates each, new runs ({len(anew)}) of a quarter of the "
         f"updates at twice the width: some {made * each:.0f} s at most by the run's own pace, on one core."
     )
 

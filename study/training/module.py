@@ -1,6 +1,5 @@
 """The LightningModule: a thin adaptor over the plain-torch training of `study.learning.bptt`."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -21,38 +20,11 @@ from study.models import RecurrentModel
 from study.probes.result import ProbeResult
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
-from study.tasks import Batch, Batches, Task
+from study.tasks import Batch, Task
 from study.training.checkpoint import Journal
+from study.training.chunks import Chunks
 from study.training.history import History
 from study.training.pace import Pace
-
-
-class Chunks:
-    """A split as Lightning wants it: an iterable with a length, whose items are lists of `size` batches.
-
-    Many updates so share Lightning's own cost of a step, about 1 ms.
-
-    Attributes:
-        epoch: the next one to iterate over.
-        done: number of next chunks to leave empty: they were used before the run was interrupted.
-    """
-
-    def __init__(self, batches: Batches, size: int = 32):
-        self.batches, self.size, self.epoch = batches, size, 0
-        self.done = 0
-
-    def __len__(self) -> int:
-        """Lightning steps an epoch."""
-        return math.ceil(len(self.batches) / self.size)
-
-    def __iter__(self) -> Iterator[list[Batch]]:
-        """The chunks of epoch `epoch`."""
-        done = min(self.done, len(self))
-        self.done -= done
-        yield from ([] for _ in range(done))
-        batches = self.batches.epoch(self.epoch, done * self.size)
-        while chunk := [batch for _, batch in zip(range(self.size), batches, strict=False)]:
-            yield chunk
 
 
 class RecurrentModule(pl.LightningModule):

@@ -15,7 +15,8 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from study.schema.run import TrainerConfig
 from study.seeding import seeded
-from study.training.module import Chunks, RecurrentModule
+from study.training.chunks import Chunks
+from study.training.module import RecurrentModule
 from study.training.progress import UpdateBar
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # hardware that is not there, advertisements
