@@ -195,6 +195,15 @@ def test_signs_of_budget_and_overfitting_come_with_their_numbers() -> None:
     assert of("overfitting", tried(validation=math.nan)).found == "not measured"
 
 
+def test_a_training_loss_that_falls_without_the_validation_loss_asks_for_no_more_updates() -> None:
+    losses, norms = np.repeat([1.0, 0.9], [150, 50]), np.full(200, 0.5)
+    for validations, found in (([1.0, 0.8, 0.85, 0.85, 0.82], "ruled out"), ([1.0, 0.8, 0.7, 0.6, 0.5], "supported")):
+        course = Course(losses, norms, norms, None, 1.0, None, validations)
+        test = of("budget", try_all(case_of(Facts(SETUP, course, [Probed(200, HEALTHY)], GUESS))))
+        assert test.found == found
+    assert "then 0.9 in the last quarter" in test.why
+
+
 def test_where_no_opponent_learned_anything_there_may_be_nothing_to_learn() -> None:
     hopeless = replace(GUESS, opponent=(0.995, "HAR"))
     setup = replace(SETUP, horizon_known=False)

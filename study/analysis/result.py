@@ -181,7 +181,8 @@ def facts_of(
     """
     rows = module.history.rows()
     share, diverged = module.history.recorded(SHARE), module.history.diverged
-    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, validation, share)
+    validations = [measures["loss"] for measures in module.journal.validations]
+    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, validation, share, validations)
     return Facts(setup, course, probed_of(module), stands)
 
 

@@ -96,7 +96,8 @@ def facts_of_record(run: Logged, setup: Setup) -> Facts:
     losses, norms, applied = (rows[name].to_numpy(np.float32) for name in names)
     diverged = len(rows) if tags["outcome"] == "diverged" else None
     share = rows[SHARE].to_numpy(np.float32) if SHARE in rows else None
-    course = Course(losses, norms, applied, diverged, measures.get("loss/val", math.nan), share)
+    validations = [value for _, _, value in run.points(["loss/val"])] if "loss/val" in measures else []
+    course = Course(losses, norms, applied, diverged, measures.get("loss/val", math.nan), share, validations)
     primary, direction = tags["primary"], tags["direction"]
     value, baseline, rival = (measures.get(f"{primary}/{of}", math.nan) for of in ("test", "baseline", "opponent"))
     solved = {"True": True, "False": False}.get(tags.get("solved", ""))

@@ -12,9 +12,9 @@ from study.installation import door
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
+    from study.analysis.causes.forks import Contrast
     from study.analysis.causes.tested import CauseTest
     from study.ask.finding import Finding
-    from study.ask.measured import Measured
     from study.schema import Config
     from study.tracking.reader import Logged
 
@@ -72,7 +72,7 @@ def _answer(run: "Logged", config: "Config", code: Path | None, forks: bool) -> 
     print(_cost_of_measures(run), file=sys.stderr)
     found = measure(run, config, beginning(run, code))
     wanted = contrasts(found.tests, found.case.facts, config, found.longest, found.case.lost) if forks else []
-    print(_cost_of_forks(run, config, found, wanted), file=sys.stderr)
+    print(_cost_of_forks(run, config, found.at, wanted), file=sys.stderr)
     made = make(run, wanted, found.at, code)
     tests = decided(found.tests, [one.tested for one in made])
     named = first(tests)
@@ -112,17 +112,20 @@ def _cost_of_measures(run: "Logged") -> str:
     )
 
 
-def _cost_of_forks(run: "Logged", config: "Config", found: "Measured", wanted: "Sequence[object]") -> str:
-    updates, each = _pace(run)
-    updates = max(updates, config.trainer.max_updates or 0)  # one that diverged made fewer than its forks will
-    anew = [one for one in wanted if getattr(one, "anew", False)]
-    forked, left = len(wanted) - len(anew), updates - found.at
-    made = forked * left + WIDER * len(anew) * math.ceil(updates / 4)
+def _cost_of_forks(run: "Logged", config: "Config", at: int, wanted: "Sequence[Contrast]") -> str:
+    """What the runs that tell causes apart will cost; those of a run that diverged make more updates than it did."""
+    from study.report.figures.picture import count_of
+
     if not wanted:
-        return "No forks."
+        return "No runs are made to tell causes apart."
+    made, each = _pace(run)
+    updates = max(made, config.trainer.max_updates or 0)
+    anew = sum(one.anew for one in wanted)
+    total = (len(wanted) - anew) * (updates - at) + WIDER * anew * math.ceil(updates / 4)
+    wider = f", {count_of(anew, 'new run')} of a quarter of its updates at twice the width" if anew else ""
     return (
-        f"To tell causes apart: forks ({forked}) of {left:,} updates each, new runs ({len(anew)}) of a quarter of the "
-        f"updates at twice the width: some {made * each:.0f} s at most by the run's own pace, on one core."
+        f"To tell causes apart: {count_of(len(wanted) - anew, 'fork')} of {updates - at:,} updates{wider}: some "
+        f"{total * each:.0f} s at most by the run's own pace, on one core."
     )
 
 

@@ -11,6 +11,9 @@ from study.analysis.diagnosis.cause import hopeless, overfitted, still_falling
 from study.analysis.diagnosis.thresholds import LEARNED, LEAST, STEEP, STILL
 from study.opponents import skill
 
+FEWEST = 4
+"""Validations that show a trend."""
+
 
 def something(case: Case) -> CauseTest:
     """Whether an opponent, or the network, shows that there is something to learn."""
@@ -40,7 +43,15 @@ def budget(case: Case) -> CauseTest:
     stated = f"the loss no longer fell: {third:.3g}, then {fourth:.3g} in the last quarter"
     measured = replace(open_, value=fourth / third, found="ruled out", why=stated)
     found = still_falling(case.facts, case.diagnosis.verdict, case.last)
-    return measured if found is None else measured.by(found)
+    if found is None:
+        return measured
+    *before, end = case.facts.course.validations or [math.nan]
+    lowest = min(before[: 3 * len(before) // 4], default=math.inf)
+    if len(before) >= FEWEST - 1 and end >= lowest:
+        return replace(
+            measured, why=f"{found.evidence}, but the validation loss no longer: {lowest:.3g}, then {end:.3g}"
+        )
+    return measured.by(found)
 
 
 def overfitting(case: Case) -> CauseTest:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from study.analysis.causes.course import FEWEST
 from study.analysis.causes.tested import CauseTest, Evidence
 from study.analysis.diagnosis import changes
 from study.analysis.diagnosis.facts import Facts
@@ -22,8 +23,6 @@ from study.schema import Config
 
 SPREADS = 2.0
 """Standard deviations, or standard errors, of the parent that a difference must exceed."""
-FEWEST = 4
-"""Validations of which a scatter is taken; of fewer that of the training losses is."""
 LATEST = 6
 """The last ones are taken: far before, a run still fell."""
 BLOCKS = 8

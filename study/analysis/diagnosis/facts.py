@@ -30,6 +30,7 @@ class Course:
         validation: the loss on the validation split at the end; NaN while the run trains.
         share: how much the clip policy changed of what it looks at (parameters, units, states), of every update, from 0
             to 1; None: it looks at the whole gradient.
+        validations: the losses on the validation split while it trained, oldest first, the one at the end the last.
     """
 
     losses: Float[np.ndarray, " updates"]
@@ -38,6 +39,7 @@ class Course:
     diverged: int | None = None
     validation: float = math.nan
     share: Float[np.ndarray, " updates"] | None = None
+    validations: Sequence[float] = ()
 
 
 class Probed(NamedTuple):
