@@ -104,7 +104,6 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     stands = stand(task, tested(measures), guess, opponents, found)
     facts = facts_of(module, setup, stands, measures["loss/val"])
     diagnosis = diagnose(facts)
-    tests = at_the_end(module, facts, diagnosis)
     baseline = {f"{key}/baseline": value for key, value in guess.items()}
     rival, label = stands.opponent
     ahead = {f"{task.primary}/opponent": rival, "skill/opponent": skill(stands.value, rival, task.direction)}
@@ -126,7 +125,7 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
-    if tests:
+    if tests := at_the_end(module, facts, diagnosis):  # last: all that the run is has been written
         run.log_table(table(tests), TABLE)
     ranked = (task.primary, task.direction, label)
     further = {at.length: at.test[task.primary] for at in found if not at.trained}

@@ -72,11 +72,12 @@ def _next(run: "Logged", found: "Autopsy") -> tuple[str, str]:
     chosen = found.chosen
     if chosen.why == "diverged" and 1 < chosen.risen < chosen.update:
         purpose = f"The loss had risen by update {chosen.risen:,}; to take the step before that apart"
-        return f"make autopsy RUN={run.run_id} UPDATE={chosen.risen - 1}", purpose
+        return command.typed("autopsy", run.run_id, update=chosen.risen - 1), purpose
     if chosen.why == "largest" or not (found.place and chosen.finite):
         return "", ""
-    command = f"make fork RUN={run.run_id} AT={found.place} ARGS='optimizer.lr={found.examined.rate / THIRD:.3g}'"
-    return command, f"To test whether the length of its step decided what followed: from update {found.place:,} on"
+    slower = f"optimizer.lr={float(run.params['optimizer.lr']) / THIRD:.3g}"  # of which a schedule makes each rate
+    forked = command.typed("fork", run.run_id, slower, at=found.place)
+    return forked, f"To test whether the length of its step decided what followed: from update {found.place:,} on"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.analysis.autopsy import Autopsy, Chosen, Examined, choose
 from study.analysis.autopsy.words import sentence
+from study.learning.clipping.contract import SHARE
 from study.probes.gradients import flat
 from study.probes.shares import Dissection, without_dropout
 from study.probes.suite import Probes
@@ -95,6 +96,7 @@ def _taken_apart(moment: Moment, update: int) -> Examined:
     before, dissection = flat(parameters), Dissection(moment.bptt)
     moment.make()
     row = moment.module.history.rows()[update - 1].astype(float)
+    shares = moment.module.history.recorded(SHARE)
     return Examined(
         update=update,
         loss=row[LOSS],
@@ -106,6 +108,7 @@ def _taken_apart(moment: Moment, update: int) -> Examined:
         before=dissection.before,
         after=without_dropout(moment.bptt, dissection.passages),
         broken=int((~before.isfinite()).sum()),
+        share=math.nan if shares is None else float(shares[update - 1]),
     )
 
 

@@ -128,7 +128,7 @@ def find_out(wanted: str, overrides: Sequence[str], at: int, store: str, folder:
     shared = sum(_in_common(parent, one, at) for one in forks)
     sentence = f"{parent.name} from update {at:,} on: {'; '.join(_sentences(parent, forks))}."
     proof = f"In common with the run: {shared:,} of {at * len(forks):,} updates are the same in every recorded number."
-    again = f"make fork RUN={parent.run_id} AT={at} ARGS='...'"
+    again = command.typed("fork", parent.run_id, "...", at=at)
     shown = [parts.forks(parent, forks, proof)]
     return Finding("fork", [parent], sentence, LIMITS, shown, {}, (again, "Another treatment"), keepers=forks)
 

@@ -22,9 +22,12 @@ from study.analysis.lengths import AtLength
 from study.analysis.result import evaluate, probed_of
 from study.learning.clipping.contract import SHARE
 from study.reproduce.compare import HISTORY
-from study.reproduce.replay import at_end, between_batches, state_at
+from study.reproduce.replay import InsideBatch, at_end, between_batches, state_at
 from study.schema import Config
+from study.schema.bptt import TRUNCATIONS
 from study.schema.task.base import LengthsConfig
+from study.tasks import Batches
+from study.tracking.answers import AT
 from study.tracking.outcomes import LOST
 from study.tracking.reader import Logged
 from study.train import assemble
@@ -71,7 +74,7 @@ def measure(run: Logged, config: Config, start: dict[str, Any] | None) -> Measur
     facts, batches = facts_of_record(run, setup), task.batches("train")
     lost = run.tags["outcome"] in LOST
     latest = ruin(facts, events(facts)) - 2 if lost else int(PART * len(facts.course.losses))
-    at = between_batches(config, batches, max(0, latest))
+    at = _place(run, config, batches, max(0, latest), start)
     module = _before(run, config, at, start) if lost else at_end(run, config, start)
     case = examined(module, replace(facts, probed=probed_of(module)))
     if lost:
@@ -79,6 +82,21 @@ def measure(run: Logged, config: Config, start: dict[str, Any] | None) -> Measur
     further = at_further_lengths(module, config)
     found = [_expressed(test, case, module, further) for test in try_all(case)]
     return Measured(case, found, at, batches.longest, further)
+
+
+def _place(run: Logged, config: Config, batches: Batches, latest: int, start: dict[str, Any] | None) -> int:
+    """The last update up to `latest` after which the run can be taken up; 0: before the first one.
+
+    Where batches end at random that is not known before they are made again: then it is the end of one of them.
+    """
+    begun = int(run.tags.get(AT, 0))
+    at = max(begun, between_batches(config, batches, latest))
+    if at > begun and TRUNCATIONS.implementation(config.bptt.name).draws:
+        try:
+            state_at(run, config, at, start)
+        except InsideBatch as inside:
+            return inside.reached if inside.reached <= latest else begun
+    return at
 
 
 def _before(run: Logged, config: Config, at: int, start: dict[str, Any] | None) -> RecurrentModule:

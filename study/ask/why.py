@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from study.ask import command
 from study.errors import ConfigError
-from study.installation import door
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def find_out(wanted: str, store: str, code: Path | None = None, forks: bool = Tr
     if (outcome := run.tags.get("outcome")) not in ENDED or run.status != "FINISHED":
         raise ConfigError(
             f"RUN = {wanted!r}: its outcome is {outcome}; only a run that made its updates to the end, or was "
-            "destroyed by them, has a cause (a run that was killed can be resumed: make resume)"
+            "destroyed by them, has a cause (a run that was killed can be resumed)"
         )
     restored = restore_run(run, code)
     if outcome in WELL:
@@ -142,17 +141,10 @@ def _to_do(run: "Logged", named: "CauseTest | None", at: int, made: "Sequence[ob
     if named is None or not named.change:
         return "", ""
     if not made and at and named.change.startswith(FORKABLE):
-        return _typed("fork", run, named.change, at), f"To test it ({named.effect})"
-    return _typed(
-        "reproduce", run, named.change
+        return command.typed("fork", run.run_id, named.change, at=at), f"To test it ({named.effect})"
+    return command.typed(
+        "reproduce", run.run_id, named.change
     ), f"The whole run again with the one change worth trying first ({named.effect})"
-
-
-def _typed(name: str, run: "Logged", change: str, at: int | None = None) -> str:
-    """A command as it is typed here."""
-    if (opened := door(name)).startswith("make"):
-        return f'{opened} RUN={run.run_id}{"" if at is None else f" AT={at}"} ARGS="{change}"'
-    return f"{opened} {run.run_id}{'' if at is None else f' --at {at}'} {change}"
 
 
 def main(arguments: list[str] | None = None) -> int:

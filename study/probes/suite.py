@@ -125,7 +125,7 @@ class Probes:
         return scalars
 
     def frozen(self, device: torch.device) -> Batch:
-        """The batch that all probes measure on, moved to `device`."""
+        """The batch that all probes measure on, moved to `device`: after a fit the model lies elsewhere."""
         if self._batch is None:
             wanted = self._plans["flow"].max_lag if "flow" in self._plans else math.inf
             found: Batch | None = None
@@ -135,5 +135,5 @@ class Probes:
                 if reachable(found) >= wanted:
                     break
             assert found is not None
-            self._batch = Batch(*(None if part is None else part.to(device) for part in found))  # type: ignore[arg-type]
-        return self._batch
+            self._batch = found
+        return Batch(*(None if part is None else part.to(device) for part in self._batch))  # type: ignore[arg-type]

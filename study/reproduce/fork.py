@@ -7,9 +7,13 @@ first update on, and a schedule is where it would be by then. So parent and fork
 differs.
 """
 
+import copy
+import inspect
 import math
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from study.errors import ConfigError
 from study.reproduce.replay import state_at
@@ -23,8 +27,10 @@ from study.training import checkpoint
 from study.training.module import RecurrentModule
 from study.training.pace import plan_pace
 
-KEPT = ("task", "data", "seed", "trainer.accelerator")
+KEPT = ("task", "data", "seed", "trainer.accelerator", "trainer.validate_every")
 """What a fork has in common with its parent; the shapes of its weights too."""
+ORDER = "optimizer.decay"
+"""Decides the order in which an optimizer keeps its parameters, and with it whose moments are whose."""
 STATEFUL = ("clip", "schedule", "regularizer", "bptt")
 """Groups with a state of their own, by their names in a checkpoint."""
 
@@ -81,11 +87,12 @@ def refuse(config: Config, forked: Config) -> None:
     """
     before, after = flat_record(config), flat_record(forked)
     changed = [key for key in {**before, **after} if before.get(key) != after.get(key) and decides_training(key)]
+    kept = (*KEPT, *([ORDER] if config.optimizer.name == forked.optimizer.name else []))
     for key in [*changed, *(["seed"] if config.seed != forked.seed else [])]:
-        if any(key == kept or key.startswith(f"{kept}.") for kept in KEPT):
+        if any(key == one or key.startswith(f"{one}.") for one in kept):
             raise ConfigError(
-                f"{key} = {after.get(key)}: a fork has the data, the order and the device of its parent ({key} = "
-                f"{before.get(key)}); a run with another one is a variation: make reproduce RUN=... ARGS={key}=..."
+                f"{key} = {after.get(key)}: a fork keeps what its parent has ({key} = {before.get(key)}): data, order, "
+                f"device, validations; a run with another one is a variation: make reproduce RUN=... ARGS={key}=..."
             )
     if any(key.startswith(("model.", "loss.")) for key in changed):
         _refuse_shapes(assemble(config)[1].model.state_dict(), assemble(forked)[1])
@@ -99,13 +106,37 @@ def _treated(state: dict[str, Any], module: RecurrentModule, config: Config, for
     """The parent's state as one of the fork."""
     same = {group: getattr(config, group).name == getattr(forked, group).name for group in (*STATEFUL, "optimizer")}
     optimizer = module.configure_optimizers().state_dict()
-    if same["optimizer"]:  # its moments, but the rate and the other numbers of the fork
-        optimizer = {"state": state["optimizer"]["state"], "param_groups": optimizer["param_groups"]}
+    if same["optimizer"]:
+        optimizer = _moments(state["optimizer"], module)
     anew: dict[str, Any] = {group: {} for group in STATEFUL if not same[group]}
     if "schedule" in anew:  # the course of the rate is one of the whole run
         anew["schedule"] = {"done": len(state["history"]["rows"])}
     scaled = {} if config.loss == forked.loss else {"initial_norm": None}
     return {**state, "optimizer": optimizer, **anew, **scaled}
+
+
+def _moments(kept: dict[str, Any], module: RecurrentModule) -> dict[str, Any]:
+    """The moments of the parent and what its optimizer counts, with the rate and the other options of the fork.
+
+    Raises:
+        ConfigError: with these options the optimizer needs moments that it has not kept.
+    """
+    optimizer = module.configure_optimizers()
+    fresh, options = optimizer.state_dict()["param_groups"], inspect.signature(type(optimizer)).parameters
+    pairs = zip(kept["param_groups"], fresh, strict=True)
+    groups = [new | {key: value for key, value in old.items() if key not in options} for old, new in pairs]
+    state = {"state": kept["state"], "param_groups": groups}
+    try:  # a step of the network that was drawn to compare with: what it lacks shows here, and not in the fork
+        optimizer.load_state_dict(copy.deepcopy(state))
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    except (KeyError, RuntimeError) as error:
+        raise ConfigError(
+            f"optimizer: the run kept no {error} for these options; another optimizer starts anew"
+        ) from error
+    return state
 
 
 def _pace(state: dict[str, Any], module: RecurrentModule, config: Config, forked: Config) -> dict[str, Any]:

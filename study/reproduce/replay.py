@@ -31,6 +31,21 @@ ENDLESS = 1e9
 Rows = Float[np.ndarray, "_ columns"]
 
 
+class InsideBatch(ConfigError):
+    """A run cannot be taken up after an update, for it lies inside a batch.
+
+    Attributes:
+        reached: the update with which the batch ends; the state after it is kept.
+    """
+
+    def __init__(self, update: int, reached: int):
+        super().__init__(
+            f"update = {update}: it lies inside a batch, and a run can be taken up between batches; the next place is "
+            f"after update {reached}"
+        )
+        self.reached = reached
+
+
 def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | None = None) -> Path:
     """Return the file with the state of a run after an update.
 
@@ -44,18 +59,20 @@ def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | N
         ConfigError: the run has no such update; or the update lies inside a batch, of which states cannot be kept; or
             this machine does not compute what the run computed.
     """
-    record = refuse(run, update)
+    record, begun = refuse(run, update), 0 if start is None else len(start["history"]["rows"])
+    if update < begun:
+        raise ConfigError(
+            f"update = {update}: run {run.run_id} goes on from update {begun:,} of the run it forks, which made this "
+            "one: ask that run"
+        )
     if (file := place(run, update)).is_file() and _differs(checkpoint.load(file), record) is None:
         return file
     module = replay(config, update, file, nearest(run, record, update) or start)
     prove(run, module, record)
     reached = len(module.history)
     if reached != update:
-        file.unlink(missing_ok=True)
-        raise ConfigError(
-            f"update = {update}: it lies inside a batch, and a run can be taken up between batches; the next place is "
-            f"after update {reached}"
-        )
+        file.replace(place(run, reached))
+        raise InsideBatch(update, reached)
     return file
 
 

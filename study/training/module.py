@@ -109,6 +109,9 @@ class RecurrentModule(pl.LightningModule):
         Args:
             plans: by name of the probe, see `study.schema.probe`.
         """
+        if kept := self.clip.state_dict():  # after a fit Lightning moves the model back to the CPU, and nothing else
+            self.clip.load_state_dict(move_data_to_device(kept, self.device))
+        self.loss.initial_norm = move_data_to_device(self.loss.initial_norm, self.device)
         return self.probes.beside(plans, self._bptt)
 
     def _start(self, optimizer: Optimizer) -> None:
@@ -129,8 +132,8 @@ class RecurrentModule(pl.LightningModule):
                 "bptt": self._bptt,
             }
             for name, part in parts.items():
-                if kept := self._restored[name]:  # else it starts anew
-                    part.load_state_dict(move_data_to_device(kept, self.device))
+                if kept := self._restored[name]:  # else it starts anew; a generator's state stays on the CPU
+                    part.load_state_dict(move_data_to_device(kept, self.device) if name == "clip" else kept)
             self.schedule.set_rate()  # the same again; a fork may have another rate than the run it continues
 
     def on_train_start(self) -> None:

@@ -28,6 +28,7 @@ class Examined:
         before: the loss of the windows that it learnt from, without dropout, before its step.
         after: the same after its step.
         broken: number of weights that were not finite before it.
+        share: of what the clip policy looks at by itself, such as states, that it changed; NaN: it looks at the whole.
     """
 
     update: int
@@ -40,6 +41,7 @@ class Examined:
     before: float
     after: float
     broken: int
+    share: float = math.nan
 
     @property
     def left(self) -> float:
@@ -52,6 +54,8 @@ class Examined:
         carried = np.sort(self.shares.sequences.numpy())[::-1].cumsum()
         if not np.isfinite(carried).all():
             return 0, math.nan
+        if not (carried >= HALF).any():  # more than half is a regularizer's
+            return len(carried), float(carried[-1])
         count = int(np.argmax(carried >= HALF)) + 1
         return count, float(carried[count - 1])
 

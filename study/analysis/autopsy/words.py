@@ -76,6 +76,9 @@ def _where(broken: Examined) -> str:
 
 def _carriers(examined: Examined) -> Iterator[str]:
     """What carried the gradient: sequences, lags, parameters."""
+    if examined.norm == 0:
+        yield "nothing carries it, for it is zero"
+        return
     yield _sequences(examined)
     yield _lags(examined)
     name, share, gate, best = examined.heaviest
@@ -113,9 +116,18 @@ def _consequences(examined: Examined, before: Mapping[str, float], after: Mappin
     was, became = before.get(SHARPNESS, math.nan), after.get(SHARPNESS, math.nan)
     if math.isfinite(was):
         yield f"sharpness times rate was {_number(was)} of its limit before and {_number(became)} after"
-    yield f"clipping left {examined.left:.0%}" if examined.left < 1 else "it was not clipped"
+    yield _clipped(examined)
     step = f"its step was {_number(examined.step)} of the norm of the weights"
     yield f"{step}, and the loss on these sequences went from {examined.before:.3g} to {examined.after:.3g}"
+
+
+def _clipped(examined: Examined) -> str:
+    """What clipping did; a policy that acts on the way back leaves no longer norm to compare with."""
+    if examined.left < 1:
+        return f"clipping left {examined.left:.0%}"
+    if examined.share > 0:
+        return f"clipping had changed {examined.share:.0%} of what it looks at on the way back"
+    return "it was not clipped"
 
 
 def _times(ratio: float) -> str:

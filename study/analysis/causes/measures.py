@@ -49,8 +49,8 @@ class Completed(NamedTuple):
     missing: Mapping[str, str]
 
 
-def plans(setup: Setup) -> dict[str, Any]:
-    """What the tests need, in the order of the tests."""
+def plans(setup: Setup, stride: int = 1) -> dict[str, Any]:
+    """What the tests need, in the order of the tests; `stride`: steps between updates, no k2 is shorter."""
     horizon = setup.horizon
     wanted: dict[str, Any] = {
         "flow": FlowConfig(max_lag=max(60, horizon), samples=32),
@@ -58,7 +58,7 @@ def plans(setup: Setup) -> dict[str, Any]:
         "geometry": GeometryConfig(parts=None),
     }
     if not setup.horizon_known and setup.reach is not None:
-        wanted["truncation"] = TruncationConfig(k2=sorted({1, setup.reach + 1}), parts=1)
+        wanted["truncation"] = TruncationConfig(k2=sorted({stride, setup.reach + 1}), parts=1)
     wanted["sharpness"] = SharpnessConfig(iterations=5)
     wanted["sensitivity"] = SensitivityConfig(draws=2, sequences=8)
     return wanted | {"lyapunov": LyapunovConfig(exponents=1, sequences=16, horizon=horizon)}
@@ -76,18 +76,20 @@ def completed(module: RecurrentModule, setup: Setup, probed: Probed, budget: flo
         probed: what was measured already after its last update.
         budget: in training steps.
     """
-    chosen: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     missing: dict[str, str] = {}
-    for name, plan in plans(setup).items():
+    for name, plan in plans(setup, module.truncation.stride[1] or 1).items():
         if getattr(probed, name) is not None:
             continue
-        if (cost := price(name, module)) <= budget:
-            chosen[name], budget = plan, budget - cost
-        else:
-            missing[name] = (
-                f"it costs {cost} training steps, and {max(0.0, budget):.0f} are left of {SHARE:.0%} of the run"
-            )
-    found = module.measure(chosen) if chosen else {}
+        if (cost := price(name, module)) > budget:
+            left = f"{max(0.0, budget):.0f} are left of {SHARE:.0%} of the run"
+            missing[name] = f"it costs {cost} training steps, and {left}"
+            continue
+        budget -= cost
+        try:
+            found |= module.measure({name: plan})
+        except RuntimeError as error:  # a cell of the user's own need not have every derivative
+            missing[name] = f"it cannot be taken of this network: {str(error).splitlines()[0]}"
     return Completed(Probed(**(probed._asdict() | found)), missing)
 
 

@@ -19,7 +19,7 @@ def reach(case: Case) -> CauseTest:
     setup = case.setup
     if not setup.horizon_known:
         return _bias(case)
-    back = "all of a sequence" if setup.reach is None else f"{setup.reach} steps"
+    back = "without a fixed limit" if setup.reach is None else f"{setup.reach} steps"
     stated = f"gradients reach back {back}, and the task needs the past {setup.horizon} steps back"
     steps = math.inf if setup.reach is None else float(setup.reach)
     measured = CauseTest("reach", "steps that gradients reach back", steps, setup.horizon, "ruled out", stated)
@@ -34,7 +34,8 @@ def _bias(case: Case) -> CauseTest:
         "reach", "relative error of the truncated gradient", math.nan, CONVERGES, "not measured", "", "sign"
     )
     if setup.reach is None:
-        return replace(open_, found="ruled out", why="gradients are not cut off: they reach back all of a sequence")
+        told = "no lag is out of reach: gradients flow back all of a sequence, or are cut at random and reweighted"
+        return replace(open_, found="ruled out", why=told)
     open_ = replace(open_, change=f"{setup.reach_key}={2 * (setup.reach + 1)}", effect="twice the reach")
     if bias is None or setup.reach + 1 not in bias.k2:
         return replace(open_, why=case.unmeasured("truncation"))
@@ -49,7 +50,7 @@ def _judged_bias(open_: CauseTest, bias: Truncation, k2: int) -> CauseTest:
     if (without := float(bias.error[0])) < INDEPENDENT:
         return replace(
             measured,
-            why=f"the outputs hardly depend on the past yet (without any of it, at k2 = {bias.k2[0]}, the gradient is "
+            why=f"the outputs hardly depend on the past yet (at k2 = {bias.k2[0]} the gradient is "
             f"off by {without:.2g} of its length), so that the bias at k2 = {k2}, {error:.2g}, says nothing",
         )
     faster = f"descends {1 / cosine:.2f} times as fast" if cosine > 0 else "descends where the truncated one climbs"
