@@ -104,6 +104,21 @@ def test_numbers_of_the_fork_are_in_force_from_its_first_update_on(parent: tuple
     assert (table["grad_norm/applied"][:18] == table["grad_norm/total"][:18]).all()
 
 
+def test_a_fork_that_changes_no_number_is_its_parent_also_in_what_its_optimizer_counts(configure: Configure) -> None:
+    run = trained(configure(*COMMON, "optimizer=asgd", "optimizer.t0=5"))
+    (one,) = fork.fork(run, [("trainer.divergence=1e5",)], 18)
+    assert np.array_equal(recorded(run), recorded(one))
+    assert {key: one.measures[key] for key in run.measures if key.endswith(("/val", "/test"))} == {
+        key: value for key, value in run.measures.items() if key.endswith(("/val", "/test"))
+    }
+
+
+def test_options_for_which_the_parent_kept_no_moments_are_refused(configure: Configure) -> None:
+    run = trained(configure(*COMMON, "optimizer=rmsprop", "optimizer.momentum=0"))
+    with pytest.raises(ConfigError, match="optimizer: the run kept no 'momentum_buffer' for these options"):
+        fork.fork(run, [("optimizer.momentum=0.9",)], 18)
+
+
 def test_a_budget_in_steps_counts_what_the_parent_has_read(configure: Configure) -> None:
     run = trained(configure(*COMMON, "trainer.max_updates=null", "trainer.max_steps=400000", "bptt.k2=20"))
     (one,) = fork.fork(run, [("bptt.k2=10",)], 6)
@@ -149,7 +164,9 @@ def test_the_pages_of_run_and_study_show_its_forks(parent: tuple[Logged, Config]
         (0, ("optimizer.lr=1",), "update = 0"),
         (12, (), "needs a changed treatment"),
         (12, ("optimizer.lr=0.1",), "needs a changed treatment"),
-        (12, ("seed=1",), "seed = 1: a fork has the data, the order and the device of its parent"),
+        (12, ("seed=1",), "seed = 1: a fork keeps what its parent has"),
+        (12, ("trainer.validate_every=9",), "trainer.validate_every = 9: a fork keeps what its parent has"),
+        (12, ("optimizer.decay=matrices",), "optimizer.decay = matrices: a fork keeps"),
         (12, ("task.batch_size=64",), "task.batch_size = 64"),
         (12, ("model.hidden_size=5",), r"core.weight_ih_l0: \(5, 2\) in the fork, \(4, 2\) in the run"),
         (12, ("clip=nrm",), "clip = 'nrm': no such option; did you mean 'norm'?"),
