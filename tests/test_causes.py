@@ -331,8 +331,10 @@ def stretch(level: float, validation: float, noise: float = 0.0, updates: int = 
 LOWER = Contrast("step size", ("optimizer.lr=0.1",), "a tenth of the rate")
 
 
-@pytest.mark.parametrize(("share", "found"), [(0.9, "ruled out"), (1.1, "supported")])
-@pytest.mark.parametrize("spread", [0.0, 0.05])
+@pytest.mark.parametrize(
+    ("spread", "share", "found"),
+    [(0.0, 0.9, "ruled out"), (0.0, 1.1, "supported"), (0.05, 0.9, "not measured"), (0.05, 1.1, "supported")],
+)
 def test_a_fork_is_better_only_beyond_the_scatter_of_its_parent_and_what_a_seed_changes(
     spread: float, share: float, found: str
 ) -> None:
@@ -379,6 +381,12 @@ def test_forks_decide_what_no_measurement_does_and_do_not_overrule_one_that_does
     open_ = replace(sign, found="not measured")
     assert [test.found for test in decided([sure, sign, open_], [worse])] == ["supported", "ruled out", "ruled out"]
     assert [test.evidence for test in decided([sure, sign, open_], [worse, better])] == ["decisive", "fork", "fork"]
+    unclear = replace(better, found="not measured")
+    assert [test.found for test in decided([sure, sign, open_], [unclear])] == [
+        "supported",
+        "supported",
+        "not measured",
+    ]
     kept = decided([sure], [worse])[0]
     assert kept.why.startswith("measured; with optimizer.lr=0.1")
     assert decided([open_], []) == [open_]

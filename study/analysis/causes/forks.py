@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from study.analysis.causes.course import FEWEST
-from study.analysis.causes.tested import CauseTest, Evidence
+from study.analysis.causes.tested import CauseTest, Evidence, Found
 from study.analysis.diagnosis import changes
 from study.analysis.diagnosis.facts import Facts
 from study.opponents.ranking import LEVEL
@@ -24,7 +24,7 @@ from study.schema import Config
 SPREADS = 2.0
 """Standard deviations, or standard errors, of the parent that a difference must exceed."""
 LATEST = 6
-"""The last ones are taken: far before, a run still fell."""
+"""The last ones are taken, at most so many and of the last half: far before, a run still fell."""
 BLOCKS = 8
 """Parts of a stretch of training losses whose means are taken as independent."""
 FORKABLE = ("optimizer.", "clip", "bptt.")
@@ -108,7 +108,8 @@ def _longer(facts: Facts, config: Config, longest: int) -> list[Contrast]:
 
 def scatter(validations: Sequence[float]) -> float:
     """The standard deviation of a run's validations around their trend; NaN where there are too few."""
-    if len(latest := np.asarray(validations[-LATEST:], float)) < FEWEST:
+    count = max(FEWEST, min(LATEST, len(validations) // 2))
+    if len(latest := np.asarray(validations[-count:], float)) < FEWEST:
         return math.nan
     steps = np.diff(latest)
     count = len(steps)  # neighbouring differences share a validation, and their mean is taken off
@@ -135,8 +136,10 @@ def compared(contrast: Contrast, parent: Stretch, other: Stretch, spread: float)
     if parent.lost:
         return replace(measured, value=math.inf, found="supported", why=f"with {what} the run is not destroyed")
     lower = f"{abs(gain):.1%} {'lower' if gain >= 0 else 'higher'}"
-    told = f"with {what} the {of} loss is {lower} after {len(other.losses)} updates; {level:.1%} would count"
-    return replace(measured, found="supported" if gain > level else "ruled out", why=told)
+    count = f"{level:.1%} would count" + (", by the scatter of the run itself" if level > LEVEL else "")
+    told = f"with {what} the {of} loss is {lower} after {len(other.losses)} updates; {count}"
+    found: Found = "supported" if gain > level else "not measured" if gain > LEVEL else "ruled out"
+    return replace(measured, found=found, why=told)
 
 
 def _gain(parent: Stretch, other: Stretch, spread: float) -> tuple[float, float, str]:
@@ -157,7 +160,7 @@ def decided(tests: Sequence[CauseTest], made: Sequence[CauseTest]) -> list[Cause
     """The tests with what the forks of their causes say.
 
     A decisive measurement stays, with the fork beside it. Else a fork that is better supports the cause, and forks none
-    of which is rule it out, for as many updates as they made.
+    of which is rule it out, for as many updates as they made; one that may be better, within the scatter, says nothing.
     """
     return [_decided(test, [one for one in made if one.cause == test.cause]) for test in tests]
 
@@ -170,6 +173,6 @@ def _decided(test: CauseTest, made: Sequence[CauseTest]) -> CauseTest:
     why = "; ".join([text for text in (measured, *(one.why for one in made)) if text])
     if test.found == "supported" and test.evidence == "decisive":
         return replace(test, why=why)
-    if best.found != "supported" and test.found == "ruled out":
+    if best.found == "not measured" or best.found == test.found == "ruled out":
         return replace(test, why=why)
     return replace(best, why=why)
