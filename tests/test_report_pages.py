@@ -31,13 +31,13 @@ UI = "http://127.0.0.1:5000"
 
 def _study(slug: str, store: str, folder: Path) -> str:
     """Track a small study: two arms, two seeds, one of the runs diverged; a tuning trial; a failed run."""
-    parent = writer.open_parent(store, slug, "plan")
 
     def config(*overrides: str) -> Config:
         return validate(composed(f"tracking.uri={store}", f"slug={slug}", *overrides))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        parent = writer.open_parent(store, slug, "plan")
         for model, seed in (("elman", 0), ("elman", 1), ("lstm", 0), ("lstm", 1)):
             _track(config(f"model={model}", f"seed={seed}"), parent, "grid", 0.5 + 0.01 * seed, seed == 1)
         _track(config("model=gru", "seed=1000"), parent, "search", 0.1, False)
