@@ -127,3 +127,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         engines.missing("Slurm: as root, apt-get install slurm-wlm munge")
     with engines.slurm(tmp_path_factory.mktemp("slurm")) as environment:
         yield environment
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files of docs/own-cell.md in it."""
+    from tests.own_page import put_files
+
+    monkeypatch.chdir(tmp_path)
+    put_files(tmp_path)
+    return tmp_path

@@ -30,17 +30,10 @@ from study.sweep.planning.plan import Plan
 from study.tracking.reader import Logged, find, search
 from study.train import train
 from tests.composed import composed
-from tests.own_page import ARMS, CELL, OWN, TINY, changed, put_files
+from tests.own_page import ARMS, CELL, OWN, TINY, changed
 
 Configure = Callable[..., Config]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the files of the page in it."""
-    monkeypatch.chdir(tmp_path)
-    put_files(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def refusal(text: str, place: str = "cell.py", **options: Any) -> str:

@@ -12,17 +12,10 @@ from study.command import opened
 from study.errors import ConfigError
 from study.learning import clipping, losses
 from study.schema import Config
-from tests.own_page import CLIP, COMMANDS, put_files
+from tests.own_page import CLIP, COMMANDS
 
 Configure = Callable[..., Config]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the files of the page in it."""
-    monkeypatch.chdir(tmp_path)
-    put_files(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make train")])

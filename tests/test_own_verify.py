@@ -8,16 +8,9 @@ import pytest
 from study.errors import ConfigError
 from study.testing.claims import main as verify
 from study.testing.cores import CoreContract
-from tests.own_page import changed, put_files
+from tests.own_page import changed
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with the files of the page in it."""
-    monkeypatch.chdir(tmp_path)
-    put_files(tmp_path)
-    return tmp_path
-
+pytestmark = pytest.mark.usefixtures("folder")
 
 GATED = """
 from torch import nn
