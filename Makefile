@@ -43,7 +43,7 @@ fork: $(READY) ## a run, otherwise from an update on: make fork RUN=... AT=400 A
 	$(BIN)/python -m study.ask.fork '$(RUN)' --at '$(AT)' $(ARGS)
 
 why: $(READY) ## what kept a run from more:  make why RUN=<id, its start, or name> [FORKS=no]
-	$(BIN)/python -m study.ask.why '$(RUN)' $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
+	$(if $(filter-out yes no,$(FORKS)),$(error FORKS = '$(FORKS)': yes or no))$(BIN)/python -m study.ask.why '$(RUN)' $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
 
 verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
 	$(BIN)/python -m study.verify $(MODEL) $(ARGS)

@@ -19,3 +19,20 @@ def typed(path: str) -> Path:
 def door(name: str) -> str:
     """Return the command that opens a door such as `ui`: `make ui` in the checkout, `study-ui` anywhere else."""
     return f"make {name}" if Path.cwd() == CHECKOUT else f"study-{name}"
+
+
+def about(name: str, run_id: str, change: str = "", **keys: int) -> str:
+    """Return a command about a run as it is typed here, such as `make fork RUN=... AT=4 ARGS="clip=none"`.
+
+    Args:
+        name: of the command.
+        run_id: of MLflow.
+        change: overrides.
+        keys: its options, such as `at`.
+    """
+    opened = door(name)
+    if opened.startswith("make"):
+        options = [f"{key.upper()}={value}" for key, value in keys.items()]
+        return " ".join([opened, f"RUN={run_id}", *options, *([f'ARGS="{change}"'] if change else [])])
+    options = [f"--{key} {value}" for key, value in keys.items()]
+    return " ".join([opened, run_id, *options, *([change] if change else [])])

@@ -12,7 +12,7 @@ from study.analysis.causes.tested import TABLE, CauseTest, otherwise, sentence, 
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
-from study.installation import door
+from study.installation import about, door
 from study.learning.clipping.contract import LIMIT, SHARE
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
@@ -78,7 +78,7 @@ class Result:
     @property
     def _tested(self) -> str:
         """The cause that comes first, and how to test all of them; empty of a run that does not ask for it."""
-        asked = f"`{door('why')}{f' RUN={self.run_id}' if door('why').startswith('make') else f' {self.run_id}'}`"
+        asked = f"`{about('why', self.run_id)}`"
         if not self.tests:
             return ""
         other = otherwise(self.tests, self.diagnosis.cause.name)

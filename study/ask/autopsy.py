@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.ask import command
+from study.installation import about
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
@@ -72,11 +73,11 @@ def _next(run: "Logged", found: "Autopsy") -> tuple[str, str]:
     chosen = found.chosen
     if chosen.why == "diverged" and 1 < chosen.risen < chosen.update:
         purpose = f"The loss had risen by update {chosen.risen:,}; to take the step before that apart"
-        return command.typed("autopsy", run.run_id, update=chosen.risen - 1), purpose
+        return about("autopsy", run.run_id, update=chosen.risen - 1), purpose
     if chosen.why == "largest" or not (found.place and chosen.finite):
         return "", ""
     slower = f"optimizer.lr={float(run.params['optimizer.lr']) / THIRD:.3g}"  # of which a schedule makes each rate
-    forked = command.typed("fork", run.run_id, slower, at=found.place)
+    forked = about("fork", run.run_id, slower, at=found.place)
     return forked, f"To test whether the length of its step decided what followed: from update {found.place:,} on"
 
 

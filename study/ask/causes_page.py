@@ -37,7 +37,7 @@ def contrasted(run: Logged, made: Sequence[Contrasted]) -> list[Section]:
     picture = parted(run, {name: one.run for name, one in names.items()}, [one.at for one in names.values()])
     heads = ("tests", "what", "from", "outcome", "run", "says")
     rows = [_row(name, one) for name, one in names.items()]
-    told = (
+    text = (
         "A fork has the run's own data, order and random state from its update on, so the rest of the run is its "
         "control. A run of another width is no fork: it starts anew, from other weights, and is compared with the "
         "run's own first updates."
@@ -45,7 +45,7 @@ def contrasted(run: Logged, made: Sequence[Contrasted]) -> list[Section]:
     return [
         Section(
             "Runs made to tell them apart",
-            [told],
+            [text],
             [Table([Head(head) for head in heads], rows)],
             [picture] if picture else [],
         )
@@ -61,5 +61,5 @@ def _row(name: str, one: Contrasted) -> Row:
 def beside_the_diagnosis(run: Logged, tests: Sequence[CauseTest]) -> Section:
     """What the run's own diagnosis said, and why the tests say otherwise, where they do."""
     tag = run.tags.get("cause", "none")
-    told = otherwise(tests, tag) or f"The diagnosis at the end of the run names the same: {tag}."
-    return Section("Beside the diagnosis", [told])
+    text = otherwise(tests, tag) or f"The diagnosis at the end of the run names the same: {tag}."
+    return Section("Beside the diagnosis", [text])

@@ -1,18 +1,19 @@
 """What the commands that ask a run have in common: their arguments, their errors, their last lines."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from study.errors import ConfigError
-from study.installation import door
-from study.installation import typed as path
+from study.installation import typed
 from study.reproduce.trust import FLAG, Untrusted
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
     from study.ask.finding import Finding
+    from study.tracking.reader import Logged
 
 UNUSABLE = 2
 
@@ -29,27 +30,15 @@ def parser(name: str, description: str, several: bool = False) -> argparse.Argum
     experiment = "; or the slug of an experiment" if several else ""
     found.add_argument("run", help=f"run id, unique start of one, or name{experiment}")
     found.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
-    found.add_argument("--folder", type=path, help="where the page is written; default: a folder in outputs/answers")
+    found.add_argument("--folder", type=typed, help="where the page is written; default: a folder in outputs/answers")
     found.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     return found
 
 
-def typed(name: str, run_id: str, change: str = "", **keys: int) -> str:
-    """A command about a run as it is typed here: by make in the checkout, `study-...` anywhere else.
-
-    Args:
-        name: of the command.
-        run_id: of MLflow.
-        change: overrides.
-        keys: its options, such as `at`.
-    """
-    opened = door(name)
-    if opened.startswith("make"):
-        options = [f"{key.upper()}={value}" for key, value in keys.items()]
-        return " ".join([opened, f"RUN={run_id}", *options, *([f'ARGS="{change}"'] if change else [])])
-    return " ".join(
-        [opened, run_id, *(f"--{key} {value}" for key, value in keys.items()), *([change] if change else [])]
-    )
+def pace(run: "Logged") -> tuple[int, float]:
+    """The updates that a run made, and the seconds that each took; NaN where that was not recorded."""
+    updates = int(run.measures.get("run/updates", 0))
+    return updates, run.measures.get("run/seconds", math.nan) / max(1, updates)
 
 
 def answered(given: argparse.Namespace, ask: "Callable[[], Finding]") -> int:

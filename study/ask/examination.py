@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.analysis.autopsy import Autopsy, Chosen, Examined, choose
 from study.analysis.autopsy.words import sentence
+from study.ask.command import pace
 from study.learning.clipping.contract import SHARE
 from study.probes.gradients import flat
 from study.probes.shares import Dissection, without_dropout
@@ -67,7 +68,7 @@ def _wanted(chosen: Chosen, begun: int, made: int) -> list[int]:
 
 def _cost(run: Logged, wanted: Sequence[int], made: int) -> str:
     """What it will cost, by the pace of the run itself."""
-    seconds = run.measures.get("run/seconds", float("nan")) / made * wanted[-1]
+    seconds = pace(run)[1] * wanted[-1]
     return (
         f"Before the autopsy: a replay of {wanted[-1]:,} of {made:,} updates, less where a state is kept, about "
         f"{seconds:.0f} s by the run's own pace. Then {len(wanted)} updates are taken apart, and all probes run twice."

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from study.ask import command
 from study.errors import ConfigError
+from study.installation import about
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def find_out(wanted: str, overrides: Sequence[str], at: int, store: str, folder:
     shared = sum(_in_common(parent, one, at) for one in forks)
     sentence = f"{parent.name} from update {at:,} on: {'; '.join(_sentences(parent, forks))}."
     proof = f"In common with the run: {shared:,} of {at * len(forks):,} updates are the same in every recorded number."
-    again = command.typed("fork", parent.run_id, "...", at=at)
+    again = about("fork", parent.run_id, "...", at=at)
     shown = [parts.forks(parent, forks, proof)]
     return Finding("fork", [parent], sentence, LIMITS, shown, {}, (again, "Another treatment"), keepers=forks)
 
@@ -159,13 +160,13 @@ def _cost(parent: "Logged", config: "Config", forks: int, at: int) -> str:
     """What forks will cost, by the pace of the run itself; one that diverged made fewer updates than they will."""
     from study.reproduce.replay import place
 
-    updates, seconds = (parent.measures.get(f"run/{key}", math.nan) for key in ("updates", "seconds"))
+    updates, each = command.pace(parent)
     kept = place(parent, at).is_file()
-    replay = "its state is kept" if kept else f"a replay of {at:,} of {updates:,.0f} updates"
+    replay = "its state is kept" if kept else f"a replay of {at:,} of {updates:,} updates"
     budget = max(updates, config.trainer.max_updates or 0)
     total = (0 if kept else at) + forks * max(0, budget - at) / min(forks, os.cpu_count() or 1)
     forked = f"{forks} forks" if forks > 1 else "the fork"
-    return f"Before {forked}: {replay}. In all about {total / updates * seconds:.0f} s, by the run's own pace."
+    return f"Before {forked}: {replay}. In all about {total * each:.0f} s, by the run's own pace."
 
 
 def main(arguments: list[str] | None = None) -> int:

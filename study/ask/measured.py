@@ -141,16 +141,16 @@ def _expressed(test: CauseTest, case: Case, module: RecurrentModule, further: li
     if test.cause != "expressivity":
         return test
     device = next(module.model.parameters()).device
-    told = [test.why, _of_lengths(case, module, further)]
+    texts = [test.why, _of_lengths(case, module, further)]
     taken = transition(module.model, module.probes.frozen(device))
     if taken is None:
-        return replace(test, why="; ".join(told))
+        return replace(test, why="; ".join(texts))
     return replace(
         test,
         measure="lowest real part of an eigenvalue of dh/dh",
         value=taken.lowest,
         threshold=0.0,
-        why="; ".join([*told, _of_transition(taken)]),
+        why="; ".join([*texts, _of_transition(taken)]),
     )
 
 

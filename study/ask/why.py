@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from study.ask import command
 from study.errors import ConfigError
+from study.installation import about
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _sentence(run: "Logged", tests: "Sequence[CauseTest]") -> str:
 
 
 def _cost_of_measures(run: "Logged") -> str:
-    updates, each = _pace(run)
+    updates, each = command.pace(run)
     return (
         f"To bring the run back: a replay of at most {updates:,} updates (none where its state is kept), some "
         f"{updates * each:.0f} s by its own pace; then measures worth some 200 updates."
@@ -117,7 +118,7 @@ def _cost_of_forks(run: "Logged", config: "Config", at: int, wanted: "Sequence[C
 
     if not wanted:
         return "No runs are made to tell causes apart."
-    made, each = _pace(run)
+    made, each = command.pace(run)
     updates = max(made, config.trainer.max_updates or 0)
     anew = sum(one.anew for one in wanted)
     total = (len(wanted) - anew) * (updates - at) + WIDER * anew * math.ceil(updates / 4)
@@ -128,12 +129,6 @@ def _cost_of_forks(run: "Logged", config: "Config", at: int, wanted: "Sequence[C
     )
 
 
-def _pace(run: "Logged") -> tuple[int, float]:
-    """The updates of a run, and the seconds of one."""
-    updates = int(run.measures.get("run/updates", 0))
-    return updates, run.measures.get("run/seconds", math.nan) / max(1, updates)
-
-
 def _to_do(run: "Logged", named: "CauseTest | None", at: int, made: "Sequence[object]") -> tuple[str, str]:
     """The one command worth typing first."""
     from study.analysis.causes.forks import FORKABLE
@@ -141,8 +136,8 @@ def _to_do(run: "Logged", named: "CauseTest | None", at: int, made: "Sequence[ob
     if named is None or not named.change:
         return "", ""
     if not made and at and named.change.startswith(FORKABLE):
-        return command.typed("fork", run.run_id, named.change, at=at), f"To test it ({named.effect})"
-    return command.typed(
+        return about("fork", run.run_id, named.change, at=at), f"To test it ({named.effect})"
+    return about(
         "reproduce", run.run_id, named.change
     ), f"The whole run again with the one change worth trying first ({named.effect})"
 

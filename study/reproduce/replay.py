@@ -61,10 +61,7 @@ def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | N
     """
     record, begun = refuse(run, update), 0 if start is None else len(start["history"]["rows"])
     if update < begun:
-        raise ConfigError(
-            f"update = {update}: run {run.run_id} goes on from update {begun:,} of the run it forks, which made this "
-            "one: ask that run"
-        )
+        raise not_its_own(run, update, begun)
     if (file := place(run, update)).is_file() and _differs(checkpoint.load(file), record) is None:
         return file
     module = replay(config, update, file, nearest(run, record, update) or start)
@@ -74,6 +71,14 @@ def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | N
         file.replace(place(run, reached))
         raise InsideBatch(update, reached)
     return file
+
+
+def not_its_own(run: Logged, update: int, begun: int) -> ConfigError:
+    """The error that says that a fork goes on from a later update of another run."""
+    return ConfigError(
+        f"update = {update}: run {run.run_id} goes on from update {begun:,} of the run it forks, which made this one: "
+        "ask that run"
+    )
 
 
 def refuse(run: Logged, update: int) -> Rows:

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from study.errors import ConfigError
 from study.learning.bptt import TruncatedBPTT, Update
-from study.reproduce.replay import nearest, place, prove, recorded, replay
+from study.reproduce.replay import Rows, nearest, not_its_own, place, prove, recorded, replay
 from study.schema import Config
 from study.seeding import seeded
 from study.tasks.contract import Batch
@@ -44,6 +43,7 @@ class Moment:
 
     Attributes:
         run: that was trained.
+        record: every row of its history.
         module: that is trained.
         bptt: what trains it.
         batch: in which the update is made.
@@ -51,6 +51,7 @@ class Moment:
     """
 
     run: Logged
+    record: Rows
     module: RecurrentModule
     bptt: TruncatedBPTT
     batch: Batch
@@ -64,7 +65,7 @@ class Moment:
         """
         update = next(self.updates)
         self.module.history.flush()
-        prove(self.run, self.module, recorded(self.run))
+        prove(self.run, self.module, self.record)
         return update
 
 
@@ -84,10 +85,7 @@ def states_before(run: Logged, config: Config, updates: Sequence[int], start: St
     state = nearest(run, record, first - 1) or start
     reached = 0 if state is None else len(state["history"]["rows"])
     if reached >= first:
-        raise ConfigError(
-            f"update = {first}: run {run.run_id} goes on from update {reached:,} of the run it forks, which made this "
-            f"one: allowed are {reached + 1:,} to {len(record):,}; or ask that run"
-        )
+        raise not_its_own(run, first, reached)
     keeper = _Keeper(updates)
     module = replay(config, max(updates), state=state, pause=keeper.look)
     prove(run, module, record)
@@ -115,7 +113,7 @@ def before(run: Logged, config: Config, state: State, update: int) -> Iterator[M
         module.load_state(copy.deepcopy(state))
         module.to(config.trainer.accelerator)
         bptt, batch, updates = module.by_hand()
-        moment = Moment(run, module, bptt, batch, updates)
+        moment = Moment(run, recorded(run), module, bptt, batch, updates)
         for _ in range(len(module.history), update - 1):
             moment.make()
         yield moment

@@ -69,6 +69,6 @@ def overfitting(case: Case) -> CauseTest:
 
 def capacity(case: Case) -> CauseTest:
     """Left to a new run."""
-    told = "no measure of a finished run tells it: only a new run at twice the width does"
-    open_ = CauseTest("capacity", "", math.nan, math.nan, "not measured", told)
+    text = "no measure of a finished run shows it; only a new run at twice the width does"
+    open_ = CauseTest("capacity", "", math.nan, math.nan, "not measured", text)
     return replace(open_, change=case.setup.wider, effect="twice the size")

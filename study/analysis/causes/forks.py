@@ -137,9 +137,9 @@ def compared(contrast: Contrast, parent: Stretch, other: Stretch, spread: float)
         return replace(measured, value=math.inf, found="supported", why=f"with {what} the run is not destroyed")
     lower = f"{abs(gain):.1%} {'lower' if gain >= 0 else 'higher'}"
     count = f"{level:.1%} would count" + (", by the scatter of the run itself" if level > LEVEL else "")
-    told = f"with {what} the {of} loss is {lower} after {len(other.losses)} updates; {count}"
+    text = f"with {what} the {of} loss is {lower} after {len(other.losses)} updates; {count}"
     found: Found = "supported" if gain > level else "not measured" if gain > LEVEL else "ruled out"
-    return replace(measured, found=found, why=told)
+    return replace(measured, found=found, why=text)
 
 
 def _gain(parent: Stretch, other: Stretch, spread: float) -> tuple[float, float, str]:

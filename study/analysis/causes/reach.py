@@ -34,8 +34,8 @@ def _bias(case: Case) -> CauseTest:
         "reach", "relative error of the truncated gradient", math.nan, CONVERGES, "not measured", "", "sign"
     )
     if setup.reach is None:
-        told = "no lag is out of reach: gradients flow back all of a sequence, or are cut at random and reweighted"
-        return replace(open_, found="ruled out", why=told)
+        text = "no lag is out of reach: gradients flow back all of a sequence, or are cut at random and reweighted"
+        return replace(open_, found="ruled out", why=text)
     open_ = replace(open_, change=f"{setup.reach_key}={2 * (setup.reach + 1)}", effect="twice the reach")
     if bias is None or setup.reach + 1 not in bias.k2:
         return replace(open_, why=case.unmeasured("truncation"))

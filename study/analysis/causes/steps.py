@@ -40,12 +40,16 @@ def ruinous_steps(case: Case) -> CauseTest:
     """Of a run that was destroyed: the loss that shows it, and whether the gradient had grown with the lag before."""
     course = case.facts.course
     leapt = math.inf if course.diverged else highest(course.losses).ratio
-    told = next((event.words for event in case.happened if event.kind in ("loss", "norm")), "the loss rose again")
-    told = f"it left the finite numbers at update {course.diverged}" if course.diverged else told
+    leaps = [event.words for event in case.happened if event.kind in ("loss", "norm")]
+    seen = (
+        f"it left the finite numbers at update {course.diverged}"
+        if course.diverged
+        else [*leaps, "the loss rose again"][0]
+    )
     measured = CauseTest("step size", "highest loss over the first one", leapt, LEAP, "supported", "")
     found = of_ruin(case.facts, case.diagnosis.verdict, case.happened)
     if found.name != "step size":
-        grew = f"{told}, after the gradient had grown with the lag: long steps follow from that"
+        grew = f"{seen}, after the gradient had grown with the lag: long steps follow from that"
         return replace(measured, found="not measured", why=grew)
     doubt = f"; {found.evidence}" if found.evidence else ""
-    return measured.by(found._replace(evidence=f"{told}: its own updates destroyed it{doubt}"))
+    return measured.by(found._replace(evidence=f"{seen}: its own updates destroyed it{doubt}"))

@@ -88,13 +88,13 @@ def otherwise(tests: Sequence[CauseTest], diagnosed: str) -> str:
     named = first(tests)
     if diagnosed == (named.name if named else diagnosed if diagnosed in ("none", "unknown") else ""):
         return ""
-    told = f"The diagnosis says {diagnosed}, these tests {named.cause if named else 'none'}"
+    text = f"The diagnosis says {diagnosed}, these tests {named.cause if named else 'none'}"
     row = next((test for test in tests if test.name == diagnosed), None)
     if row is not None:
-        return f"{told}: here {row.cause} is {row.found}{f' ({row.why})' if row.why else ''}."
+        return f"{text}: here {row.cause} is {row.found}{f' ({row.why})' if row.why else ''}."
     if diagnosed == "none":
-        return f"{told}: the diagnosis asks for no cause where a run learned something and its gradient is not ill."
-    return f"{told}: the diagnosis says so where no other rule holds."
+        return f"{text}: the diagnosis asks for no cause where a run learned something and its gradient is not ill."
+    return f"{text}: the diagnosis says so where no other rule holds."
 
 
 def table(tests: Sequence[CauseTest]) -> pa.Table:
@@ -109,14 +109,6 @@ def table(tests: Sequence[CauseTest]) -> pa.Table:
             "to_test": [test.change for test in tests],
         }
     )
-
-
-def markdown(tests: Sequence[CauseTest]) -> str:
-    """The table for a reader."""
-    lines = ["| cause | found | number | held against | why |", "|---|---|---|---|---|"]
-    for test in tests:
-        lines.append(f"| {test.cause} | {test.found} | {number(test.value)} | {number(test.threshold)} | {test.why} |")
-    return "\n".join(lines)
 
 
 def number(value: int | float) -> str:
