@@ -99,7 +99,7 @@ class RecurrentModule(pl.LightningModule):
             self.probes.measure(0, self._bptt)
 
     def as_restored(self) -> "RecurrentModule":
-        """The same module, in the state it was told to continue from, without a fit: to be looked at, not trained."""
+        """Return this module in the state that `load_state` was given, without a fit: to be measured, not trained."""
         self._start(self._optimizer)
         return self
 

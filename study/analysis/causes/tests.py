@@ -10,7 +10,7 @@
     sensitivity        how far small steps of the weights move the states
     budget             a loss that still fell: a sign, as most runs show it
     overfitting        a training loss that the validation loss did not follow
-    capacity           nothing of a finished run measures it: a new run at twice the width tells
+    capacity           nothing of a finished run measures it: a new run at twice the width shows it
 
 A cause is supported by the rules of the diagnosis (`study.analysis.diagnosis.cause`); a test adds the number where a
 rule does not hold, and what was not measured. Of a run that was destroyed the measures before that count, and

@@ -33,7 +33,7 @@ class SkipNonFinite(NormClip):
         return self._patience
 
     def decide(self, norms: Float[Tensor, " parameters"], total: Float[Tensor, ""]) -> Decision:
-        """See `NormClip`: a norm tells whether any component is not finite."""
+        """See `NormClip`: the norm is not finite where a component is not."""
         finite = torch.isfinite(total).double()
         return Decision(finite, {SHARE: 1 - finite})
 
