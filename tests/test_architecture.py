@@ -4,11 +4,13 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from importlib.util import find_spec
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from study.installation import CONF
+from study.processes import PRELOADED
 from study.schema import validate
 
 ROOT = CONF.parent
@@ -18,9 +20,9 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "installation", "schema", "command", "own", "seeding", "data", "models", "tasks", "opponents", "learning",
-    "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing", "report", "reproduce",
-    "sweep", "hydra_plugins", "ask", "resume", "api", "ui", "bench",
+    "errors", "installation", "processes", "schema", "command", "own", "seeding", "data", "models", "tasks",
+    "opponents", "learning", "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing",
+    "report", "reproduce", "sweep", "hydra_plugins", "ask", "resume", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
@@ -28,7 +30,7 @@ INSIDE = {
     "report": ("data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
-FLAT = {"errors", "installation", "own", "seeding", "command", "train", "resume", "ui", "api"}
+FLAT = {"errors", "installation", "processes", "own", "seeding", "command", "train", "resume", "ui", "api"}
 """The files that are no folder: the doors, and what every room stands on."""
 PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}
@@ -103,6 +105,10 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 def test_at_the_top_lie_the_doors_and_what_all_rooms_stand_on() -> None:
     assert {path.stem for path in (ROOT / "study").glob("*.py")} - {"__init__"} == FLAT
+
+
+def test_what_a_warm_process_imports_is_there() -> None:
+    assert all(find_spec(name) for name in PRELOADED)  # one that is not would be left out without a word
 
 
 @pytest.mark.parametrize("module", SOURCES)

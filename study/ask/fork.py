@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.ask import command
 from study.errors import ConfigError
 from study.installation import about
+from study.processes import warm
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def fork(parent: "Logged", treatments: Sequence[Treatment], at: int, folder: Pat
     if len(jobs) == 1:
         found = [_train(*jobs[0])]
     else:
-        with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), warm()) as pool:
             found = list(pool.map(_train, *zip(*jobs, strict=True)))
     return [find(parent.uri, run_id)[0] for run_id in found]
 

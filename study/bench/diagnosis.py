@@ -12,13 +12,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
 from study.bench.labelled import LABELS, LEARNT, Setting, settings, unseen
+from study.processes import warm
 from study.schema.defaults import option
 from study.schema.model import MODELS
 
@@ -159,7 +159,7 @@ def train_all(chosen: Sequence[tuple[Setting, int]]) -> list[Judged]:
 
 def of_all(work: Callable[[Setting, int], Answer], chosen: Sequence[tuple[Setting, int]]) -> list[Answer]:
     """The results of a work on labelled runs, in their order, one process a core."""
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), warm()) as pool:
         futures = [pool.submit(work, *one) for one in chosen]
         return [future.result() for future in track(futures, "training", console=Console(stderr=True))]
 

@@ -16,7 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
 INK = "#1f2328"
@@ -27,6 +27,7 @@ BEFORE, AFTER = COLOURS[0], COLOURS[1]
 """Colours of gradients before clipping and as applied."""
 SEQUENTIAL = "viridis"
 """Colour map of ordered quantities: early to late updates, small to large values."""
+SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 DASHES = ("-", "--", ":", "-.")
 MARKERS = ("o", "s", "^", "D")
 GUIDE: Mapping[str, Any] = {"lw": 1, "ls": (0, (1, 1))}
@@ -38,6 +39,8 @@ WIDTH, HEIGHT, ROW = 9.0, 4.0, 2.5
 """Inches: width of every figure, height of a single panel, and of one row of several."""
 LEFT, RIGHT, TOP, BOTTOM = 0.85, 2.0, 0.35, 0.5
 """Inches around the plot of a `single_panel`; its legend stands on the right."""
+LABELS = (0.27, 0.6)
+"""Inches from the axes of a `single_panel` to their labels: under the abscissa, and beside the ordinate."""
 FEW = 20
 """Curves of at most this many points have a dot at each: a line through a single point cannot be seen."""
 NAMED = 8
@@ -112,12 +115,16 @@ def panels(
 def single_panel(title: str) -> Iterator[tuple[Figure, Axes]]:
     """A figure of one panel with a legend beside it, to be drawn within the block.
 
-    Margins are fixed: a layout that measures all labels first takes nearly twice the time, at the end of every run.
+    Margins and the places of title and labels are fixed: a layout that measures all texts first takes three times as
+    long, at the end of every run.
     """
     with _style():
         figure = _StyledFigure(figsize=(WIDTH, HEIGHT))
         figure.subplots_adjust(LEFT / WIDTH, BOTTOM / HEIGHT, 1 - RIGHT / WIDTH, 1 - TOP / HEIGHT)
-        axes = figure.add_subplot(title=title)
+        axes = figure.add_subplot()
+        axes.set_title(title, y=1)
+        axes.xaxis.set_label_coords(0.5, -LABELS[0] / (HEIGHT - TOP - BOTTOM))
+        axes.yaxis.set_label_coords(-LABELS[1] / (WIDTH - LEFT - RIGHT), 0.5)
         yield figure, axes
         handles, labels = axes.get_legend_handles_labels()
         if handles:
@@ -210,6 +217,13 @@ def integer_ticks(axis: Axis) -> None:
 def log_ordinate(axes: Axes, low: float, high: float) -> None:
     """A logarithmic ordinate from the decade below `low` to the one above `high`; of its own where these are NaN."""
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
     axes.minorticks_off()
     if np.isfinite([low, high]).all() and 0 < low <= high:
         axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high) + 1e-9))
+
+
+def _power_of_ten(value: float, _: int | None = None) -> str:
+    """A tick of a logarithmic axis, as text: typeset as a formula it takes longer than all else of a figure."""
+    exponent = f"{np.log10(value):.0f}".translate(SUPERSCRIPTS)
+    return f"10{exponent}"

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing import get_context, parent_process
+from multiprocessing import parent_process
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -14,6 +14,8 @@ from hydra.core.utils import JobReturn, JobRuntime, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
+
+from study.processes import warm
 
 
 class LocalLauncher(Launcher):
@@ -25,9 +27,9 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run jobs to their ends; their return values are dropped."""
-        spawn = get_context("spawn")
+        context = warm()
         jobs = [
-            spawn.Process(target=work, args=(number, list(overrides), *self.job))
+            context.Process(target=work, args=(dict(os.environ), number, list(overrides), *self.job))
             for number, overrides in enumerate(job_overrides, initial_job_idx)
         ]
         for job in jobs:
@@ -37,11 +39,21 @@ class LocalLauncher(Launcher):
         return []
 
 
-def work(number: int, overrides: list[str], context: HydraContext, config: DictConfig, task: TaskFunction) -> None:
+def work(
+    environment: dict[str, str],
+    number: int,
+    overrides: list[str],
+    context: HydraContext,
+    config: DictConfig,
+    task: TaskFunction,
+) -> None:
     """Run one job in this new process, in a process group of its own: Ctrl-C is its parent's to pass on.
 
-    SIGINT is how that is done (`_follow_parent`), so it must not stay ignored, as in a shell's background job.
+    SIGINT is how that is done (`_follow_parent`), so it must not stay ignored, as in a shell's background job. The
+    environment is that of this launch: the one it was forked with may be of an earlier one.
     """
+    os.environ.clear()
+    os.environ.update(environment)
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_follow_parent, daemon=True).start()
