@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -30,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(port: int) -> int:
-    """Start the server on loopback with one worker, print its address once it answers, wait until it ends.
+    """Start the server on loopback, print its address once it answers, wait until it ends.
 
     Ctrl-C and a termination stop it. If `MLFLOW_TRACKING_URI` is a server already, only its address is printed.
 
@@ -42,15 +41,12 @@ def serve(port: int) -> int:
         print(_welcome(runs, runs))
         return 0
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its worker pool costs seconds at every start
+    command = [sys.executable, "-m", "study.tracking.server", runs, str(port)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a job in the background, deaf to Ctrl-C, is stopped
     LOG.parent.mkdir(exist_ok=True)
-    print(f"Starting MLflow, some ten seconds; its messages go to {LOG}", flush=True)
+    print(f"Starting MLflow, some five seconds; its messages go to {LOG}", flush=True)
     with LOG.open("w") as log:
-        server = subprocess.Popen(
-            [*command, "--backend-store-uri", runs], env={**os.environ, **quiet}, stdout=log, stderr=subprocess.STDOUT
-        )
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             if _answers(server, address):
                 print(_welcome(address, runs), flush=True)

@@ -1,6 +1,6 @@
 """Arms are named by what sets them apart, and by no more."""
 
-from study.report.data.arm_names import name_arms
+from study.schema.arm_names import name_arms
 
 
 def test_arms_are_named_by_the_fewest_values_that_tell_them_apart() -> None:
