@@ -83,8 +83,9 @@ class RunComparison:
 def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> RunComparison:
     """Compare everything that the original recorded with what the rerun recorded.
 
-    A measure that only the rerun has is left out, and one of a network that diverged that only the original has. Additional points of a measure that both have are deviations, unless
-    the original was cut short: then the comparison ends where its records end.
+    A measure that only the rerun has is left out; so is one of a diverged network that only the original has.
+    Additional points of a measure that both have are deviations, unless the original was cut short: then the
+    comparison ends where its records end.
 
     Args:
         then: the original.
