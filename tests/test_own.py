@@ -205,7 +205,7 @@ def test_a_run_keeps_the_file_its_digest_and_its_options(logged: Logged) -> None
     assert logged.read(f"{FOLDER}/model.py").decode() == CELL
     assert logged.params["model.digest"] == digest(CELL.encode())
     assert logged.params["model.options.rate"] == "0.3"
-    assert logged.name == "own_cell-forecasting_sine_mix-0"
+    assert logged.started_as == "own_cell no clip sine_mix s0"
     assert logged.tags["verdict"]
 
 

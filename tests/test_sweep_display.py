@@ -28,8 +28,7 @@ RECORD = {
 @pytest.fixture
 def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Ledger]:
     """The ledger of a search of two arms in the middle of its work."""
-    config = configure()
-    arms = {name: Arm("", {"model": name}, name, {}, config) for name in ("elman", "lstm")}
+    arms = {name: Arm("", {"model": name}, name, {}, configure(f"model={name}")) for name in ("elman", "lstm")}
     plan = Plan([], arms, {"optimizer.lr": Dimension("optimizer.lr", 0.1, 1.0)}, 3, [0])
     with open_study(f"sqlite:///{tmp_path}/optuna.db", "slug", "minimize") as study:
         yield Ledger(study, plan)

@@ -107,12 +107,15 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         opponents: what those of the task reach.
     """
     history, task, probes, seconds = module.history, module.task, module.probes, module.seconds
-    measures, guess = measure(module), task.baseline_metrics("test")
-    test = dict.fromkeys(guess, math.nan) | tested(measures)
+    validated, guess = evaluate(module, task, "val"), task.baseline_metrics("test")
+    if not math.isfinite(validated["loss"]):  # the last update ruined the model: no later one could show it
+        history.diverged = history.diverged or len(history)
     destroyed = history.diverged is not None
+    measures = {} if destroyed else measure(module, validated)
+    test = dict.fromkeys(guess, math.nan) | tested(measures)
     found = [] if destroyed else lengths.by_length(task, test, guess, lambda other: evaluate(module, other, "test"))
     stands = stand(task, test, guess, opponents, found)
-    facts = facts_of(module, setup, stands, measures["loss/val"])
+    facts = facts_of(module, setup, stands, validated["loss"])
     diagnosis = diagnose(facts)
     baseline = {f"{key}/baseline": value for key, value in guess.items()}
     rival, label = stands.opponent
@@ -142,27 +145,18 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         run.log_table(table(tests), TABLE)
     ranked = (task.primary, task.direction, label)
     further = {at.length: at.test[task.primary] for at in found if not at.trained}
-    ranking = (f"{task.primary}/val", f"{task.primary}/test", "skill/opponent")
+    ranking = ("loss/val", f"{task.primary}/val", f"{task.primary}/test", "skill/opponent")
     measured = dict.fromkeys(ranking, math.nan) | final | probes.final
     ends = run.run_id, diagnosis, len(history), steps, seconds, measured
     return Result(*ends, *ranked, task.notes, further, tuple(tests), run.experiment)
 
 
-def measure(module: RecurrentModule) -> dict[str, float]:
-    """Loss and measures of a trained network on the validation part, measures on test, as `<name>/<split>`.
-
-    Of a run that diverged only the loss: numbers of a destroyed network rank nothing. That it is destroyed may show
-    here first: no later update could.
-    """
-    task, history = module.task, module.history
-    found = {f"{key}/val": value for key, value in evaluate(module, task, "val").items()}
-    if not math.isfinite(found["loss/val"]):
-        history.diverged = history.diverged or len(history)
-    if history.diverged is not None:
-        return {"loss/val": found["loss/val"]}
-    test = {f"{key}/test": value for key, value in evaluate(module, task, "test").items()}
-    del test["loss/test"]  # only measures that compare across losses are reported on test
-    return found | test
+def measure(module: RecurrentModule, validated: Mapping[str, float]) -> dict[str, float]:
+    """Loss and measures of a trained network on the validation part, and measures on test, as `<name>/<split>`."""
+    found = {f"{key}/val": value for key, value in validated.items()}
+    found |= {f"{key}/test": value for key, value in evaluate(module, module.task, "test").items()}
+    del found["loss/test"]  # only measures that compare across losses are reported on test
+    return found
 
 
 def stand(

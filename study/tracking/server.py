@@ -19,8 +19,11 @@ from mlflow.server.handlers import initialize_backend_stores
 Message = MutableMapping[str, Any]
 ASSISTANT = "/mlflow/assistant"
 """Part of all its addresses."""
-HIDDEN = "<style>[data-assistant-ui] { display: none !important }</style>"
-"""What leaves its panel, and the button that opens it, out of every page."""
+HEAD = """
+<style>[data-assistant-ui] { display: none !important }</style>
+<script>localStorage["mlflow.workflowType_v1"] ??= '"machine_learning"'</script>
+"""
+"""What leaves its panel and button out of every page, and opens the menu for training until another one is chosen."""
 
 
 async def without_assistant(
@@ -34,9 +37,9 @@ async def without_assistant(
 
 
 def first_page() -> str:
-    """MLflow's page, from which all others are drawn, without the panel."""
+    """MLflow's page, from which all others are drawn, with the `HEAD`."""
     page = Path(str(mlflow_server.app.static_folder), "index.html").read_text(encoding="utf-8")
-    return page.replace("</head>", f"{HIDDEN}</head>")
+    return page.replace("</head>", f"{HEAD}</head>")
 
 
 def main(arguments: list[str] | None = None) -> None:

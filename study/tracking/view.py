@@ -21,7 +21,7 @@ SHARED = "skill/opponent"
 """The measure that runs of all tasks have: the share of the best opponent's error that the network does without."""
 ROOM = 1113
 """Pixels for columns that need no scrolling, in a window of 1440."""
-ANSWERS = {"outcome": 115, "verdict": 110, "cause": 85, "model": 75, "clip": 75, "k2": 50}
+ANSWERS = {"outcome": 125, "verdict": 110, "cause": 85, "model": 72, "clip": 72, "k2": 48}
 """Tags shown as columns, and their widths in pixels."""
 MOST = 3
 """Measures of their own for which there is room; of more only the shared one is shown."""

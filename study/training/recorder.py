@@ -14,9 +14,9 @@ PAUSE = 10.0
 """Seconds between writes: each costs some 0.2 ms a value."""
 
 
-def loss_alone(values: Mapping[str, float]) -> dict[str, float]:
-    """Without the measures of a validation: numbers of a destroyed network rank nothing."""
-    return {key: value for key, value in values.items() if key == "loss/val" or not key.endswith("/val")}
+def unmeasured(values: Mapping[str, float]) -> dict[str, float]:
+    """Values without those of a validation: what a destroyed network scores says nothing."""
+    return {key: value for key, value in values.items() if not key.endswith("/val")}
 
 
 def destroyed(module: RecurrentModule) -> bool:
@@ -54,7 +54,7 @@ class Recorder(pl.Callback):
         self._gather(pl_module, last=True)
         if destroyed(pl_module):
             end = len(pl_module.history)
-            self._points = [(at, loss_alone(values) if at == end else values) for at, values in self._points]
+            self._points = [(at, unmeasured(values) if at == end else values) for at, values in self._points]
         self._finish(pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:
