@@ -77,9 +77,7 @@ def test_measures_that_older_versions_took_of_a_diverged_network_are_not_missed(
     run = logged("model=elman", "clip=none", "optimizer=sgd", "optimizer.lr=1e8")
     assert run.name.endswith(" · diverged (step size)")
     assert re.fullmatch(r"diverged at update \d+", run.tags["not_measured"])
-    assert not {key for key in run.measures if key.endswith("/test")} | {"loss/val", "rmse/val", "skill/opponent"} & {
-        *run.measures
-    }
+    assert not [key for key in run.measures if key == "skill/opponent" or key.endswith(("/test", "/val"))]
     record, end = writer.Run(MlflowClient(run.uri), run.run_id), int(run.measures["run/updates"])
     record.log_points([(end, {"rmse/val": 1e9, "rmse/test": 1e9, "skill/opponent": -1e9})])
     assert compare(latest(run), run).identical
