@@ -181,9 +181,9 @@ def visited(server: str, configure: Callable[..., Config]) -> str:
     ):
         config = configure(f"tracking.uri={server}", "slug=visited", f"model={model}", "clip=norm", "bptt.k2=20")
         measured = {"rmse/test": 0.25, "skill/opponent": -0.125} if model == "lstm" else {}
+        drawn = {"loss/train": 1.0, "grad_norm/total": 0.5, "grad_norm/applied": 0.1, "a/first": 1.0}
         with writer.run(describe(config), Place(f"{model} s0"), {"primary": "rmse"}) as run:
-            for update in (1, 2, 3):
-                run.log_points([(update, {"loss/train": 1.0, "grad_norm/total": 0.5, "a/first": 1.0, **measured})])
+            run.log_points([(update, drawn | measured) for update in (1, 2, 3)])
             run.end(ending)
     return search(server, slug="visited")[0].experiment
 
@@ -204,7 +204,7 @@ def test_a_first_visit_shows_every_run_with_its_answers_and_draws_losses_and_nor
         assert not page.get_by_text("Prompts", exact=True).count()
 
         page.goto(view.address(server, visited, charts=True))
-        engines.in_sight(page, "loss/train", "grad_norm (1)")
+        engines.in_sight(page, "loss/train", "grad_norm/total", "grad_norm/applied")
         said = page.inner_text("body")
         assert said.index("loss/train") < said.index("grad_norm/total") < said.index("a/first")
         assert "No charts" not in said
