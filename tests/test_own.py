@@ -268,7 +268,7 @@ def test_a_sweep_takes_files_as_they_were_when_it_was_planned(folder: Path) -> N
         master = compose("train", return_hydra_config=True)
         composer = Composer(GlobalHydra.instance().config_loader(), master)
         first = plan()
-        assert list(first.names.values())[1:] == ["rate=0.1", "rate=0.2"]
+        assert list(first.names.values())[1:] == ["own rate=0.1", "own rate=0.2"]
         overrides = [first.overrides(cell) for cell in first.cells()]
         assert composer.check(overrides[1]).model.options == {"rate": 0.1}  # type: ignore[attr-defined]
         Path("cell.py").write_text(CELL + "\n")
