@@ -3,6 +3,7 @@
 import argparse
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,12 +35,15 @@ def serve(port: int) -> int:
     Ctrl-C and a termination stop it. If `MLFLOW_TRACKING_URI` is a server already, only its address is printed.
 
     Returns:
-        The exit code.
+        The exit code; 2 if another program has the port.
     """
     runs = place.address()
     if runs.startswith("http"):
         print(_welcome(runs, runs))
         return 0
+    if _taken(port):
+        print(f"port = {port}: no free port of this machine; choose another one", file=sys.stderr)
+        return 2
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "study.tracking.server", runs, str(port)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a job in the background, deaf to Ctrl-C, is stopped
@@ -57,6 +61,17 @@ def serve(port: int) -> int:
             server.terminate()
             server.wait()
             return 0
+
+
+def _taken(port: int) -> bool:
+    """Whether nothing can listen at a port of this machine."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            tried.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return True
+    return False
 
 
 def _answers(server: subprocess.Popen, address: str) -> bool:
