@@ -35,7 +35,7 @@ def serve(port: int) -> int:
     Ctrl-C and a termination stop it. If `MLFLOW_TRACKING_URI` is a server already, only its address is printed.
 
     Returns:
-        The exit code; 2 if another program has the port.
+        The exit code; 2 if the port is not free.
     """
     runs = place.address()
     if runs.startswith("http"):
