@@ -2,8 +2,8 @@
 
 import argparse
 import json
-import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,27 +30,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(port: int) -> int:
-    """Start the server on loopback with one worker, print its address once it answers, wait until it ends.
+    """Start the server on loopback, print its address once it answers, wait until it ends.
 
     Ctrl-C and a termination stop it. If `MLFLOW_TRACKING_URI` is a server already, only its address is printed.
 
     Returns:
-        The exit code.
+        The exit code; 2 if the port is not free.
     """
     runs = place.address()
     if runs.startswith("http"):
         print(_welcome(runs, runs))
         return 0
+    if _taken(port):
+        print(f"port = {port}: no free port of this machine; choose another one", file=sys.stderr)
+        return 2
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # its worker pool costs seconds at every start
+    command = [sys.executable, "-m", "study.tracking.server", runs, str(port)]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # how a job in the background, deaf to Ctrl-C, is stopped
     LOG.parent.mkdir(exist_ok=True)
-    print(f"Starting MLflow, some ten seconds; its messages go to {LOG}", flush=True)
+    print(f"Starting MLflow, some five seconds; its messages go to {LOG}", flush=True)
     with LOG.open("w") as log:
-        server = subprocess.Popen(
-            [*command, "--backend-store-uri", runs], env={**os.environ, **quiet}, stdout=log, stderr=subprocess.STDOUT
-        )
+        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             if _answers(server, address):
                 print(_welcome(address, runs), flush=True)
@@ -61,6 +61,17 @@ def serve(port: int) -> int:
             server.terminate()
             server.wait()
             return 0
+
+
+def _taken(port: int) -> bool:
+    """Whether nothing can listen at a port of this machine."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        try:
+            tried.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return True
+    return False
 
 
 def _answers(server: subprocess.Popen, address: str) -> bool:

@@ -47,6 +47,12 @@ PartitionName=tests Nodes={host} Default=YES State=UP
 """As small as it works: no accounting, so `sacct` fails, as at many sites."""
 
 
+IN_SIGHT = """([element, wide, high]) => {
+    const box = element.getBoundingClientRect();
+    return box.width > 0 && 0 <= box.left && box.right <= wide && 0 <= box.top && box.bottom <= high;
+}"""
+
+
 @contextmanager
 def postgres() -> Iterator[Callable[[str], str]]:
     """A server from pip, reached by a socket; yields what makes a new, empty database and gives its URL."""
@@ -69,13 +75,20 @@ def postgres() -> Iterator[Callable[[str], str]]:
 
 @contextmanager
 def mlflow_server(database: str, folder: Path) -> Iterator[str]:
-    """An MLflow server that keeps its runs in a database and hands artifacts on to a folder; yields its address."""
+    """The server of `study.ui`, over runs in a database and artifacts in a folder; yields its address."""
     address, (port,) = "http://127.0.0.1", ports(1)
-    command = ["mlflow", "server", "--workers", "1", "--port", str(port), "--backend-store-uri", database]
-    env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with daemon([sys.executable, "-m", *command, "--artifacts-destination", str(folder)], folder, env):
+    command = [sys.executable, "-m", "study.tracking.server", database, str(port), "--artifacts", str(folder)]
+    with daemon(command, folder, dict(os.environ)):
         wait_for(lambda: answers(f"{address}:{port}/health"))
         yield f"{address}:{port}"
+
+
+def in_sight(page: Any, *words: str) -> None:
+    """Wait until words stand on a page where nobody need scroll for them, the whole of each; fail if one does not."""
+    for text in words:
+        found = page.get_by_text(text, exact=True).first
+        found.wait_for(timeout=60_000)
+        page.wait_for_function(IN_SIGHT, arg=[found.element_handle(), *page.viewport_size.values()], timeout=20_000)
 
 
 @contextmanager

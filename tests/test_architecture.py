@@ -39,6 +39,7 @@ OWNERS = {
         "study.tracking.writer",
         "study.tracking.reader",
         "study.tracking.answers",
+        "study.tracking.server",
         "study.bench",
     },  # the bench times it by itself
     "optuna": {"study.sweep"},

@@ -126,7 +126,7 @@ def test_a_network_is_trained_on_a_file_relative_to_the_folder_one_stands_in(typ
     done = type_command(folder, "study-train", *small, *short)
     assert done.returncode == 0, done.stderr
     assert "3 updates in" in done.stdout
-    assert "type `study-ui` to see it" in done.stdout
+    assert "To see it: `study-ui`, then http://127.0.0.1:5000/#/experiments/1/runs/" in done.stdout
 
 
 def test_an_experiment_of_ones_own_is_swept_reported_and_reproduced(
@@ -134,7 +134,7 @@ def test_an_experiment_of_ones_own_is_swept_reported_and_reproduced(
 ) -> None:
     swept = type_command(folder, "study-sweep", "-cd", "own", "experiment=mine")
     assert swept.returncode == 0, swept.stderr
-    assert "[1/1] gru forecasting_csv seed 0: " in swept.stdout
+    assert "[1/1] gru s0: " in swept.stdout
     store = f"--store=sqlite:///{folder}/mlflow.db"
     reported = type_command(home, "study-report", "mine", store, "--folder=~/page")
     assert reported.returncode == 0, reported.stderr

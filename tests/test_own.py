@@ -205,7 +205,7 @@ def test_a_run_keeps_the_file_its_digest_and_its_options(logged: Logged) -> None
     assert logged.read(f"{FOLDER}/model.py").decode() == CELL
     assert logged.params["model.digest"] == digest(CELL.encode())
     assert logged.params["model.options.rate"] == "0.3"
-    assert logged.name == "own_cell-forecasting_sine_mix-0"
+    assert logged.started_as == "own_cell no clip sine_mix s0"
     assert logged.tags["verdict"]
 
 
@@ -268,7 +268,7 @@ def test_a_sweep_takes_files_as_they_were_when_it_was_planned(folder: Path) -> N
         master = compose("train", return_hydra_config=True)
         composer = Composer(GlobalHydra.instance().config_loader(), master)
         first = plan()
-        assert list(first.names.values())[1:] == ["rate=0.1", "rate=0.2"]
+        assert list(first.names.values())[1:] == ["own rate=0.1", "own rate=0.2"]
         overrides = [first.overrides(cell) for cell in first.cells()]
         assert composer.check(overrides[1]).model.options == {"rate": 0.1}  # type: ignore[attr-defined]
         Path("cell.py").write_text(CELL + "\n")

@@ -27,7 +27,7 @@ def trial(arm: str, lr: float, value: float, outcome: str = "completed", **other
     model = arm.removeprefix("model=")
     return {
         "task": "t", "label": arm, "phase": "search", "measure": "rmse", "validation": value, "outcome": outcome,
-        "error": "", "note": f"**{outcome}**: why", "seed": 1000,
+        "arm_name": "", "error": "", "note": f"**{outcome}**: why", "seed": 1000,
         "params.model.name": model, "params.optimizer.lr": str(lr), **others,
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from study.errors import ConfigError, Pruned
 from study.reproduce.__main__ import main
-from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, numbers
+from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, compare, numbers
 from study.reproduce.restore import CONFIG
 from study.schema import Config
 from study.tracking import provenance, writer
@@ -71,6 +71,18 @@ def test_a_run_made_again_is_identical_in_every_value(
     assert new.tags["weights_final"] == run.tags["weights_final"]
     assert new.tags["comparison"].startswith("identical")
     assert latest(run).tags["reproduced_by"] == new.run_id
+
+
+def test_measures_that_older_versions_took_of_a_diverged_network_are_not_missed(logged: Callable[..., Logged]) -> None:
+    run = logged("model=elman", "clip=none", "optimizer=sgd", "optimizer.lr=1e8")
+    assert run.name.endswith(" · diverged (step size)")
+    assert re.fullmatch(r"diverged at update \d+", run.tags["not_measured"])
+    assert not [key for key in run.measures if key == "skill/opponent" or key.endswith(("/test", "/val"))]
+    record, end = writer.Run(MlflowClient(run.uri), run.run_id), int(run.measures["run/updates"])
+    record.log_points([(end, {"rmse/val": 1e9, "rmse/test": 1e9, "skill/opponent": -1e9})])
+    assert compare(latest(run), run).identical
+    record.log_points([(end, {"flow/decay": 0.5})])
+    assert not compare(latest(run), run).identical
 
 
 def test_what_is_compared_is_the_whole_history_and_every_point(logged: Callable[..., Logged]) -> None:

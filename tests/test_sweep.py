@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from study.tracking.outcomes import without_ending
 from tests.typed import typed
 
 TINY = ["trainer.max_updates=3", "probe=none", "model.hidden_size=4"]
@@ -43,9 +44,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def runs(folder: Path) -> list[tuple[str, str]]:
-    """Name and status of every run in MLflow."""
+    """Name, without what became of it, and status of every run in MLflow."""
     with sqlite3.connect(folder / "mlflow.db") as store:
-        return store.execute("select name, status from runs order by name").fetchall()
+        found = store.execute("select name, status from runs order by name").fetchall()
+    return [(without_ending(name), status) for name, status in found]
 
 
 def trials(folder: Path) -> list[str]:
@@ -58,10 +60,10 @@ def trials(folder: Path) -> list[str]:
 def test_an_arm_that_raises_leaves_the_others_alone_is_named_at_the_end_and_makes_exit_code_1(type_sweep, folder):
     ended = type_sweep(BROKEN, "seed=0,1", "sweep.workers=1")
     assert ended.returncode == 1, ended.stderr
-    assert ended.stdout.count("seq_len=60 seed") == 2
-    assert "seq_len=100000 seed 1: failed: ConfigError" in ended.stdout
+    assert all(f"] seq_len=60 s{seed}: " in ended.stdout for seed in (0, 1))
+    assert "seq_len=100000 s1: failed: ConfigError" in ended.stdout
     assert ended.stdout.splitlines()[-1].startswith("Results: MLflow experiment 'tried'")
-    assert runs(folder) == [(name, "FINISHED") for name in ("seq_len=60 grid 0", "seq_len=60 grid 1", "sweep tried")]
+    assert runs(folder) == [(name, "FINISHED") for name in ("seq_len=60 s0", "seq_len=60 s1", "sweep tried")]
     assert sorted(trials(folder)) == ["COMPLETE", "COMPLETE", "FAIL", "FAIL"]
 
     again = type_sweep(HERE, "task.seq_len=60", "seed=0,1,2")
@@ -83,7 +85,7 @@ def test_a_search_ends_with_its_winner_confirmed_on_the_seeds(type_sweep, folder
 def test_a_diverging_arm_is_a_result(type_sweep):
     ended = type_sweep(HERE, "optimizer=sgd", "optimizer.lr=0.01,1e30", "trainer.max_updates=20")
     assert ended.returncode == 0, ended.stderr
-    assert "lr=1e+30 seed 0: diverged (step size), undecided" in ended.stdout
+    assert "lr=1e+30 s0: diverged (step size), undecided" in ended.stdout
 
 
 @pytest.mark.parametrize("wrong", ["modle=elman,lstm", "model=elman,lstn", "optimizer.lr=interval(1,0)"])

@@ -13,7 +13,7 @@ from study.report.data.differences import Differences
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.summary import best_of_arms, note_lines, power_lines
+from study.sweep.summary import best_of_arms, next_question, note_lines, power_lines
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import display
@@ -28,8 +28,7 @@ RECORD = {
 @pytest.fixture
 def ledger(tmp_path: Path, configure: Callable[..., Config]) -> Iterator[Ledger]:
     """The ledger of a search of two arms in the middle of its work."""
-    config = configure()
-    arms = {name: Arm("", {"model": name}, name, {}, config) for name in ("elman", "lstm")}
+    arms = {name: Arm("", {"model": name}, name, {}, configure(f"model={name}")) for name in ("elman", "lstm")}
     plan = Plan([], arms, {"optimizer.lr": Dimension("optimizer.lr", 0.1, 1.0)}, 3, [0])
     with open_study(f"sqlite:///{tmp_path}/optuna.db", "slug", "minimize") as study:
         yield Ledger(study, plan)
@@ -106,10 +105,12 @@ def test_a_diverged_run_has_no_part_in_the_mean_of_its_arm(ledger, capsys):
     with display.Display(other := Ledger(ledger.study, alone)) as screen:
         trial = other.claim()
         assert trial is not None
-        other.finish(trial, 9.0, diverged)
+        other.finish(trial, 9.0, {**diverged, "run_id": "0a"})
         screen.show()
     assert "1e+09" not in capsys.readouterr().out
     assert "| - | 1 | - | exploding | - | diverged |" in best_of_arms(other)
+    assert next_question(other) == "Next: `study-why 0a` asks why elman s1 diverged."
+    assert next_question(ledger).startswith("Next: `study-reproduce slug` makes its runs again")
 
 
 def test_what_must_be_known_of_the_data_is_said_once_for_a_task(ledger: Ledger) -> None:

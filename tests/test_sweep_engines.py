@@ -169,32 +169,48 @@ def test_a_sweep_on_slurm_survives_a_killed_task(
     assert_groups_were_composed(storage, server, slug)
 
 
+ANSWERS = ("outcome", "verdict", "cause", "model", "clip", "k2")
+
+
+@pytest.fixture
+def visited(server: str, configure: Callable[..., Config]) -> str:
+    """Id of an experiment with a run of two architectures, one of which diverged."""
+    for model, ending in (
+        ("elman", {"outcome": "diverged", "verdict": "exploding", "cause": "step size"}),
+        ("lstm", {"outcome": "completed", "verdict": "short memory", "cause": "reach"}),
+    ):
+        config = configure(f"tracking.uri={server}", "slug=visited", f"model={model}", "clip=norm", "bptt.k2=20")
+        measured = {"rmse/test": 0.25, "skill/opponent": -0.125} if model == "lstm" else {}
+        drawn = {"loss/train": 1.0, "grad_norm/total": 0.5, "grad_norm/applied": 0.1, "a/first": 1.0}
+        with writer.run(describe(config), Place(f"{model} s0"), {"primary": "rmse"}) as run:
+            run.log_points([(update, drawn | measured) for update in (1, 2, 3)])
+            run.end(ending)
+    return search(server, slug="visited")[0].experiment
+
+
 def test_a_first_visit_shows_every_run_with_its_answers_and_draws_losses_and_norms_first(
-    server: str, configure: Callable[..., Config]
+    server: str, visited: str
 ) -> None:
-    for model, verdict in (("elman", "vanishing"), ("lstm", "short memory")):
-        config = configure(f"tracking.uri={server}", "slug=visited", f"model={model}")
-        with writer.run(describe(config), Place(f"{model} grid 0"), {"primary": "rmse", "verdict": verdict}) as run:
-            for update in (1, 2, 3):
-                values = {"loss/train": 1.0, "grad_norm/total": 0.5, "rmse/test": 0.25, "skill/opponent": -0.125}
-                run.log_points([(update, values)])
-            run.tag({"outcome": "completed", "cause": "reach"})
-    (experiment,) = {run.experiment for run in search(server, slug="visited")}
     with engines.browser() as page:
-        page.goto(view.address(server, experiment))
-        for words in (
-            "elman grid 0",
-            "lstm grid 0",
-            "vanishing",
-            "short memory",
-            "completed",
-            "reach",
-            "0.25",
-            "-0.125",
-        ):
-            page.get_by_text(words, exact=True).first.wait_for(timeout=60_000)
-        page.goto(view.address(server, experiment, charts=True))
-        page.get_by_text("grad_norm", exact=False).first.wait_for(timeout=60_000)
+        page.goto(view.address(server, visited))
+        engines.in_sight(page, "lstm s0 · completed (reach)", "elman s0 · diverged (step size)")
+        engines.in_sight(page, "rmse/test", view.SHARED, "0.25", "-0.125", *ANSWERS)
+        engines.in_sight(page, "diverged", "exploding", "step size", "completed", "short memory", "reach")
+        engines.in_sight(page, "elman", "lstm", "norm", "20", "Model training")
+        assert not page.locator("[data-assistant-ui]:visible").count()
+
+        page.goto(f"{server}/#/experiments")
+        engines.in_sight(page, "visited", "Model registry")
+        assert not page.get_by_text("Prompts", exact=True).count()
+
+        page.goto(view.address(server, visited, charts=True))
+        engines.in_sight(page, "loss/train", "grad_norm/total", "grad_norm/applied")
         said = page.inner_text("body")
-        assert said.index("loss") < said.index("grad_norm")
-        assert "Model training" in said
+        assert said.index("loss/train") < said.index("grad_norm/total") < said.index("a/first")
+        assert "No charts" not in said
+
+
+def test_the_assistant_of_mlflow_which_runs_commands_has_no_address(server: str) -> None:
+    assert engines.answers(f"{server}/health")
+    for name in ("config", "message", "providers"):
+        assert not engines.answers(f"{server}/ajax-api/3.0/mlflow/assistant/{name}")

@@ -17,6 +17,7 @@ from study.schema import Config
 from study.tracking import writer
 from study.tracking.description import describe
 from study.tracking.place import Place
+from study.tracking.reader import find_one
 
 Configure = Callable[..., Config]
 
@@ -40,9 +41,9 @@ def latest(config: Config) -> Entity:
 
 def test_a_run_that_ends_well_is_finished_and_says_what_it_was(configure: Configure) -> None:
     config = configure("slug=well", "bptt.k2=7", "clip=norm", "seed=3")
-    run = stored(config, record(config, lambda run: run.tag({"outcome": "completed"})))
+    run = stored(config, record(config, lambda run: run.end({"outcome": "completed", "cause": "reach"})))
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "a name"
+    assert run.info.run_name == "a name · completed (reach)"
     expected = {"task": config.task.name, "model": "elman", "loss": "mse", "k1": "7", "k2": "7", "clip": "norm"}
     expected |= {"seed": "3", "outcome": "completed", "colour": "red"}
     assert expected.items() <= run.data.tags.items()
@@ -63,24 +64,41 @@ def test_a_server_gets_its_tags_as_texts(configure: Configure, monkeypatch: pyte
         assert stored(config, run.run_id).data.tags["trial"] == "3"
 
 
-def test_a_run_that_is_given_no_name_is_called_by_its_model_task_and_seed(configure: Configure) -> None:
+def test_a_run_that_is_given_no_name_is_called_by_its_model_clip_task_and_seed(configure: Configure) -> None:
     config = configure("slug=well", "model=gru", "seed=3")
     with writer.run(describe(config), Place()) as run:
         pass
-    assert stored(config, run.run_id).info.run_name == f"gru-{config.task.name}-3"
+    assert stored(config, run.run_id).info.run_name == "gru no clip stocks s3"
 
 
 def test_a_resumed_run_keeps_its_name_and_its_end_is_forgotten(configure: Configure) -> None:
     config = configure("slug=well")
     with pytest.raises(KeyboardInterrupt), writer.run(describe(config), Place("first", tags={"a": 1})) as run:
         raise KeyboardInterrupt
-    assert stored(config, run.run_id).data.tags["outcome"] == "killed"
+    killed = stored(config, run.run_id)
+    assert (killed.data.tags["outcome"], killed.info.run_name) == ("killed", "first · killed")
     with writer.run(describe(config), Place("second", tags={"b": 2}, resume=run.run_id), {"c": 3}) as resumed:
         found = stored(config, run.run_id)
         assert (found.info.status, found.info.run_name) == ("RUNNING", "first")
         assert "outcome" not in found.data.tags
     assert resumed.run_id == run.run_id
     assert {"a": "1", "b": "2", "c": "3"}.items() <= stored(config, run.run_id).data.tags.items()
+
+
+def test_a_run_is_found_by_its_name_with_and_without_its_end_and_by_no_name_that_two_have(configure: Configure) -> None:
+    config = configure("slug=named")
+    uri, ended = config.tracking.uri, []
+    for name, outcome in (("elman_1 s0", "ruined"), ("elman_1 s1", "completed"), ("elman_1 s1", "diverged")):
+        with writer.run(describe(config), Place(name)) as run:
+            run.end({"outcome": outcome, "cause": "step size"})
+        ended.append(run.run_id)
+    assert find_one(uri, "elman_1 s0").run_id == find_one(uri, "elman_1 s0 · ruined (step size)").run_id == ended[0]
+    assert find_one(uri, "elman_1 s1 · completed (step size)").run_id == ended[1]
+    with pytest.raises(ConfigError, match=f"is not one run but 2; give the id:\n  {ended[1]}  elman_1 s1 · completed"):
+        find_one(uri, "elman_1 s1")
+    for unknown in ("elman_1", "elman-1 s0", "elman_1 s0 · completed (step size)"):
+        with pytest.raises(ConfigError, match="no run has this id or name"):
+            find_one(uri, unknown)
 
 
 def test_a_description_holds_nothing_of_this_machine(configure: Configure) -> None:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,14 @@ def test_a_server_that_does_not_answer_is_named_all_the_same(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert ui.main([]) == 0
     assert "The runs in http://127.0.0.1:9 are at http://127.0.0.1:9\n" in capsys.readouterr().out
+
+
+def test_a_port_that_another_program_has_or_no_machine_is_refused_at_once(
+    server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    for port in (server.rpartition(":")[2], "65536"):
+        assert ui.main([port]) == 2
+        assert capsys.readouterr().err == f"port = {port}: no free port of this machine; choose another one\n"
+    assert not list(tmp_path.iterdir())

@@ -12,13 +12,13 @@ from study.analysis.causes.tested import TABLE, CauseTest, otherwise, sentence, 
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
-from study.installation import about, door
+from study.installation import about
 from study.learning.clipping.contract import LIMIT, SHARE
 from study.learning.evaluation import Evaluation
 from study.learning.memory import kept_for_backward
 from study.opponents import Score, best, skill, standing
-from study.tasks import SPLITS, Split, Task
-from study.tracking import writer
+from study.tasks import Split, Task
+from study.tracking import view, writer
 from study.training.history import APPLIED, LOSS, TOTAL
 from study.training.module import RecurrentModule
 
@@ -36,12 +36,14 @@ class Result:
         metrics: `loss` and the task's measures, by `<name>/val`, `<name>/test` and `<name>/baseline` (without memory,
             on the test split); `<primary>/opponent`, the primary measure of the best opponent, and `skill/opponent`,
             how far the network is ahead of it (see `study.opponents.skill`); and the scalars of the last probes.
+            Those that rank runs are NaN of a run that diverged.
         primary: the measure that ranks runs of the task.
         direction: whether less or more of it is better.
         opponent: the best opponent, in words.
         notes: what a reader of the measures must know of the data.
         further: the primary measure on test by every further length that the task names.
         tests: of the causes, of a run that is not ahead of its opponents.
+        experiment: its id in MLflow.
     """
 
     run_id: str
@@ -56,6 +58,7 @@ class Result:
     notes: tuple[str, ...] = ()
     further: Mapping[int, float] = field(default_factory=dict)
     tests: tuple[CauseTest, ...] = ()
+    experiment: str = ""
 
     def summary(self, slug: str, uri: str) -> str:
         """A few lines for the terminal: the verdict, the measures, and where the run is.
@@ -64,19 +67,28 @@ class Result:
             slug: of the MLflow experiment.
             uri: of the store.
         """
-        test = "  ".join(f"{k.removesuffix('/test')} {v:.4g}" for k, v in self.metrics.items() if k.endswith("/test"))
         value, opponent, baseline = (self.metrics[f"{self.primary}/{of}"] for of in ("test", "opponent", "baseline"))
-        beside = f"{standing(value, opponent, self.direction)} {self.opponent}: {self.primary} {opponent:.4g}"
+        where = standing(value, opponent, self.direction) + " " if math.isfinite(value) else ""
+        beside = f"{where}{self.opponent}: {self.primary} {opponent:.4g}; "
         found = ", ".join(f"{measured:.4g} at {length}" for length, measured in self.further.items())
         further = f"at further lengths: {self.primary} {found}\n" if found else ""
         return (
-            f"{self.updates} updates in {self.seconds:.0f} s; test: {test}  ({beside}; without memory {baseline:.4g})\n"
-            f"{further}{self.diagnosis}\n{self._tested}"
-            f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}): type `{door('ui')}` to see it."
+            f"{self.updates} updates in {self.seconds:.0f} s; {self._tested}  ({beside}without memory {baseline:.4g})\n"
+            f"{further}{self.diagnosis}\n{self._causes}"
+            f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}). To see it: "
+            f"{view.where(uri, self.experiment, self.run_id)}"
         )
 
     @property
     def _tested(self) -> str:
+        """The measures on test, of a network that has them."""
+        found = {key.removesuffix("/test"): value for key, value in self.metrics.items() if key.endswith("/test")}
+        if self.diagnosis.outcome == "diverged":
+            return "diverged, so it is not tested"
+        return "test: " + "  ".join(f"{key} {value:.4g}" for key, value in found.items())
+
+    @property
+    def _causes(self) -> str:
         """The cause that comes first, and how to test all of them; empty of a run that does not ask for it."""
         asked = f"`{about('why', self.run_id)}`"
         if not self.tests:
@@ -95,18 +107,20 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         opponents: what those of the task reach.
     """
     history, task, probes, seconds = module.history, module.task, module.probes, module.seconds
-    measures = {f"{key}/{split}": v for split in SPLITS[1:] for key, v in evaluate(module, task, split).items()}
-    del measures["loss/test"]  # only measures that compare across losses are reported on test
-    if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
+    validated, guess = evaluate(module, task, "val"), task.baseline_metrics("test")
+    if not math.isfinite(validated["loss"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
-    guess = task.baseline_metrics("test")
-    found = lengths.by_length(task, tested(measures), guess, lambda other: evaluate(module, other, "test"))
-    stands = stand(task, tested(measures), guess, opponents, found)
-    facts = facts_of(module, setup, stands, measures["loss/val"])
+    destroyed = history.diverged is not None
+    measures = {} if destroyed else measure(module, validated)
+    test = dict.fromkeys(guess, math.nan) | tested(measures)
+    found = [] if destroyed else lengths.by_length(task, test, guess, lambda other: evaluate(module, other, "test"))
+    stands = stand(task, test, guess, opponents, found)
+    facts = facts_of(module, setup, stands, validated["loss"])
     diagnosis = diagnose(facts)
     baseline = {f"{key}/baseline": value for key, value in guess.items()}
     rival, label = stands.opponent
-    ahead = {f"{task.primary}/opponent": rival, "skill/opponent": skill(stands.value, rival, task.direction)}
+    ahead = {f"{task.primary}/opponent": rival}
+    ahead |= {} if destroyed else {"skill/opponent": skill(stands.value, rival, task.direction)}
     cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
     final = measures | baseline | ahead | cost
     run.log_points([(len(history), final)])
@@ -119,7 +133,9 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
     if module.loss.initial_norm is not None:
         tags["initial_norm"] = str(float(module.loss.initial_norm))
-    run.tag(tags if stands.solved is None else tags | {"solved": str(stands.solved)})
+    if destroyed:
+        tags["not_measured"] = f"diverged at update {history.diverged}"
+    run.end(tags if stands.solved is None else tags | {"solved": str(stands.solved)})
     limits = history.recorded(LIMIT)
     drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon, limits)
     for name, figure in drawn.items():
@@ -129,10 +145,18 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         run.log_table(table(tests), TABLE)
     ranked = (task.primary, task.direction, label)
     further = {at.length: at.test[task.primary] for at in found if not at.trained}
-    measured = final | probes.final
-    return Result(
-        run.run_id, diagnosis, len(history), steps, seconds, measured, *ranked, task.notes, further, tuple(tests)
-    )
+    ranking = ("loss/val", f"{task.primary}/val", f"{task.primary}/test", "skill/opponent")
+    measured = dict.fromkeys(ranking, math.nan) | final | probes.final
+    ends = run.run_id, diagnosis, len(history), steps, seconds, measured
+    return Result(*ends, *ranked, task.notes, further, tuple(tests), run.experiment)
+
+
+def measure(module: RecurrentModule, validated: Mapping[str, float]) -> dict[str, float]:
+    """Loss and measures of a trained network on the validation part, and measures on test, as `<name>/<split>`."""
+    found = {f"{key}/val": value for key, value in validated.items()}
+    found |= {f"{key}/test": value for key, value in evaluate(module, module.task, "test").items()}
+    del found["loss/test"]  # only measures that compare across losses are reported on test
+    return found
 
 
 def stand(

@@ -65,7 +65,7 @@ def _new(parent: Logged, contrast: Contrast, code: Path | None) -> Logged:
     """A new run, as long as the parent where it is to replace it, else up to one of its validations."""
     config = restore_run(parent, code, contrast.overrides).config
     relation, _, kind = RELATIONS[True]
-    name = f"{' '.join(contrast.overrides)}, beside {parent.name}"
+    name = f"{' '.join(contrast.overrides)}, beside {parent.started_as}"
     place = Place(name, parent.run_id, {relation: parent.run_id, "kind": kind})
     updates = len(parent.table(HISTORY, ["update"]))
     until = (quarter(parent, updates) or math.ceil(updates / 4)) if contrast.anew else None

@@ -77,7 +77,7 @@ def _train(parent: "Logged", treatment: Treatment, at: int, folder: Path | None)
     config = restore_run(parent, folder, treatment).config
     tags = {"kind": "fork", FROM: parent.run_id, AT: at, TREATMENT: " ".join(treatment)}
     state = start(parent, restore_run(parent, folder), config, at)
-    name = f"{' '.join(treatment)}, from {at} of {parent.name}"
+    name = f"{' '.join(treatment)}, from {at} of {parent.started_as}"
     return train(config, treatment, Place(name, parent.run_id, tags, checkpoint.FOLDER, start=state)).run_id
 
 
@@ -142,7 +142,8 @@ def _sentences(parent: "Logged", forks: "Sequence[Logged]") -> Iterator[str]:
     for one in (parent, *forks):
         value = one.measures.get(f"{measure}/test", math.nan)
         name = PARENT if one is parent else one.tags[TREATMENT]
-        yield f"{name}: {one.tags.get('outcome')}, {measure} {value:.4g} on test"
+        tested = f", {measure} {value:.4g} on test" if math.isfinite(value) else ""
+        yield f"{name}: {one.tags.get('outcome')}{tested}"
 
 
 def _in_common(parent: "Logged", one: "Logged", at: int) -> int:

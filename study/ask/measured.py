@@ -115,7 +115,8 @@ def facts_of_record(run: Logged, setup: Setup) -> Facts:
     diverged = len(rows) if tags["outcome"] == "diverged" else None
     share = rows[SHARE].to_numpy(np.float32) if SHARE in rows else None
     validations = [value for _, _, value in run.points(["loss/val"])] if "loss/val" in measures else []
-    course = Course(losses, norms, applied, diverged, measures.get("loss/val", math.nan), share, validations)
+    validation = math.nan if diverged else measures.get("loss/val", math.nan)
+    course = Course(losses, norms, applied, diverged, validation, share, validations)
     primary, direction = tags["primary"], tags["direction"]
     value, baseline, rival = (measures.get(f"{primary}/{of}", math.nan) for of in ("test", "baseline", "opponent"))
     solved = {"True": True, "False": False}.get(tags.get("solved", ""))

@@ -19,6 +19,9 @@ FINAL = "weights_final"
 MARKS = ("data_digest", "weights_initial", FINAL, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
 """Metrics of time are never the same twice; those of opponents are no bits of the run's training."""
+OF_DESTROYED = re.compile("/val$|/test$|^skill/")
+BY_LENGTH = re.compile("by_length")
+"""Measures of a network at its end: of one that diverged older versions recorded them, this one has none."""
 
 
 class Deviation(NamedTuple):
@@ -80,8 +83,9 @@ class RunComparison:
 def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> RunComparison:
     """Compare everything that the original recorded with what the rerun recorded.
 
-    A measure that only the rerun has is left out. Additional points of a measure that both have are deviations, unless
-    the original was cut short: then the comparison ends where its records end.
+    A measure that only the rerun has is left out; so is one of a diverged network that only the original has.
+    Additional points of a measure that both have are deviations, unless the original was cut short: then the
+    comparison ends where its records end.
 
     Args:
         then: the original.
@@ -91,6 +95,8 @@ def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> RunComparison
     """
     cut = cut_short(then)
     both = _side_by_side(numbers(then), numbers(here), "left" if cut else "outer")
+    if then.tags.get("outcome") == "diverged":
+        both = both[(both["found"] != "left_only") | ~_of_destroyed(both, then.measures.get("run/updates", 0))]
     found = (both["found"] == "both").to_numpy()
     wrong = both[~found | ~_same(both["value_then"].to_numpy(), both["value_here"].to_numpy(), tolerance)]
     marks = [key for key in _marks(then, here) if not (tolerance and key.startswith("weights"))]
@@ -154,6 +160,12 @@ def _side_by_side(then: pd.DataFrame, here: pd.DataFrame, how: Literal["left", "
     promised = promised.assign(order=range(len(promised)))
     then, here = then.merge(promised), here.merge(promised)
     return then.merge(here, how, [*PLACE, "order"], suffixes=("_then", "_here"), indicator="found")
+
+
+def _of_destroyed(both: pd.DataFrame, last: int | float) -> pd.Series:
+    """Which values are measures that a diverged run took of its network after its last update."""
+    lengths = both["key"].str.contains(BY_LENGTH) | both["source"].str.contains(BY_LENGTH)  # their steps are lengths
+    return lengths | (both["key"].str.contains(OF_DESTROYED) & (both["update"] == last))
 
 
 def _first(wrong: pd.DataFrame) -> Deviation | None:

@@ -80,7 +80,7 @@ def rerun(
     show(found)
     relation, back, kind = RELATIONS[restored.varied]
     own = beginning(logged, restored.folder) if compared else None
-    place = Place(f"{logged.name} ({kind})", logged.run_id, {relation: logged.run_id, "kind": kind}, start=own)
+    place = Place(f"{logged.started_as} ({kind})", logged.run_id, {relation: logged.run_id, "kind": kind}, start=own)
     result = train(config, restored.overrides, place, ends)
     old, new = (find(logged.uri, run_id)[0] for run_id in (logged.run_id, result.run_id))
     old.tag({back: " ".join([*old.tags.get(back, "").split(), new.run_id])})
@@ -88,7 +88,7 @@ def rerun(
     if comparison is not None:
         new.tag({"comparison": str(comparison)})
     if compared and cut_short(logged):
-        new.tag({"outcome": logged.tags.get("outcome", "killed")})  # it did not end by training either
+        new.end(logged.tags.get("outcome", "killed"))  # it did not end by training either
     return Reproduction(logged, new.run_id, found, comparison, result.summary(config.slug, config.tracking.uri))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from study.installation import about
 from study.opponents.ranking import in_words
 from study.report.data.differences import Differences
 from study.report.data.ranking import format_power
@@ -68,6 +69,20 @@ def note_lines(ledger: Ledger) -> list[str]:
     """What a reader of the measures must know of the data, task by task."""
     found = ((ledger.plan.arms[s.cell.arm].config.task.name, s.record.get("notes", ())) for s in _made(ledger))
     return list(dict.fromkeys(f"{task}: {note}" for task, notes in found for note in notes))
+
+
+def next_question(ledger: Ledger) -> str:
+    """What to type next: to ask the first run that was lost or learned nothing why, else to see that runs repeat."""
+    poor = (*LOST, "learned nothing")
+    asked = next((s for s in _made(ledger) if s.record["outcome"] in poor and "run_id" in s.record), None)
+    if asked is None:
+        return f"Next: `{about('reproduce', ledger.study.study_name)}` makes its runs again and compares every number."
+    name = ledger.plan.name(asked.cell)
+    return f"Next: `{about('why', asked.record['run_id'])}` asks why {name} {_became(asked.record['outcome'])}."
+
+
+def _became(outcome: str) -> str:
+    return {"ruined": "was ruined"}.get(outcome, outcome)
 
 
 def failures(ledger: Ledger) -> list[str]:

@@ -18,7 +18,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.errors import ConfigError
-from study.installation import door
 from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
@@ -165,8 +164,9 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
         SystemExit: code 1 if a run failed or is missing.
     """
     from study.report.pages import study as study_page
-    from study.sweep.summary import failures, note_lines, power_lines, reading_lines, table
+    from study.sweep.summary import failures, next_question, note_lines, power_lines, reading_lines, table
     from study.tracking import uri as place
+    from study.tracking import view, writer
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
@@ -179,14 +179,13 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
         console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     try:
         page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
-        report = f"the report is {page}"
+        report = f"Report: {page}"
     except ConfigError as error:
         lines.append(str(error))
         report = str(error)
-    console.print(
-        f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. Type `{door('ui')}` to browse them; "
-        f"{report}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    seen = view.where(common.tracking.uri, writer.prepare(common.tracking.uri, common.slug))
+    runs = f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. To browse them: {seen}"
+    for line in (next_question(ledger), report, runs):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if lines:
         sys.exit(1)

@@ -39,7 +39,7 @@ def keep(
         ConfigError: the store does not take it.
     """
     under = {MLFLOW_PARENT_RUN_ID: about.run_id, "asked": about.run_id} if nested else {}
-    named = {MLFLOW_RUN_NAME: f"{question} of {about.name}" if nested else question, MLFLOW_RUN_NOTE: sentence}
+    named = {MLFLOW_RUN_NAME: f"{question} of {about.started_as}" if nested else question, MLFLOW_RUN_NOTE: sentence}
     client = MlflowClient(about.uri)
     try:
         run = client.create_run(about.experiment, tags={**tags, **named, **under, "kind": question}).info.run_id

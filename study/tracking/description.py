@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.schema import Config
+from study.schema.arm_names import name_alone, name_run
 from study.schema.identity import flat_record, nested_record
 
 
@@ -14,7 +15,7 @@ class Description:
     Attributes:
         uri: of the store.
         slug: of the experiment.
-        name: model-task-seed.
+        name: of a run that stands beside no other.
         tags: the choices that runs are filtered by in MLflow's table.
         parameters: the same as `config`, flat, as texts.
         config: every key that defines the run, nested. Where data and runs lie, and the sweep around it, are left out:
@@ -40,10 +41,11 @@ def describe(config: Config) -> Description:
         "clip": config.clip.name,
         "seed": config.seed,
     }
+    chosen = {"model.name": config.model.title, "clip.name": config.clip.name, "task.name": config.task.name}
     return Description(
         uri=config.tracking.uri,
         slug=config.slug,
-        name=f"{config.model.title}-{config.task.name}-{config.seed}",
+        name=name_run(name_alone(chosen), config.seed),
         tags={key: str(value) for key, value in tags.items()},
         parameters=flat_record(config),
         config=nested_record(config),

@@ -11,7 +11,7 @@ class Place:
     """Where one run belongs. None of it decides a number of the run.
 
     Attributes:
-        name: of the MLflow run; None: model-task-seed.
+        name: of the MLflow run; None: its model, clip policy, task and seed.
         parent: MLflow run id of the run that it is nested under.
         tags: more MLflow tags.
         checkpoints: folder of its checkpoint, which is named after the MLflow run; None: no checkpoint is saved.

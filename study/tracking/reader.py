@@ -19,6 +19,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from study.errors import ConfigError
+from study.tracking.outcomes import without_ending
 from study.tracking.writer import Run
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file else
@@ -103,22 +104,34 @@ class Logged:
         """Set tags."""
         Run(MlflowClient(self.uri), self.run_id).tag(tags)
 
+    def end(self, outcome: str) -> None:
+        """Say how it ended, other than what it said itself."""
+        Run(MlflowClient(self.uri), self.run_id).end({"outcome": outcome})
+
+    @property
+    def started_as(self) -> str:
+        """Its name without what became of it."""
+        return without_ending(self.name)
+
 
 def find(uri: str, wanted: str) -> list[Logged]:
-    """The runs that are meant by an id, the start of an id, a run's name, or a slug: then all runs trained under it.
+    """The runs that are meant by an id, its start, a run's name, or a slug: then all runs trained under it.
+
+    The name of a run may be given without what became of it.
 
     Raises:
         ConfigError: there is none, or several runs have this name or start.
     """
     if re.search(r"['\"`%\\\\]", wanted):
         raise ConfigError(f"RUN = {wanted!r}: no run has such a name")
-    prefix = [f"run_id LIKE '{wanted}%'"] if re.fullmatch("[0-9a-f]+", wanted) else []
-    for condition in (*prefix, f"run_name = '{wanted}'"):
-        if found := search(uri, f"attributes.{condition}"):
-            if len(found) > 1:
-                several = "\n".join(f"  {run.run_id}  {run.name}" for run in found)
-                raise ConfigError(f"RUN = {wanted!r} is not one run but {len(found)}; give the id:\n{several}")
-            return found if found[0].tags.get("kind") != "sweep" else _children(uri, found[0].run_id)
+    by_id = search(uri, f"attributes.run_id LIKE '{wanted}%'") if re.fullmatch("[0-9a-f]+", wanted) else []
+    named = [] if by_id else search(uri, f"attributes.run_name LIKE '{wanted}%'")  # _ stands for any letter there
+    found = by_id or [run for run in named if wanted in (run.name, run.started_as)]
+    if len(found) > 1:
+        several = "\n".join(f"  {run.run_id}  {run.name}" for run in found)
+        raise ConfigError(f"RUN = {wanted!r} is not one run but {len(found)}; give the id:\n{several}")
+    if found:
+        return found if found[0].tags.get("kind") != "sweep" else _children(uri, found[0].run_id)
     if found := [run for run in search(uri, slug=wanted) if "kind" not in run.tags]:
         return found
     raise ConfigError(f"RUN = {wanted!r}: no run has this id or name, and no experiment this slug, in {uri}")

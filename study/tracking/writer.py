@@ -26,6 +26,7 @@ from study.errors import ConfigError, Pruned
 from study.tracking import view
 from study.tracking.description import Description
 from study.tracking.lock import locked
+from study.tracking.outcomes import format_ending, with_ending, without_ending
 from study.tracking.place import Place
 
 BATCH = 1000
@@ -41,15 +42,19 @@ class Run:
     Args:
         client: of the store.
         run_id: of MLflow.
+        experiment: its id; empty where nobody asks for it.
         known: (key, update) of the points it has already. No point is written twice: a resumed run replays them, and
             the end of a run may be validated twice.
 
     Attributes:
         run_id: of MLflow.
+        experiment: its id.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, known: Collection[tuple[str, int]] = ()):
-        self._client, self.run_id, self._known = client, run_id, set(known)
+    def __init__(
+        self, client: MlflowClient, run_id: str, experiment: str = "", known: Collection[tuple[str, int]] = ()
+    ):
+        self._client, self.run_id, self.experiment, self._known = client, run_id, experiment, set(known)
 
     def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log (update, {key: value}) points, in as few calls as possible; those known already are left out."""
@@ -63,6 +68,11 @@ class Run:
     def tag(self, tags: Mapping[str, Any]) -> None:
         """Set tags; values are written as text."""
         self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def end(self, tags: Mapping[str, Any]) -> None:
+        """Set tags, `outcome` and `cause` among them, that say how the run ended; its name then says it too."""
+        self.tag(tags)
+        _name(self._client, self.run_id, format_ending(tags["outcome"], tags.get("cause", "none")))
 
     def log_data(self, name: str, source: str, splits: Mapping[str, tuple[str, int]]) -> None:
         """Log the data set as the run's inputs, one a split.
@@ -161,16 +171,16 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
-        tracked.tag({"outcome": "killed"})
+        tracked.end({"outcome": "killed"})
         raise
     except Pruned as reason:
         status = "FINISHED"
-        tracked.tag({"outcome": "pruned"})
+        tracked.end({"outcome": "pruned"})
         tracked.describe(f"**pruned**: {reason}.")
         raise
     except Exception as error:
         tracked.log_texts({"traceback.txt": traceback.format_exc()}, "failure")
-        tracked.tag({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
+        tracked.end({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
         raise
     finally:
         client.set_terminated(tracked.run_id, status)
@@ -182,7 +192,8 @@ def _start(client: MlflowClient, experiment: str, described: Description, place:
     if place.parent:
         mlflow_tags[MLFLOW_PARENT_RUN_ID] = place.parent
     texts = {key: str(value) for key, value in tags.items()}  # a server takes nothing else
-    return Run(client, client.create_run(experiment, tags={**mlflow_tags, **described.tags, **texts}).info.run_id)
+    made = client.create_run(experiment, tags={**mlflow_tags, **described.tags, **texts})
+    return Run(client, made.info.run_id, experiment)
 
 
 def _show(client: MlflowClient, experiment: str, measure: str) -> None:
@@ -193,12 +204,13 @@ def _show(client: MlflowClient, experiment: str, measure: str) -> None:
 
 def _reopen(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> Run:
     """Forget how an interrupted run ended, and remember the points it has."""
-    client.update_run(run_id, "RUNNING")
-    data = client.get_run(run_id).data
+    found = client.get_run(run_id)
+    client.update_run(run_id, "RUNNING", without_ending(found.info.run_name))
+    data = found.data
     for key in {"outcome", "error"} & set(data.tags):
         client.delete_tag(run_id, key)
     known = {(key, point.step) for key in data.metrics for point in client.get_metric_history(run_id, key)}
-    tracked = Run(client, run_id, known)
+    tracked = Run(client, run_id, found.info.experiment_id, known)
     tracked.tag(tags)
     return tracked
 
@@ -264,8 +276,13 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
     alive = running()
     for entity in found:
         if int(entity.data.tags["trial"]) not in alive:
-            client.set_tag(entity.info.run_id, "outcome", "killed")
+            Run(client, entity.info.run_id).end({"outcome": "killed"})
             client.set_terminated(entity.info.run_id, "KILLED")
+
+
+def _name(client: MlflowClient, run_id: str, ending: str) -> None:
+    """Put an ending to the name of a run, in the place of the one it may have."""
+    client.set_tag(run_id, MLFLOW_RUN_NAME, with_ending(client.get_run(run_id).info.run_name, ending))
 
 
 def _client(uri: str) -> MlflowClient:

@@ -1,6 +1,8 @@
 """Writes a training run to MLflow at intervals while it trains: charts can be watched, updates do not wait."""
 
+import math
 import time
+from collections.abc import Mapping
 
 import pytorch_lightning as pl
 
@@ -10,6 +12,17 @@ from study.training.module import RecurrentModule
 
 PAUSE = 10.0
 """Seconds between writes: each costs some 0.2 ms a value."""
+
+
+def unmeasured(values: Mapping[str, float]) -> dict[str, float]:
+    """Values without those of a validation: what a destroyed network scores says nothing."""
+    return {key: value for key, value in values.items() if not key.endswith("/val")}
+
+
+def destroyed(module: RecurrentModule) -> bool:
+    """Whether a run diverged, or its last validation says that its last update destroyed the network."""
+    validated = module.journal.validations
+    return module.history.diverged is not None or not math.isfinite(validated[-1]["loss"] if validated else 0.0)
 
 
 class Recorder(pl.Callback):
@@ -37,8 +50,11 @@ class Recorder(pl.Callback):
         self._points.append((trainer.global_step, measures))
 
     def teardown(self, trainer: pl.Trainer, pl_module: RecurrentModule, stage: str) -> None:
-        """Write the rest, including a bucket that is not full."""
+        """Write the rest, including a bucket that is not full; of a run that diverged no measures at its end."""
         self._gather(pl_module, last=True)
+        if destroyed(pl_module):
+            end = len(pl_module.history)
+            self._points = [(at, unmeasured(values) if at == end else values) for at, values in self._points]
         self._finish(pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: RecurrentModule, exception: BaseException) -> None:

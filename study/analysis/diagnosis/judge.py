@@ -8,7 +8,7 @@ from study.analysis.diagnosis.events import Event, events, share_left
 from study.analysis.diagnosis.facts import Facts
 from study.analysis.diagnosis.outcome import outcome
 from study.analysis.diagnosis.over_lag import OverLag, Verdict, over_lag
-from study.tracking.outcomes import Outcome
+from study.tracking.outcomes import Outcome, format_ending
 
 RULES = "4"
 """Number of these rules, recorded with every run. Runs that record none were judged by rules without causes, whose
@@ -58,8 +58,9 @@ class Diagnosis:
     @property
     def answers(self) -> str:
         """The three in a few words, such as `ruined (step size)` or `completed, short memory`."""
-        because = "" if self.cause.name == "none" else f" ({self.cause.name})"
-        return f"{self.outcome}{because}" + ("" if self.verdict == "undecided" else f", {self.verdict}")
+        return format_ending(self.outcome, self.cause.name) + (
+            "" if self.verdict == "undecided" else f", {self.verdict}"
+        )
 
     def _test(self, form: str) -> list[str]:
         change = self.cause.change

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from study.errors import ConfigError
-from study.report.data.arm_names import name_arms
 from study.report.data.comparison import KNOWN, Comparison, rank
+from study.schema.arm_names import name_arms
 from study.schema.identity import deciding
 from study.tracking.answers import QUESTIONS
 from study.tracking.outcomes import ENDED, FINISHED
@@ -100,6 +100,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "family": column(rows, "tags.family", ""),
         "phase": column(rows, "tags.phase", "grid"),
         "label": column(rows, "tags.arm"),
+        "arm_name": column(rows, "tags.arm_name"),
         "candidate": column(rows, "tags.candidate"),
         "verdict": column(rows, "tags.verdict"),
         "ending": _endings(rows),
@@ -183,8 +184,14 @@ def _compare(task: object, group: pd.DataFrame) -> Comparison:
     """Compare the runs of a task: name its arms by what sets them apart, and rank them."""
     measure = str(group["measure"].iloc[0])
     maximize = is_maximized(measure, group["logged"])
-    named = group.assign(arm=group["arm"].map(name_arms(configurations(group))))
+    named = group.assign(arm=group["arm"].map(recorded_names(group) or name_arms(configurations(group))))
     return Comparison(str(task), str(group["family"].iloc[0]), measure, maximize, named, rank(named, maximize))
+
+
+def recorded_names(runs: pd.DataFrame) -> dict[str, str]:
+    """The names that the newest runs of every arm recorded; none where an arm has none, or two have the same."""
+    names = {str(arm): str(name) for arm, name in runs.groupby("arm")["arm_name"].last().items()}
+    return names if all(names.values()) and len(set(names.values())) == len(names) else {}
 
 
 def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
@@ -195,8 +202,9 @@ def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
 
 
 def _named(runs: pd.DataFrame, comparisons: list[Comparison]) -> pd.DataFrame:
-    """All runs with the names of their arms in the comparisons; those in none with the label from the sweep."""
+    """All runs with the names of their arms in the comparisons; those in none with that from the sweep."""
     names = pd.concat([c.runs["arm"] for c in comparisons]) if comparisons else pd.Series(dtype=str)
     known = dict(zip(runs.loc[names.index, "arm"], names, strict=True))
-    fallback = runs["label"].where(runs["label"] != "", runs["name"])
+    said = runs["arm_name"].where(runs["arm_name"] != "", runs["label"])
+    fallback = said.where(said != "", runs["name"])
     return runs.assign(arm=runs["arm"].map(known).fillna(fallback))

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from study.report.data.arm_names import name_arms
-from study.report.data.runs import column, deciding_parameters, is_maximized
+from study.report.data.runs import column, deciding_parameters, is_maximized, recorded_names
+from study.schema.arm_names import name_arms
 from study.tracking.outcomes import ENDED, FINISHED
 
 INFORMATIVE = (*ENDED, "pruned")
@@ -120,7 +120,7 @@ def searches(runs: pd.DataFrame, planned: Mapping[str, str], objective: str = ""
         varying = _varying(parameters, group["label"])
         fixed = parameters.drop(columns=varying).groupby(group["label"]).first()
         kept = {str(label): {str(k): str(v) for k, v in row.dropna().items()} for label, row in fixed.iterrows()}
-        names = name_arms(kept)
+        names = recorded_names(group.assign(arm=group["label"])) or name_arms(kept)
         tuned = parameters[[key for key in varying if _is_tuned(key, planned)]]
         yield _search(str(task), group.assign(arm=group["label"].map(names)), tuned, planned, objective)
 

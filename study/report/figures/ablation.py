@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from study.figures.style import OPPONENT, colour, draw_guide, legend_below, line_style, panels, tag_run
-from study.report.data.arm_names import name_arms
 from study.report.data.comparison import Comparison, worth
 from study.report.data.opponents import hardest
 from study.report.data.runs import configurations
 from study.report.data.statistics import Interval, mean_interval, share_interval
 from study.report.figures.picture import Picture, count_of, to_svg
+from study.schema.arm_names import name_arms
 from study.tracking.outcomes import LOST
 
 SERIES = 12

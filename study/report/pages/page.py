@@ -87,6 +87,7 @@ class Page:
         ui: address of the MLflow UI, which links open.
         histories: ids of the runs whose gradient histories the page rests on.
         lost: why a history cannot be read, by run id: such a page never replaces one that rests on it.
+        table: address of the table of its runs in the MLflow UI; empty: none is linked.
     """
 
     title: str
@@ -97,6 +98,7 @@ class Page:
     ui: str
     histories: Collection[str] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
+    table: str = ""
 
     def write(self, folder: Path, name: str) -> Path:
         """Write `<folder>/<name>.html`, and every figure as SVG and its data as CSV into `<folder>/figures`.
@@ -135,6 +137,7 @@ class Page:
             sections=shown,
             runs=self.runs,
             ui=self.ui,
+            table=self.table,
             histories=" ".join(self.histories),
             style=(HERE / "page.css").read_text(),
             script=(HERE / "page.js").read_text(),

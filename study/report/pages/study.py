@@ -27,6 +27,7 @@ from study.report.pages import search as search_page
 from study.report.pages.asked import asked
 from study.report.pages.page import Head, Page, Row, Section, Table, TableCell
 from study.schema.budget import compare_readings
+from study.tracking import view
 from study.tracking.outcomes import ENDED
 
 HEADS = (
@@ -119,7 +120,8 @@ def _page(
     names = _run_names(evidence, found)
     notes = [*_unread(lost, plan), *_notes(evidence, plan)]
     sections += [*([asked(evidence.answers)] if evidence.answers else []), _runs(evidence)]
-    return Page(evidence.slug, _lead(evidence), notes, sections, names, ui, norms.keys(), lost)
+    table_of_runs = view.address(ui, evidence.runs["logged"].iloc[0].experiment)
+    return Page(evidence.slug, _lead(evidence), notes, sections, names, ui, norms.keys(), lost, table_of_runs)
 
 
 def _run_names(evidence: Evidence, searches: list[Search]) -> dict[str, tuple[str, str]]:

@@ -1,13 +1,16 @@
 """The plan of a sweep: its arms and cells. No torch here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from omegaconf import OmegaConf
 
 from study.schema import Config
+from study.schema.arm_names import name_run, name_within_tasks, put_tasks_before
 from study.schema.budget import Reading, compare_readings, planned_reading
+from study.schema.identity import deciding
 from study.schema.own import pins
 from study.sweep.planning.grammar import Dimension
 
@@ -54,14 +57,6 @@ class Arm:
         """What each of its runs reads; where that is not known, its budget."""
         return str(planned_reading(self.config)) or self.config.trainer.budget
 
-    def name(self, keys: Sequence[str]) -> str:
-        """A short name: its title, or its values of some keys: of a group the option, else the last part of the key."""
-        if self.title:
-            return self.title
-        parts = [(key.rpartition(".")[2], self.values[key], "." in key) for key in keys if key in self.values]
-        named = [f"{last}={value}" if dotted else value for last, value, dotted in parts]
-        return " ".join(named) or f"{self.config.model.name} {self.config.task.name}"
-
 
 @dataclass(frozen=True)
 class PlannedCell:
@@ -101,16 +96,22 @@ class Plan:
     seeds: list[int]
     search_seeds: int = 1
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
-        """A short name of every arm by digest, with as few values as set the arms apart."""
-        listed = [arm.values for arm in self.arms.values()]
-        needed = list(dict.fromkeys(key for values in listed for key in values))
-        for key in reversed(needed):
-            others = [other for other in needed if other != key]
-            if len({tuple(values.get(other) for other in others) for values in listed}) == len(listed):
-                needed = others  # also a rate or threshold that goes with its task
-        return {digest: arm.name(needed) for digest, arm in self.arms.items()}
+        """A short name of every arm by digest, with its task where the plan has several."""
+        return put_tasks_before(self.names_within_tasks, {key: arm.config.task.name for key, arm in self.arms.items()})
+
+    @cached_property
+    def names_within_tasks(self) -> dict[str, str]:
+        """Its title, or as few values as set the arms of its task apart."""
+        titles = {digest: arm.title for digest, arm in self.arms.items() if arm.title}
+        return name_within_tasks({digest: deciding(arm.config) for digest, arm in self.arms.items()}, titles)
+
+    def name(self, cell: PlannedCell, seed: int | None = None) -> str:
+        """The name of a run: one of the seeds of its cell, where that has several."""
+        if cell.phase != "search":
+            return name_run(self.names[cell.arm], cell.seed)
+        return name_run(self.names[cell.arm], seed if self.search_seeds > 1 else None, cell.number)
 
     def cells(self) -> Iterator[PlannedCell]:
         """The cells known from the start: all of a grid, the trials of a search; arms take turns."""

@@ -15,6 +15,7 @@ from rich.text import Text
 from study.sweep.planning.plan import Plan
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE, CellStatus, best
+from study.tracking.outcomes import format_ending
 
 LAST = 6
 """Finished runs shown."""
@@ -99,10 +100,9 @@ def time_left(statuses: list[CellStatus], total: int) -> str:
 
 def title(status: CellStatus, plan: Plan) -> str:
     """The name of a run: its arm, its trial or seed, its tuned values."""
-    cell, tuned = status.cell, status.trial.params if status.trial else {}
-    which = f"trial {cell.number + 1}" if cell.phase == "search" else f"seed {cell.seed}"
+    tuned = status.trial.params if status.trial else {}
     values = {key.rpartition(".")[2]: f"{v:.3g}" if isinstance(v, float) else v for key, v in tuned.items()}
-    return " ".join([plan.names[cell.arm], which, *(f"{key}={value}" for key, value in values.items())])
+    return " ".join([plan.name(status.cell), *(f"{key}={value}" for key, value in values.items())])
 
 
 def format_running(status: CellStatus, trial: FrozenTrial, plan: Plan) -> str:
@@ -127,8 +127,7 @@ def format_ended(status: CellStatus, plan: Plan) -> str:
 
 def ending(record: dict[str, Any]) -> str:
     """The outcome of a run, with its cause in brackets where there is one; records of older versions name none."""
-    cause = record.get("cause", "none")
-    return record["outcome"] + ("" if cause == "none" else f" ({cause})")
+    return format_ending(record["outcome"], record.get("cause", "none"))
 
 
 def _seconds(trial: FrozenTrial) -> float:

@@ -142,9 +142,9 @@ class Worker:
         cell, config = PlannedCell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
         tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
-            name=self._name(cell, config.seed),
+            name=self.plan.name(cell, config.seed),
             parent=self.parent,
-            tags={**tags, "arm": self.plan.arms[cell.arm].label, **self._candidate(cell)},
+            tags={**tags, **self._arm(cell), **self._candidate(cell)},
             checkpoints=self.folder / "checkpoints",
             resume=resume if resume and writer.is_there(config.tracking.uri, resume) else None,
             announce=lambda run_id: ledger.note(trial, {"run_id": run_id, "seed": config.seed}),
@@ -158,10 +158,9 @@ class Worker:
         """A tag that the runs of one trial over several seeds share, also where an interruption divides them."""
         return {"candidate": cell.number} if self._has_several_seeds(cell) else {}
 
-    def _name(self, cell: PlannedCell, seed: int) -> str:
-        which = f"{cell.number}" if cell.phase == "search" else f"{seed}"
-        more = f" seed {seed}" if self._has_several_seeds(cell) else ""
-        return f"{self.plan.names[cell.arm]} {cell.phase} {which}{more}"
+    def _arm(self, cell: PlannedCell) -> dict[str, str]:
+        """Tags with the arm as the experiment states it, and as it is called among those of its task."""
+        return {"arm": self.plan.arms[cell.arm].label, "arm_name": self.plan.names_within_tasks[cell.arm]}
 
     @contextlib.contextmanager
     def _logging_to_a_file(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Names for the arms of a comparison, of as few values as set them apart."""
+"""Names for the arms of a comparison, of as few values as set them apart: on the terminal, in MLflow, in reports."""
 
 from collections.abc import Mapping
 
@@ -26,6 +26,44 @@ def name_arms(configurations: Mapping[str, Configuration]) -> dict[str, str]:
         if (now := len(set(map(tuple, longer.values())))) > apart:
             parts, apart = longer, now
     return {arm: " ".join(words) or _plain(configurations[arm]) for arm, words in parts.items()}
+
+
+def name_within_tasks(arms: Mapping[str, Configuration], titles: Mapping[str, str]) -> dict[str, str]:
+    """Name the arms of an experiment, each among those of its task; titles that the experiment gives come first."""
+    names: dict[str, str] = {}
+    for task in dict.fromkeys(configuration["task.name"] for configuration in arms.values()):
+        names |= name_arms({arm: values for arm, values in arms.items() if values["task.name"] == task})
+    return {arm: titles.get(arm, names[arm]) for arm in arms}
+
+
+def put_tasks_before(names: Mapping[str, str], tasks: Mapping[str, str]) -> dict[str, str]:
+    """Names of arms that stand apart also beside those of other tasks.
+
+    Args:
+        names: of the arms, each within its task.
+        tasks: of the arms.
+    """
+    several = set(tasks.values())
+    short = {task: _without_family(task) for task in several}
+    if len(set(short.values())) < len(several):
+        short = {task: task for task in several}
+    return {arm: f"{short[tasks[arm]]} {name}" if len(several) > 1 else name for arm, name in names.items()}
+
+
+def name_run(arm: str, seed: int | None, trial: int | None = None) -> str:
+    """The name of a run: its arm, the number of its search trial, counted from 0, and its seed, if it has them."""
+    parts = [arm, "" if trial is None else f"trial {trial + 1}", "" if seed is None else f"s{seed}"]
+    return " ".join(filter(None, parts))
+
+
+def name_alone(configuration: Configuration) -> str:
+    """The name of an arm that stands beside no other: what runs of a kind differ in most."""
+    parts = [*_part("model.name", configuration), *_part("clip.name", configuration)]
+    return " ".join([*parts, _without_family(configuration["task.name"])])
+
+
+def _without_family(task: str) -> str:
+    return task.partition("_")[2] or task
 
 
 def _candidates(configurations: Mapping[str, Configuration]) -> list[str]:
