@@ -152,9 +152,10 @@ def recurrent_parameters(model: "RecurrentModel") -> list[str]:
 @command
 def main(composed: DictConfig) -> None:
     """Train one network from the command line; a sweep goes through `study.sweep` instead."""
-    from study.training import checkpoint
-
     config = validate(composed)
+    print(f"{config.slug}: {config.model.name} on {config.task.name}, {config.trainer.budget}", file=sys.stderr)
+    from study.training import checkpoint  # late: torch takes seconds
+
     overrides = list(HydraConfig.get().overrides.task)
     result = train(config, overrides, Place(checkpoints=checkpoint.FOLDER))
     print(result.summary(config.slug, config.tracking.uri))

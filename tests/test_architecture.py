@@ -28,7 +28,7 @@ INSIDE = {
     "report": ("data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
-FLAT = {"errors", "installation", "own", "seeding", "command", "train", "resume", "ui", "api"}
+FLAT = {"errors", "installation", "own", "seeding", "train", "resume", "ui", "api"}
 """The files that are no folder: the doors, and what every room stands on."""
 PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}

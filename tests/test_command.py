@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from study import train
-from study.command import quote
+from study.command.arguments import quote
 from study.installation import CONF
 
 
@@ -33,9 +33,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
     captured = capfd.readouterr()
     assert stop.value.code == 2
     assert captured.out == ""
-    assert not list(Path.cwd().glob("*.db"))
-    headline, _, message = captured.err.partition("\n")
-    assert headline == "The configuration cannot be used:"
+    assert not [*Path.cwd().glob("*.db"), *Path.cwd().glob("outputs")]
+    started, headline, message = captured.err.partition("The configuration cannot be used:\n")
+    assert headline
+    assert started.count("\n") <= 1  # what is about to be trained, where the data were at fault
     assert "Traceback" not in message
     return message.strip()
 
@@ -48,8 +49,8 @@ CASES = {
     "bptt.k2=5 bptt.k1=9": "bptt: k1=9 must not exceed k2=5",
     "bptt.k3=4": "bptt.k3: no such key; did you mean 'bptt.k2'?",
     "model.hidden_size=abc": "model.hidden_size = 'abc': should be a valid integer",
-    "model=lstm model.activation=tanh": "model.activation: no such key; another choice of model has it",
-    "clip.threshold=3": "clip.threshold: no such key; another choice of clip has it",
+    "model=lstm model.activation=tanh": "model.activation: no such key here; it needs another choice of model: add model=elman",
+    "clip.threshold=3": "clip.threshold: no such key here; it needs another choice of clip: add clip=norm",
     "task=[forecasting_stocks,nonsense]": "Could not load 'task/nonsense'",
     "no-equals-sign": "no-equals-sign: write key=value",
     "task=forecasting_csv task.path=a(1).csv": "task.path = 'a(1).csv': Hydra cannot read this value",

@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from rich.console import Console
 
-from study.command import explain
+from study.command.messages import explain
 from study.errors import ConfigError, nearest
 from study.installation import CHECKOUT, CONF
 from study.report import RESULTS

@@ -14,7 +14,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from study.command import explain, opened
+from study.command.arguments import opened
+from study.command.messages import explain
 from study.errors import ConfigError, nearest
 from study.installation import CONF
 from study.reproduce.trust import Code, logged_code, no_code

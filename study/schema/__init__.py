@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, ValidationError, model_validator
 
 from study.errors import ConfigError
-from study.schema.base import Decides, Strict, group_classes
+from study.schema.base import Decides, Strict, group_classes, option_names
 from study.schema.bptt import TRUNCATIONS, BPTTConfig
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
@@ -234,6 +234,14 @@ def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
 def open_keys() -> frozenset[str]:
     """The keys below which a user's own file decides which keys there are, such as `model.options`."""
     return frozenset(key for key, kind in _typed_keys(Config, "") if kind == Options)
+
+
+def options_with(key: str) -> list[str]:
+    """The options of a group that have a dotted key of it, such as of `clip.threshold`; none of a group without any."""
+    group, _, rest = key.partition(".")
+    field = Config.model_fields.get(group)
+    classes = group_classes(field.annotation) if field and rest else ()
+    return [name for found in classes if rest in keys(found) for name in option_names(found)]
 
 
 def _typed_keys(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:

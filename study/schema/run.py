@@ -41,7 +41,7 @@ class TrainerConfig(Strict):
     def _one_budget(self) -> "TrainerConfig":
         if sum(getattr(self, key) is not None for key in self.BUDGETS) != 1:
             raise ValueError(
-                "the budget is either max_updates, max_steps, max_epochs or max_seconds: set the others to null"
+                "the budget is either max_updates, max_steps, max_epochs or max_seconds: set one, and the others to null"
             )
         return self
 

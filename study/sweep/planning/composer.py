@@ -8,7 +8,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from study.command import closed, explain, opened
+from study.command.arguments import closed, opened
+from study.command.messages import explain
 from study.errors import ConfigError
 from study.schema import Config, open_keys, validate
 
