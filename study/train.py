@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from study.command import command
+from study.data.files import refuse_missing
 from study.schema import Config, validate
 from study.schema.bptt import RULE
 from study.tracking.place import Place
@@ -153,7 +154,7 @@ def recurrent_parameters(model: "RecurrentModel") -> list[str]:
 def main(composed: DictConfig) -> None:
     """Train one network from the command line; a sweep goes through `study.sweep` instead."""
     config = validate(composed)
-    print(f"{config.slug}: {config.model.name} on {config.task.name}, {config.trainer.budget}", file=sys.stderr)
+    refuse_missing(config)
     from study.training import checkpoint  # late: torch takes seconds
 
     overrides = list(HydraConfig.get().overrides.task)

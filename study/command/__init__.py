@@ -13,11 +13,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from study.command import arguments, usage
-from study.command.messages import explain, one_line
+from study.command.messages import explain, is_of_hydra, one_line, refuse
 from study.errors import ConfigError
 from study.installation import CONF
 
-UNUSABLE = 2
 INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 INFORMS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 """Hydra's options that print something and run nothing: nothing else may be printed then."""
@@ -35,7 +34,7 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
             job(composed)
         except ConfigError as error:
             _leave_nothing(HydraConfig.get())
-            _refuse(str(error))  # here, not below: Hydra would print lines of its own first
+            refuse(str(error))  # here, not below: Hydra would print lines of its own first
 
     application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(explained)
 
@@ -49,9 +48,13 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
             _skip_search_for_mode()
             application()
         except ConfigError as error:
-            _refuse(str(error))
+            refuse(str(error))
         except (HydraException, OmegaConfBaseException) as error:
-            _refuse(explain(error))
+            refuse(explain(error))
+        except (ValueError, TypeError, AssertionError, UserWarning) as error:
+            if not is_of_hydra(error):
+                raise
+            refuse(f"Hydra cannot use what was typed: {one_line(str(error))}")
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 
@@ -67,6 +70,8 @@ def _refuse_contradictions(typed: list[str]) -> None:
     for argument in typed:
         if argument.lstrip("+").startswith("hydra.mode="):
             raise ConfigError(f"{argument}: add --multirun for many runs, and nothing for one")
+        if argument.startswith("hydra/sweeper=") and argument != "hydra/sweeper=study":
+            raise ConfigError(f"{argument}: the runs of a sweep are planned by hydra/sweeper=study")
         if argument.startswith("--experimental-rerun"):
             raise ConfigError(f"{argument}: a logged run is made again by study-reproduce")
     if len(doing := [argument for argument in typed if argument in ("--run", "-r", "--multirun", "-m", *INFORMS)]) > 1:
@@ -101,8 +106,3 @@ def _leave_nothing(hydra_config: DictConfig) -> None:
         if empty == Path.cwd() or any(empty.iterdir() if empty.is_dir() else ()):
             break
         empty.rmdir()
-
-
-def _refuse(message: str) -> None:
-    print(f"The configuration cannot be used:\n{message}", file=sys.stderr)
-    sys.exit(UNUSABLE)

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from study.errors import ConfigError
 from study.installation import typed
-from study.schema.defaults import listed, option
+from study.schema.defaults import listed, option, options
 from study.schema.run import TrainerConfig
 
 ADDED = "++"
@@ -18,7 +19,21 @@ MARKS = re.compile(r"[(){}\[\]=,:'\"\\#&]")
 
 def prepared(arguments: Sequence[str]) -> list[str]:
     """Everything that was typed, options of Hydra included, as it is handed to Hydra."""
-    return [opened(_quoted(_expand_home(argument))) for argument in arguments]
+    overrides = [opened(_quoted(_expand_home(argument))) for argument in arguments if argument != "experiment=null"]
+    refuse_no_option(overrides)
+    return overrides
+
+
+def refuse_no_option(overrides: Sequence[str]) -> None:
+    """Refuse null for the option of a group.
+
+    Raises:
+        ConfigError: naming the options that there are.
+    """
+    for override in overrides:
+        if _is_null(override) and (known := options(_key(override))):
+            hint = "; none does without" if "none" in known else ""
+            raise ConfigError(f"{_key(override)} = null: no such option{hint} (allowed: {', '.join(known)})")
 
 
 def _expand_home(argument: str) -> str:

@@ -2,7 +2,13 @@
 
 import re
 import shlex
+import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
 
+import hydra
+import omegaconf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import InterpolationKeyError
@@ -10,6 +16,23 @@ from omegaconf.errors import InterpolationKeyError
 from study.command.arguments import quote
 from study.errors import nearest
 from study.schema.defaults import options
+
+
+UNUSABLE = 2
+"""The exit code of a command that was refused."""
+LIBRARIES = tuple(str(Path(str(library.__file__)).parent) for library in (hydra, omegaconf))
+
+
+def refuse(message: str) -> NoReturn:
+    """End the process with a message."""
+    print(f"The configuration cannot be used:\n{message}", file=sys.stderr)
+    sys.exit(UNUSABLE)
+
+
+def is_of_hydra(error: BaseException) -> bool:
+    """Whether an error of any kind was raised in Hydra's own code before there was a job: then it is about the input."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return frames[-1].filename.startswith(LIBRARIES) and "run_job" not in {frame.name for frame in frames}
 
 
 def explain(error: Exception) -> str:
@@ -29,7 +52,8 @@ def explain(error: Exception) -> str:
         found = re.findall(r"^\t(\S+)$", text, re.M)
         group, name = match.groups()
         return f"{group} = {name!r}: no such option{nearest(name, found)} (allowed: {', '.join(found)})"
-    return one_line(text.partition("\nConfig search path:")[0])  # the paths are those of Hydra's own help
+    text = text.partition("\nConfig search path:")[0]  # the paths are those of Hydra's own help
+    return one_line(re.sub(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", "", text, flags=re.M))
 
 
 def one_line(text: str) -> str:
@@ -41,6 +65,8 @@ def _unknown(key: str) -> str:
     """A key that the composed configuration lacks: a mistake, or a key of an option that is not chosen."""
     from study.schema import keys, options_with
 
+    if known := options(key):
+        return f"{key}: an option is chosen by its name (allowed: {', '.join(known)})"
     if having := options_with(key):
         group = key.partition(".")[0]
         others = f"; so have {', '.join(having[1:])}" if len(having) > 1 else ""
@@ -53,6 +79,8 @@ def _unreadable(override: str, why: str) -> str:
     key, _, value = override.partition("=")
     if not value:
         return f"{override}: write key=value"
+    if "{" in value:
+        return f"{key} = {value!r}: {why}; in braces a key stands without quotes: {{optimizer.lr: [0.1, 1]}}"
     parts = value.removeprefix("[").removesuffix("]").split(",")
     if value == f"[{','.join(parts)}]":
         texts = ",".join(part.strip() if readable(part) else quote(part.strip()) for part in parts)

@@ -1,10 +1,27 @@
 """`conf/trainer`, `conf/tracking`, `conf/data`: how runs are made and kept."""
 
+import os
+import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from study.schema.base import Count, Decides, Positive, Strict
+
+
+NAME_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
+"""MLflow's own variable; the slug where none is given, see `conf/train.yaml`."""
+
+
+def _is_a_name(slug: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", slug) or not slug.strip("."):
+        source = f"; it comes from {NAME_VARIABLE}" if slug == os.environ.get(NAME_VARIABLE) else ""
+        raise ValueError(f"names a folder: letters without accents, digits, '_', '-' and '.' are allowed{source}")
+    return slug
+
+
+Slug = Annotated[str, AfterValidator(_is_a_name)]
+"""Names the MLflow experiment, the Optuna study and the folder of the output."""
 
 
 class DataConfig(Strict):

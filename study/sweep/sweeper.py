@@ -17,6 +17,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from study.data.files import refuse_missing
 from study.errors import ConfigError
 from study.installation import door
 from study.schema import SweepingConfig, check
@@ -40,7 +41,9 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     """
     common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
     plan = build_plan(common.sweep, arguments, Composer(context.config_loader, master))
-    _refuse_missing(master)
+    for arm in plan.arms.values():
+        refuse_missing(arm.config)
+    _refuse_launcher(master)
     from study.sweep.planning.objective import find_direction
     from study.sweep.trials.pruner import build_pruner
     from study.sweep.trials.sampler import build_sampler
@@ -102,7 +105,7 @@ def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig
     _summarize(common, ledger, folder / "report", problem)
 
 
-def _refuse_missing(master: DictConfig) -> None:
+def _refuse_launcher(master: DictConfig) -> None:
     """Refuse a launcher whose package is not installed."""
     launcher = master.hydra.launcher._target_
     try:
