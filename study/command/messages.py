@@ -15,8 +15,8 @@ from omegaconf.errors import InterpolationKeyError
 
 from study.command.arguments import quote
 from study.errors import nearest
+from study.schema import lightning
 from study.schema.defaults import options
-
 
 UNUSABLE = 2
 """The exit code of a command that was refused."""
@@ -53,7 +53,9 @@ def explain(error: Exception) -> str:
         group, name = match.groups()
         return f"{group} = {name!r}: no such option{nearest(name, found)} (allowed: {', '.join(found)})"
     text = text.partition("\nConfig search path:")[0]  # the paths are those of Hydra's own help
-    return one_line(re.sub(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", "", text, flags=re.M))
+    return one_line(
+        re.sub(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", "", text, flags=re.M)
+    )
 
 
 def one_line(text: str) -> str:
@@ -71,7 +73,7 @@ def _unknown(key: str) -> str:
         group = key.partition(".")[0]
         others = f"; so have {', '.join(having[1:])}" if len(having) > 1 else ""
         return f"{key}: no such key here; it needs another choice of {group}: add {group}={having[0]}{others}"
-    return f"{key}: no such key{nearest(key, set(keys()))}"
+    return f"{key}: no such key{lightning.reason(key) or nearest(key, set(keys()))}"
 
 
 def _unreadable(override: str, why: str) -> str:

@@ -23,7 +23,10 @@ class Start(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check what is one for all runs of a sweep."""
-        print(f"{_checked(config, [*SweepingConfig.model_fields], SweepingConfig).slug}: planning the runs", file=sys.stderr)
+        print(
+            f"{_checked(config, [*SweepingConfig.model_fields], SweepingConfig).slug}: planning the runs",
+            file=sys.stderr,
+        )
 
 
 def _checked(config: DictConfig, keys: list[Any], kind: Any) -> Any:

@@ -24,6 +24,7 @@ from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
+from study.sweep.preview import preview
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -44,6 +45,10 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     for arm in plan.arms.values():
         refuse_missing(arm.config)
     _refuse_launcher(master)
+    for sentence in (*plan.describe_twins(), *plan.describe_readings()):
+        print(sentence)
+    if common.sweep.dry_run:
+        preview(common, plan, partial(count_workers, common.sweep.workers))
     from study.sweep.planning.objective import find_direction
     from study.sweep.trials.pruner import build_pruner
     from study.sweep.trials.sampler import build_sampler
@@ -51,17 +56,13 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
     build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
-    for sentence in (*plan.describe_twins(), *plan.describe_readings()):
-        print(sentence)
     if common.sweep.dry_run:
-        from study.sweep.planning.estimate import estimate
-
-        return print(plan.describe() + estimate(plan, count_workers(common.sweep.workers, len(plan))))
-    from study.sweep.trials.storage import open_study
+        return
+    from study.sweep.trials.storage import open_study, removed_if_refused
     from study.tracking import writer
 
-    writer.prepare(common.tracking.uri, common.slug)
-    with open_study(common.sweep.storage, common.slug, direction) as study:
+    with removed_if_refused(common.sweep.storage), open_study(common.sweep.storage, common.slug, direction) as study:
+        writer.prepare(common.tracking.uri, common.slug)
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
         refusing = bool(master.hydra.runtime.choices.get("experiment")) and common.sweep.changed == "refuse"

@@ -1,7 +1,7 @@
 """The LightningModule: a thin adaptor over the plain-torch training of `study.learning.bptt`."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -46,6 +46,7 @@ class RecurrentModule(pl.LightningModule):
         pace: the budget and the rhythm.
         history: empty; gets every update.
         probes: measured when they are due.
+        callbacks: of the user.
 
     Attributes:
         journal: what was done, so that a resumed run can go through it again.
@@ -68,6 +69,7 @@ class RecurrentModule(pl.LightningModule):
         pace: Pace,
         history: History,
         probes: Probes,
+        callbacks: Sequence[pl.Callback] = (),
     ):
         super().__init__()
         self.automatic_optimization = False
@@ -78,6 +80,7 @@ class RecurrentModule(pl.LightningModule):
         self.journal = Journal()
         self.hold: int | None = None
         self.pause: Callable[[RecurrentModule], None] | None = None
+        self._callbacks = list(callbacks)
         self._restored: dict[str, Any] = {}
         self._taken_up = False
         self._batches = 0  # of the Lightning step that is being made, done so far
@@ -85,6 +88,10 @@ class RecurrentModule(pl.LightningModule):
         self._carry: Carry | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The user's own, which belong to what is trained: Lightning calls them wherever the module is fitted."""
+        return self._callbacks
 
     def configure_optimizers(self) -> Optimizer:
         """The one the module was given."""
