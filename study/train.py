@@ -150,8 +150,9 @@ def assemble(config: Config, task: "Task | None" = None) -> "tuple[Task, Recurre
     measuring = probes.count + bool(config.task.further_lengths)
     history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
     how = optimizer, schedule, regularizer, config.bptt, config.seed
-    own = callbacks.build(config.trainer.callbacks)
-    return task, RecurrentModule(model, loss, clip, task, *how, pace, history, probes, own)
+    module = RecurrentModule(model, loss, clip, task, *how, pace, history, probes)
+    module.callbacks = callbacks.build(config.trainer.callbacks)
+    return task, module
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

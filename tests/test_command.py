@@ -49,7 +49,7 @@ CASES = {
     "bptt.k2=5 bptt.k1=9": "bptt: k1=9 must not exceed k2=5",
     "bptt.k3=4": "bptt.k3: no such key; did you mean 'bptt.k2'?",
     "model.hidden_size=abc": "model.hidden_size = 'abc': should be a valid integer",
-    "model=lstm model.activation=tanh": "model.activation: no such key here; it needs another choice of model: add model=elman",
+    "model=lstm model.activation=tanh": "model.activation: no such key here; it needs another choice of model",
     "clip.threshold=3": "clip.threshold: no such key here; it needs another choice of clip: add clip=norm",
     "task=[forecasting_stocks,nonsense]": "Could not load 'task/nonsense'",
     "no-equals-sign": "no-equals-sign: write key=value",

@@ -20,6 +20,8 @@ from study.schema.defaults import options
 
 UNUSABLE = 2
 """The exit code of a command that was refused."""
+INSIDE = re.compile(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", re.M)
+"""What Hydra's messages say of its own inside."""
 LIBRARIES = tuple(str(Path(str(library.__file__)).parent) for library in (hydra, omegaconf))
 
 
@@ -30,7 +32,7 @@ def refuse(message: str) -> NoReturn:
 
 
 def is_of_hydra(error: BaseException) -> bool:
-    """Whether an error of any kind was raised in Hydra's own code before there was a job: then it is about the input."""
+    """Whether an error was raised in Hydra's own code before there was a job: then it is about what was typed."""
     frames = traceback.extract_tb(error.__traceback__)
     return frames[-1].filename.startswith(LIBRARIES) and "run_job" not in {frame.name for frame in frames}
 
@@ -53,9 +55,7 @@ def explain(error: Exception) -> str:
         group, name = match.groups()
         return f"{group} = {name!r}: no such option{nearest(name, found)} (allowed: {', '.join(found)})"
     text = text.partition("\nConfig search path:")[0]  # the paths are those of Hydra's own help
-    return one_line(
-        re.sub(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", "", text, flags=re.M)
-    )
+    return one_line(INSIDE.sub("", text))
 
 
 def one_line(text: str) -> str:
@@ -81,7 +81,7 @@ def _unreadable(override: str, why: str) -> str:
     key, _, value = override.partition("=")
     if not value:
         return f"{override}: write key=value"
-    if "{" in value:
+    if re.fullmatch(r"\[?\{.*\}\]?", value):
         return f"{key} = {value!r}: {why}; in braces a key stands without quotes: {{optimizer.lr: [0.1, 1]}}"
     parts = value.removeprefix("[").removesuffix("]").split(",")
     if value == f"[{','.join(parts)}]":

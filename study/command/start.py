@@ -1,4 +1,4 @@
-"""What happens first when a command is started: checked before Hydra makes a folder, and a line before torch is there."""
+"""What a command does first: it checks before Hydra makes a folder, and prints a line before torch is imported."""
 
 import os
 import sys

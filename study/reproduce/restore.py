@@ -117,8 +117,8 @@ def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = (
     restored = restore(run.read(CONFIG), run.uri, overrides, logged_code(run, folder))
     if folder is None and "trainer.callbacks" not in restored.given and (named := restored.config.trainer.callbacks):
         raise ConfigError(
-            f"run {run.run_id} was trained with trainer.callbacks = {named}: executed, they can do here whatever you can; "
-            f"add {FLAG} if you know them, or trainer.callbacks=[] to leave them out"
+            f"run {run.run_id} was trained with trainer.callbacks = {named}: executed, they can do here whatever you "
+            f"can; add {FLAG} if you know them, or trainer.callbacks=[] to leave them out"
         )
     task, bptt = restored.config.task, restored.config.bptt
     steps = task.sequence_steps(task.model_dump())

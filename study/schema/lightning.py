@@ -1,4 +1,4 @@
-"""The arguments of Lightning's Trainer that `trainer` does not have, and why: what someone who knows them types here."""
+"""Arguments of Lightning's Trainer that `trainer` does not have: why, and what does it here."""
 
 _ONE_DEVICE = (
     "a run is one process on one device, which holds the state carried from window to window and the history of every "
@@ -8,8 +8,8 @@ _SHORT = "trainer.max_updates=2 makes a short run"
 _ALWAYS = "it is always so here: runs are reproduced to the bit"
 
 REASONS = {
-    "precision": "always 32-true: 16 bits round gradients that vanish to zero and lose those that explode, which is what "
-    "is measured here, and data, losses and probes are not made for 64",
+    "precision": "it is always 32-true: 16 bits round gradients that vanish to zero and lose those that explode, which "
+    "is what is measured here, and data, losses and probes are not made for 64",
     "devices": _ONE_DEVICE,
     "num_nodes": _ONE_DEVICE,
     "strategy": _ONE_DEVICE,

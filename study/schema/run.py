@@ -39,8 +39,8 @@ class TrainerConfig(Strict):
     `accelerator` decides numbers: a GPU rounds differently from a CPU and training amplifies that, so that one seed
     makes two different runs on them. Runs on both are two arms.
 
-    `profiler` is one of Lightning's; what it says is an artifact of the run. `callbacks` are Lightning's, or of the user:
-    each the dotted name of a class, or a mapping of `class` and the arguments of its constructor. They may change what is
+    `profiler` is one of Lightning's; its table is an artifact of the run. `callbacks` are Lightning's, or the user's: each
+    the dotted name of a class, or a mapping of `class` and the arguments of its constructor. They may change what is
     trained, so they decide the arm, and a run with callbacks keeps no checkpoint: it does not know their state.
     """
 
@@ -77,7 +77,7 @@ class TrainerConfig(Strict):
     def _one_budget(self) -> "TrainerConfig":
         if sum(getattr(self, key) is not None for key in self.BUDGETS) != 1:
             raise ValueError(
-                "the budget is either max_updates, max_steps, max_epochs or max_seconds: set one, and the others to null"
+                "the budget is either max_updates, max_steps, max_epochs or max_seconds: set the others to null"
             )
         return self
 

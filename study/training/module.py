@@ -46,12 +46,12 @@ class RecurrentModule(pl.LightningModule):
         pace: the budget and the rhythm.
         history: empty; gets every update.
         probes: measured when they are due.
-        callbacks: of the user.
 
     Attributes:
         journal: what was done, so that a resumed run can go through it again.
         hold: updates after which training stops, at the end of the batch in which the last of them is made, also in
             the middle of a Lightning step; None: the budget ends it.
+        callbacks: of the user, called wherever the module is fitted.
         pause: called before every batch, where `state()` is valid; None: nobody asks.
     """
 
@@ -69,7 +69,6 @@ class RecurrentModule(pl.LightningModule):
         pace: Pace,
         history: History,
         probes: Probes,
-        callbacks: Sequence[pl.Callback] = (),
     ):
         super().__init__()
         self.automatic_optimization = False
@@ -80,7 +79,7 @@ class RecurrentModule(pl.LightningModule):
         self.journal = Journal()
         self.hold: int | None = None
         self.pause: Callable[[RecurrentModule], None] | None = None
-        self._callbacks = list(callbacks)
+        self.callbacks: Sequence[pl.Callback] = ()
         self._restored: dict[str, Any] = {}
         self._taken_up = False
         self._batches = 0  # of the Lightning step that is being made, done so far
@@ -88,10 +87,6 @@ class RecurrentModule(pl.LightningModule):
         self._carry: Carry | None = None
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
-
-    def configure_callbacks(self) -> list[pl.Callback]:
-        """The user's own, which belong to what is trained: Lightning calls them wherever the module is fitted."""
-        return self._callbacks
 
     def configure_optimizers(self) -> Optimizer:
         """The one the module was given."""

@@ -64,7 +64,7 @@ def fit(
         plugins=[LightningEnvironment()],  # one process, also in a cluster's job: the cluster is the sweep's business
         logger=False,
         profiler=profiler,
-        callbacks=[*callbacks, *extra],
+        callbacks=[*callbacks, *module.callbacks, *extra],
         max_steps=module.pace.budget or -1,
         max_epochs=plan.max_epochs or -1,
         val_check_interval=module.pace.interval,
