@@ -39,7 +39,7 @@ class TrainerConfig(Strict):
     `accelerator` decides numbers: a GPU rounds differently from a CPU and training amplifies that, so that one seed
     makes two different runs on them. Runs on both are two arms.
 
-    `profiler` is one of Lightning's; its table is an artifact of the run. `callbacks` are Lightning's, or the user's: each
+    `profiler` is one of Lightning's; its table is an artifact. `callbacks` are Lightning's or the user's: each
     the dotted name of a class, or a mapping of `class` and the arguments of its constructor. They may change what is
     trained, so they decide the arm, and a run with callbacks keeps no checkpoint: it does not know their state.
     """
