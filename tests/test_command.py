@@ -184,7 +184,7 @@ def test_a_quoted_text_is_read_back_by_hydra(text: str) -> None:
     ("typed", "expected"),
     [
         ("clip=null", "clip = null: no such option; none does without (allowed: "),
-        ("model={a:1}", "model.a: no such key"),
+        ("model={a:1}", "model: an option is chosen by its name"),
         ("slug=..", "slug = '..': names a folder"),
         ("slug=../x", "slug = '../x': names a folder"),
         ("-m slug=a/b", "slug = 'a/b': names a folder"),

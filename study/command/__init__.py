@@ -90,7 +90,7 @@ def _skip_search_for_mode() -> None:
     """Keep Hydra from composing everything once more, only to find `hydra.mode` in it: --multirun says the mode."""
     from hydra._internal.hydra import Hydra
 
-    vars(Hydra.get_mode)  # a version of Hydra without it must not pass unseen
+    assert callable(Hydra.get_mode)  # a version of Hydra without it must not pass unseen
     setattr(Hydra, "get_mode", lambda *_, **__: None)  # noqa: B010, what follows takes None for: as the options say
 
 

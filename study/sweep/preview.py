@@ -1,7 +1,7 @@
 """A dry run: the plan, what of it is made, and what the rest takes. Nothing is written."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from study.schema import SweepingConfig
 from study.sweep.planning.plan import Plan
@@ -27,7 +27,7 @@ def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -
         print(estimate(plan, left, workers(sum(left.values()))))
 
 
-def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Mapping[str, int]]:
+def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Counter[str]]:
     """The plan with its arms as the study knows them, and the number of runs that are made of each."""
     from study.sweep.trials.changes import adopt_digests
     from study.sweep.trials.ledger import Ledger
@@ -36,7 +36,7 @@ def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Mapping[str, int]]:
 
     with existing_study(common.sweep.storage, common.slug) as study:
         if study is None:
-            return plan, Counter()
+            return plan, Counter[str]()
         plan = adopt_digests(study, plan)
         ledger = Ledger(study, plan)
         ledger.gone = _gone(common, ledger.recorded())
@@ -51,6 +51,9 @@ def _gone(common: SweepingConfig, recorded: set[str]) -> frozenset[str]:
     """The runs that were deleted from the store: they would be made again."""
     if not recorded:
         return frozenset()
+    from study.sweep.trials.storage import sqlite_file
     from study.tracking import writer
 
+    if (file := sqlite_file(common.tracking.uri)) is not None and not file.is_file():
+        return frozenset(recorded)  # to ask MLflow would create it
     return writer.missing(common.tracking.uri, common.slug, recorded)

@@ -5,7 +5,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import optuna
@@ -49,22 +49,21 @@ def open_study(url: str, slug: str, direction: Direction | None = None) -> Itera
 @contextmanager
 def existing_study(url: str, slug: str) -> Iterator[optuna.Study | None]:
     """Open the study of a slug to read it; None where there is none: nothing is created."""
-    file = _sqlite_file(url)
+    file = sqlite_file(url)
     if file is not None and not file.is_file():
         yield None
         return
+    study: optuna.Study | None = None
     with ExitStack() as opened:
-        try:
+        with suppress(KeyError):  # the storage has no such study
             study = opened.enter_context(open_study(url, slug))
-        except KeyError:  # the storage has no such study
-            study = None
         yield study
 
 
 @contextmanager
 def removed_if_refused(url: str) -> Iterator[None]:
     """Remove a database file that was not there before the block, where the block refuses the configuration."""
-    file = _sqlite_file(url)
+    file = sqlite_file(url)
     new = file is not None and not file.exists()
     try:
         yield
@@ -74,7 +73,7 @@ def removed_if_refused(url: str) -> Iterator[None]:
         raise
 
 
-def _sqlite_file(url: str) -> Path | None:
+def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite database; None of any other."""
     return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
