@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from study.command import command
+from study.data.files import refuse_missing
 from study.schema import Config, validate
 from study.schema.bptt import RULE
 from study.tracking.place import Place
@@ -47,7 +48,7 @@ def train(
     from study.training import checkpoint
     from study.training.history import Envelope
     from study.training.recorder import Recorder
-    from study.training.trainer import fit
+    from study.training.trainer import build_profiler, fit
 
     # Data and model first: what cannot be used is refused before there is a run in the store.
     task, module = assemble(config)
@@ -70,7 +71,10 @@ def train(
         # The recorder is first: when another callback raises, the history up to there is written all the same.
         recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
         saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
-        fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving])
+        profiler = build_profiler(config.trainer.profiler)
+        fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving], profiler)
+        if profiler is not None:
+            run.log_texts({"profile.txt": profiler.summary()}, "profile")
         return conclude(module, Setup.of(config, module.clip.clips, module.model.core.hidden_size), run, rivals)
 
 
@@ -111,19 +115,25 @@ def _define(run: "Run", definition: Mapping[str, str], code: Mapping[str, str], 
         run.log_texts(definition, f"{provenance.RESUMED}{resumed}")
 
 
-def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
-    """Set this process up, read the data, draw the model, and build around it all that trains it."""
+def assemble(config: Config, task: "Task | None" = None) -> "tuple[Task, RecurrentModule]":
+    """Set this process up, read the data, draw the model, and build around it all that trains it.
+
+    Args:
+        config: checked.
+        task: of the configuration, where it is built already.
+    """
     from study import models, tasks
     from study.learning import clipping, losses, optimizers, regularizers, schedules
     from study.learning.bptt import records, refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
+    from study.training import callbacks
     from study.training.history import History
     from study.training.module import RecurrentModule
     from study.training.pace import plan_pace
 
     set_up_process(config.trainer.accelerator)
-    task = tasks.build(config.task, config.data, config.seed)
+    task = task or tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
     refuse_unreachable(config.bptt, batches)
     loss = losses.build(config.loss, task.units)
@@ -140,7 +150,9 @@ def assemble(config: Config) -> "tuple[Task, RecurrentModule]":
     measuring = probes.count + bool(config.task.further_lengths)
     history = History(parameters, recurrent, config.trainer.divergence, measuring, beside, clip.patience)
     how = optimizer, schedule, regularizer, config.bptt, config.seed
-    return task, RecurrentModule(model, loss, clip, task, *how, pace, history, probes)
+    module = RecurrentModule(model, loss, clip, task, *how, pace, history, probes)
+    module.callbacks = callbacks.build(config.trainer.callbacks)
+    return task, module
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:
@@ -152,9 +164,10 @@ def recurrent_parameters(model: "RecurrentModel") -> list[str]:
 @command
 def main(composed: DictConfig) -> None:
     """Train one network from the command line; a sweep goes through `study.sweep` instead."""
-    from study.training import checkpoint
-
     config = validate(composed)
+    refuse_missing(config)
+    from study.training import checkpoint  # late: torch takes seconds
+
     overrides = list(HydraConfig.get().overrides.task)
     result = train(config, overrides, Place(checkpoints=checkpoint.FOLDER))
     print(result.summary(config.slug, config.tracking.uri))

@@ -26,11 +26,11 @@ ROOMS = (
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
-    "sweep": ("planning", "trials", "workers", "summary", "sweeper", "__main__"),
+    "sweep": ("planning", "trials", "workers", "summary", "preview", "sweeper", "__main__"),
     "report": ("data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
-FLAT = {"errors", "installation", "processes", "own", "seeding", "command", "train", "resume", "ui", "api"}
+FLAT = {"errors", "installation", "processes", "own", "seeding", "train", "resume", "ui", "api"}
 """The files that are no folder: the doors, and what every room stands on."""
 PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}

@@ -12,8 +12,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from study import train
-from study.command import quote
+from study.command.arguments import budgets_in_files, describe_budget, prepared, quote, settled
 from study.installation import CONF
+from study.schema.defaults import options
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +34,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
     captured = capfd.readouterr()
     assert stop.value.code == 2
     assert captured.out == ""
-    assert not list(Path.cwd().glob("*.db"))
-    headline, _, message = captured.err.partition("\n")
-    assert headline == "The configuration cannot be used:"
+    assert not [*Path.cwd().glob("*.db"), *Path.cwd().glob("outputs")]
+    started, headline, message = captured.err.partition("The configuration cannot be used:\n")
+    assert headline
+    assert started.count("\n") <= 2  # what is about to be trained, where the data were at fault
     assert "Traceback" not in message
     return message.strip()
 
@@ -48,8 +50,8 @@ CASES = {
     "bptt.k2=5 bptt.k1=9": "bptt: k1=9 must not exceed k2=5",
     "bptt.k3=4": "bptt.k3: no such key; did you mean 'bptt.k2'?",
     "model.hidden_size=abc": "model.hidden_size = 'abc': should be a valid integer",
-    "model=lstm model.activation=tanh": "model.activation: no such key; another choice of model has it",
-    "clip.threshold=3": "clip.threshold: no such key; another choice of clip has it",
+    "model=lstm model.activation=tanh": "model.activation: no such key here; it needs another choice of model",
+    "clip.threshold=3": "clip.threshold: no such key here; it needs another choice of clip: add clip=norm",
     "task=[forecasting_stocks,nonsense]": "Could not load 'task/nonsense'",
     "no-equals-sign": "no-equals-sign: write key=value",
     "task=forecasting_csv task.path=a(1).csv": "task.path = 'a(1).csv': Hydra cannot read this value",
@@ -161,7 +163,7 @@ def test_a_refusal_reaches_the_shell_as_exit_code_2(tmp_path: Path) -> None:
     assert message.startswith("model = 'lstn': no such option; did you mean 'lstm'? (allowed: ")
 
 
-@pytest.mark.parametrize("typed", [["--help"], ["--cfg", "job"], ["--info", "defaults"]])
+@pytest.mark.parametrize("typed", [["--cfg", "job"], ["--info", "defaults"]])
 def test_it_is_a_normal_hydra_application(
     typed: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,3 +178,107 @@ def test_it_is_a_normal_hydra_application(
 def test_a_quoted_text_is_read_back_by_hydra(text: str) -> None:
     (override,) = OverridesParser.create().parse_overrides([f"key={quote(text)}"])
     assert OmegaConf.create({"key": override.value()}).key == text
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("clip=null", "clip = null: no such option; none does without (allowed: "),
+        ("model={a:1}", "model: an option is chosen by its name"),
+        ("slug=..", "slug = '..': names a folder"),
+        ("slug=../x", "slug = '../x': names a folder"),
+        ("-m slug=a/b", "slug = 'a/b': names a folder"),
+        ("-m seed=1,abc", "seed = 'abc': a whole number is needed"),
+        ("-m seed=interval(1,5)", "seed = 'interval(1,5)': a whole number is needed"),
+        ("-m optimizer.lr=range(1,2,0)", "optimizer.lr=range(1,2,0): range() arg 3 must not be zero"),
+        ("-m optimizer.lr=range(1,1)", "optimizer.lr=range(1,1): leaves no value"),
+        ("-m sweep.arms=[{model:null}]", "model = null: no such option"),
+        ("-m hydra/sweeper=basic", "hydra/sweeper=basic: the runs of a sweep are planned by hydra/sweeper=study"),
+        ("--run --multirun", "--run and --multirun: one of them at a time"),
+        ("=1", "Hydra cannot use what was typed"),
+        ("hydra.job_logging=none", "hydra.job_logging=none Cannot assign str"),
+        ("task=forecasting_csv", "task.path: a value is needed"),
+        ("-m task=forecasting_csv task.path=no.csv task.targets=[y]", "task.path = 'no.csv': there is no file"),
+        ("-m sweep.storage=sqlite:////nowhere/x.db", "sweep.storage = 'sqlite:////nowhere/x.db'"),
+        ("-m tracking.uri=nonsense", "tracking.uri = 'nonsense'"),
+        ("model.hidden_size=1000000", "model.hidden_size = 1000000: should be less than or equal to 65536"),
+        ("trainer.max_updates=null", "trainer: the budget is either"),
+        ("trainer.devices=2", "trainer.devices: no such key; a run is one process on one device"),
+        ("+trainer.precision=16-mixed", "trainer.precision: no such key; it is always 32-true"),
+        ("trainer.callbacks=[1]", "trainer.callbacks.0"),
+        ("trainer.callbacks=[nowhere.Mine]", "trainer.callbacks = 'nowhere.Mine': ModuleNotFoundError"),
+        ("trainer.callbacks=[pathlib.Path]", "a subclass of pytorch_lightning.Callback is needed"),
+    ],
+)
+def test_what_hydra_or_lightning_would_answer_with_a_traceback_is_one_line(
+    typed: str, expected: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = refused(monkeypatch, capfd, *typed.split())
+    assert expected in message
+
+
+def test_the_last_budget_typed_replaces_all_others() -> None:
+    known = {"trainer.max_updates": 1000, "trainer.max_epochs": None}
+    for typed, kept, note in [
+        (["seed=1"], ["seed=1"], ""),
+        (["trainer.max_updates=5"], ["trainer.max_updates=5"], ""),
+        (
+            ["trainer.max_epochs=2", "seed=1"],
+            ["trainer.max_epochs=2", "seed=1", "trainer.max_updates=null"],
+            "The budget is trainer.max_epochs=2, in place of trainer.max_updates=1000.",
+        ),
+        (
+            ["trainer.max_epochs=2", "trainer.max_steps=9"],
+            ["trainer.max_steps=9", "trainer.max_updates=null"],
+            "The budget is trainer.max_steps=9, in place of trainer.max_updates=1000 and trainer.max_epochs=2.",
+        ),
+        (
+            ["trainer.max_epochs=2", "trainer.max_updates=null"],
+            ["trainer.max_epochs=2", "trainer.max_updates=null"],
+            "",
+        ),
+    ]:
+        assert settled(typed, known) == kept
+        assert settled(kept, known) == kept
+        assert describe_budget(typed, known) == note
+    assert budgets_in_files(["experiment=truncation_cliff", "trainer.max_epochs=1"])["trainer.max_steps"] == 67200
+
+
+def test_a_path_is_quoted_where_there_is_such_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a (1)=x.csv").touch()
+    assert prepared(["task.path=a (1)=x.csv", "seed=1"]) == ['task.path="a (1)=x.csv"', "seed=1"]
+    assert prepared(["task.path=b (1).csv"]) == ["task.path=b (1).csv"]
+
+
+def test_help_lists_every_option_without_hydra(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train", "--help"])
+    train.main()
+    page = " ".join(capfd.readouterr().out.split())
+    for group in (path for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"):
+        assert f"{group.name} {', '.join(options(group.name))}" in page
+
+
+def test_the_experiment_that_mlflow_names_is_the_slug_of_what_has_none(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    for typed, slug in (([], "mine"), (["slug=own"], "own")):
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", ["train", "--cfg", "job", "--package", "slug", *typed])
+        with suppress(SystemExit):
+            train.main()
+        assert slug in capfd.readouterr().out
+    assert "MLFLOW_EXPERIMENT_NAME = 'mine' is not used" in capfd_of_refusal(monkeypatch, capfd)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "a b")
+    assert refused(monkeypatch, capfd).endswith("it comes from MLFLOW_EXPERIMENT_NAME")
+
+
+def capfd_of_refusal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
+    """Everything on stderr of a sweep with a slug of its own that is refused later."""
+    GlobalHydra.instance().clear()
+    monkeypatch.setattr(sys, "argv", ["train", "-m", "slug=own", "seed=abc"])
+    with suppress(SystemExit):
+        train.main()
+    return capfd.readouterr().err

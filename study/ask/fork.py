@@ -90,7 +90,7 @@ def treatments(overrides: Sequence[str]) -> list[Treatment]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    from study.command import explain
+    from study.command.messages import explain
     from study.sweep.planning.grammar import spelled
 
     try:

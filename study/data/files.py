@@ -4,6 +4,9 @@ from pathlib import Path
 
 from study.errors import ConfigError
 from study.installation import typed
+from study.schema import Config
+from study.schema.base import Decides
+from study.schema.identity import marked
 
 
 def located(key: str, path: str) -> Path:
@@ -16,6 +19,18 @@ def located(key: str, path: str) -> Path:
     if not file.is_file():
         raise ConfigError(f"{key} = {path!r}: there is no file {file.absolute()}")
     return file
+
+
+def refuse_missing(config: Config) -> None:
+    """Refuse a task whose files are not there, without waiting for what would read them.
+
+    Raises:
+        ConfigError: naming the first.
+    """
+    group, values = "task", config.task.model_dump()
+    for key in marked(Decides.DATA):
+        if key.startswith(f"{group}.") and (path := values.get(key.partition(".")[2])) is not None:
+            located(key, path)
 
 
 def read_text(path: Path) -> str:

@@ -5,13 +5,14 @@ states a whole core, as torch's fused layers are, or one layer by its step (`stu
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from study.errors import ConfigError
 from study.models.cell import Cell, layered
 from study.models.contract import Activations, Core, Inputs, RecurrentBlock, State, detach
 from study.models.network import RecurrentModel
-from study.models.sizing import Size, units_for
+from study.models.sizing import Size, refuse_larger_than_memory, units_for
 from study.schema.model import MODELS, CoreConfig
 
 __all__ = [
@@ -37,15 +38,16 @@ def build(config: CoreConfig, inputs: Inputs, outputs: int, constants: int = 0) 
         ConfigError: the data leave no place for an option, or no size matches.
     """
     _refuse_unusable(config, inputs, outputs)
-    units = config.hidden_size
+    units, make = config.hidden_size, partial(_build, config, inputs, outputs, constants)
     for key in Size._fields:
         if (wanted := getattr(config, f"match_{key}")) is not None:
-            units = units_for(key, wanted, lambda units: _build(config, units, inputs, outputs, constants))
+            units = units_for(key, wanted, make)
     assert units is not None
-    return _build(config, units, inputs, outputs, constants)
+    refuse_larger_than_memory(units, make)
+    return make(units)
 
 
-def _build(config: CoreConfig, units: int, inputs: Inputs, outputs: int, constants: int) -> RecurrentModel:
+def _build(config: CoreConfig, inputs: Inputs, outputs: int, constants: int, units: int) -> RecurrentModel:
     core, features = core_class(config.name), units if inputs.tokens else inputs.size
     values = config.model_dump(exclude=set(config.of_the_model)) | {"hidden_size": units}
     cores = [core(features, **values) for _ in range(1 + config.bidirectional)]

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import psutil
 import torch
 
 from study.errors import ConfigError
 from study.models.network import RecurrentModel
+from study.schema.model.base import LARGEST
 
 WITHIN = 0.02
 """Share of the wanted number by which a network may miss it."""
-LARGEST = 1 << 16
-"""Units a layer beyond which no size is looked for."""
+LARGE = 2048
+"""Units a layer up to which a network is taken to fit into memory."""
 
 Make = Callable[[int], RecurrentModel]
 """Builds a network of so many units a layer."""
@@ -39,6 +41,23 @@ def size_of(model: RecurrentModel) -> Size:
 def in_words(size: Size) -> str:
     """For a reader."""
     return f"{size.parameters:,} parameters, a state of {size.state:,}"
+
+
+def refuse_larger_than_memory(units: int, make: Make) -> None:
+    """Refuse a network whose weights and their gradients are more than this machine can hold; nothing is allocated.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    if units <= LARGE:
+        return
+    with torch.device("meta"):
+        needed = 2 * sum(parameter.nbytes for parameter in make(units).parameters())
+    if needed > (there := psutil.virtual_memory().total):
+        raise ConfigError(
+            f"model.hidden_size = {units}: the weights and their gradients take {needed / 1e9:,.0f} GB, and this "
+            f"machine has {there / 1e9:,.0f} GB"
+        )
 
 
 def units_for(key: str, wanted: int, make: Make) -> int:

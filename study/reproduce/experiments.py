@@ -18,7 +18,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from rich.console import Console
 
-from study.command import explain
+from study.command.arguments import budgets_in_files, settled
+from study.command.messages import explain
 from study.errors import ConfigError, nearest
 from study.installation import CHECKOUT, CONF
 from study.report import RESULTS
@@ -112,7 +113,9 @@ def configuration(slug: str, row: Row) -> Config:
     """
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return validate(compose("train", [*shlex.split(row["overrides"]), "trainer.progress_bar=false"]))
+            typed = shlex.split(row["overrides"])
+            overrides = settled(typed, budgets_in_files(typed))
+            return validate(compose("train", [*overrides, "trainer.progress_bar=false"]))
     except (HydraException, ConfigError) as error:
         message = explain(error) if isinstance(error, HydraException) else str(error)
         raise ConfigError(f"{slug}, overrides {row['overrides']}: {message}") from error

@@ -14,10 +14,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from study.command import explain, opened
+from study.command.arguments import BUDGETS, opened, settled
+from study.command.messages import explain
 from study.errors import ConfigError, nearest
 from study.installation import CONF
-from study.reproduce.trust import Code, logged_code, no_code
+from study.reproduce.trust import FLAG, Code, logged_code, no_code
 from study.schema import Config, validate
 from study.schema.base import Decides
 from study.schema.defaults import fill, fill_from, option, options
@@ -57,6 +58,7 @@ class Restored(NamedTuple):
         filled: keys that the log lacks, by dotted key, with the defaults they got.
         overrides: given on top.
         varied: whether the overrides make it another run.
+        given: the keys of the overrides.
         folder: where code that was logged with the run may be put; None: it is not trusted.
     """
 
@@ -64,6 +66,7 @@ class Restored(NamedTuple):
     filled: dict[str, Any]
     overrides: tuple[str, ...]
     varied: bool
+    given: tuple[str, ...] = ()
     folder: Path | None = None
 
 
@@ -79,7 +82,10 @@ def restore(text: bytes, store: str, overrides: Sequence[str] = (), code: Code =
     Raises:
         ConfigError: naming the key that cannot be used.
     """
-    logged, given = parse(text), _given(overrides)
+    logged = parse(text)
+    trainer = logged.get("trainer")
+    known = {key: trainer.get(key.partition(".")[2]) for key in BUDGETS} if isinstance(trainer, dict) else {}
+    given = _given(overrides := settled(overrides, known))
     replaced = (*MACHINE, *given)
     kept = {key: value for key, value in logged.items() if key not in replaced}  # whole groups chosen anew
     composed = _compose([*_options(kept), *overrides])
@@ -93,7 +99,7 @@ def restore(text: bytes, store: str, overrides: Sequence[str] = (), code: Code =
             _put(kept, path, composed)
     added = {key: value for key, value in filled.items() if not _within(key, replaced)}
     varied = any(not _within(key, PLACES) for key in given)
-    return Restored(validate(kept), added, tuple(overrides), varied)
+    return Restored(validate(kept), added, tuple(overrides), varied, tuple(given))
 
 
 def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = ()) -> Restored:
@@ -109,6 +115,11 @@ def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = (
         Untrusted: it needs code that was logged with it, and there is no folder.
     """
     restored = restore(run.read(CONFIG), run.uri, overrides, logged_code(run, folder))
+    if folder is None and "trainer.callbacks" not in restored.given and (named := restored.config.trainer.callbacks):
+        raise ConfigError(
+            f"run {run.run_id} was trained with trainer.callbacks = {named}: executed, they can do here whatever you "
+            f"can; add {FLAG} if you know them, or trainer.callbacks=[] to leave them out"
+        )
     task, bptt = restored.config.task, restored.config.bptt
     steps = task.sequence_steps(task.model_dump())
     if not restored.varied and bptt.changed_since(run.tags.get("bptt_rule", "1"), steps, task.stream):

@@ -9,11 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, ValidationError, model_validator
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pydantic import ValidationError, model_validator
 
 from study.errors import ConfigError
-from study.schema.base import Decides, Strict, group_classes
+from study.schema.base import Decides, Strict, group_classes, option_names
 from study.schema.bptt import TRUNCATIONS, BPTTConfig
 from study.schema.clip import CLIPS, ClipConfig
 from study.schema.loss import LOSSES, LossConfig
@@ -23,7 +23,7 @@ from study.schema.own import Options
 from study.schema.probe import ProbeConfig
 from study.schema.refusal import explain
 from study.schema.regularizer import REGULARIZERS, RegularizerConfig
-from study.schema.run import DataConfig, TrackingConfig, TrainerConfig
+from study.schema.run import DataConfig, Slug, TrackingConfig, TrainerConfig
 from study.schema.schedule import SCHEDULES, RateScheduleConfig
 from study.schema.sweep import SweepConfig
 from study.schema.task import TASKS, TaskConfig
@@ -46,7 +46,7 @@ else:
 class Config(Strict):
     """One run, complete: everything that decides its numbers, and where they go."""
 
-    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$"), Decides.RECORD]
+    slug: Annotated[Slug, Decides.RECORD]
     seed: Annotated[int, Decides.SEED]
     data: Annotated[DataConfig, Decides.HERE]
     task: AnyTask
@@ -195,7 +195,7 @@ class Config(Strict):
 class SweepingConfig(Strict):
     """What is one for all runs of a sweep."""
 
-    slug: str
+    slug: Slug
     tracking: TrackingConfig
     sweep: SweepConfig
 
@@ -217,6 +217,8 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
     try:
         node = composed if isinstance(composed, DictConfig) else OmegaConf.create(dict(composed))
         raw = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key}: a value is needed, as in {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key or 'config'}: {str(error.msg).splitlines()[0]}") from error
     try:
@@ -232,8 +234,16 @@ def keys(node: Any = Config, prefix: str = "") -> Iterator[str]:
 
 @cache
 def open_keys() -> frozenset[str]:
-    """The keys below which a user's own file decides which keys there are, such as `model.options`."""
-    return frozenset(key for key, kind in _typed_keys(Config, "") if kind == Options)
+    """The keys below which the schema does not know which keys there are: `sweep.search`, `model.options`."""
+    return frozenset(key for key, kind in _typed_keys(Config, "") if kind in (Options, dict[str, Any]))
+
+
+def options_with(key: str) -> list[str]:
+    """The options of a group that have a dotted key of it, such as of `clip.threshold`; none of a group without any."""
+    group, _, rest = key.partition(".")
+    field = Config.model_fields.get(group)
+    classes = group_classes(field.annotation) if field and rest else ()
+    return [name for found in classes if rest in keys(found) for name in option_names(found)]
 
 
 def _typed_keys(node: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -27,7 +27,7 @@ class Decides(Enum):
 class Strict(BaseModel):
     """A config group: unknown keys, wrong types and values out of range are errors; values never change."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     @classmethod
     def canonical(cls, values: dict[str, str]) -> dict[str, str]:

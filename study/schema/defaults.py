@@ -25,6 +25,11 @@ def option(group: str, name: str) -> dict[str, Any]:
     return _plain(_load(group, name))
 
 
+def listed(group: str) -> dict[str, Any]:
+    """The values of the option of a group that `train.yaml` lists."""
+    return option(group, _listed()[group])
+
+
 def defaults(chosen: Mapping[str, str]) -> dict[str, Any]:
     """The values of all groups.
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from study.errors import nearest
+from study.schema import lightning
 from study.schema.base import Strict, group_classes, option_names, reason
 
 
@@ -18,7 +19,8 @@ def explain(item: Any, raw: Any, whole: type[Strict]) -> str:
     if item["type"] == "extra_forbidden":
         parent, _, name = path.rpartition(".")
         siblings = _allowed(raw, parent, whole)
-        return f"{path}: no such key{nearest(name, siblings)} (allowed here: {', '.join(siblings)})"
+        hint = lightning.reason(path) or nearest(name, siblings)
+        return f"{path}: no such key{hint} (allowed here: {', '.join(siblings)})"
     message = reason(item["msg"])
     if isinstance(item["input"], dict):
         return f"{path}: {message}" if path else message

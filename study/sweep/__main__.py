@@ -3,11 +3,13 @@
 import sys
 
 from study import train
+from study.command import INFORMS
 
 
 def main() -> None:
-    """Run every arm of an experiment, or of what was typed."""
-    sys.argv.insert(1, "--multirun")
+    """Run every arm of an experiment, or of what was typed; with an option of Hydra that only informs, run nothing."""
+    if not set(INFORMS).intersection(sys.argv):
+        sys.argv.insert(1, "--multirun")
     train.main()
 
 

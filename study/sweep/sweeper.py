@@ -17,11 +17,13 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from study.data.files import refuse_missing
 from study.errors import ConfigError
 from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
+from study.sweep.preview import preview
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -39,7 +41,13 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     """
     common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
     plan = build_plan(common.sweep, arguments, Composer(context.config_loader, master))
-    _refuse_missing(master)
+    for arm in plan.arms.values():
+        refuse_missing(arm.config)
+    _refuse_launcher(master)
+    for sentence in (*plan.describe_twins(), *plan.describe_readings()):
+        print(sentence)
+    if common.sweep.dry_run:
+        preview(common, plan, partial(count_workers, common.sweep.workers))
     from study.sweep.planning.objective import find_direction
     from study.sweep.trials.pruner import build_pruner
     from study.sweep.trials.sampler import build_sampler
@@ -47,17 +55,13 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
     build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
-    for sentence in (*plan.describe_twins(), *plan.describe_readings()):
-        print(sentence)
     if common.sweep.dry_run:
-        from study.sweep.planning.estimate import estimate
-
-        return print(plan.describe() + estimate(plan, count_workers(common.sweep.workers, len(plan))))
-    from study.sweep.trials.storage import open_study
+        return
+    from study.sweep.trials.storage import open_study, removed_if_refused
     from study.tracking import writer
 
-    writer.prepare(common.tracking.uri, common.slug)
-    with open_study(common.sweep.storage, common.slug, direction) as study:
+    with removed_if_refused(common.sweep.storage), open_study(common.sweep.storage, common.slug, direction) as study:
+        writer.prepare(common.tracking.uri, common.slug)
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
         refusing = bool(master.hydra.runtime.choices.get("experiment")) and common.sweep.changed == "refuse"
@@ -101,7 +105,7 @@ def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig
     _summarize(common, ledger, folder / "report", problem)
 
 
-def _refuse_missing(master: DictConfig) -> None:
+def _refuse_launcher(master: DictConfig) -> None:
     """Refuse a launcher whose package is not installed."""
     launcher = master.hydra.launcher._target_
     try:

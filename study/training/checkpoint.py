@@ -170,8 +170,9 @@ class Checkpoint(pl.Callback):
 def saving(plan: TrainerConfig, folder: Path | None, run_id: str) -> list[Checkpoint]:
     """The callback that saves a run's state in `folder`; none where that is not wanted.
 
-    A budget in seconds cannot be resumed: a checkpoint does not say how much of it is left.
+    A budget in seconds cannot be resumed: a checkpoint does not say how much of it is left. Nor can callbacks of the
+    user: it does not have their state.
     """
-    if folder is None or plan.checkpoint is None or plan.max_seconds is not None:
+    if folder is None or plan.checkpoint is None or plan.max_seconds is not None or plan.callbacks:
         return []
     return [Checkpoint(path(folder, run_id), plan.checkpoint)]

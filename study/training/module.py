@@ -1,7 +1,7 @@
 """The LightningModule: a thin adaptor over the plain-torch training of `study.learning.bptt`."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -51,6 +51,7 @@ class RecurrentModule(pl.LightningModule):
         journal: what was done, so that a resumed run can go through it again.
         hold: updates after which training stops, at the end of the batch in which the last of them is made, also in
             the middle of a Lightning step; None: the budget ends it.
+        callbacks: of the user, called wherever the module is fitted.
         pause: called before every batch, where `state()` is valid; None: nobody asks.
     """
 
@@ -78,6 +79,7 @@ class RecurrentModule(pl.LightningModule):
         self.journal = Journal()
         self.hold: int | None = None
         self.pause: Callable[[RecurrentModule], None] | None = None
+        self.callbacks: Sequence[pl.Callback] = ()
         self._restored: dict[str, Any] = {}
         self._taken_up = False
         self._batches = 0  # of the Lightning step that is being made, done so far

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from study.schema.run import TrainerConfig
@@ -33,7 +34,18 @@ class Clock(pl.Callback):
         trainer.should_stop |= time.monotonic() >= self._end
 
 
-def fit(module: RecurrentModule, plan: TrainerConfig, seed: int, callbacks: Sequence[pl.Callback]) -> None:
+def build_profiler(name: str | None) -> Profiler | None:
+    """Lightning's profiler of a name; its `summary()` is a text."""
+    return None if name is None else {"simple": SimpleProfiler, "advanced": AdvancedProfiler}[name]()
+
+
+def fit(
+    module: RecurrentModule,
+    plan: TrainerConfig,
+    seed: int,
+    callbacks: Sequence[pl.Callback],
+    profiler: Profiler | None = None,
+) -> None:
     """Train a module on its task until the budget is used up, or an early stop.
 
     Args:
@@ -41,6 +53,7 @@ def fit(module: RecurrentModule, plan: TrainerConfig, seed: int, callbacks: Sequ
         plan: device, early stopping, progress bar, and a budget in epochs or seconds; others are in `module.pace`.
         seed: of the run; dropout draws from it.
         callbacks: in the order they are called in, before those the plan asks for.
+        profiler: measures what takes the time.
     """
     extra: list[pl.Callback] = [UpdateBar(module.hold or module.pace.updates)] if plan.progress_bar else []
     extra += [EarlyStopping("loss/val", patience=plan.patience, check_finite=False)] if plan.patience else []
@@ -50,7 +63,8 @@ def fit(module: RecurrentModule, plan: TrainerConfig, seed: int, callbacks: Sequ
         devices=1,
         plugins=[LightningEnvironment()],  # one process, also in a cluster's job: the cluster is the sweep's business
         logger=False,
-        callbacks=[*callbacks, *extra],
+        profiler=profiler,
+        callbacks=[*callbacks, *module.callbacks, *extra],
         max_steps=module.pace.budget or -1,
         max_epochs=plan.max_epochs or -1,
         val_check_interval=module.pace.interval,

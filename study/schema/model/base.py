@@ -1,13 +1,17 @@
 """What every architecture states."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from study.schema.base import Count, Positive, Share, Strict
 from study.schema.registry import Registry
 
 MODELS = Registry("model")
+LARGEST = 1 << 16
+"""Units a layer; no network of more is built, or looked for."""
+DEEPEST = 1000
+"""Layers."""
 
 Start = Literal["orthogonal", "uniform", "identity", "sparse"]
 """How square matrices may start, see `MatrixConfig`."""
@@ -33,10 +37,10 @@ class CoreConfig(Strict):
     )
     """Keys that the model around the core takes; all others are arguments of the core."""
     name: str
-    hidden_size: Count | None
+    hidden_size: Annotated[Count, Field(le=LARGEST)] | None
     match_parameters: Count | None
     match_state: Count | None
-    num_layers: Count
+    num_layers: Annotated[Count, Field(le=DEEPEST)]
     bidirectional: bool
     residual: bool
     tied: bool

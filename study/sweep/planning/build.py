@@ -1,14 +1,16 @@
 """Making a plan from an experiment and a command line; every arm is composed and checked before anything runs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from study import schema
+from study.command.arguments import BUDGETS
 from study.errors import ConfigError, nearest
-from study.schema.run import TrainerConfig
 from study.schema.sweep import SweepConfig
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.fingerprint import define, digest
@@ -17,8 +19,6 @@ from study.sweep.planning.plan import SEARCH_SEED, Arm, Plan
 
 FIXED = ("slug", "experiment", "sweep", "tracking", "data")
 """Groups and keys with one value for the whole sweep."""
-
-BUDGETS = tuple(f"trainer.{key}" for key in TrainerConfig.BUDGETS)
 
 
 def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer) -> Plan:
@@ -35,10 +35,13 @@ def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer)
         if override.is_sweep_override():
             _refuse_to_sweep(key)
         if key == "seed":
-            seeds = [int(text) for text in spelled(override)]
+            seeds = _seeds(override)
         elif override.is_interval_sweep():
             search[key] = dimension(override)
             tables = [{k: v for k, v in grid.items() if k != key} for grid in tables]
+        elif key in BUDGETS and spelled(override) == ["null"]:
+            tables = [{k: v for k, v in grid.items() if k != key} for grid in tables]  # another budget was typed
+            fixed.append(override.input_line or "")
         elif override.is_sweep_override() or any(key in grid for grid in tables):
             search.pop(key, None)
             tables = _chosen(tables, key, spelled(override))
@@ -55,8 +58,17 @@ def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer)
     return plan
 
 
+def _seeds(override: Override) -> list[int]:
+    """The seeds that were typed, each once."""
+    texts = [override.get_value_string()] if override.is_interval_sweep() else spelled(override)
+    for text in texts:
+        if not re.fullmatch(r"[+-]?\d+", text):
+            raise ConfigError(f"seed = {text!r}: a whole number is needed")
+    return [*dict.fromkeys(map(int, texts))]
+
+
 def _refuse_to_sweep(key: str, seeds_too: bool = False) -> None:
-    if key.partition(".")[0] in FIXED:
+    if key.lstrip("+~").partition(".")[0] in FIXED:
         raise ConfigError(f"{key}: has one value for the whole sweep; it can be neither compared nor tuned")
     if key == "seed" and seeds_too:
         raise ConfigError("sweep.arms.seed: every arm gets the same seeds; list them under sweep.seeds")

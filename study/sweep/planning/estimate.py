@@ -1,21 +1,27 @@
 """Estimates, before anything is run, of a plan's time and storage, from a few updates of every arm."""
 
+import statistics
 import time
+from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
-from study.analysis.result import evaluate
 from study.learning import clipping
 from study.learning.bptt import build
+from study.learning.evaluation import Evaluation
 from study.models.sizing import Size, in_words, size_of
 from study.schema import Config
 from study.sweep.planning.plan import Plan
 from study.tasks import Task
+from study.tasks import build as build_task
 from study.train import assemble
 from study.training.module import RecurrentModule
 
-TRIAL = 0.5
-"""Seconds of updates that are timed of an arm."""
+ALL = 3.0
+"""Seconds of updates that are timed, divided among the arms."""
+WARMING = 2
+"""First updates of an arm that do not count."""
 FIXED = 170_000
 """Bytes of a run of any length: its definition and figures. Measured on `bible_search`, like the two numbers below."""
 POINT = 320
@@ -32,44 +38,73 @@ class Cost(NamedTuple):
     size: Size
 
 
-def estimate(plan: Plan, workers: int) -> str:
-    """Lines with the time that all runs take so many workers, and the size of their store."""
-    runs = plan.runs / len(plan.arms)
-    costs = {name: _time_run(plan.arms[arm].config) for arm, name in plan.names.items()}
-    whole = timedelta(seconds=round(sum(cost.seconds for cost in costs.values()) * runs / workers))
-    stored = sum(cost.bytes for cost in costs.values()) * runs
-    each = "".join(f"  {name}: {cost.seconds:.0f} s a run; {in_words(cost.size)}\n" for name, cost in costs.items())
+def estimate(plan: Plan, left: Mapping[str, int], workers: int) -> str:
+    """Lines with the time that the runs left take so many workers, and by how much their store grows.
+
+    Args:
+        plan: of the sweep.
+        left: number of runs that are still to be made, by arm; an arm without any is not named.
+        workers: number of them.
+    """
+    each, tasks = ALL / len(left), _Tasks()
+    costs = {arm: _time_run(tasks, plan.arms[arm].config, each) for arm in left}
+    whole = timedelta(seconds=round(sum(cost.seconds * left[arm] for arm, cost in costs.items()) / workers))
+    stored = sum(cost.bytes * left[arm] for arm, cost in costs.items())
+    lines = (f"{plan.names[arm]}: {cost.seconds:.0f} s a run; {in_words(cost.size)}" for arm, cost in costs.items())
     return (
-        f"estimated:\n{each}  {plan.runs} runs by {workers} workers on this machine: about {whole}, without pruning\n"
-        f"  store: about {stored / 1e6:.0f} MB"
+        "estimated:\n" + "".join(f"  {line}\n" for line in lines) + f"  {sum(left.values())} runs by {workers} workers "
+        f"on this machine: about {whole}, without pruning\n  store: about {stored / 1e6:.0f} MB"
     )
 
 
-def _time_run(config: Config) -> Cost:
+class _Tasks:
+    """Tasks, each read once for all arms that have it."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, Task] = {}
+
+    def of(self, config: Config) -> Task:
+        """The task of a configuration."""
+        key = config.task.model_dump_json()
+        if key not in self._built:
+            self._built[key] = build_task(config.task, config.data, config.seed)
+        return self._built[key]
+
+
+def _time_run(tasks: _Tasks, config: Config, limit: float) -> Cost:
     """The cost of a run, from a few of its updates and one validation; its start and its probes are left out."""
-    task, module = assemble(config)
+    task, module = assemble(config, tasks.of(config))
     updates = module.pace.updates
-    an_update, a_validation = _time_update(config, task, module), _time_validation(task, module)
+    an_update, a_validation = _time_update(config, task, module, limit), _time_validation(task, module, limit)
     validations = updates / (config.trainer.validate_every or updates) + 2
     seconds = config.trainer.max_seconds or updates * an_update + validations * a_validation
     history, size = 4 * len(module.history.columns) * updates, size_of(module.model)
     return Cost(seconds, FIXED + POINT * CHARTS * min(updates, config.tracking.points) + history, size)
 
 
-def _time_update(config: Config, task: Task, module: RecurrentModule) -> float:
-    """Seconds."""
-    optimizer, clip, done = module.configure_optimizers(), clipping.build(config.clip), 0
+def _time_update(config: Config, task: Task, module: RecurrentModule, limit: float) -> float:
+    """Seconds of one; the first few, which set libraries up, do not count where there are more."""
+    optimizer, clip = module.configure_optimizers(), clipping.build(config.clip)
     bptt = build(config.bptt, module.model, module.loss, optimizer, clip, None, config.seed, module.regularizer)
-    started = time.perf_counter()
-    for batch in task.batches("train").epoch(0):
-        done += sum(1 for _ in bptt.updates(batch))
-        if time.perf_counter() - started > TRIAL:
+    updates = (update for batch in task.batches("train").epoch(0) for update in bptt.updates(batch))
+    began, times = time.perf_counter(), []
+    for _ in updates:
+        times.append(time.perf_counter())
+        if times[-1] - began > limit and len(times) > WARMING:
             break
-    return (time.perf_counter() - started) / done
+    each = [end - start for start, end in pairwise([began, *times])]
+    return statistics.median(each[WARMING:] or each)
 
 
-def _time_validation(task: Task, module: RecurrentModule) -> float:
-    """Seconds."""
-    started = time.perf_counter()
-    evaluate(module, task, "val")
-    return time.perf_counter() - started
+def _time_validation(task: Task, module: RecurrentModule, limit: float) -> float:
+    """Seconds of a whole one, from its first batches."""
+    batches, done = task.batches("val"), 0
+    module.model.eval()
+    evaluation = Evaluation(module.model, module.loss, task.metrics(), batches.stateful)
+    began = time.perf_counter()
+    for batch in batches.epoch(0):
+        evaluation.add([batch])
+        done += 1
+        if (spent := time.perf_counter() - began) > limit / 2:
+            break
+    return spent * len(batches) / done

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.errors import HydraException
 
 from study.errors import ConfigError
+
+if TYPE_CHECKING:
+    import optuna
 
 Grid = dict[str, list[str]]
 """Key -> values to compare, as they stand on a command line."""
@@ -35,7 +37,7 @@ class Dimension:
     log: bool = False
     choices: tuple[str, ...] = ()
 
-    def suggest(self, trial: optuna.Trial) -> str:
+    def suggest(self, trial: "optuna.Trial") -> str:
         """The value that the study's sampler proposes for `trial`."""
         if self.choices:
             return str(trial.suggest_categorical(self.key, self.choices))
@@ -89,7 +91,13 @@ def parse(key: str, value: Any, where: str) -> Override:
 def spelled(override: Override) -> list[str]:
     """The values of a choice or range, or the one value, as on a command line."""
     if override.is_discrete_sweep():
-        return list(override.sweep_string_iterator())
+        try:
+            found = list(override.sweep_string_iterator())
+        except ValueError as error:  # a range in steps of 0
+            raise ConfigError(f"{override.input_line}: {error}") from error
+        if not found:
+            raise ConfigError(f"{override.input_line}: leaves no value; give at least one")
+        return found
     return [override.get_value_element_as_str()]
 
 

@@ -5,7 +5,8 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -43,6 +44,38 @@ def open_study(url: str, slug: str, direction: Direction | None = None) -> Itera
             yield optuna.create_study(storage=storage, study_name=slug, direction=direction, load_if_exists=True)
     finally:
         storage.engine.dispose()
+
+
+@contextmanager
+def existing_study(url: str, slug: str) -> Iterator[optuna.Study | None]:
+    """Open the study of a slug to read it; None where there is none: nothing is created."""
+    file = sqlite_file(url)
+    if file is not None and not file.is_file():
+        yield None
+        return
+    study: optuna.Study | None = None
+    with ExitStack() as opened:
+        with suppress(KeyError):  # the storage has no such study
+            study = opened.enter_context(open_study(url, slug))
+        yield study
+
+
+@contextmanager
+def removed_if_refused(url: str) -> Iterator[None]:
+    """Remove a database file that was not there before the block, where the block refuses the configuration."""
+    file = sqlite_file(url)
+    new = file is not None and not file.exists()
+    try:
+        yield
+    except ConfigError:
+        if new and file is not None:
+            file.unlink(missing_ok=True)
+        raise
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None of any other."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
 def _connected(url: str) -> RDBStorage:

@@ -1,0 +1,131 @@
+"""What was typed, as Hydra's grammar takes it: `~`, paths, keys below open ones, one budget."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from study.errors import ConfigError
+from study.installation import typed
+from study.schema.defaults import listed, option, options
+from study.schema.run import TrainerConfig
+
+ADDED = "++"
+"""Before a key that Hydra may add."""
+BUDGETS = tuple(f"trainer.{key}" for key in TrainerConfig.BUDGETS)
+MARKS = re.compile(r"[(){}\[\]=,:'\"\\#&]")
+"""What Hydra's grammar gives a meaning in a value."""
+
+
+def prepared(arguments: Sequence[str]) -> list[str]:
+    """Everything that was typed, options of Hydra included, as it is handed to Hydra."""
+    overrides = [opened(_quoted(_expand_home(argument))) for argument in arguments if argument != "experiment=null"]
+    refuse_no_option(overrides)
+    return overrides
+
+
+def refuse_no_option(overrides: Sequence[str]) -> None:
+    """Refuse null for the option of a group.
+
+    Raises:
+        ConfigError: naming the options that there are.
+    """
+    for override in overrides:
+        if _is_null(override) and (known := options(_key(override))):
+            hint = "; none does without" if "none" in known else ""
+            raise ConfigError(f"{_key(override)} = null: no such option{hint} (allowed: {', '.join(known)})")
+
+
+def _expand_home(argument: str) -> str:
+    """Expand `~` where a value starts: a shell leaves it in `task.path=~/own.csv`, and Hydra's grammar refuses it."""
+    return re.sub(r"(?<=[=,(\[])~(?=/)", str(Path.home()), argument)
+
+
+def _quoted(argument: str) -> str:
+    """Quote a value that is the path of a file as it stands, such as `task.path=prices (1).csv`."""
+    key, equals, value = argument.partition("=")
+    if not equals or key.startswith("-") or not MARKS.search(value) or not _is_file(value):
+        return argument
+    return f"{key}={quote(value)}"
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return typed(value).is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, no such user
+        return False
+
+
+def opened(override: str) -> str:
+    """Mark an override below an open key such as `model.options`: Hydra adds a key only where ++ says so."""
+    from study.schema import open_keys
+
+    starts = tuple(f"{key}{end}" for key in open_keys() for end in ".=")
+    return f"{ADDED}{override}" if override.startswith(starts) else override
+
+
+def closed(override: str) -> str:
+    """The same as it was typed."""
+    plain = override.removeprefix(ADDED)
+    return plain if opened(plain) == override else override
+
+
+def settled(overrides: Sequence[str], known: Mapping[str, Any]) -> list[str]:
+    """Overrides with one budget: the last one given. Others are dropped, and null where they are set already.
+
+    Args:
+        overrides: in the order of their weight.
+        known: the budgets that are set without them, by dotted key; null is none.
+    """
+    budget = _budget(overrides)
+    if budget is None:
+        return list(overrides)
+    kept = [text for text in overrides if _key(text) not in BUDGETS or text == budget or _is_null(text)]
+    nulls = [f"{key}=null" for key in BUDGETS if key != _key(budget) and known.get(key) is not None]
+    return kept + [text for text in nulls if text not in kept]
+
+
+def describe_budget(overrides: Sequence[str], known: Mapping[str, Any]) -> str:
+    """A sentence on what the budget that was typed replaces; empty where it replaces none, or that was typed too."""
+    budget = _budget(overrides)
+    if budget is None:
+        return ""
+    found = {key: f"{key}={value}" for key, value in known.items() if value is not None}
+    found |= {_key(text): text for text in overrides if _key(text) in BUDGETS}
+    replaced = [text for key, text in found.items() if key != _key(budget) and not _is_null(text)]
+    return f"The budget is {budget}, in place of {' and '.join(replaced)}." if replaced else ""
+
+
+def budgets_in_files(overrides: Sequence[str]) -> dict[str, Any]:
+    """The budgets that `conf/` and a chosen experiment set, by dotted key; not looked for where none is typed."""
+    if _budget(overrides) is None:
+        return {}
+    chosen = [text.partition("=")[2] for text in overrides if _key(text) == "experiment"]
+    trainer = listed("trainer")
+    for name in chosen[-1:]:
+        trainer = trainer | (option("experiment", name).get("trainer") or {})
+    return {key: trainer.get(key.partition(".")[2]) for key in BUDGETS}
+
+
+def _budget(overrides: Sequence[str]) -> str | None:
+    """The last override that gives a budget a value."""
+    given = [text for text in overrides if _key(text) in BUDGETS and not _is_null(text)]
+    return given[-1] if given else None
+
+
+def _is_null(override: str) -> bool:
+    return override.partition("=")[2].strip() == "null"
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+")
+
+
+def quote(text: str) -> str:
+    r"""A text as Hydra's grammar reads it back: in the quotes that it lacks, else with its double quotes escaped.
+
+    A backslash before a quote, and at the end, has to be doubled; `${` would be looked up.
+    """
+    mark = "'" if '"' in text and "'" not in text else '"'
+    escaped = re.sub(rf"(\\*)({mark}|$)", lambda m: m.group(1) * 2 + ("\\" + mark if m.group(2) else ""), text)
+    return f"{mark}{escaped.replace('${', chr(92) + '${')}{mark}"

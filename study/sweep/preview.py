@@ -1,0 +1,59 @@
+"""A dry run: the plan, what of it is made, and what the rest takes. Nothing is written."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from study.schema import SweepingConfig
+from study.sweep.planning.plan import Plan
+
+
+def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -> None:
+    """Print the plan at once, then what is made of it, then an estimate for the runs that are left.
+
+    Args:
+        common: what is one for all runs.
+        plan: of the sweep.
+        workers: number of workers for a number of runs.
+    """
+    print(plan.describe(), end="", flush=True)  # before torch, which takes seconds
+    plan, made = _made(common, plan)
+    total = plan.runs // len(plan.arms)
+    left = {digest: total - made[digest] for digest in plan.arms if made[digest] < total}
+    if made:
+        print(f"made: {made.total()}\nleft: {sum(left.values())}")
+    if left:
+        from study.sweep.planning.estimate import estimate
+
+        print(estimate(plan, left, workers(sum(left.values()))))
+
+
+def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Counter[str]]:
+    """The plan with its arms as the study knows them, and the number of runs that are made of each."""
+    from study.sweep.trials.changes import adopt_digests
+    from study.sweep.trials.ledger import Ledger
+    from study.sweep.trials.status import MADE
+    from study.sweep.trials.storage import existing_study
+
+    with existing_study(common.sweep.storage, common.slug) as study:
+        if study is None:
+            return plan, Counter[str]()
+        plan = adopt_digests(study, plan)
+        ledger = Ledger(study, plan)
+        ledger.gone = _gone(common, ledger.recorded())
+        runs = Counter[str]()
+        for status in ledger.statuses():
+            if status.state in MADE:
+                runs[status.cell.arm] += len(plan.seeds_of(status.cell))
+        return plan, runs
+
+
+def _gone(common: SweepingConfig, recorded: set[str]) -> frozenset[str]:
+    """The runs that were deleted from the store: they would be made again."""
+    if not recorded:
+        return frozenset()
+    from study.sweep.trials.storage import sqlite_file
+    from study.tracking import writer
+
+    if (file := sqlite_file(common.tracking.uri)) is not None and not file.is_file():
+        return frozenset(recorded)  # to ask MLflow would create it
+    return writer.missing(common.tracking.uri, common.slug, recorded)
