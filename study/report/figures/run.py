@@ -11,7 +11,7 @@ from study.figures.spectra import draw_exponents, draw_weights
 from study.figures.style import BEFORE, INK, Curve, draw_curves, legend_below, panels
 from study.probes.flow import FROM
 from study.report.data.histories import load_flow, load_table
-from study.report.figures.gradients import FLOW, SHADED
+from study.report.figures.flow import FLOW, SHADED
 from study.report.figures.picture import Picture, count_of, to_svg
 from study.tracking.reader import Logged
 
