@@ -111,7 +111,7 @@ def test_what_must_be_known_of_the_data_stands_above_the_answer_once(
 
 def test_a_diverged_run_has_no_value_but_is_counted(report: Path) -> None:
     page = report.read_text()
-    assert "Of 2 runs 1 diverged. The rest of this row is about the others." in page
+    assert "(1 of 2 seeds; 1 completed, 1 diverged at update 40)" in page
 
 
 def test_runs_that_did_not_end_are_told_with_their_cause(report: Path) -> None:

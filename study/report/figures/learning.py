@@ -19,6 +19,8 @@ from study.tracking.reader import Logged
 
 GRID = 200
 """Most abscissas of a median."""
+ALIKE_UP_TO = 2
+"""Values within this factor are told apart on a linear axis, whatever leaves the panel."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _unequal(shown: pd.DataFrame) -> bool:
 def _draw(axes: Axes, comparison: Comparison, courses: list[Course], abscissa: str) -> None:
     """One panel: a thin line a run, a thick one an arm."""
     kept, lost = ([course.values for course in courses if course.lost == which] for which in (False, True))
-    log = spans_decades(np.concatenate(kept or lost))
+    log = _is_log(np.concatenate([[], *kept]), np.concatenate([[], *lost]))
     curves = list(_curves(comparison, courses, abscissa))
     draw_curves(axes, curves)
     axes.set_yscale("log" if log else "linear")
@@ -126,6 +128,13 @@ def _draw(axes: Axes, comparison: Comparison, courses: list[Course], abscissa: s
         room = 1.1 if log else 0.04 * (high - low)
         axes.set_ylim((low / room, high * room) if log else (low - room, high + room))
         mark_leaving(axes, [curve for curve in curves if curve.run])
+
+
+def _is_log(kept: np.ndarray, lost: np.ndarray) -> bool:
+    """Whether an ordinate is logarithmic: where values span decades, and those of runs not lost are not all alike."""
+    present = kept[np.isfinite(kept)]
+    alike = len(present) and present.max() < ALIKE_UP_TO * present.min()
+    return spans_decades(np.concatenate([kept, lost])) and not alike
 
 
 def _curves(comparison: Comparison, courses: list[Course], abscissa: str) -> Iterator[Curve]:
