@@ -43,6 +43,16 @@ def reach(kept: ArrayLike, others: ArrayLike, log: bool = True) -> tuple[float, 
     return float(low), float(high)
 
 
+def limit(axes: Axes, kept: ArrayLike, others: ArrayLike, curves: Sequence[Curve]) -> None:
+    """Let the ordinate reach as `reach` says, with a little room, and mark which of some curves leave it where."""
+    log = axes.get_yscale() == "log"
+    low, high = reach(kept, others, log)
+    if low < high:
+        room = 1.2 if log else 0.04 * (high - low)
+        axes.set_ylim((low / room, high * room) if log else (low - room, high + room))
+        mark_leaving(axes, curves)
+
+
 def mark_leaving(axes: Axes, curves: Sequence[Curve]) -> None:
     """A triangle at the edge of the panel where a curve leaves it, and how far the farthest of them goes."""
     (low, high), log = axes.get_ylim(), axes.get_yscale() == "log"

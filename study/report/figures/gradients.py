@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from study.figures.limits import mark_leaving, reach
+from study.figures.limits import limit, mark_leaving
 from study.figures.norms import NormHistory, draw_norms
 from study.figures.style import INK, Curve, colour, legend_below, panels, set_title
 from study.report.data.comparison import Comparison
@@ -60,9 +60,7 @@ def _limit(grid: list[Axes], comparison: Comparison, norms: dict[str, Norms]) ->
     """One ordinate for all panels, made for the runs that were not lost."""
     lost = comparison.runs["outcome"].isin(LOST)
     kept, others = (_norms_of(comparison.runs.index[which], norms) for which in (~lost, lost))
-    low, high = reach(kept, others)
-    if low <= high:
-        grid[0].set_ylim(low / 1.3, high * 1.3)
+    limit(grid[0], kept, others, [])
 
 
 def _norms_of(runs: pd.Index, norms: dict[str, Norms]) -> np.ndarray:

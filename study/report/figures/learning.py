@@ -1,14 +1,14 @@
 """Learning curves: what runs reached on the training and the validation part while they trained, arm by arm."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from study.figures.limits import mark_leaving, reach, spans_decades
-from study.figures.style import Curve, draw_curves, legend_below, line_style, panels
+from study.figures.limits import limit, spans_decades
+from study.figures.style import Curve, draw_curves, integer_ticks, legend_below, line_style, panels
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
 from study.report.figures.arms import OVERLAID, choose
@@ -118,16 +118,17 @@ def _unequal(shown: pd.DataFrame) -> bool:
 
 def _draw(axes: Axes, comparison: Comparison, courses: list[Course], abscissa: str) -> None:
     """One panel: a thin line a run, a thick one an arm."""
-    kept, lost = ([course.values for course in courses if course.lost == which] for which in (False, True))
-    log = _is_log(np.concatenate([[], *kept]), np.concatenate([[], *lost]))
+    kept, lost = (_values(course for course in courses if course.lost == which) for which in (False, True))
+    log = _is_log(kept, lost)
     curves = list(_curves(comparison, courses, abscissa))
     draw_curves(axes, curves)
     axes.set_yscale("log" if log else "linear")
-    low, high = reach(np.concatenate([[], *kept]), np.concatenate([[], *lost]), log)
-    if low < high:
-        room = 1.1 if log else 0.04 * (high - low)
-        axes.set_ylim((low / room, high * room) if log else (low - room, high + room))
-        mark_leaving(axes, [curve for curve in curves if curve.run])
+    limit(axes, kept, lost, [curve for curve in curves if curve.run])
+    integer_ticks(axes.xaxis)
+
+
+def _values(courses: Iterable[Course]) -> np.ndarray:
+    return np.concatenate([[], *(course.values for course in courses)])
 
 
 def _is_log(kept: np.ndarray, lost: np.ndarray) -> bool:

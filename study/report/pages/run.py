@@ -20,6 +20,9 @@ from study.tracking import answers
 from study.tracking.outcomes import LOST
 from study.tracking.reader import Logged, find_one
 
+OF_NETWORK = ("/test", "/val", "skill/opponent")
+"""Ends of metrics that say how good a network is: of one that was lost they say nothing."""
+
 
 def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
     """Write the page of a run and log it among the run's artifacts.
@@ -91,7 +94,7 @@ def _asked(run: Logged) -> Iterator[Section]:
 def _metrics(run: Logged) -> Table:
     outcome = run.tags.get("outcome", "")
     texts = {
-        key: outcome if outcome in LOST and key.endswith("/test") else f"{value:.6g}"
+        key: outcome if outcome in LOST and key.endswith(OF_NETWORK) else f"{value:.6g}"
         for key, value in sorted(run.measures.items())
     }
     rows = [Row([TableCell(key), TableCell(text)]) for key, text in texts.items()]
