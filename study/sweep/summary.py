@@ -19,6 +19,7 @@ from study.sweep.trials.status import MADE, CellStatus
 from study.sweep.workers.display import best_lines, ending, format_ended
 from study.tracking.outcomes import LOST
 
+PLUS_MINUS = "± is half of the 95% interval of the mean over seeds (Student's t)."
 COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "steps read", "seconds")
 
 
@@ -29,6 +30,7 @@ def table(ledger: Ledger) -> Table:
     for arm, name in ledger.plan.names.items():
         if by_arm[arm]:
             drawn.add_row(name, *_row(by_arm[arm]))
+    drawn.caption = PLUS_MINUS if any(len(runs) > 1 for runs in by_arm.values()) else None
     return drawn
 
 
