@@ -41,7 +41,7 @@ def flows(comparison: Comparison, arms: list[str], update: int = 10) -> pd.DataF
 def test_the_answer_shows_arms_seeds_opponents_and_the_guess_and_says_what_diverged() -> None:
     comparison = compared({"a": [0.50, 0.51], "b": [0.52, math.nan]}, baseline=0.6, opponents={"HAR": 0.49})
     picture = drawn(answer_picture(comparison))
-    for text in ("a", "b", "1 of 2 diverged", " HAR 0.49 ", " guess without memory 0.6", "rmse on test"):
+    for text in ("a", "b", "1 of 2 diverged", "HAR 0.49", "guess without memory 0.6", "rmse on test"):
         assert f">{text}" in picture.svg
     assert all(f'id="run:run{number}:' in picture.svg for number in range(3))
     assert 'id="run:run3:' not in picture.svg  # the one that diverged
@@ -124,6 +124,11 @@ def test_an_explosion_stays_in_its_panel_and_is_marked_where_it_leaves(scale: st
     assert y == high
     assert 0 < x < 2
     assert [text.get_text() for text in axes.texts] == ["to 1e+12"]
+
+
+def test_a_curve_that_falls_to_nothing_is_marked_too() -> None:
+    _, marks = panel([3.0, 1.0, 2.0], [2.0, 0.0], "log")
+    assert [y for _, y in marks] == [pytest.approx(1 / 1.2)]
 
 
 def test_what_stays_in_the_panel_is_not_marked() -> None:

@@ -3,14 +3,16 @@
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from scipy import stats
 
 from study.report.data.comparison import Comparison, rank
-from study.report.data.ranking import answer, compare, naive_gaps
+from study.report.data.ranking import Answer, answer, compare, naive_gaps
 from study.report.data.statistics import Interval, mean_interval
 from study.report.data.wording import format_interval
+from study.report.pages.page import Conclusions, Page, Section, Statement, Swatch
 from tests.arms import compared
 
 
@@ -72,6 +74,18 @@ def test_an_arm_whose_runs_all_diverged_says_when_and_has_no_measure() -> None:
     last = answer(compared({"a": [1.0, 1.1], "b": [math.nan, math.nan]}, baseline=2.0), {})[-1]
     assert (last.lost, format_interval(last.measure)) == (2, "-")
     assert last.sentence == "all 2 runs diverged at update 10, so there is no rmse to compare."
+
+
+def test_of_many_arms_the_sentences_of_the_best_are_seen_at_once_and_no_other_is_lost(tmp_path: Path) -> None:
+    arms = answer(compared({f"arm{number}": [float(number)] for number in range(10)}), {})
+    page = Page("many", "", [], [Section("task")], {}, "", conclusions=[conclude(arms)]).write(tmp_path, "page")
+    seen, _, folded = page.read_text().partition("<summary>2 more</summary>")
+    assert [seen.count(f"<b>arm{number}</b>: rmse {number}.000") for number in (0, 7, 8, 9)] == [1, 1, 0, 0]
+    assert [folded.count(f"<b>arm{number}</b>") for number in (7, 8, 9)] == [0, 1, 1]
+
+
+def conclude(found: list[Answer]) -> Conclusions:
+    return Conclusions("task", "task", [Statement(one.arm, one.sentence, Swatch(n)) for n, one in enumerate(found)])
 
 
 def test_an_interval_is_a_mean_plus_minus_half_of_it_with_as_many_digits_as_it_bears() -> None:

@@ -79,7 +79,8 @@ def _first_beyond(curve: Curve, edge: float, sign: int, log: bool) -> tuple[Curv
     at, farthest = int(beyond[0]), float(sign * np.nanmax(sign * values))
     if at == 0 or not np.isfinite(values[at - 1]):
         return curve, float(x[at]), farthest
-    before, after, end = np.log([values[at - 1], values[at], edge]) if log else (values[at - 1], values[at], edge)
+    with np.errstate(divide="ignore"):
+        before, after, end = np.log([values[at - 1], values[at], edge]) if log else (values[at - 1], values[at], edge)
     return curve, float(x[at - 1] + (x[at] - x[at - 1]) * (end - before) / (after - before)), farthest
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ ARMS = 40
 NAIVE = "guess without memory"
 NEAR = 2.0
 """References within so many spans of the arms and the best opponent are in the panel, others are named at its edge."""
-ROW, LABEL = 0.3, 0.17
-"""Inches: height of an arm's row, and of a row of labels above the panel."""
+ROW, LABEL, FIRST = 0.3, 0.55, -0.6
+"""Height of an arm's row, inches, and in rows that of a label above them; the upper end of the first arm's row."""
 CHARACTER = 0.0085
 """Share of the panel's width that a character of a label takes."""
 
@@ -59,10 +60,11 @@ def answer_picture(comparison: Comparison) -> Picture | None:
     shown = comparison.runs[comparison.runs["arm"].isin(arms)]
     low, high = _limits(comparison, arms, against)
     labels = _label_rows(against, low, high)
-    with panels(1, height=ROW * len(arms) + LABEL * (1 + max(labels.values(), default=0)) + 0.5) as (figure, (axes,)):
+    last, top = len(arms) - 0.4, FIRST - LABEL * (1 + max(labels.values(), default=-1))
+    with panels(1, height=ROW * (last - top) + 0.3) as (figure, (axes,)):
         if spans_decades([low, high]):
             axes.set_xscale("log")
-        axes.set(xlim=(low, high), ylim=(len(arms) - 0.4, -0.6), xlabel=f"{comparison.measure} on test")
+        axes.set(xlim=(low, high), ylim=(last, top), xlabel=f"{comparison.measure} on test")
         for row, arm in enumerate(arms):
             _draw_arm(axes, comparison, arm, row)
         _draw_references(axes, against, labels)
@@ -125,7 +127,7 @@ def _name(comparison: Comparison, arm: str) -> str:
 
 
 def _label_rows(against: References, low: float, high: float) -> dict[str, int]:
-    """The row of every label above the panel, from 0, the lowest: above all lines and labels that it would touch."""
+    """The row of every label above the arms, from 0, the lowest: above all lines and labels that it would touch."""
     rows: dict[str, int] = {}
     extents = {name: _extent(name, level, low, high) for name, level in against.levels.items()}
     leftward = {name: extents[name][0] < _share(level, low, high) for name, level in against.levels.items()}
@@ -153,16 +155,15 @@ def _label(name: str, level: float) -> str:
 
 
 def _draw_references(axes: Axes, against: References, rows: Mapping[str, int]) -> None:
-    """A line at every level with its label above the panel; of a level outside the label alone, with an arrow."""
-    low, high = axes.get_xlim()
-    inches = axes.figure.get_figheight() - LABEL * (1 + max(rows.values(), default=0)) - 0.6
+    """A line at every level with its label above the arms; of a level outside the panel the label, with an arrow."""
+    (low, high), (bottom, _) = axes.get_xlim(), axes.get_ylim()
     for name, level in against.levels.items():
-        height = 1 + LABEL * (rows[name] + 0.6) / inches
-        place, inside = _share(level, low, high), low <= level <= high
+        height, place, inside = FIRST - LABEL * (rows[name] + 0.5), min(max(level, low), high), low <= level <= high
         style = GUIDE if name == NAIVE else OPPONENT
         if inside:
-            axes.plot([place, place], [0, height], transform=axes.transAxes, color=INK, clip_on=False, **style)
-        left = _extent(name, level, low, high)[0] >= place
+            axes.plot([place, place], [bottom, height - LABEL / 2], color=INK, **style)
+        share = _share(level, low, high)
+        side, gap = ("left", 3) if _extent(name, level, low, high)[0] >= share else ("right", -3)
         text = _label(name, level) if inside else f"{_label(name, level)} {'→' if level > high else '←'}"
-        side = "left" if left else "right"
-        axes.text(place, height, f" {text} ", transform=axes.transAxes, ha=side, va="center", fontsize=8)
+        beside: Any = {"xytext": (gap, 0), "textcoords": "offset points"}
+        axes.annotate(text, (place, height), ha=side, va="center", fontsize=8, color=INK, **beside)

@@ -14,8 +14,6 @@ from study.report.figures.arms import OVERLAID, choose, measured_when
 from study.report.figures.gradients import PANELS
 from study.report.figures.picture import Picture, count_of, to_svg
 
-LARGEST = 600.0
-"""Nats: the size of log shares beyond which not even the way out of a panel is followed, short of what overflows."""
 LACKING = "the flow was not measured"
 MOMENTS = {"first": "first measured", "midway": "midway", "last": "last measured"}
 """Of a run with at least three measurements: the first, the middle and the last; of others the last."""
@@ -109,7 +107,8 @@ def _flow_curves(moment: pd.DataFrame, comparison: Comparison, beyond: bool = Fa
     curves = []
     for run, profile in moment.groupby("run_id"):
         arm = str(profile["arm"].iloc[0])
-        values = np.exp(np.clip(profile["log_share"], -LARGEST, LARGEST)) if beyond else shares(profile["log_share"])
+        with np.errstate(over="ignore"):
+            values = np.exp(profile["log_share"]) if beyond else shares(profile["log_share"])
         curves.append(Curve(profile["lag"], values, arm, line_style(comparison.place(arm)), str(run)))
     return sorted(curves, key=lambda curve: comparison.place(curve.label))
 

@@ -143,12 +143,18 @@ def _curves(comparison: Comparison, courses: list[Course], abscissa: str) -> Ite
         mine = [course for course in courses if course.arm == arm]
         style = line_style(comparison.place(arm))
         single = len(mine) == 1
-        thin = style if single else style | {"lw": 0.8, "alpha": 0.55, "ls": "-", "marker": ""}
+        thin = style if single else style | {"lw": 0.8, "alpha": 0.55, "ls": "-"}
         for course in mine:
             label = arm if single else ""
-            yield Curve(getattr(course, abscissa), course.values, label, thin, course.run)
+            yield Curve(getattr(course, abscissa), course.values, label, thin | _dots(course.values), course.run)
         if not single:
-            yield Curve(*_median(mine, abscissa), arm, style | {"lw": 2.0, "marker": ""})
+            grid, middle = _median(mine, abscissa)
+            yield Curve(grid, middle, arm, style | {"lw": 2.0} | _dots(middle))
+
+
+def _dots(values: np.ndarray) -> dict[str, str]:
+    """A dot where there is a single point: a line through it cannot be seen."""
+    return {"marker": "o" if len(values) == 1 else ""}
 
 
 def _median(courses: list[Course], abscissa: str) -> tuple[np.ndarray, np.ndarray]:
