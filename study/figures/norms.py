@@ -60,29 +60,39 @@ def norm_history(
 
 
 def bucket(
-    updates: Int[np.ndarray, " updates"], values: Float[np.ndarray, " updates"]
+    updates: Int[np.ndarray, " updates"], values: Float[np.ndarray, " updates"], positive: bool = True
 ) -> tuple[Int[np.ndarray, " buckets"], Float[np.ndarray, "three buckets"]]:
-    """The last update of every bucket, and the smallest, median and largest finite positive value in it."""
+    """The last update of every bucket, and the smallest, median and largest finite value in it, above 0 if `positive`.
+
+    Norms are above 0 wherever they can be drawn, on a logarithmic axis; a loss that is a likelihood may lie below.
+    """
     starts = np.linspace(0, len(values), min(BUCKETS, len(values)), endpoint=False).astype(int)
-    drawable = pd.Series(np.where(np.isfinite(values) & (values > 0), values, np.nan), dtype=float)
+    counts = np.isfinite(values) & ((values > 0) | (not positive))
+    drawable = pd.Series(np.where(counts, values, np.nan), dtype=float)
     by_bucket = drawable.groupby(np.searchsorted(starts, np.arange(len(values)), side="right"))
     envelope = np.stack([by_bucket.min(), by_bucket.median(), by_bucket.max()])
     return updates[np.append(starts[1:], len(values)) - 1], envelope
 
 
-def draw_norms(axes: Axes, histories: Mapping[str, NormHistory], threshold: float | None) -> None:
+def draw_norms(
+    axes: Axes,
+    histories: Mapping[str, NormHistory],
+    threshold: float | None,
+    colours: tuple[str, str] = (BEFORE, AFTER),
+) -> None:
     """Norms over updates, one line a run: the median, shaded from the smallest to the largest.
 
     Args:
         axes: to draw into.
         histories: by run id.
         threshold: of clipping by the norm of the whole gradient; None: there is none.
+        colours: before clipping, and as applied.
     """
     for run, history in histories.items():
-        _draw_envelope(axes, history.updates, history.before, BEFORE, "before clipping", run)
+        _draw_envelope(axes, history.updates, history.before, colours[0], "before clipping", run)
         if (clipped := _clipped(history)).any():
             after = np.where(clipped, history.after, np.nan)
-            _draw_envelope(axes, history.updates, after, AFTER, "as applied", run)
+            _draw_envelope(axes, history.updates, after, colours[1], "as applied", run)
         if history.limit is not None:
             tag_run(run, axes.plot(history.updates, history.limit, color=INK, lw=0.8, ls="--", label="clip limit"))
         _mark_not_finite(axes, history.not_finite, run)

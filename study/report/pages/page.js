@@ -24,3 +24,4 @@ document.addEventListener("click", event => {
   if (!window.open(address, "_blank"))  // MLflow's artifact view lets a page open nothing
     tip.textContent = `Not from within MLflow: open the page's file, or ${address}`;
 });
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(folded => folded.open = true));

@@ -12,9 +12,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from study.errors import ConfigError
-from study.report.figures.picture import Picture, for_file, for_page
+from study.figures.style import colour, dashes
+from study.report.figures.picture import Picture, for_file, for_page, on_page
 
 HERE = Path(__file__).parent
+STROKES = {"-": "none", "--": "6 3", ":": "2 2", "-.": "7 2 2 2"}
+"""Dashes of matplotlib in the words of SVG."""
+SHOWN = 8
+"""Most statements about one thing that are seen at once."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,29 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Swatch:
+    """A short piece of the line that an arm has in every picture, by its place among the arms of its task."""
+
+    place: int
+
+    @property
+    def colour(self) -> str:
+        """Its colour, as the page has it."""
+        return on_page(colour(self.place))
+
+    @property
+    def dashes(self) -> str:
+        """Its dashes, as SVG says them."""
+        return STROKES[dashes(self.place)]
+
+
+@dataclass(frozen=True)
 class TableCell:
-    """A text; where `run` is an id, it is a link to that run."""
+    """A text; where `run` is an id, it is a link to that run; where it is an arm, it may have a swatch before it."""
 
     text: str
     run: str = ""
+    swatch: Swatch | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +98,40 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A sentence about something that can be quoted."""
+
+    subject: str
+    text: str
+    swatch: Swatch | None = None
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What a reader shall know first about a part of a page.
+
+    Attributes:
+        title: of what they are about.
+        anchor: of the section that they lead to.
+        statements: a sentence each, the most important first.
+    """
+
+    title: str
+    anchor: str
+    statements: Sequence[Statement]
+
+    @property
+    def shown(self) -> Sequence[Statement]:
+        """Those that are seen at once."""
+        return self.statements[:SHOWN]
+
+    @property
+    def folded(self) -> Sequence[Statement]:
+        """The others."""
+        return self.statements[SHOWN:]
+
+
+@dataclass(frozen=True)
 class Page:
     """A whole page.
 
@@ -88,6 +145,7 @@ class Page:
         histories: ids of the runs whose gradient histories the page rests on.
         lost: why a history cannot be read, by run id: such a page never replaces one that rests on it.
         table: address of the table of its runs in the MLflow UI; empty: none is linked.
+        conclusions: stand above everything else.
     """
 
     title: str
@@ -99,6 +157,7 @@ class Page:
     histories: Collection[str] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
     table: str = ""
+    conclusions: Sequence[Conclusions] = ()
 
     def write(self, folder: Path, name: str) -> Path:
         """Write `<folder>/<name>.html`, and every figure as SVG and its data as CSV into `<folder>/figures`.
@@ -134,6 +193,7 @@ class Page:
             title=self.title,
             lead=self.lead,
             notes=self.notes,
+            conclusions=self.conclusions,
             sections=shown,
             runs=self.runs,
             ui=self.ui,
