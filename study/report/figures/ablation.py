@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from study.figures.style import OPPONENT, colour, draw_guide, legend_below, line_style, panels, tag_run
 from study.report.data.arm_names import name_arms
@@ -14,7 +15,7 @@ from study.report.data.comparison import Comparison, worth
 from study.report.data.opponents import hardest
 from study.report.data.runs import configurations
 from study.report.data.statistics import Interval, mean_interval, share_interval
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.tracking.outcomes import LOST
 
 SERIES = 12
@@ -112,7 +113,7 @@ def ablation(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pict
         f"Top: {comparison.measure} on the test split, each run that was not lost (dots) and their mean (lines). "
         f"Below: {below}. {count_of(len(data), 'run')}. Bars: 95% intervals over seeds, Wilson's for shares, Student's "
         "t for means; none where there is one seed. Values of the parameter are evenly spaced.",
-        _svg(comparison, data, varied.label, beside),
+        _draw(comparison, data, varied.label, beside),
         data.reset_index().drop(columns=["arm", "counts", "error"]),
     )
 
@@ -137,7 +138,7 @@ def _order(place: str) -> tuple[float, str]:
         return math.inf, place
 
 
-def _svg(comparison: Comparison, data: pd.DataFrame, label: str, beside: list[Beside]) -> str:
+def _draw(comparison: Comparison, data: pd.DataFrame, label: str, beside: list[Beside]) -> Figure:
     places, series = sorted(data["place"].unique(), key=_order), list(dict.fromkeys(data["series"]))[:SERIES]
     with panels(1 + len(beside), 1, height=2.0, sharey=False) as (figure, (top, *lower)):
         for number, name in enumerate(series):
@@ -155,7 +156,7 @@ def _svg(comparison: Comparison, data: pd.DataFrame, label: str, beside: list[Be
             axes.set_xticks(range(len(places)), places)
         (top, *lower)[-1].set_xlabel(label)
         legend_below(figure)
-    return to_svg(figure)
+    return figure
 
 
 def _draw_references(axes: Axes, comparison: Comparison) -> None:

@@ -9,7 +9,7 @@ from study.figures.norms import draw_norms, norm_range
 from study.figures.style import Curve, legend_below, line_style, log_ordinate, panels, set_title
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, load_all, load_flow
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.tracking.outcomes import FINISHED
 
 PANELS = 24
@@ -59,7 +59,7 @@ def norm_histories(comparison: Comparison, norms: dict[str, Norms]) -> Picture |
         "where clipping changed it. Lines: median over buckets of consecutive updates, one line for each run; shaded: "
         "from the smallest to the largest norm in the bucket, so no spike is hidden. Crosses: updates whose norm was "
         f"NaN or infinite.{PANEL_EACH if len(shown) > 1 else ''}",
-        to_svg(figure),
+        figure,
         pd.concat([_norm_table(norms[run], run, arm) for arm, runs in drawn.items() for run in runs]),
     )
 
@@ -93,7 +93,7 @@ def flow_by_lag(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
         f"{comparison.task}-flow-over-lag",
         "Gradient flow: how far back the loss of one step reaches",
         f"{FLOW} One line for each of {count_of(moments['run_id'].nunique(), 'run')}{_left_out(shown, arms)}. {SHADED}",
-        to_svg(figure),
+        figure,
         moments,
     )
 
@@ -122,7 +122,7 @@ def flow_over_training(comparison: Comparison, data: pd.DataFrame) -> Picture | 
         "log10 of the share of the gradient that is left k steps back, one column for each update it was measured at; "
         f"mean over the runs of each arm, {count_of(data['run_id'].nunique(), 'run')} in all{_left_out(shown, arms)}. "
         "Grey: not finite. Dotted line: the horizon of the task.",
-        to_svg(figure),
+        figure,
         data,
     )
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from study.figures.style import INK, SEQUENTIAL, colour, panels, set_title, tag_run
 from study.report.data.importance import Importance, importance
 from study.report.data.trials import Axis, Search
-from study.report.figures.picture import Picture, to_svg
+from study.report.figures.picture import Picture
 
 
 def importances(search: Search) -> Picture | None:
@@ -32,7 +32,7 @@ def importances(search: Search) -> Picture | None:
         "from its tuned values, over the range tried. Diagonal: share of the variance that a key explains alone; off "
         "it: what a pair explains beyond its two keys; the rest are interactions of three and more. R²: of the forest "
         f"on trials it was not fitted to; the smaller, the less the shares mean. {left_out}{search.counts}",
-        to_svg(figure),
+        figure,
         pd.concat([_share_table(search, arm, shares) for arm, shares in shown.items()], ignore_index=True),
     )
 
@@ -50,7 +50,7 @@ def parallel_coordinates(search: Search) -> Picture | None:
         "Which values go together",
         "Parallel coordinates: one line for each trial, through its tuned values to its rank within the arm by "
         f"{search.measure} on validation; the better, the stronger the line. {search.counts}",
-        to_svg(figure),
+        figure,
         search.trials.drop(columns="cause").reset_index(names="run_id"),
     )
 

@@ -7,7 +7,7 @@ from matplotlib.ticker import NullLocator
 
 from study.figures.style import INK, OPPONENT, draw_guide, legend_below, line_style, panels, tag_run
 from study.report.data.comparison import Comparison
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 
 ARMS = 12
 """Most arms drawn: the best ones."""
@@ -44,7 +44,7 @@ def generalisation(comparison: Comparison, data: pd.DataFrame) -> Picture | None
         f"Dots: {count_of(data['run_id'].nunique(), 'run')}{left_out}; lines: means of the arms, with 95% intervals "
         "over seeds (Student's t; none where there is one seed). Vertical: the length of training. Lengths are on a "
         "logarithmic scale; arms at the same length stand a little apart.",
-        to_svg(figure),
+        figure,
         data,
     )
 

@@ -7,7 +7,7 @@ from study.figures.style import GUIDE, INK, Curve, colour, legend_below, line_st
 from study.figures.truncation import draw_truncation_cosine, draw_truncation_error
 from study.report.data.comparison import Comparison
 from study.report.data.histories import load_all, load_truncation
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 
 SERIES = 12
 """Most arms in one panel: the best ones."""
@@ -36,7 +36,7 @@ def decay_against_exponent(comparison: Comparison) -> Picture | None:
         "Slope of the logarithm of the gradient norm against the lag, and the largest Lyapunov exponent of the "
         f"trajectory, both at the end of training; one dot for each of {count_of(len(measured), 'run')}. They agree on "
         "the dotted line. Few lags and non-normal weights make them differ.",
-        to_svg(figure),
+        figure,
         measured.reset_index()[["run_id", "arm", "seed", "decay", "lyapunov"]],
     )
 
@@ -58,7 +58,7 @@ def truncation_bias(comparison: Comparison) -> Picture | None:
         "Gradient of one fixed batch, truncated after k2 steps, compared with that of full backpropagation at the end "
         f"of training. Thin: {count_of(last['run_id'].nunique(), 'run')}, one line each; thick: mean of each arm, "
         "without an interval. Error 0 and cosine 1: nothing is lost.",
-        to_svg(figure),
+        figure,
         last,
     )
 
