@@ -20,6 +20,7 @@ from study.report.data.trials import Search, searches
 from study.report.figures import gradients
 from study.report.figures.ablation import VARIED, ablation
 from study.report.figures.lengths import generalisation
+from study.report.figures.maps import maps
 from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import lengths as lengths_page
@@ -194,6 +195,7 @@ def _pictures(
         gradients.flow_over_training(comparison, flow),
         decay_against_exponent(comparison),
         truncation_bias(comparison),
+        *maps(comparison, flow),
         *(ablation(comparison, table.loc[comparison.runs.index], varied) for varied in VARIED),
     )
     yield from filter(None, drawn)
