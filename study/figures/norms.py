@@ -60,11 +60,15 @@ def norm_history(
 
 
 def bucket(
-    updates: Int[np.ndarray, " updates"], values: Float[np.ndarray, " updates"]
+    updates: Int[np.ndarray, " updates"], values: Float[np.ndarray, " updates"], positive: bool = True
 ) -> tuple[Int[np.ndarray, " buckets"], Float[np.ndarray, "three buckets"]]:
-    """The last update of every bucket, and the smallest, median and largest finite positive value in it."""
+    """The last update of every bucket, and the smallest, median and largest finite value in it, above 0 if `positive`.
+
+    Norms are above 0 wherever they can be drawn, on a logarithmic axis; a loss that is a likelihood may lie below.
+    """
     starts = np.linspace(0, len(values), min(BUCKETS, len(values)), endpoint=False).astype(int)
-    drawable = pd.Series(np.where(np.isfinite(values) & (values > 0), values, np.nan), dtype=float)
+    counts = np.isfinite(values) & ((values > 0) | (not positive))
+    drawable = pd.Series(np.where(counts, values, np.nan), dtype=float)
     by_bucket = drawable.groupby(np.searchsorted(starts, np.arange(len(values)), side="right"))
     envelope = np.stack([by_bucket.min(), by_bucket.median(), by_bucket.max()])
     return updates[np.append(starts[1:], len(values)) - 1], envelope

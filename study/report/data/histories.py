@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from jaxtyping import Float, Int
 
 from study.errors import ConfigError
-from study.figures.norms import NormHistory, norm_history
+from study.figures.norms import NormHistory, bucket, norm_history
 from study.learning.clipping.contract import LIMIT, SHARE
 from study.tracking.reader import Logged
 from study.training.history import acted
@@ -17,9 +19,16 @@ NORM_COLUMNS = ["grad_norm/total", "grad_norm/applied"]
 """Of `gradients.parquet`: the norm of the whole gradient before clipping, and as applied."""
 
 
+class LossHistory(NamedTuple):
+    """Training losses of one run: the last update of every bucket, and the median of its finite losses."""
+
+    updates: Int[np.ndarray, " buckets"]
+    loss: Float[np.ndarray, " buckets"]
+
+
 @dataclass(frozen=True)
 class Norms:
-    """Gradient norms of one run.
+    """Gradient norms of one run, and its training losses.
 
     Attributes:
         history: over updates.
@@ -27,17 +36,19 @@ class Norms:
             NaN without such.
         median: of the finite norms before clipping.
         peak: the largest of them.
+        losses: of the same file.
     """
 
     history: NormHistory
     clipped: float
     median: float
     peak: float
+    losses: LossHistory | None = None
 
 
 def load_norms(run: Logged) -> Norms | None:
     """The gradient norms of a run; None where it has none yet."""
-    table = load_table(run, "gradients.parquet", ["update", *NORM_COLUMNS], [SHARE, LIMIT])
+    table = load_table(run, "gradients.parquet", ["update", "loss", *NORM_COLUMNS], [SHARE, LIMIT])
     if table is None or table.empty:
         return None
     before, after = (table[column].to_numpy(float) for column in NORM_COLUMNS)
@@ -50,7 +61,13 @@ def load_norms(run: Logged) -> Norms | None:
         clipped=float((counted > 0).mean()) if len(counted) else np.nan,
         median=float(np.median(drawn)),
         peak=float(drawn.max()),
+        losses=_losses(table),
     )
+
+
+def _losses(table: pd.DataFrame) -> LossHistory:
+    last, (_, middle, _) = bucket(table["update"].to_numpy(), table["loss"].to_numpy(float), positive=False)
+    return LossHistory(last, middle)
 
 
 def unreadable(run: Logged, norms: Norms | None) -> str:

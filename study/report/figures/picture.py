@@ -92,9 +92,14 @@ def for_page(svg: str, title: str) -> str:
     body = re.sub(UNUSED_ID, "", body)
     described = rf'style="width:\1" role="img" aria-label="{title}"'
     body = re.sub(r'width="([\d.]+pt)" height="[\d.]+pt"', described, body, count=1)
+    return on_page(body).replace(INK, "currentColor")
+
+
+def on_page(text: str) -> str:
+    """A text with the colours that a page shows differently on dark and on light ground."""
     for colour, variable in RECOLOURED.items():
-        body = body.replace(colour, f"var(--{variable})")
-    return body.replace(INK, "currentColor")
+        text = text.replace(colour, f"var(--{variable})")
+    return text
 
 
 def _rounded(path: re.Match[str]) -> str:

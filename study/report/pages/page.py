@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from study.errors import ConfigError
 from study.report.data.table_files import write_csv, write_latex
 from study.report.figures.picture import Picture, for_page
+from study.report.pages.explorer import Explorer, packed_script
 
 HERE = Path(__file__).parent
 
@@ -76,6 +77,7 @@ class Section:
     texts: Sequence[str] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
+    explorer: Explorer | None = None
     listings: Sequence[Listing] = ()
     anchor: str = field(init=False)
 
@@ -155,6 +157,8 @@ class Page:
             runs=self.runs,
             ui=self.ui,
             histories=" ".join(self.histories),
+            plotly=packed_script() if any(section.explorer for section in self.sections) else "",
+            explorer_script=(HERE / "explorer.js").read_text(),
             style=(HERE / "page.css").read_text(),
             script=(HERE / "page.js").read_text(),
         )

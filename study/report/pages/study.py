@@ -26,6 +26,7 @@ from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import lengths as lengths_page
 from study.report.pages import search as search_page
 from study.report.pages.asked import asked
+from study.report.pages.explorer import explorer
 from study.report.pages.page import Head, Page, Row, Section, Table, TableCell
 from study.schema.budget import compare_readings
 from study.tracking.outcomes import ENDED
@@ -178,7 +179,9 @@ def _task(comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFram
     explained = EXPLAINED.format(how=POOLED if study.pooled else ALONE) if several else ONE_EACH
     further = by_length(comparison)
     tables = [_table(comparison, answers, explained), *lengths_page.tables(comparison, further)]
-    return Section(title, texts, tables, list(_pictures(comparison, norms, table, further)))
+    return Section(
+        title, texts, tables, list(_pictures(comparison, norms, table, further)), explorer(comparison, norms)
+    )
 
 
 def _pictures(
