@@ -38,7 +38,7 @@ def planes(comparison: Comparison) -> Iterator[Plane]:
     """The planes of a task: pairs of keys with `FEWEST` numbers each among arms that are otherwise the same."""
     table = pd.DataFrame.from_dict(configurations(comparison.runs), orient="index").fillna("")
     varying = [key for key in table if table[key].nunique() > 1]
-    numbers = table[varying].apply(pd.to_numeric, errors="coerce").replace([np.inf, -np.inf], np.nan)
+    numbers = table[varying].apply(pd.to_numeric, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
     swept = _leading([str(key) for key in numbers if numbers[key].nunique() >= FEWEST], table)
     for x, y in itertools.combinations(swept, 2):
         others = [key for key in varying if not any(_go_together(table, key, mine) for mine in (x, y))]

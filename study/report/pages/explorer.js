@@ -12,7 +12,7 @@ async function explore(place) {
   const text = place.querySelector("script").textContent.replace(/var\((--\w+)\)/g, (_, name) => page.getPropertyValue(name).trim());
   const {data, layout} = JSON.parse(text);
   place.replaceChildren();
-  await Plotly.newPlot(place, data, {...layout, font: {color: page.getPropertyValue("--ink").trim()}}, {responsive: true, displaylogo: false});
+  await Plotly.newPlot(place, data, {...layout, font: {color: page.getPropertyValue("--ink").trim()}}, {responsive: true, displayModeBar: false});
   place.on("plotly_click", event => openRun(event.points[0].data.meta[1]));
 }
 const near_window = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(entry => {

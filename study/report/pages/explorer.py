@@ -9,7 +9,6 @@ would be a plotting library to maintain.
 import base64
 import gzip
 import html
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,8 +28,8 @@ DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 """Those of matplotlib in Plotly's words."""
 INK, PAPER = "#1f2328", "#ffffff"
 """Of menus: Plotly's own background of a chosen entry is light on a dark page too."""
-Points = tuple[Sequence[float], Sequence[float]]
-"""Updates and values."""
+Points = tuple[Sequence[int], Sequence[float | None]]
+"""Updates and values; None where one is not finite."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def explorer(comparison: Comparison, norms: Mapping[str, Norms]) -> Explorer | N
         for name, read in QUANTITIES.items()
     }
     first = next(iter(found.values()))
-    lines = [_line(comparison, run, rows.loc[run, "arm"], rows.loc[run, "seed"]) for run in runs]
+    lines = [_line(comparison, run, rows.loc[run, "arm"], int(rows.loc[run, "seed"])) for run in runs]
     shown = dict.fromkeys(rows["arm"])
     data = [
         line | {"x": x, "y": y, "showlegend": shown.pop(line["legendgroup"], True) is None}
@@ -143,10 +142,10 @@ def _menu(kind: str, x: float, active: int, choices: list[tuple[str, str, list[d
     }  # fmt: skip
 
 
-def _drawable(updates: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float | None]]:
+def _drawable(updates: Sequence[int], values: Sequence[float | None]) -> Points:
     """Points with four digits; gaps, which JSON has no number for, where a value is not finite."""
-    known = [float(f"{y:.4g}") if math.isfinite(y) and abs(y) < np.finfo(float).max else None for y in values]
-    return list(updates), known
+    ends = np.finfo(float).max  # what a database makes of infinity
+    return updates, [float(f"{y:.4g}") if y is not None and abs(y) < ends else None for y in values]
 
 
 def _spans_decades(values: np.ndarray) -> bool:
