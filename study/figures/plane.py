@@ -86,7 +86,8 @@ def draw_map(
     whole: Any = {"edgecolors": "face", "linewidth": 0.2}
     axes.pcolormesh(x.edges, y.edges, np.ma.masked_where(~made, made), cmap=ListedColormap([UNKNOWN]), **whole)
     shown = np.ma.masked_invalid(values)
-    mesh = axes.pcolormesh(x.edges, y.edges, shown, cmap=colouring.get_cmap(), norm=colouring.norm, **whole)
+    whole |= {"cmap": colouring.get_cmap(), "norm": colouring.norm}
+    mesh = axes.pcolormesh(x.edges, y.edges, shown, **whole)
     for axis, swept in ((axes.xaxis, x), (axes.yaxis, y)):
         named = named_places(len(swept.values))
         axis.set_ticks(swept.place(swept.values[named]), [f"{swept.values[place]:g}" for place in named])
@@ -100,7 +101,7 @@ def write_cells(axes: Axes, x: Swept, y: Swept, cells: Mapping[tuple[int, int], 
     if max(len(x.values), len(y.values)) > LETTERED:
         return
     grey = np.array(to_rgba(UNKNOWN))
-    shades = mesh.to_rgba(mesh.get_array()).reshape(len(y.values), len(x.values), 4)
+    shades = mesh.to_rgba(np.ma.asarray(mesh.get_array())).reshape(len(y.values), len(x.values), 4)
     for (row, column), cell in cells.items():
         shade = tuple(shades[row, column] if shades[row, column, 3] else grey)
         ink = "#000000" if np.dot(shade[:3], LUMINANCE) > 0.5 else "#ffffff"
@@ -121,10 +122,10 @@ def draw_border(
     return bool(len(lines))
 
 
-def draw_value(axes: Axes, swept: Swept, value: float, label: str, dashes: str) -> None:
+def draw_value(axes: Axes, swept: Swept, value: int | float, label: str, dashes: str) -> None:
     """Draw a line at a value of the key along one of the axes, if it lies within them."""
     draw = axes.axvline if swept.label == axes.get_xlabel() else axes.axhline
-    place = float(swept.place(np.array([value]))[0])
+    place = float(swept.place(np.array([float(value)]))[0])
     if swept.edges[0] <= place <= swept.edges[-1]:
         _draw_line(draw, (place,), label, dashes)
 

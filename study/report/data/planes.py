@@ -36,7 +36,7 @@ class Plane:
 
 def planes(comparison: Comparison) -> Iterator[Plane]:
     """The planes of a task: pairs of keys with `FEWEST` numbers each among arms that are otherwise the same."""
-    table = pd.DataFrame.from_dict(configurations(comparison.runs), orient="index").fillna("")
+    table = pd.DataFrame(configurations(comparison.runs)).T.fillna("")
     varying = [key for key in table if table[key].nunique() > 1]
     numbers = table[varying].apply(pd.to_numeric, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
     swept = _leading([str(key) for key in numbers if numbers[key].nunique() >= FEWEST], table)
@@ -88,20 +88,23 @@ def cells(plane: Plane, flow: pd.DataFrame) -> pd.DataFrame:
     )
     runs = runs.join(_at_start(runs, "lyapunov.parquet", "exponent"))
     runs = runs.join(_at_start(runs, "weights.parquet", "spectral_radius").rename("radius"))
-    rows = [_cell(where, mine) for where, mine in runs.groupby(["panel", "x", "y"], sort=False)]
+    rows = [_cell(mine) for _, mine in runs.groupby(["panel", "x", "y"], sort=False)]
     return pd.DataFrame(rows).sort_values(["panel", "x", "y"], ignore_index=True)
 
 
-def _cell(where: object, runs: pd.DataFrame) -> dict[str, object]:
-    panel, x, y = where  # type: ignore[misc]
+def _cell(runs: pd.DataFrame) -> dict[str, object]:
     counts = runs["outcome"].value_counts()
     outcome = max(counts.index, key=lambda word: (counts[word], ENDED.index(word)))
+    numbers = {
+        "runs": len(runs),
+        "agree": int(counts[outcome]),
+        "lost": int(runs["lost"].sum()),
+        "share": float(np.exp(runs["log_share"].mean())),
+    }
     means = runs[["value", "exponent", "radius"]].mean()
-    share = float(np.exp(runs["log_share"].mean()))
-    return {
-        "panel": panel, "x": x, "y": y, "run_id": str(runs.index[0]), "runs": len(runs), "outcome": outcome,
-        "agree": int(counts[outcome]), "lost": int(runs["lost"].sum()), "share": share, **means.to_dict(),
-    }  # fmt: skip
+    where = runs[["panel", "x", "y"]].iloc[0]
+    found = {str(key): value for part in (where, means) for key, value in part.items()}
+    return found | numbers | {"run_id": str(runs.index[0]), "outcome": outcome}
 
 
 def left_at_horizon(runs: pd.DataFrame, flow: pd.DataFrame) -> pd.Series:

@@ -80,7 +80,7 @@ def maps(comparison: Comparison, flow: pd.DataFrame) -> Iterator[Picture]:
 def _picture(comparison: Comparison, plane: Plane, data: pd.DataFrame) -> Picture:
     names = list(dict.fromkeys(data["panel"]))
     shown = data[data["panel"].isin(names[:ROWS])]
-    swept = [Swept(key, np.sort(shown[place].unique())) for key, place in zip(plane.keys, "xy", strict=True)]
+    x, y = (Swept(key, np.sort(shown[place].unique())) for key, place in zip(plane.keys, "xy", strict=True))
     colourings = (
         ScalarMappable(Normalize(-0.5, len(LIKE) - 0.5), ListedColormap(list(LIKE.values()))),
         log_around_one(shown["share"].to_numpy(float), *DECADES),
@@ -89,7 +89,7 @@ def _picture(comparison: Comparison, plane: Plane, data: pd.DataFrame) -> Pictur
     with panels(3 * len(names[:ROWS]), 3, height=2.7) as (figure, grid):
         borders = set()
         for row, name in enumerate(names[:ROWS]):
-            area, axes = Area(*swept, shown[shown["panel"] == name]), grid[3 * row : 3 * row + 3]
+            area, axes = Area(x, y, shown[shown["panel"] == name]), grid[3 * row : 3 * row + 3]
             _draw_outcomes(axes[0], area, colourings[0])
             _draw_shares(axes[1], area, colourings[1])
             _draw_values(axes[2], area, colourings[2])
@@ -101,11 +101,10 @@ def _picture(comparison: Comparison, plane: Plane, data: pd.DataFrame) -> Pictur
         _add_bar(grid[1::3], colourings[1], "share of lag 0", (VANISHED, EXPLODED))
         _add_bar(grid[2::3], colourings[2], f"{comparison.measure} ({_better(comparison)} is better)")
         legend_below(figure)
-    x, y = plane.keys
     return Picture(
-        f"{comparison.task}-map-{x}-{y}".replace(".", "-"),
-        f"Map of {x} and {y}",
-        " ".join(_caption(comparison, shown, swept, borders, len(names))),
+        f"{comparison.task}-map-{x.label}-{y.label}".replace(".", "-"),
+        f"Map of {x.label} and {y.label}",
+        " ".join(_caption(comparison, shown, len(x.values) * len(y.values), borders, len(names))),
         figure,
         data,
     )
@@ -180,7 +179,7 @@ def _acts_alone(runs: pd.DataFrame) -> bool:
 
 
 def _caption(
-    comparison: Comparison, cells: pd.DataFrame, swept: list[Swept], borders: set[str], combinations: int
+    comparison: Comparison, cells: pd.DataFrame, places: int, borders: set[str], combinations: int
 ) -> Iterator[str]:  # fmt: skip
     low, high = cells["runs"].min(), cells["runs"].max()
     yield (
@@ -193,7 +192,7 @@ def _caption(
         f"were ruined; {CROSS}: those that did, without a number, or grey: all of them."
     )
     drawn = cells["panel"].nunique()
-    if missing := len(swept[0].values) * len(swept[1].values) * drawn - len(cells):
+    if missing := places * drawn - len(cells):
         yield f"Empty: no run yet ({missing} of {missing + len(cells)} cells)."
     if drawn < combinations:
         yield f"Only {drawn} of {combinations} combinations of the other values are drawn; the data hold all."

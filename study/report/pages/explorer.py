@@ -81,7 +81,7 @@ def explorer(comparison: Comparison, norms: Mapping[str, Norms]) -> Explorer | N
         for name, read in QUANTITIES.items()
     }
     first = next(iter(found.values()))
-    lines = [_line(comparison, run, rows.loc[run, "arm"], int(rows.loc[run, "seed"])) for run in runs]
+    lines = [_line(comparison, str(run), row["arm"], int(row["seed"])) for run, row in rows.iterrows()]
     shown = dict.fromkeys(rows["arm"])
     data = [
         line | {"x": x, "y": y, "showlegend": shown.pop(line["legendgroup"], True) is None}
