@@ -91,8 +91,8 @@ def test_a_cell_has_the_outcome_of_most_and_of_a_tie_the_worse_and_means_without
     comparison: Comparison,
 ) -> None:
     (plane,) = planes(comparison)
-    found = cells(plane, flow_of(comparison)).set_index(["panel", "x", "y"])
-    tie, both, fine = (found.loc[("gru", *cell)] for cell in ((1.0, 1.0), (4.0, 1.0), (1.0, 0.1)))
+    found = {(row["panel"], row["x"], row["y"]): row for _, row in cells(plane, flow_of(comparison)).iterrows()}
+    tie, both, fine = (found["gru", *cell] for cell in ((1.0, 1.0), (4.0, 1.0), (1.0, 0.1)))
     assert (tie["outcome"], tie["agree"], tie["lost"], tie["value"]) == ("diverged", 1, 1, 1.0)
     assert (both["agree"], both["lost"]) == (2, 2)
     assert math.isnan(both["value"])

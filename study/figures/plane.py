@@ -116,7 +116,7 @@ def draw_border(
 ) -> bool:  # fmt: skip
     """Draw where values cross a level, interpolated between cells; return whether they do."""
     across, up = (np.concatenate([[s.edges[0]], s.place(s.values), [s.edges[-1]]]) for s in (x, y))
-    lines = contour_generator(across, up, np.ma.masked_invalid(np.pad(values, 1, "edge"))).lines(level)
+    lines: Any = contour_generator(across, up, np.ma.masked_invalid(np.pad(values, 1, "edge"))).lines(level)
     for number, line in enumerate(lines):
         _draw_line(axes.plot, (line[:, 0], line[:, 1]), label if number == 0 else "", dashes)
     return bool(len(lines))
