@@ -79,7 +79,9 @@ def _track(
     }
     lags = {"update": 40, "of": "memory", "lag": np.arange(20), "log_phi": -0.2 * np.arange(20)}
     with writer.run(describe(config), Place("a <run>", parent, {"phase": phase, **(tags or {})})) as run:  # type: ignore[arg-type]
-        run.log_points([(40, {"rmse/test": rmse, "rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
+        measured = 1.6e6 if diverged else rmse  # as older versions logged it
+        run.log_points([(20, {"rmse/val": rmse + 0.1}), (40, {"rmse/val": measured, "rmse/test": measured})])
+        run.log_points([(40, {"rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
         run.log_table(pa.table(columns), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(pd.DataFrame(lags)), "flow.parquet")
         run.tag({"outcome": "diverged" if diverged else "completed", "verdict": "healthy"})
@@ -116,7 +118,28 @@ def test_what_must_be_known_of_the_data_stands_above_the_answer_once(
 
 def test_a_diverged_run_has_no_value_but_is_counted(report: Path) -> None:
     page = report.read_text()
-    assert "Of 2 runs 1 diverged. The rest of this row is about the others." in page
+    assert "(1 of 2 seeds; 1 completed, 1 diverged at update 40)" in page
+
+
+def test_the_measure_of_a_run_that_diverged_stands_nowhere(report: Path) -> None:
+    page = report.read_text()
+    assert "1.6e+06" not in page.replace("to 1.6e+06", "")  # but at the mark where its curve leaves the panel
+    assert "1600000" not in page
+    assert "<td>diverged</td>" in page
+
+
+def test_a_sentence_about_every_arm_stands_before_everything_else(report: Path) -> None:
+    above, _, below = report.read_text().partition('<section id="forecasting--forecasting-stocks">')
+    assert re.findall(r"<b>(\w+)</b>: rmse ", above) == ["elman", "lstm"]
+    assert above.index("<b>elman</b>") < above.index("runs in this study")
+    assert below.index('id="forecasting_stocks-answer"') < below.index('id="forecasting_stocks-learning-curves"')
+    assert below.index('-learning-curves"') < below.index("<table>") < below.index('-gradient-norms"')
+
+
+def test_learning_curves_hold_the_training_loss_and_the_measure_on_validation(report: Path) -> None:
+    data = pd.read_csv(report.parent / "figures" / "forecasting_stocks-learning-curves.csv")
+    assert data.groupby("of")["run_id"].nunique().to_dict() == {"rmse on validation": 4, "training loss": 4}
+    assert data.loc[data["of"] == "rmse on validation", "update"].unique().tolist() == [20, 40]
 
 
 def test_runs_that_did_not_end_are_told_with_their_cause(report: Path) -> None:

@@ -13,7 +13,7 @@ from study.report.data.differences import Differences
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.summary import best_of_arms, note_lines, power_lines
+from study.sweep.summary import PLUS_MINUS, best_of_arms, note_lines, power_lines, table
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import display
@@ -92,7 +92,7 @@ def test_the_best_of_each_arm_is_listed_as_markdown_trials_apart_from_what_count
         ledger.finish(trial, lr, RECORD)
     text = best_of_arms(ledger)
     assert text.count("- best: ") == 2
-    assert text.count("| rmse 0.25 |") == 2
+    assert text.count("| rmse 0.2500 |") == 2
     assert "| elman |" in text
 
 
@@ -132,4 +132,6 @@ def test_at_the_end_of_several_seeds_the_smallest_difference_that_could_be_shown
     (line,) = power_lines(finished)
     study = Differences(np.array([values["elman"], values["lstm"]]))
     assert "What this study can show, 2 arms at 3 seeds" in line
+    assert "| elman | rmse 2.0 ± 2.5 |" in best_of_arms(finished)  # Student's t: 4.303 / sqrt(3)
+    assert table(finished).caption == PLUS_MINUS
     assert f"called shown from {study.critical(3):.2g} on" in line

@@ -74,19 +74,25 @@ def bucket(
     return updates[np.append(starts[1:], len(values)) - 1], envelope
 
 
-def draw_norms(axes: Axes, histories: Mapping[str, NormHistory], threshold: float | None) -> None:
+def draw_norms(
+    axes: Axes,
+    histories: Mapping[str, NormHistory],
+    threshold: float | None,
+    colours: tuple[str, str] = (BEFORE, AFTER),
+) -> None:
     """Norms over updates, one line a run: the median, shaded from the smallest to the largest.
 
     Args:
         axes: to draw into.
         histories: by run id.
         threshold: of clipping by the norm of the whole gradient; None: there is none.
+        colours: before clipping, and as applied.
     """
     for run, history in histories.items():
-        _draw_envelope(axes, history.updates, history.before, BEFORE, "before clipping", run)
+        _draw_envelope(axes, history.updates, history.before, colours[0], "before clipping", run)
         if (clipped := _clipped(history)).any():
             after = np.where(clipped, history.after, np.nan)
-            _draw_envelope(axes, history.updates, after, AFTER, "as applied", run)
+            _draw_envelope(axes, history.updates, after, colours[1], "as applied", run)
         if history.limit is not None:
             tag_run(run, axes.plot(history.updates, history.limit, color=INK, lw=0.8, ls="--", label="clip limit"))
         _mark_not_finite(axes, history.not_finite, run)

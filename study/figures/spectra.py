@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from study.figures.style import Curve, colour, curves_by_update, draw_curves, draw_guide, integer_ticks
+from study.figures.style import Curve, colour, curves_by_update, draw_curves, draw_guide, integer_ticks, named_places
 
 NORMS = {"spectral_radius": ("spectral radius", "-"), "largest_singular_value": ("largest singular value", "--")}
 """Columns of `draw_weights`: name and dashes."""
@@ -49,6 +49,10 @@ def draw_weights(axes: Axes, data: pd.DataFrame) -> None:
         ]
         draw_curves(axes, curves)
     axes.set_xscale("symlog", linthresh=1)
+    updates = sorted(data["update"].unique())
+    named = [int(updates[place]) for place in named_places(len(updates))]
+    axes.set_xticks(named, [f"{update:,}" for update in named])
+    axes.minorticks_off()
     axes.set(xlabel="update", ylabel="norm of a recurrent matrix")
 
 

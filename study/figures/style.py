@@ -131,13 +131,23 @@ def colour(index: int) -> str:
 
 
 def marker(index: int) -> str:
-    """The marker of the `index`-th arm; no two of the first 12 share colour and marker."""
-    return MARKERS[index % len(MARKERS)]
+    """The marker of the `index`-th arm; no two of the first 24 share colour and marker."""
+    return MARKERS[_turn(index) % len(MARKERS)]
+
+
+def dashes(index: int) -> str:
+    """The dashes of the `index`-th arm; no two of the first 24 share colour and dashes."""
+    return DASHES[_turn(index) % len(DASHES)]
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Colour and dashes of the `index`-th arm; no two of the first 12 share both."""
-    return {"color": colour(index), "ls": DASHES[(index // len(COLOURS) + index) % len(DASHES)]}
+    """Colour and dashes of the `index`-th arm."""
+    return {"color": colour(index), "ls": dashes(index)}
+
+
+def _turn(index: int) -> int:
+    """Goes on by one with every arm, and once more where the colours start again."""
+    return index // len(COLOURS) + index
 
 
 def named_places(count: int) -> list[int]:

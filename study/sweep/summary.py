@@ -11,13 +11,15 @@ from rich.table import Table
 
 from study.opponents.ranking import in_words
 from study.report.data.differences import Differences
-from study.report.data.ranking import format_power
+from study.report.data.statistics import mean_interval
+from study.report.data.wording import format_interval, format_power
 from study.schema.budget import Reading, compare_readings, mean_reading
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE, CellStatus
 from study.sweep.workers.display import best_lines, ending, format_ended
 from study.tracking.outcomes import LOST
 
+PLUS_MINUS = "± is half of the 95% interval of the mean over seeds (Student's t)."
 COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "outcome", "steps read", "seconds")
 
 
@@ -28,6 +30,7 @@ def table(ledger: Ledger) -> Table:
     for arm, name in ledger.plan.names.items():
         if by_arm[arm]:
             drawn.add_row(name, *_row(by_arm[arm]))
+    drawn.caption = PLUS_MINUS if any(len(runs) > 1 for runs in by_arm.values()) else None
     return drawn
 
 
@@ -92,9 +95,8 @@ def _row(runs: list[dict[str, Any]]) -> list[str]:
     """The cells of one arm; means leave out runs that were lost, whose networks are nothing to measure."""
     ended = [run for run in runs if run["outcome"] not in LOST]
     test = [run["test"] for run in ended]
-    spread = f" ± {statistics.stdev(test):.2g}" if len(test) > 1 else ""
     return [
-        f"{runs[0]['measure']} {statistics.fmean(test):.4g}{spread}" if test else "-",
+        f"{runs[0]['measure']} {format_interval(mean_interval(test))}" if test else "-",
         f"{statistics.fmean(run['baseline'] for run in runs):.4g}",
         _opponent(ended),
         _count(run["verdict"] for run in runs),

@@ -62,6 +62,10 @@ class Comparison:
         table = runs.pivot(index="arm", columns="seed", values="behind").reindex(self.arms).to_numpy(float)
         return -table if self.maximize else table
 
+    def place(self, arm: str) -> int:
+        """The place of an arm, from 0, the best: what it looks like in every picture follows from it."""
+        return self.arms.index(arm)
+
     def arm(self, name: str) -> pd.DataFrame:
         """The runs of one arm."""
         return self.runs[self.runs["arm"] == name]

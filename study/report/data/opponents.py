@@ -22,10 +22,12 @@ class Against:
         gaps: by opponent, the hardest first: how much worse the arm is, mean over seeds, with an interval that holds
             for all arms together (Bonferroni); opponents lie on one line, so that their number does not matter.
         stands: by opponent, where the mean of the arm stands, in words; it counts where there is one seed.
+        levels: by opponent, its own measure, mean over the runs of the arm.
     """
 
     gaps: dict[str, Interval]
     stands: dict[str, str]
+    levels: dict[str, float]
 
     @property
     def beaten(self) -> list[str]:
@@ -45,16 +47,17 @@ class Against:
 
     @property
     def sentence(self) -> str:
-        """How the arm compares with the hardest opponent, in words."""
+        """How the arm compares with the hardest opponent, in words; empty where there is none."""
         if not self.gaps:
             return ""
         name, gap = next(iter(self.gaps.items()))
+        hardest = f"{name} ({self.levels[name]:.4g})"
         if name in self.beaten:
-            every = name if len(self.gaps) == 1 else "every opponent"
-            return f"Beats {every}." if gap.seeds > 1 else f"Ahead of {every} on its one seed."
+            every = hardest if len(self.gaps) == 1 else f"every opponent, the hardest being {hardest}"
+            return f"beats {every}" if gap.seeds > 1 else f"ahead of {every}, on its one seed"
         if gap.seeds < 2:
-            return f"{self.stands[name].capitalize()} {name} on its one seed."
-        return f"Behind {name}." if gap.low > 0 else f"Not shown to differ from {name} at {gap.seeds} seeds."
+            return f"{self.stands[name]} {hardest} on its one seed"
+        return f"behind {hardest}" if gap.low > 0 else f"not distinguishable from {hardest} at {gap.seeds} seeds"
 
 
 def against(comparison: Comparison) -> dict[str, Against]:
@@ -74,7 +77,7 @@ def _against(
     found = {name: float(values.mean()) for name, values in levels.items() if len(values)}
     hardest_first = sorted(found, key=lambda name: -gaps[name].mean)
     stands = {name: standing(float(mine.mean()), level, comparison.direction) for name, level in found.items()}
-    return Against({name: gaps[name] for name in hardest_first}, stands)
+    return Against({name: gaps[name] for name in hardest_first}, stands, found)
 
 
 def reached(comparison: Comparison) -> dict[str, tuple[float, float]]:

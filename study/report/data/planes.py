@@ -74,7 +74,7 @@ def cells(plane: Plane, flow: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         plane: of a task.
-        flow: see `study.report.figures.gradients.flow_data`.
+        flow: see `study.report.figures.flow.flow_data`.
 
     Returns:
         A table with `run_id` (of the first), `runs`, `outcome` (of most runs; where as many ended otherwise, the

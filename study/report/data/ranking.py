@@ -1,4 +1,4 @@
-"""The result of a comparison: for each arm its numbers, and a sentence that claims no more than intervals support."""
+"""The result of a comparison: for each arm its numbers, and a sentence (`study.report.data.sentences`)."""
 
 import math
 from collections import Counter
@@ -10,10 +10,11 @@ import pandas as pd
 
 from study.probes.flow import half_life
 from study.report.data.comparison import Comparison, worth
-from study.report.data.differences import MOST, Differences, smallest_alone
+from study.report.data.differences import Differences
 from study.report.data.histories import Norms
 from study.report.data.levels import level_intervals
 from study.report.data.opponents import Against, against
+from study.report.data.sentences import conclude
 from study.report.data.statistics import Interval, improvement
 from study.schema.budget import Reading
 
@@ -41,7 +42,7 @@ class Answer:
         size: parameters and numbers of the state of its networks, mean over runs; NaN of older versions.
         read: what its runs read, the mean over those that did not diverge.
         seconds: mean over runs.
-        sentence: the conclusion, for a reader.
+        sentence: the conclusion, for a reader to quote, after the name of the arm.
     """
 
     arm: str
@@ -101,11 +102,6 @@ def _answer(
     values = worth(mine)
     measure = comparison.interval(values)
     gap = study.between(place, 0) if place else None
-    sentences = (
-        _losing(mine),
-        _behind(gap, measure) if gap else _leading(study, measure),
-        opponents.sentence or _learning(naive),
-    )
     clipped = [norms[str(run)].clipped for run in mine.index if str(run) in norms]
     return Answer(
         arm,
@@ -124,7 +120,7 @@ def _answer(
         size=(_mean(mine["parameters"]), _mean(mine["state_size"])),
         read=_read(mine),
         seconds=_mean(mine["seconds"]),
-        sentence=" ".join(filter(None, sentences)),
+        sentence=conclude(comparison, study, place, opponents, naive),
     )
 
 
@@ -143,90 +139,6 @@ def is_clipped(runs: pd.DataFrame) -> bool:
 def _beaten(comparison: Comparison, best: str, arm: str) -> float:
     first, second = (worth(comparison.arm(name)).to_numpy(float) for name in (best, arm))
     return improvement(first, second, comparison.maximize)
-
-
-def _losing(runs: pd.DataFrame) -> str:
-    """How many runs are left out, and why, in words."""
-    lost, of = runs.loc[worth(runs).isna(), "outcome"], len(runs)
-    if not len(lost):
-        return ""
-    ruined = int((lost == "ruined").sum())
-    if of == 1:
-        return "The run was ruined by its own updates." if ruined else "The run diverged."
-    counts = ((len(lost) - ruined, "diverged"), (ruined, "ruined by their own updates"))
-    words = " and ".join(f"{count} {word}" for count, word in counts if count)
-    return f"Of {of} runs {words}." + ("" if len(lost) == of else " The rest of this row is about the others.")
-
-
-def _leading(study: Differences, measure: Interval) -> str:
-    """How the best arm compares with the others, in words."""
-    if not measure.seeds or study.arms < 2:
-        return ""
-    if measure.seeds < 2:
-        return "Best on its one seed."
-    worse = sum(study.between(place, 0).low > 0 for place in range(1, len(study.values)))
-    return f"Best mean of {study.arms} arms; shown to be better than {worse or 'none'} of the others."
-
-
-def _behind(gap: Interval, measure: Interval) -> str:
-    """How another arm compares with the best one, in words."""
-    if gap.seeds < 2:
-        return "" if measure.seeds < 2 else "Too few seeds in common with the best arm to show a difference."
-    if not gap.excludes(0.0):
-        return f"No difference to the best shown at {gap.seeds} seeds."
-    return f"{'Worse' if gap.mean > 0 else 'Better'} than the best at {gap.seeds} seeds."
-
-
-def _learning(gap: Interval) -> str:
-    """How an arm compares with the naive guess, in words."""
-    if not gap.seeds:
-        return ""
-    if gap.seeds < 2:
-        return f"{'Ahead of' if gap.mean < 0 else 'Behind'} the naive guess on its one seed."
-    if not gap.excludes(0.0):
-        return f"Not shown to differ from the naive guess at {gap.seeds} seeds."
-    return f"{'Beats' if gap.mean < 0 else 'Worse than'} the naive guess."
-
-
-def format_power(study: Differences) -> str:
-    """What the differences between the arms rest on and how small ones they can show; empty without two seeds."""
-    seeds = int(np.isfinite(study.values).sum(axis=1).max(initial=0))
-    if study.arms < 2 or seeds < 2:
-        return ""
-    if study.pooled:
-        return (
-            f"What this study can show, {study.arms} arms at {seeds} seeds: a difference of means is called shown from "
-            f"{study.critical(seeds):.2g} on, and a true difference of {study.detectable(seeds):.2g} is the smallest "
-            f"that 80% of such studies show. One run scatters by {study.fit.scatter:.2g} around its arm and its seed "
-            f"(standard deviation, {study.fit.df} degrees of freedom)."
-        )
-    return (
-        "The arms do not scatter alike, so each difference rests on the seeds of its own two arms. What this study can "
-        f"show, {study.arms} arms at {seeds} seeds: a true difference of {smallest_alone(study.arms, seeds):.2g} "
-        "standard deviations of one run is the smallest that 80% of such studies show."
-    )
-
-
-def format_seeds(needed: float) -> str:
-    """A number of seeds that are needed."""
-    return "-" if math.isnan(needed) else f"more than {MOST}" if math.isinf(needed) else f"{needed:.0f}"
-
-
-def format_interval(interval: Interval) -> str:
-    """A mean with its interval, rounded to the digits that the width of the interval supports."""
-    if not interval.seeds:
-        return "-"
-    mean, low, high = interval[:3]
-    if math.isnan(low):
-        return f"{mean:#.4g}"
-    digits = _digits(mean, high - low)
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _digits(mean: float, width: float) -> int:
-    """Decimals that show the width of the interval with two digits."""
-    scale = width if width > 0 else abs(mean) / 100
-    return int(np.clip(1 - math.floor(math.log10(scale)), 0, 8)) if scale > 0 else 0
 
 
 def _mean(values: pd.Series | list[float]) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +68,7 @@ class Search:
         trials: one row a trial, by run id, in the order of their starts: `arm`, `value`, `outcome`, `cause` (why it
             was pruned or failed) and the tuned keys.
         arms: their names, the arm with the best trial first.
+        compared: the arms of the same task whose winners were compared, the best first; see `place`.
     """
 
     task: str
@@ -76,6 +77,11 @@ class Search:
     axes: list[Axis]
     trials: pd.DataFrame
     arms: list[str]
+    compared: Sequence[str] = ()
+
+    def place(self, arm: str) -> int:
+        """The place of an arm among those compared, after them where it is not: what it looks like follows from it."""
+        return [*self.compared, *(other for other in self.arms if other not in self.compared)].index(arm)
 
     @property
     def worst(self) -> float:

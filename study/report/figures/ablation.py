@@ -1,25 +1,26 @@
 """The measure of a task, and a second number below it, against a parameter that the study varied."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from study.figures.style import OPPONENT, colour, draw_guide, legend_below, line_style, panels, tag_run
+from study.figures.limits import spans_decades
+from study.figures.style import OPPONENT, colour, draw_guide, legend_below, line_style, marker, panels, tag_run
 from study.report.data.arm_names import name_arms
 from study.report.data.comparison import Comparison, worth
 from study.report.data.opponents import hardest
 from study.report.data.runs import configurations
 from study.report.data.statistics import Interval, mean_interval, share_interval
+from study.report.figures.abscissa import Abscissa
+from study.report.figures.arms import OVERLAID, left_out
 from study.report.figures.picture import Picture, count_of
 from study.tracking.outcomes import LOST
-
-SERIES = 12
-"""Most lines in one panel: the first ones."""
 
 
 class Beside(NamedTuple):
@@ -82,6 +83,7 @@ SCALE = Beside("median gradient\nnorm", mean_of("norm_median"))
 CLIPPED = Beside("share of updates\nclipped", mean_of("clipped"), share=True)
 SUCCESS = Beside("share of runs\nthat solve it", share_solved, share=True)
 VARIED = (
+    Varied("optimizer.lr", "learning rate", "?", (), (DESTROYED,)),
     Varied("bptt.k2", "truncation length k2 (steps)", "full", ("bptt.k1",), (TIME, MEMORY)),
     Varied("clip.threshold", "clipping threshold", "no clip", ("clip.name",), (DESTROYED,)),
     Varied("loss.name", "loss", "?", ("loss.over_time",), (SCALE, CLIPPED)),
@@ -105,17 +107,30 @@ def ablation(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pict
     data = data[data.groupby("series")["place"].transform("nunique") > 1]
     if data.empty:
         return None
+    looks = _looks(comparison, data)
+    series, more = list(looks)[:OVERLAID], list(looks)[OVERLAID:]
+    alone = [arm for arm in comparison.arms if arm not in set(data["arm"])]
+    missing = left_out({"one value only": alone, f"not among the best {OVERLAID}": more})
+    data = data[data["series"].isin(series)]
     beside = [beside for beside in varied.beside if beside.number(data).seeds]
     below = " and ".join(number.label.replace("\n", " ") for number in beside)
+    abscissa = Abscissa.of(data["place"])
     return Picture(
         f"{comparison.task}-against-{varied.key.replace('.', '-')}",
         f"{comparison.measure} against {varied.label}",
-        f"Top: {comparison.measure} on the test split, each run that was not lost (dots) and their mean (lines). "
-        f"Below: {below}. {count_of(len(data), 'run')}. Bars: 95% intervals over seeds, Wilson's for shares, Student's "
-        "t for means; none where there is one seed. Values of the parameter are evenly spaced.",
-        _draw(comparison, data, varied.label, beside),
-        data.reset_index().drop(columns=["arm", "counts", "error"]),
+        f"Top: {comparison.measure} on the test split, each run that was not lost (dots) and their mean (larger). "
+        f"Below: {below}. {count_of(len(data), 'run')}; arms that differ in nothing else have the colour of the best "
+        "of them. Bars: 95% intervals over seeds, Wilson's for shares, Student's t for means; none where there is one "
+        f"seed. {abscissa.explained}{missing}",
+        _draw(comparison, data, varied.label, beside, abscissa, {name: looks[name] for name in series}),
+        data.reset_index().drop(columns=["counts", "error"]),
     )
+
+
+def _looks(comparison: Comparison, data: pd.DataFrame) -> dict[str, int]:
+    """The place of the best arm of every series, the best series first."""
+    best = data["arm"].map(comparison.place).groupby(data["series"]).min().sort_values()
+    return {str(series): int(place) for series, place in best.items()}
 
 
 def _with_places(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> pd.DataFrame:
@@ -130,33 +145,47 @@ def _with_places(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> 
     return runs.assign(place=place, series=comparison.runs["arm"].map(name_arms(kept)))
 
 
-def _order(place: str) -> tuple[float, str]:
-    """Sorting key: numbers by size, words after them."""
-    try:
-        return float(place), ""
-    except ValueError:
-        return math.inf, place
-
-
-def _draw(comparison: Comparison, data: pd.DataFrame, label: str, beside: list[Beside]) -> Figure:
-    places, series = sorted(data["place"].unique(), key=_order), list(dict.fromkeys(data["series"]))[:SERIES]
+def _draw(
+    comparison: Comparison,
+    data: pd.DataFrame,
+    label: str,
+    beside: list[Beside],
+    abscissa: Abscissa,
+    looks: Mapping[str, int],
+) -> Figure:
     with panels(1 + len(beside), 1, height=2.0, sharey=False) as (figure, (top, *lower)):
-        for number, name in enumerate(series):
+        for (name, place), shift in zip(looks.items(), abscissa.beside(len(looks)), strict=True):
             mine = data[data["series"] == name]
-            mine = mine.assign(x=mine["place"].map(places.index) + 0.05 * (number - (len(series) - 1) / 2))
-            _draw_runs(top, mine, colour(number))
-            _draw_means(top, mine, lambda runs: comparison.interval(worth(runs)), number, name)
-            for axes, other in zip(lower, beside, strict=True):
-                _draw_means(axes, mine, other.number, number, name)
+            mine = mine.assign(x=mine["place"].map(abscissa.at) + shift)
+            _draw_runs(top, mine, colour(place))
+            for axes, number in (
+                (top, _mean_worth(comparison)),
+                *((a, o.number) for a, o in zip(lower, beside, strict=True)),
+            ):
+                _draw_means(axes, mine, number, place, name, abscissa)
         _draw_references(top, comparison)
+        _set_scale(top, worth(data))
         top.set_ylabel(f"{comparison.measure} on test")
         for axes, other in zip(lower, beside, strict=True):
             axes.set(ylabel=other.label, **({"ylim": (-0.05, 1.05)} if other.share else {}))
+            _set_scale(
+                axes, [] if other.share else [y for line in axes.get_lines() for y in np.ravel(line.get_ydata())]
+            )
         for axes in (top, *lower):
-            axes.set_xticks(range(len(places)), places)
+            abscissa.label(axes)
         (top, *lower)[-1].set_xlabel(label)
         legend_below(figure)
     return figure
+
+
+def _mean_worth(comparison: Comparison) -> Callable[[pd.DataFrame], Interval]:
+    return lambda runs: comparison.interval(worth(runs))
+
+
+def _set_scale(axes: Axes, values: ArrayLike) -> None:
+    """A logarithmic ordinate where values span decades."""
+    if spans_decades(values):
+        axes.set_yscale("log")
 
 
 def _draw_references(axes: Axes, comparison: Comparison) -> None:
@@ -168,19 +197,33 @@ def _draw_references(axes: Axes, comparison: Comparison) -> None:
         draw_guide(axes, comparison.baseline, "naive guess")
 
 
-def _draw_runs(axes: Axes, runs: pd.DataFrame, colour: str) -> None:
+def _draw_runs(axes: Axes, runs: pd.DataFrame, shade: str) -> None:
     for run, x, value in zip(runs.index, runs["x"], worth(runs), strict=True):
-        tag_run(str(run), axes.plot(x, value, "o", ms=4, alpha=0.5, color=colour))
+        tag_run(str(run), axes.plot(x, value, "o", ms=3.5, alpha=0.5, color=shade, mew=0))
 
 
 def _draw_means(
-    axes: Axes, runs: pd.DataFrame, number: Callable[[pd.DataFrame], Interval], index: int, label: str
-) -> None:  # fmt: skip
-    """Means with their intervals, from left to right."""
-    points = {float(str(x)): number(cell) for x, cell in runs.groupby("x")}
-    means = np.array([point.mean for point in points.values()])
-    known = [point if point.seeds > 1 else Interval(point.mean, point.mean, point.mean, 1) for point in points.values()]
-    bars = np.array([[point.mean - point.low, point.high - point.mean] for point in known]).T
-    axes.errorbar(
-        [*points], means, np.nan_to_num(np.maximum(bars, 0)), lw=1.2, capsize=3, label=label, **line_style(index)
-    )
+    axes: Axes,
+    runs: pd.DataFrame,
+    number: Callable[[pd.DataFrame], Interval],
+    index: int,
+    label: str,
+    abscissa: Abscissa,
+) -> None:
+    """Means with their intervals, from left to right; lines join those at numbers."""
+    style = line_style(index)
+    at_number = runs["place"].isin(abscissa.numbers)
+    for part, look in ((runs[at_number], style), (runs[~at_number], style | {"ls": "none"})):
+        if part.empty:
+            continue
+        points = {float(str(x)): number(cell) for x, cell in part.groupby("x")}
+        means = np.array([point.mean for point in points.values()])
+        bars = np.array([_bar(point) for point in points.values()]).reshape(-1, 2).T
+        axes.errorbar([*points], means, bars, fmt=marker(index), ms=5, lw=1.2, capsize=3, label=label, **look)
+
+
+def _bar(point: Interval) -> tuple[float, float]:
+    """How far an interval reaches below and above its mean; nothing where there is none."""
+    if point.seeds < 2:
+        return 0.0, 0.0
+    return max(0.0, point.mean - point.low), max(0.0, point.high - point.mean)

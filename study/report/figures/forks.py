@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from study.figures.limits import spans_decades
 from study.figures.norms import bucket
 from study.figures.style import INK, Curve, draw_curves, draw_guide, legend_below, line_style, panels
 from study.report.data.histories import load_table
@@ -13,8 +14,6 @@ from study.report.figures.picture import Picture, count_of
 from study.tracking.reader import Logged
 
 PARENT = "as it was"
-DECADE = 10
-"""Values that span more than this factor are drawn on a logarithmic ordinate."""
 COLUMNS = {"loss": "loss", "grad_norm/total": "2-norm of the gradient before clipping"}
 
 
@@ -59,7 +58,5 @@ def _draw(axes: Axes, tables: Mapping[str, pd.DataFrame], runs: Mapping[str, Log
         style = {"color": INK, "lw": 1.6} if name == PARENT else line_style(index - 1)
         curves.append(Curve(ends, middle, name, style, runs[name].run_id))
     draw_curves(axes, curves)
-    values = np.concatenate([table.iloc[:, 1].to_numpy(float) for table in tables.values()])
-    drawable = values[np.isfinite(values)]
-    if len(drawable) and 0 < DECADE * drawable.min() < drawable.max():
+    if spans_decades(np.concatenate([table.iloc[:, 1].to_numpy(float) for table in tables.values()])):
         axes.set_yscale("log")

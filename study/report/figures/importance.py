@@ -45,8 +45,8 @@ def parallel_coordinates(search: Search) -> Picture | None:
     if not arms:
         return None
     with panels(len(arms), 1, height=2.6, sharey=False) as (figure, grid):
-        for place, (panel, arm) in enumerate(zip(grid, arms, strict=True)):
-            _draw_trials(panel, search, arm, colour(place))
+        for panel, arm in zip(grid, arms, strict=True):
+            _draw_trials(panel, search, arm, colour(search.place(arm)))
     return Picture(
         f"{search.task}-parallel-coordinates",
         "Which values go together",

@@ -24,7 +24,7 @@ from study.figures.plane import (
 from study.figures.style import COLOURS, SEQUENTIAL, legend_below, panels, set_title
 from study.report.data.comparison import Comparison
 from study.report.data.planes import Plane, cells, planes
-from study.report.figures.gradients import task_horizon
+from study.report.figures.flow import task_horizon
 from study.report.figures.picture import Picture, count_of
 from study.schema.identity import config_class
 from study.tracking.outcomes import ENDED
@@ -71,7 +71,7 @@ def maps(comparison: Comparison, flow: pd.DataFrame) -> Iterator[Picture]:
 
     Args:
         comparison: of the task.
-        flow: see `study.report.figures.gradients.flow_data`.
+        flow: see `study.report.figures.flow.flow_data`.
     """
     for plane in planes(comparison):
         yield _picture(comparison, plane, cells(plane, flow))

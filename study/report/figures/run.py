@@ -2,16 +2,18 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures.flow import draw_flow_by_lag, flow_curves
+from study.figures.limits import limit
 from study.figures.norms import bucket
 from study.figures.spectra import draw_exponents, draw_weights
-from study.figures.style import BEFORE, INK, Curve, draw_curves, legend_below, panels
+from study.figures.style import BEFORE, INK, Curve, draw_curves, integer_ticks, legend_below, panels
 from study.probes.flow import FROM
 from study.report.data.histories import load_flow, load_table
-from study.report.figures.gradients import FLOW, SHADED
+from study.report.figures.flow import FLOW, SHADED
 from study.report.figures.picture import Picture, count_of
 from study.tracking.reader import Logged
 
@@ -21,7 +23,8 @@ def loss_history(run: Logged) -> Picture | None:
     losses = load_table(run, "gradients.parquet", ["update", "loss"])
     if losses is None or losses.empty:
         return None
-    updates, (low, middle, high) = bucket(losses["update"].to_numpy(), losses["loss"].to_numpy(float))
+    below = bool((losses["loss"] < 0).any())  # a likelihood may be
+    updates, (low, middle, high) = bucket(losses["update"].to_numpy(), losses["loss"].to_numpy(float), not below)
     validated = pd.DataFrame([(step, value) for _, step, value in run.points(["loss/val"])], columns=["update", "loss"])
     dotted = {"color": INK, "marker": "o", "ls": "--", "lw": 1}
     curves = [
@@ -31,14 +34,16 @@ def loss_history(run: Logged) -> Picture | None:
     with panels(1, height=3.0) as (figure, (axes,)):
         axes.fill_between(updates, low, high, color=BEFORE, alpha=0.2, lw=0)
         draw_curves(axes, curves)
-        below = bool((losses["loss"] < 0).any() or (validated["loss"] < 0).any())  # a likelihood may be
         axes.set(xlabel="update", ylabel="loss", yscale="linear" if below else "log")
+        limit(axes, np.concatenate([low, high]), validated["loss"], curves)
+        integer_ticks(axes.xaxis)
         legend_below(figure)
     return Picture(
         "loss",
         "Loss",
         f"The loss that is minimised. Training: {count_of(len(losses), 'update')}, median over buckets of consecutive "
-        f"ones, shaded from the smallest to the largest. Validation: {count_of(len(validated), 'point')}.",
+        f"ones, shaded from the smallest to the largest. Validation: {count_of(len(validated), 'point')}; a triangle "
+        "marks where it leaves the panel, which is made for the training.",
         figure,
         pd.concat([losses.assign(split="train"), validated.assign(split="val")], ignore_index=True),
     )

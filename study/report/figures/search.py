@@ -15,8 +15,8 @@ def budget(search: Search) -> Picture:
     """The best value so far, and the expected best of n trials, against the number of trials."""
     data = pd.concat([_budget(search, arm) for arm in search.arms], ignore_index=True)
     with panels(2, 2, height=3.0, sharey=False) as (figure, (left, right)):
-        for place, arm in enumerate(search.arms):
-            mine = data[data["arm"] == arm]
+        for arm in search.arms:
+            mine, place = data[data["arm"] == arm], search.place(arm)
             for x, run, value in zip(mine["trials"], mine["run_id"], mine["value"], strict=True):
                 tag_run(str(run), left.plot(x, value, marker(place), ms=3.5, alpha=0.6, color=colour(place)))
             left.step(mine["trials"], mine["best_so_far"], where="post", lw=1.6, **line_style(place))
@@ -44,8 +44,8 @@ def slices(search: Search) -> Picture | None:
         return None
     with panels(len(search.axes)) as (figure, grid):
         for panel, axis in zip(grid, search.axes, strict=True):
-            for place in range(len(search.arms)):
-                _draw_slice(panel, search, axis, place)
+            for arm in search.arms:
+                _draw_slice(panel, search, axis, arm)
             _set_abscissa(panel, axis)
             panel.set(ylim=_range(search), ylabel=f"{search.measure} on validation")
         legend_below(figure)
@@ -79,15 +79,15 @@ def _range(search: Search) -> tuple[float, float]:
     return float(low - room), float(high + room)
 
 
-def _draw_slice(panel: Axes, search: Search, axis: Axis, place: int) -> None:
+def _draw_slice(panel: Axes, search: Search, axis: Axis, arm: str) -> None:
     """The trials of one arm against one key."""
-    mine = search.of(search.arms[place]).dropna(subset=[axis.key])
+    mine, place = search.of(arm).dropna(subset=[axis.key]), search.place(arm)
     heights = mine["value"].fillna(search.worst).clip(*_range(search))
     for run, x, y, outcome in zip(mine.index, axis.places(mine[axis.key]), heights, mine["outcome"], strict=True):
         form = "x" if outcome == "diverged" else marker(place)
         fill = colour(place) if outcome in FINISHED else "none"
         tag_run(str(run), panel.plot(x, y, form, ms=4.5, color=colour(place), mfc=fill, clip_on=False))
-    panel.plot([], [], marker(place), color=colour(place), label=search.arms[place])
+    panel.plot([], [], marker(place), color=colour(place), label=arm)
 
 
 def _set_abscissa(panel: Axes, axis: Axis) -> None:

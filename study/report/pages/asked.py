@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from study.report.figures.forks import PARENT, parted
 from study.report.pages.page import Head, Row, Section, Table, TableCell
 from study.tracking.answers import AT, TREATMENT, sentence
+from study.tracking.outcomes import LOST
 from study.tracking.reader import Logged
 
 EXPLAINED = (
@@ -50,11 +51,12 @@ def treatment(fork: Logged) -> str:
 def _cells(run: Logged, parent: Logged, measure: str) -> Iterator[TableCell]:
     cause = run.tags.get("cause", "none")
     value, before = (of.measures.get(f"{measure}/test", math.nan) for of in (run, parent))
+    lost = [of.tags["outcome"] for of in (run, parent) if of.tags.get("outcome") in LOST]
     itself = run is parent
     yield TableCell(PARENT if itself else run.tags.get(TREATMENT, run.name), run=run.run_id)
     yield TableCell("-" if itself else f"{int(run.tags[AT]):,}")
     yield TableCell(run.tags.get("outcome", run.status.lower()) + ("" if cause == "none" else f" ({cause})"))
-    yield TableCell(f"{value:.4g}")
-    yield TableCell("-" if itself else f"{value - before:+.4g}")
+    yield TableCell(run.tags["outcome"] if run.tags.get("outcome") in LOST else f"{value:.4g}")
+    yield TableCell("-" if itself or lost else f"{value - before:+.4g}")
     yield TableCell(f"{run.measures.get('loss/val', math.nan):.4g}")
     yield TableCell(f"{run.measures.get('run/updates', math.nan):,.0f}")

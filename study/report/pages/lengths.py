@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pandas as pd
 
 from study.report.data.comparison import Comparison
-from study.report.data.ranking import format_interval
-from study.report.pages.page import Head, Row, Table, TableCell
+from study.report.data.wording import format_interval
+from study.report.pages.page import Head, Row, Swatch, Table, TableCell
 
 NBSP = "\u00a0"
 """Keeps an interval on one line."""
 EXPLAINED = (
     "Length generalisation: {measure} on test sequences of other lengths than the network was trained at, mean over "
     "seeds with its 95% interval (Student's t, each for itself); runs that were lost are left out. Arms stand in the "
-    "order of the table above, which is that at the length of training; below, the guess without memory at each length."
+    "order of the first table, which is that at the length of training; below, the guess without memory at each length."
 )
 
 
@@ -39,4 +39,5 @@ def tables(comparison: Comparison, data: pd.DataFrame) -> Iterator[Table]:
 def _row(comparison: Comparison, arm: str, data: pd.DataFrame, lengths: list[int]) -> Row:
     trained = ", ".join(str(length) for length in sorted(data.loc[data["trained"], "length"].unique()))
     found = (comparison.interval(data.loc[data["length"] == length, "value"]) for length in lengths)
-    return Row([TableCell(text) for text in (arm, trained, *(format_interval(at).replace(" ", NBSP) for at in found))])
+    measured = [format_interval(at).replace(" ", NBSP) for at in found]
+    return Row([TableCell(arm, swatch=Swatch(comparison.place(arm))), *map(TableCell, (trained, *measured))])

@@ -28,3 +28,4 @@ function openRun(run) {
   tip.hidden = false;  // MLflow's artifact view lets a page open nothing
   tip.textContent = `Not from within MLflow: open the page's file, or ${address}`;
 }
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(folded => folded.open = true));

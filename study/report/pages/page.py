@@ -13,11 +13,16 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from study.errors import ConfigError
+from study.figures.style import colour, dashes
 from study.report.data.table_files import write_csv, write_latex
-from study.report.figures.picture import Picture, for_page
+from study.report.figures.picture import Picture, for_page, on_page
 from study.report.pages.explorer import Explorer, packed_script
 
 HERE = Path(__file__).parent
+STROKES = {"-": "none", "--": "6 3", ":": "2 2", "-.": "7 2 2 2"}
+"""Dashes of matplotlib in the words of SVG."""
+SHOWN = 8
+"""Most statements about one thing that are seen at once."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,29 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Swatch:
+    """A short piece of the line that an arm has in every picture, by its place among the arms of its task."""
+
+    place: int
+
+    @property
+    def colour(self) -> str:
+        """Its colour, as the page has it."""
+        return on_page(colour(self.place))
+
+    @property
+    def dashes(self) -> str:
+        """Its dashes, as SVG says them."""
+        return STROKES[dashes(self.place)]
+
+
+@dataclass(frozen=True)
 class TableCell:
-    """A text; where `run` is an id, it is a link to that run."""
+    """A text; where `run` is an id, it is a link to that run; where it is an arm, it may have a swatch before it."""
 
     text: str
     run: str = ""
+    swatch: Swatch | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +115,40 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """A sentence about something that can be quoted."""
+
+    subject: str
+    text: str
+    swatch: Swatch | None = None
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What a reader shall know first about a part of a page.
+
+    Attributes:
+        title: of what they are about.
+        anchor: of the section that they lead to.
+        statements: a sentence each, the most important first.
+    """
+
+    title: str
+    anchor: str
+    statements: Sequence[Statement]
+
+    @property
+    def shown(self) -> Sequence[Statement]:
+        """Those that are seen at once."""
+        return self.statements[:SHOWN]
+
+    @property
+    def folded(self) -> Sequence[Statement]:
+        """The others."""
+        return self.statements[SHOWN:]
+
+
+@dataclass(frozen=True)
 class Page:
     """A whole page.
 
@@ -104,6 +161,7 @@ class Page:
         ui: address of the MLflow UI, which links open.
         histories: ids of the runs whose gradient histories the page rests on.
         lost: why a history cannot be read, by run id: such a page never replaces one that rests on it.
+        conclusions: stand above everything else.
     """
 
     title: str
@@ -114,6 +172,7 @@ class Page:
     ui: str
     histories: Collection[str] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
+    conclusions: Sequence[Conclusions] = ()
 
     def write(self, folder: Path, name: str, printed: Collection[str] = ()) -> Path:
         """Write `<folder>/<name>.html`, beside it every figure with its data, and every table as CSV and LaTeX.
@@ -154,6 +213,7 @@ class Page:
             sections=self.sections,
             for_page=for_page,
             files=files,
+            conclusions=self.conclusions,
             runs=self.runs,
             ui=self.ui,
             histories=" ".join(self.histories),

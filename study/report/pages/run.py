@@ -8,7 +8,8 @@ from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
 from study.report.data.lengths import by_length
 from study.report.data.runs import single
-from study.report.figures import gradients
+from study.report.figures import flow
+from study.report.figures.gradients import norm_histories
 from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture
 from study.report.figures.probes import truncation_bias
@@ -16,7 +17,11 @@ from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectru
 from study.report.pages import asked
 from study.report.pages.page import Head, Listing, Page, Row, Section, Table, TableCell
 from study.tracking import answers
+from study.tracking.outcomes import LOST
 from study.tracking.reader import Logged, find_one
+
+OF_NETWORK = ("/test", "/val", "skill/opponent")
+"""Ends of metrics that say how good a network is: of one that was lost they say nothing."""
 
 
 def write(wanted: str, uri: str, ui: str, folder: Path, printed: Collection[str] = ()) -> Path:
@@ -66,9 +71,9 @@ def _pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Itera
     """All figures that the run has data for."""
     drawn = (
         loss_history(run),
-        gradients.norm_histories(comparison, {} if norms is None else {run.run_id: norms}),
-        flow_by_lag(run, gradients.task_horizon(comparison)),
-        gradients.flow_over_training(comparison, gradients.flow_data(comparison)),
+        norm_histories(comparison, {} if norms is None else {run.run_id: norms}),
+        flow_by_lag(run, flow.task_horizon(comparison)),
+        flow.flow_over_training(comparison, flow.flow_data(comparison)),
         lyapunov_spectrum(run),
         recurrent_weights(run),
         truncation_bias(comparison),
@@ -88,7 +93,12 @@ def _asked(run: Logged) -> Iterator[Section]:
 
 
 def _metrics(run: Logged) -> Table:
-    rows = [Row([TableCell(key), TableCell(f"{value:.6g}")]) for key, value in sorted(run.measures.items())]
+    outcome = run.tags.get("outcome", "")
+    texts = {
+        key: outcome if outcome in LOST and key.endswith(OF_NETWORK) else f"{value:.6g}"
+        for key, value in sorted(run.measures.items())
+    }
+    rows = [Row([TableCell(key), TableCell(text)]) for key, text in texts.items()]
     heads = [Head("metric"), Head("last value")]
     return Table(heads, rows, "The last value of every metric; MLflow shows them over updates.")
 

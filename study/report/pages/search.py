@@ -9,7 +9,7 @@ from study.report.data.trials import Search
 from study.report.figures.importance import importances, parallel_coordinates
 from study.report.figures.search import budget, slices
 from study.report.pages.page import Head, Row, Section, Table, TableCell
-from study.tracking.outcomes import FINISHED
+from study.tracking.outcomes import FINISHED, LOST
 
 CHOSEN = (
     "The best trial was chosen by this number, so it is optimistic; the comparison above measures the chosen "
@@ -87,7 +87,7 @@ def _trials(search: Search) -> Table:
 def _trial(search: Search, run: str, row: pd.Series) -> Iterator[TableCell]:
     yield TableCell(str(row["arm"]), run=run)
     yield from (TableCell(_format_value(row[axis.key])) for axis in search.axes)
-    yield TableCell(_format_value(row["value"]))
+    yield TableCell("-" if row["outcome"] in LOST else _format_value(row["value"]))
     yield TableCell(str(row["outcome"]))
     yield TableCell("" if row["outcome"] in FINISHED else str(row["cause"]).replace("**", ""))
 

@@ -1,0 +1,168 @@
+"""Pictures of a report: the answer among its opponents, one look for every arm, explosions that stay in their panel."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+
+from study.figures.limits import limit, reach, spans_decades
+from study.figures.style import COLOURS, Curve, dashes, draw_curves, line_style, marker, panels
+from study.report.data.comparison import Comparison
+from study.report.data.statistics import mean_interval
+from study.report.figures.ablation import _draw_means
+from study.report.figures.abscissa import Abscissa
+from study.report.figures.answers import _label_rows, answer_picture, references
+from study.report.figures.arms import choose, measured_when
+from study.report.figures.flow import flow_by_lag
+from study.report.figures.picture import Picture
+from study.report.pages.page import STROKES
+from tests.arms import compared
+
+LAGS = np.arange(4)
+
+
+def drawn(picture: Picture | None) -> Picture:
+    assert picture is not None
+    return picture
+
+
+def flows(comparison: Comparison, arms: list[str], update: int = 10) -> pd.DataFrame:
+    """Flow of every run of some arms, measured once."""
+    runs = comparison.runs[comparison.runs["arm"].isin(arms)]
+    each = [
+        pd.DataFrame({"run_id": run, "arm": arm, "update": update, "lag": LAGS, "log_share": -0.1 * LAGS})
+        for run, arm in runs["arm"].items()
+    ]
+    return pd.concat(each, ignore_index=True)
+
+
+def test_the_answer_shows_arms_seeds_opponents_and_the_guess_and_says_what_diverged() -> None:
+    comparison = compared({"a": [0.50, 0.51], "b": [0.52, math.nan]}, baseline=0.6, opponents={"HAR": 0.49})
+    picture = drawn(answer_picture(comparison))
+    for text in ("a", "b", "1 of 2 diverged", "HAR 0.49", "guess without memory 0.6", "rmse on test"):
+        assert f">{text}" in picture.svg
+    assert all(f'id="run:run{number}:' in picture.svg for number in range(3))
+    assert 'id="run:run3:' not in picture.svg  # the one that diverged
+    assert picture.data["value"].isna().tolist() == [False, False, False, True]
+
+
+def test_a_ruined_run_stretches_no_axis() -> None:
+    comparison = compared({"a": [0.50, 0.51], "b": [0.52, 1.6e6]}, opponents={"HAR": 0.49})
+    comparison.runs.loc[comparison.runs["value"] > 1, "outcome"] = "ruined"
+    picture = drawn(answer_picture(comparison))
+    assert "1 of 2 ruined" in picture.svg
+    assert "0.50" in picture.svg  # a tick
+    assert np.nanmax(picture.data["value"]) < 1
+
+
+def test_labels_of_opponents_do_not_hide_each_other_and_no_line_goes_through_one() -> None:
+    against = references(compared({"a": [0.5]}, opponents={"left": 0.50, "middle": 0.51, "right": 0.52}))
+    rows = _label_rows(against, 0.4, 0.7)
+    assert rows["left"] > rows["middle"] > rows["right"] == 0
+    assert set(_label_rows(against, 0.499, 0.56).values()) == {0}
+
+
+def test_without_a_value_or_anything_to_compare_with_there_is_no_picture_of_an_answer() -> None:
+    assert answer_picture(compared({"a": [math.nan], "b": [math.nan]}, opponents={"HAR": 0.49})) is None
+    assert answer_picture(compared({"a": [0.5]})) is None
+
+
+def test_an_arm_looks_the_same_in_a_picture_without_the_better_ones() -> None:
+    comparison = compared({"a": [0.5], "b": [0.6]})
+    picture = drawn(flow_by_lag(comparison, flows(comparison, ["b"])))
+    assert COLOURS[1] in picture.svg
+    assert COLOURS[0] not in picture.svg
+    assert "Left out: a (the flow was not measured)." in picture.caption
+
+
+def test_no_two_of_24_arms_look_alike_and_every_look_can_be_shown_beside_a_name() -> None:
+    assert len({tuple(line_style(index).values()) for index in range(24)}) == 24
+    assert len({(index % len(COLOURS), marker(index)) for index in range(24)}) == 24
+    assert {dashes(index) for index in range(24)} == set(STROKES)
+
+
+def test_arms_that_are_left_out_are_named_with_the_reason() -> None:
+    comparison = compared({str(arm): [float(arm)] for arm in range(5)})
+    shown, missing = choose(comparison, {"0", "1", "2", "4"}, 2, "not measured")
+    assert shown == ["0", "1"]
+    assert missing == " Left out: 3 (not measured); 2, 4 (not among the best 2)."
+    assert choose(comparison, set(comparison.arms), 5, "not measured") == (comparison.arms, "")
+
+
+def test_the_last_measurement_of_a_run_that_diverged_is_named_by_its_update() -> None:
+    comparison = compared({"a": [0.5, 0.6], "b": [math.nan, 0.7]})
+    updates = pd.Series({"run0": 80, "run1": 80, "run2": 7, "run3": 80})
+    assert measured_when(comparison, updates) == " Runs that diverged were measured for the last time at: b (update 7)."
+    assert not measured_when(comparison, updates[["run0", "run1", "run3"]])
+    data = pd.concat([flows(comparison, ["a"], 80), flows(comparison, ["b"], 80)])
+    data.loc[data["run_id"] == "run2", "update"] = 7
+    picture = drawn(flow_by_lag(comparison, data))
+    assert "last measured (update 80; diverged runs: update 7)" in picture.svg
+    assert "end of training" not in picture.svg + picture.caption
+
+
+def panel(kept: list[float], lost: list[float], scale: str) -> tuple[Axes, list[tuple[float, float]]]:
+    """A panel with two curves, the second of a lost run, and where triangles are at its edges."""
+    curves = [Curve(range(len(values)), values, style={"marker": ""}) for values in (kept, lost)]
+    with panels(1) as (_, (axes,)):
+        draw_curves(axes, curves)
+        axes.set_yscale(scale)
+        limit(axes, kept, lost, curves)
+    marks = [line for line in axes.get_lines() if line.get_marker() in ("^", "v")]
+    return axes, [(float(np.asarray(mark.get_xdata())[0]), float(np.asarray(mark.get_ydata())[0])) for mark in marks]
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_an_explosion_stays_in_its_panel_and_is_marked_where_it_leaves(scale: str) -> None:
+    axes, marks = panel([3.0, 1.0, 2.0], [3.0, 5.0, 1e12], scale)
+    low, high = axes.get_ylim()
+    assert low < 1.0
+    assert 3.0 < high < 100
+    ((x, y),) = marks
+    assert y == high
+    assert 0 < x < 2
+    assert [text.get_text() for text in axes.texts] == ["to 1e+12"]
+
+
+def test_a_curve_that_falls_to_nothing_is_marked_too() -> None:
+    _, marks = panel([3.0, 1.0, 2.0], [2.0, 0.0], "log")
+    assert [y for _, y in marks] == [pytest.approx(1 / 1.2)]
+
+
+def test_what_stays_in_the_panel_is_not_marked() -> None:
+    axes, marks = panel([3.0, 1.0, 2.0], [2.0, 2.5], "linear")
+    assert not marks
+    assert not axes.texts
+
+
+def test_where_every_run_was_lost_the_start_of_their_explosion_is_in_the_panel() -> None:
+    low, high = reach([], [1.0, 2.0, 3.0, 1e30])
+    assert low == pytest.approx(1.0)
+    assert 3.0 < high < 1e3
+    assert np.isnan(reach([], [])).all()
+
+
+def test_values_that_span_a_decade_are_on_a_logarithmic_scale_and_words_stand_apart() -> None:
+    found = Abscissa.of(["1", "100", "10", "full", "10"])
+    assert found.log
+    assert found.at["10"] == pytest.approx(0.5)
+    assert found.at["full"] > found.at["100"] == 1.0
+    assert found.numbers == {"1", "10", "100"}
+    assert not Abscissa.of(["2", "3"]).log
+    assert not Abscissa.of(["mse", "huber"]).numbers
+    assert spans_decades([1, 10])
+    assert not spans_decades([-1, 10])
+
+
+def test_means_at_numbers_are_joined_by_a_line_and_those_at_words_by_none() -> None:
+    runs = pd.DataFrame({"place": ["1", "10", "none", "other"], "value": [1.0, 2.0, 3.0, 4.0]})
+    abscissa = Abscissa.of(runs["place"])
+    with panels(1) as (_, (axes,)):
+        values = runs.assign(x=runs["place"].map(abscissa.at))
+        _draw_means(axes, values, lambda cell: mean_interval(cell["value"].to_numpy(float)), 0, "arm", abscissa)
+    lines = [line for line in axes.get_lines() if line.get_marker() == marker(0)]
+    places = [np.asarray(line.get_xdata()).tolist() for line in lines]
+    assert places == [[0.0, 1.0], [abscissa.at["none"], abscissa.at["other"]]]
+    assert [line.get_linestyle() for line in lines] == ["-", "None"]
