@@ -13,18 +13,23 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from study.errors import ConfigError
 from study.figures.norms import norm_history
+from study.figures.style import panels
+from study.report.__main__ import main
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
 from study.report.data.runs import gather
 from study.report.figures.gradients import norm_histories
+from study.report.figures.picture import Picture
 from study.report.pages import run as run_page
 from study.report.pages import study as study_page
+from study.report.spreadsheet import read_texts
 from study.schema import Config, validate
 from study.tracking import writer
 from study.tracking.description import describe
 from study.tracking.place import Place
 from study.tracking.reader import search
 from tests.composed import composed
+from tests.engines import browser
 
 UI = "http://127.0.0.1:5000"
 
@@ -56,7 +61,7 @@ def slug(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def report(slug: str, store: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its page."""
-    return study_page.write(slug, store, UI, tmp_path_factory.mktemp("pages") / "report")
+    return study_page.write(slug, store, UI, tmp_path_factory.mktemp("pages") / "report", ["pdf"])
 
 
 def _track(
@@ -85,7 +90,7 @@ def _track(
 def test_a_page_loads_nothing_from_elsewhere(report: Path) -> None:
     page = report.read_text()
     assert f'<a href="{UI}/#/experiments/' in page  # a link, which loads nothing by itself
-    elsewhere = rf'(?:src|href)="(?!#|figures/|{UI}/#/experiments/\d+/runs\?)[^"]*"'
+    elsewhere = rf'(?:src|href)="(?!#|figures/|tables/|{UI}/#/experiments/\d+/runs\?)[^"]*"'
     assert not re.findall(elsewhere, page.replace('xlink:href="#', 'href="#'))
 
 
@@ -173,6 +178,53 @@ def test_results_hold_every_run_and_every_figure_has_its_data(report: Path) -> N
     drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert drawn == {path.stem for path in (folder / "figures").glob("*.csv")}
     assert {"forecasting_stocks-gradient-norms", "forecasting_stocks-flow-over-lag"} <= drawn
+
+
+def test_every_table_lies_beside_the_page_as_csv_and_as_latex(report: Path) -> None:
+    runs = read_texts(report.parent / "tables" / "runs.csv")
+    assert [row["run"] for row in runs] == ["a <run>"] * 4 + ["broken"]
+    tex = (report.parent / "tables" / "runs.tex").read_text()
+    assert tex.startswith("\\begin{tabular}")
+    assert "\\midrule" in tex
+    assert "forecasting\\_stocks" in tex
+    linked = re.findall(r'href="((?:tables|figures)/[^"]+)"', report.read_text())
+    assert {file for file in linked if not (report.parent / file).is_file()} == set()
+
+
+def test_a_format_of_papers_is_written_where_it_is_asked_for_and_gone_where_it_is_not(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = list((report.parent / "figures").glob("*.pdf"))
+    assert {path.stem for path in written} == {path.stem for path in (report.parent / "figures").glob("*.svg")}
+    assert all(b"/FontFile2" in path.read_bytes() for path in written)
+    with panels(1) as (figure, _):
+        picture = Picture("p", "", "", figure, pd.DataFrame({"x": [1]}))
+    assert picture.save(tmp_path, ["png"]) == ["p.svg", "p.png", "p.csv"]
+    assert picture.save(tmp_path) == ["p.svg", "p.csv"]
+    assert not (tmp_path / "p.png").exists()
+    with pytest.raises(SystemExit, match="2"):
+        main(["pages", "--formats", "jpg"])
+    assert "invalid choice: 'jpg' (choose from" in capsys.readouterr().err
+
+
+def test_curves_are_looked_into_without_a_network(report: Path) -> None:
+    with browser() as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(report.as_uri())
+        page.locator(".explorer").scroll_into_view_if_needed()
+        drawn = page.locator(".explorer .scatterlayer .trace")
+        drawn.nth(3).wait_for(state="attached")
+        page.locator(".explorer .legendtoggle").first.click()
+        page.wait_for_function("document.querySelectorAll('.explorer .scatterlayer .trace').length == 2")
+        page.locator(".explorer").get_by_text("linear", exact=True).click()
+        assert page.evaluate("document.querySelector('.explorer').layout.yaxis.type") == "linear"
+        page.locator(".explorer").get_by_text("training loss", exact=True).last.click()
+        page.locator(".explorer").get_by_text("applied norm", exact=True).click()
+        page.evaluate("Plotly.Fx.hover(document.querySelector('.explorer'), [{curveNumber: 2, pointNumber: 0}])")
+        assert page.locator(".explorer .hovertext").text_content() == "lstm, seed 0update 1: 0.5000"
+        assert drawn.count() == 2
+        assert asked == [report.as_uri()]
 
 
 @pytest.mark.parametrize(("largest", "drawn"), [(0.5, True), (0.9, False)])

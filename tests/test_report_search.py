@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from study.report.data.importance import FEWEST, TREES, importance
+from study.report.data.importance import FEWEST, TREES, importance, importances_by_arm
 from study.report.data.plan import Planned, load_plan, missing
 from study.report.data.trials import Search, searches
 from study.report.pages import search as search_page
@@ -89,6 +89,17 @@ def test_a_forest_that_knows_nothing_says_so_and_too_few_trials_make_none() -> N
     assert noise.fit < 0.1
     assert importance(DRAWS[: FEWEST - 1], VALUES[: FEWEST - 1]) is None
     assert importance(DRAWS, np.ones(60)) is None
+
+
+def test_where_it_is_not_shown_which_keys_matter_the_page_says_why(search: Search) -> None:
+    text = " ".join(next(iter(search_page.sections(search))).texts)
+    assert text == "Which keys matter is not shown for elman, lstm (only lr varied)."
+    rows = [trial("model=elman", 10.0**-i, 0.1 * i, **{"params.clip.threshold": str(1.0 + i % 3)}) for i in range(9)]
+    assert importances_by_arm(next(searches(evidence(*rows), {}))) == {"elman": "9 of the 10 trials that it takes"}
+    rows = [
+        row | {"validation": 0.5} for row in (*rows, trial("model=elman", 3.0, 0.5, **{"params.clip.threshold": "1"}))
+    ]
+    assert importances_by_arm(next(searches(evidence(*rows), {}))) == {"elman": "all trials are worth the same"}
 
 
 def test_arms_are_named_without_what_was_tuned_and_the_best_stands_first(search: Search) -> None:

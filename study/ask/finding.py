@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from study.installation import door
+from study.report.data.table_files import write_csv
 from study.report.pages.page import Listing, Page, Section
 from study.tracking import answers, uri
 from study.tracking.answers import Question
@@ -70,7 +71,7 @@ class Finding:
         folder = folder or OUTPUTS / f"{self.question}-{first.run_id if alone else first.experiment}"
         path = self.page().write(folder, self.question)
         for name, table in self.tables.items():
-            table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+            write_csv(table, folder / f"{name}.csv")
         for name, text in self.files.items():
             (folder / name).write_text(text)
         for run in self.keepers:

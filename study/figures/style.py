@@ -47,7 +47,7 @@ NAMED = 8
 """Most updates named in one legend or on one axis."""
 
 STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 9,
+    "svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "report", "font.size": 9, "axes.titlesize": 9,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.15,
     "axes.titlelocation": "left", "legend.frameon": False, "path.simplify": False,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from study.errors import ConfigError
 from study.installation import typed
+from study.report import FORMATS
 from study.tracking import uri
 
 UNUSABLE = 2
@@ -21,9 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     ui = given.ui or uri.ui(given.store)
     try:
         if given.run:
-            path = run_page.write(given.run, given.store, ui, folder)
+            path = run_page.write(given.run, given.store, ui, folder, given.formats)
         else:
-            path = study_page.write(given.slug, given.store, ui, folder)
+            path = study_page.write(given.slug, given.store, ui, folder, given.formats)
     except ConfigError as error:
         print(f"There is no report:\n{error}", file=sys.stderr)
         return UNUSABLE
@@ -41,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
     parser.add_argument("--ui", help=f"address of the MLflow UI that links open; default the store's own, or {uri.UI}")
     parser.add_argument("--folder", type=typed, help="to write into; default: a folder within outputs/SLUG")
+    parser.add_argument(
+        "--formats", nargs="+", default=[], choices=list(FORMATS), help="of figures, besides SVG: png (300 dpi), pdf"
+    )
     return parser
 
 

@@ -5,7 +5,6 @@ report of its own is compared with the committed one, digit by digit.
 """
 
 import argparse
-import csv
 import logging
 import shlex
 import sys
@@ -23,6 +22,7 @@ from study.command.messages import explain
 from study.errors import ConfigError, nearest
 from study.installation import CHECKOUT, CONF
 from study.report import RESULTS
+from study.report.spreadsheet import read_texts
 from study.schema import Config, validate
 
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
@@ -90,8 +90,7 @@ def read(file: Path) -> list[Row]:
     """
     if not file.is_file():
         raise ConfigError(f"{file}: no such file; `make report` writes one")
-    with file.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = read_texts(file)
     if lacking := [name for name in NEEDED if name not in (rows or [{}])[0]]:
         raise ConfigError(f"{file}: no column {', '.join(lacking)}; make the experiment again with this version")
     return rows

@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.ensemble import RandomForestRegressor
 
+from study.report.data.trials import Search
+
 FEWEST = 10
 """Fewest trials that a forest is fitted to."""
 TREES = 64
@@ -46,6 +48,24 @@ def importance(points: Float[np.ndarray, "trials keys"], values: Float[np.ndarra
     shares = [_shares(*_boxes(tree.tree_, points.shape[1])) for tree in forest.estimators_]
     found = [share for share in shares if share is not None]
     return Importance(np.mean(found, axis=0), float(forest.oob_score_)) if found else None
+
+
+def importances_by_arm(search: Search) -> dict[str, Importance | str]:
+    """The importance of the keys tuned in every arm, or in words why there is none."""
+    return {arm: _of_arm(search, arm) for arm in search.arms}
+
+
+def _of_arm(search: Search, arm: str) -> Importance | str:
+    axes, trials = search.axes_of(arm), search.of(arm)
+    if len(axes) < 2:
+        return f"only {axes[0].label} varied" if axes else "no tuned key varied"
+    if len(trials) < FEWEST:
+        return f"{len(trials)} of the {FEWEST} trials that it takes"
+    points = np.stack([axis.unit(trials[axis.key]) for axis in axes], axis=1)
+    found = importance(points, search.ranks(arm))
+    if found is None:
+        return "all trials are worth the same"
+    return found if found.fit > 0 else f"a forest predicts them no better than their mean: R² {found.fit:.2f}"
 
 
 def _boxes(tree: Any, keys: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

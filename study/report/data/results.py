@@ -8,6 +8,7 @@ import pandas as pd
 from study.report import RESULTS
 from study.report.data.histories import Norms
 from study.report.data.runs import Evidence
+from study.report.data.table_files import write_csv
 
 HIDDEN = ("logged", "label", "arm_name", "note", "data_notes", "opponents")
 """Columns of `Evidence.runs` that are no results, or too long for a table."""
@@ -29,5 +30,4 @@ def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
 
 def write_table(table: pd.DataFrame, folder: Path) -> Path:
     """Write the table of `results` into a folder, numbers with six digits; return its path."""
-    table.to_csv(folder / RESULTS, float_format="%.6g")
-    return folder / RESULTS
+    return write_csv(table.reset_index(), folder / RESULTS)

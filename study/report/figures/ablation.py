@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from study.figures.limits import spans_decades
@@ -17,7 +18,7 @@ from study.report.data.runs import configurations
 from study.report.data.statistics import Interval, mean_interval, share_interval
 from study.report.figures.abscissa import Abscissa
 from study.report.figures.arms import OVERLAID, left_out
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.schema.arm_names import name_arms
 from study.tracking.outcomes import LOST
 
@@ -121,7 +122,7 @@ def ablation(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> Pict
         f"Below: {below}. {count_of(len(data), 'run')}; arms that differ in nothing else have the colour of the best "
         "of them. Bars: 95% intervals over seeds, Wilson's for shares, Student's t for means; none where there is one "
         f"seed. {abscissa.explained}{missing}",
-        _svg(comparison, data, varied.label, beside, abscissa, {name: looks[name] for name in series}),
+        _draw(comparison, data, varied.label, beside, abscissa, {name: looks[name] for name in series}),
         data.reset_index().drop(columns=["counts", "error"]),
     )
 
@@ -144,14 +145,14 @@ def _with_places(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> 
     return runs.assign(place=place, series=comparison.runs["arm"].map(name_arms(kept)))
 
 
-def _svg(
+def _draw(
     comparison: Comparison,
     data: pd.DataFrame,
     label: str,
     beside: list[Beside],
     abscissa: Abscissa,
     looks: Mapping[str, int],
-) -> str:
+) -> Figure:
     with panels(1 + len(beside), 1, height=2.0, sharey=False) as (figure, (top, *lower)):
         for (name, place), shift in zip(looks.items(), abscissa.beside(len(looks)), strict=True):
             mine = data[data["series"] == name]
@@ -174,7 +175,7 @@ def _svg(
             abscissa.label(axes)
         (top, *lower)[-1].set_xlabel(label)
         legend_below(figure)
-    return to_svg(figure)
+    return figure
 
 
 def _mean_worth(comparison: Comparison) -> Callable[[pd.DataFrame], Interval]:

@@ -15,7 +15,7 @@ from study.figures.style import GUIDE, INK, OPPONENT, colour, marker, panels, ta
 from study.report.data.comparison import Comparison, worth
 from study.report.data.opponents import reached
 from study.report.figures.arms import choose
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.tracking.outcomes import LOST
 
 ARMS = 40
@@ -79,7 +79,7 @@ def answer_picture(comparison: Comparison) -> Picture | None:
         "arrow where it goes on beyond the panel). Vertical: the opponents and the guess that every run is measured "
         "against on the same steps. Runs that diverged or were ruined have no value and are counted below the name of "
         f"their arm.{missing}",
-        to_svg(figure),
+        figure,
         shown.reset_index(names="run_id")[["run_id", "arm", "seed", "outcome"]].assign(value=list(worth(shown))),
     )
 

@@ -6,7 +6,7 @@ import pandas as pd
 from study.analysis.autopsy import Autopsy, Examined
 from study.figures.autopsy import draw_by_lag, draw_by_parameter, draw_by_sequence, draw_norms_around
 from study.figures.style import legend_below, panels
-from study.report.figures.picture import Picture, to_svg
+from study.report.figures.picture import Picture
 
 
 def carried(autopsy: Autopsy, history: pd.DataFrame) -> Picture:
@@ -36,7 +36,7 @@ def carried(autopsy: Autopsy, history: pd.DataFrame) -> Picture:
         "Norms of the updates around it. Shares of the gradient, before clipping, by sequence, by how far back it "
         "flowed, and by parameter (of a matrix of several gates, the rows of each); of the update itself and, thinner "
         "or lighter, of the ones before and after it. A share below 0 pulls against the whole.",
-        to_svg(figure),
+        figure,
         data,
     )
 

@@ -12,7 +12,7 @@ from study.report.data.histories import load_all, load_flow
 from study.report.data.wording import format_span
 from study.report.figures.arms import OVERLAID, choose, measured_when
 from study.report.figures.gradients import PANELS
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 
 LACKING = "the flow was not measured"
 MOMENTS = {"first": "first measured", "midway": "midway", "last": "last measured"}
@@ -61,7 +61,7 @@ def flow_by_lag(comparison: Comparison, data: pd.DataFrame) -> Picture | None:
         "Gradient flow: how far back the loss of one step reaches",
         f"{FLOW} One line for each of {count_of(moments['run_id'].nunique(), 'run')}. {SHADED} A triangle marks where "
         f"a line leaves the panel.{measured_when(comparison, last)}{missing}",
-        to_svg(figure),
+        figure,
         moments,
     )
 
@@ -89,7 +89,7 @@ def flow_over_training(comparison: Comparison, data: pd.DataFrame) -> Picture | 
         "log10 of the share of the gradient that is left k steps back, one column for each update it was measured at; "
         f"mean over the runs of each arm, {count_of(data['run_id'].nunique(), 'run')} in all. "
         f"Grey: not finite. Dotted line: the horizon of the task.{missing}",
-        to_svg(figure),
+        figure,
         data,
     )
 

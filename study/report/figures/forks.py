@@ -10,7 +10,7 @@ from study.figures.limits import spans_decades
 from study.figures.norms import bucket
 from study.figures.style import INK, Curve, draw_curves, draw_guide, legend_below, line_style, panels
 from study.report.data.histories import load_table
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.tracking.reader import Logged
 
 PARENT = "as it was"
@@ -45,7 +45,7 @@ def parted(parent: Logged, forks: Mapping[str, Logged], at: Sequence[int]) -> Pi
         f"Every line is one run: the run as it was, and {count_of(len(forks), 'fork')} of it, drawn from where it goes "
         "its own way; up to there it has the run's own updates, and after it the same data in the same order. Medians "
         "over buckets of consecutive updates; an ordinate is logarithmic where its values span more than a decade.",
-        to_svg(figure),
+        figure,
         pd.concat([table.assign(run=name) for name, table in drawn.items()], ignore_index=True),
     )
 

@@ -10,7 +10,7 @@ from study.figures.style import INK, Curve, colour, legend_below, panels, set_ti
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
 from study.report.figures.arms import choose
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.tracking.outcomes import LOST
 
 PANELS = 24
@@ -51,7 +51,7 @@ def norm_histories(comparison: Comparison, norms: dict[str, Norms]) -> Picture |
         "the bucket, so no spike is hidden. Crosses: updates whose norm was NaN or infinite. The axis is made for the "
         "runs that were not lost; a triangle marks where another leaves its panel, with how far it goes."
         f"{each}{missing}",
-        to_svg(figure),
+        figure,
         pd.concat([_norm_table(norms[run], run, arm) for arm, runs in drawn.items() for run in runs]),
     )
 

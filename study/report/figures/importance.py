@@ -1,26 +1,28 @@
 """Figures of a search: which tuned keys matter, alone and in pairs, and which of their values go together."""
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from study.figures.style import INK, SEQUENTIAL, colour, panels, set_title, tag_run
-from study.report.data.importance import Importance, importance
+from study.report.data.importance import Importance
 from study.report.data.trials import Axis, Search
-from study.report.figures.picture import Picture, to_svg
+from study.report.figures.picture import Picture
 
 
-def importances(search: Search) -> Picture | None:
-    """The share of the variance of the trials that each key explains alone, and each pair beyond that."""
-    found = {arm: importance(*_cube(search, arm)) for arm in search.arms if search.axes_of(arm)}
-    shown = {arm: shares for arm, shares in found.items() if shares is not None and shares.fit > 0}
+def importances(search: Search, by_arm: Mapping[str, Importance | str]) -> Picture | None:
+    """The share of the variance of the trials that each key explains alone, and each pair beyond that.
+
+    Args:
+        search: of one task.
+        by_arm: see `study.report.data.importance.importances_by_arm`.
+    """
+    shown = {arm: found for arm, found in by_arm.items() if isinstance(found, Importance)}
     if not shown:
         return None
-    missing = ", ".join(arm for arm in search.arms if arm not in shown)
-    left_out = f"Left out (too few trials, or a forest no better than the mean): {missing}. " if missing else ""
     with panels(len(shown), height=3.2, sharey=False) as (figure, grid):
         for panel, (arm, shares) in zip(grid, shown.items(), strict=True):
             _draw_matrix(panel, shares, [axis.label for axis in search.axes_of(arm)])
@@ -31,8 +33,8 @@ def importances(search: Search) -> Picture | None:
         "Functional ANOVA (Hutter et al. 2014) of a random forest that predicts the rank of a trial within its arm "
         "from its tuned values, over the range tried. Diagonal: share of the variance that a key explains alone; off "
         "it: what a pair explains beyond its two keys; the rest are interactions of three and more. R²: of the forest "
-        f"on trials it was not fitted to; the smaller, the less the shares mean. {left_out}{search.counts}",
-        to_svg(figure),
+        f"on trials it was not fitted to; the smaller, the less the shares mean. {search.counts}",
+        figure,
         pd.concat([_share_table(search, arm, shares) for arm, shares in shown.items()], ignore_index=True),
     )
 
@@ -50,15 +52,9 @@ def parallel_coordinates(search: Search) -> Picture | None:
         "Which values go together",
         "Parallel coordinates: one line for each trial, through its tuned values to its rank within the arm by "
         f"{search.measure} on validation; the better, the stronger the line. {search.counts}",
-        to_svg(figure),
+        figure,
         search.trials.drop(columns="cause").reset_index(names="run_id"),
     )
-
-
-def _cube(search: Search, arm: str) -> tuple[Float[np.ndarray, "trials keys"], Float[np.ndarray, " trials"]]:
-    """The trials of an arm as points of the unit cube, and their ranks."""
-    mine = search.of(arm)
-    return np.stack([axis.unit(mine[axis.key]) for axis in search.axes_of(arm)], axis=1), search.ranks(arm)
 
 
 def _draw_matrix(panel: Axes, found: Importance, labels: list[str]) -> None:

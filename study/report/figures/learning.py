@@ -12,7 +12,7 @@ from study.figures.style import Curve, draw_curves, integer_ticks, legend_below,
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
 from study.report.figures.arms import OVERLAID, choose
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.schema.budget import ALIKE
 from study.tracking.outcomes import LOST
 from study.tracking.reader import Logged
@@ -71,7 +71,7 @@ def learning_curves(comparison: Comparison, norms: Mapping[str, Norms]) -> Pictu
         "least half of them train on. Training loss: median over buckets of consecutive updates. The axes are made for "
         "the runs that were not lost; a triangle marks where another leaves its panel, with how far it goes."
         f"{_below(abscissas)}{missing}",
-        to_svg(figure),
+        figure,
         pd.concat([_table(course, label) for label, found in drawn.items() for course in found]),
     )
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 from study.figures.style import INK, OPPONENT, draw_guide, legend_below, line_style, panels, tag_run
 from study.report.data.comparison import Comparison
 from study.report.figures.arms import OVERLAID, choose
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 
 APART = 1.02
 """Factor between the abscissas of neighbouring arms at one length, so that their intervals do not hide each other."""
@@ -41,7 +41,7 @@ def generalisation(comparison: Comparison, data: pd.DataFrame) -> Picture | None
         f"Dots: {count_of(data['run_id'].nunique(), 'run')}; lines: means of the arms, with 95% intervals "
         "over seeds (Student's t; none where there is one seed). Vertical: the length of training. Lengths are on a "
         f"logarithmic scale; arms at the same length stand a little apart.{missing}",
-        to_svg(figure),
+        figure,
         data,
     )
 

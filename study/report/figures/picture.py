@@ -1,4 +1,4 @@
-"""A figure as a part of a page: drawn once as SVG, for a file and for the page itself.
+"""A figure as a part of a page: drawn once, saved as SVG for the page and for a file, and in the formats of papers.
 
 Within the page its text takes the page's colour, dark or light, and every mark of a run carries the id of that run, so
 that the page can name it and open it.
@@ -6,13 +6,18 @@ that the page can name it and open it.
 
 import itertools
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from study.figures.style import COLOURS, INK
+from study.report import FORMATS
+from study.report.data.table_files import write_csv
 
 RECOLOURED = {COLOURS[0]: "blue", COLOURS[5]: "sky"}
 """Colours that are too dark on a dark page, and the variables of `page.css` that replace them."""
@@ -27,15 +32,38 @@ class Picture:
         name: of its files.
         title: a few words.
         caption: what is plotted, over how many runs, and how intervals were made.
-        svg: see `to_svg`.
+        figure: drawn with `study.figures.style.panels`.
         data: the numbers in it.
     """
 
     name: str
     title: str
     caption: str
-    svg: str
+    figure: Figure
     data: pd.DataFrame
+
+    @cached_property
+    def svg(self) -> str:
+        """See `to_svg`."""
+        return to_svg(self.figure)
+
+    def save(self, folder: Path, printed: Collection[str] = ()) -> list[str]:
+        """Write the figure as SVG, its data as CSV, and the figure in those formats of `FORMATS` that are asked for.
+
+        Others that an earlier report wrote are removed: they would show other data than the rest.
+
+        Returns:
+            The names of the files.
+        """
+        (folder / f"{self.name}.svg").write_text(for_file(self.svg))
+        write_csv(self.data, folder / f"{self.name}.csv")
+        self.figure.set_layout_engine("none")  # it was laid out for the SVG
+        for form, keywords in FORMATS.items():
+            path = folder / f"{self.name}.{form}"
+            path.unlink(missing_ok=True)
+            if form in printed:
+                self.figure.savefig(path, **keywords)
+        return [f"{self.name}.{form}" for form in ("svg", *FORMATS, "csv") if form in ("svg", "csv", *printed)]
 
 
 def count_of(number: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from study.report.data.comparison import Comparison
 from study.report.data.histories import load_all, load_truncation
 from study.report.data.wording import format_span
 from study.report.figures.arms import OVERLAID, choose, measured_when
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 
 
 def decay_against_exponent(comparison: Comparison, flow: pd.DataFrame) -> Picture | None:
@@ -45,7 +45,7 @@ def decay_against_exponent(comparison: Comparison, flow: pd.DataFrame) -> Pictur
         f"trajectory, both as last measured; one dot for each of {count_of(len(measured), 'run')}. They agree on the "
         "dotted line. Few lags and non-normal weights make them differ."
         f"{measured_when(comparison, last)}{missing}",
-        to_svg(figure),
+        figure,
         measured.reset_index()[["run_id", "arm", "seed", "decay", "lyapunov"]],
     )
 
@@ -70,7 +70,7 @@ def truncation_bias(comparison: Comparison) -> Picture | None:
         f"{count_of(last['run_id'].nunique(), 'run')}, one line each; thick: mean of each arm, without an interval. "
         "Error 0 and cosine 1: nothing is lost."
         f"{measured_when(comparison, last.groupby('run_id')['update'].max())}{missing}",
-        to_svg(figure),
+        figure,
         last,
     )
 

@@ -14,7 +14,7 @@ from study.figures.style import BEFORE, INK, Curve, draw_curves, integer_ticks, 
 from study.probes.flow import FROM
 from study.report.data.histories import load_flow, load_table
 from study.report.figures.flow import FLOW, SHADED
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 from study.tracking.reader import Logged
 
 
@@ -44,7 +44,7 @@ def loss_history(run: Logged) -> Picture | None:
         f"The loss that is minimised. Training: {count_of(len(losses), 'update')}, median over buckets of consecutive "
         f"ones, shaded from the smallest to the largest. Validation: {count_of(len(validated), 'point')}; a triangle "
         "marks where it leaves the panel, which is made for the training.",
-        to_svg(figure),
+        figure,
         pd.concat([losses.assign(split="train"), validated.assign(split="val")], ignore_index=True),
     )
 
@@ -69,7 +69,7 @@ def flow_by_lag(run: Logged, horizon: int | None) -> Picture | None:
         "Gradient flow: how far back the loss of one step reaches",
         f"{FLOW} One line for each of {count_of(len(profiles), 'measurement')} during training. {SHADED} Dashed, if "
         "drawn: the decay that the largest Lyapunov exponent (nats a step) predicts for the last.",
-        to_svg(figure),
+        figure,
         data,
     )
 
@@ -95,7 +95,7 @@ def lyapunov_spectrum(run: Logged) -> Picture | None:
         "Lyapunov spectrum",
         "Lyapunov exponents, largest first: mean rates at which nearby states separate (above 0) or converge, at each "
         "update they were measured at. Bars on the last: twice its standard error over sequences.",
-        to_svg(figure),
+        figure,
         data,
     )
 
@@ -113,6 +113,6 @@ def recurrent_weights(run: Logged) -> Picture | None:
         "Recurrent weights",
         "Spectral radius and largest singular value of every recurrent matrix, by layer and block (of LSTM and GRU: "
         "one for each gate), over training.",
-        to_svg(figure),
+        figure,
         data,
     )

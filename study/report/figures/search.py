@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from study.figures.style import colour, legend_below, line_style, marker, panels, tag_run
 from study.report.data.statistics import expected_best
 from study.report.data.trials import Axis, Search
-from study.report.figures.picture import Picture, to_svg
+from study.report.figures.picture import Picture
 from study.tracking.outcomes import FINISHED
 
 
@@ -33,7 +33,7 @@ def budget(search: Search) -> Picture:
         f"compares arms at any budget up to the one spent. {search.counts} Trials far worse than the others lie "
         "outside the panels. No intervals: there is one search for each arm, and trials proposed by TPE are not "
         "independent.",
-        to_svg(figure),
+        figure,
         data,
     )
 
@@ -55,7 +55,7 @@ def slices(search: Search) -> Picture | None:
         f"{search.measure} on validation against each key, one marker for each trial: filled if completed, hollow if "
         f"pruned, a cross if diverged. {search.counts} Trials far worse than the others are drawn at the edge. The "
         "other keys vary too: a slice shows where good values were found, not the effect of a key alone.",
-        to_svg(figure),
+        figure,
         search.trials.drop(columns="cause").reset_index(names="run_id"),
     )
 

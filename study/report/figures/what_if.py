@@ -10,7 +10,7 @@ from study.analysis.what_if import Replay
 from study.figures.acting import draw_acting
 from study.figures.norms import bucket, draw_norms, norm_history
 from study.figures.style import legend_below, line_style, panels, tag_run
-from study.report.figures.picture import Picture, count_of, to_svg
+from study.report.figures.picture import Picture, count_of
 
 
 def replayed_policies(run: str, course: Course, replays: Mapping[str, Replay]) -> Picture:
@@ -37,7 +37,7 @@ def replayed_policies(run: str, course: Course, replays: Mapping[str, Replay]) -
         "have had in force, of those that limit the norm of the whole gradient; limits outside of the range of the "
         "norms are not seen. Below: the darker, the more updates of the bucket each policy would have acted in; "
         "nothing where it would have let all pass.",
-        to_svg(figure),
+        figure,
         pd.DataFrame({"update": updates, "norm": course.norms, "applied": course.applied}).assign(
             **{f"limit of {name}": found.limit for name, found in replays.items()},
             **{f"acted: {name}": found.found for name, found in replays.items()},

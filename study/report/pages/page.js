@@ -20,8 +20,12 @@ document.addEventListener("click", event => {
   const mark = near(event.clientX, event.clientY);
   if (!mark || (event.target.closest("a") && !event.target.closest("[data-run]"))) return;
   event.preventDefault();
-  const run = mark.dataset.run, address = `${document.body.dataset.runsAt}/#/experiments/${runs[run]?.[1]}/runs/${run}?workflowType=machine_learning`;
-  if (!window.open(address, "_blank"))  // MLflow's artifact view lets a page open nothing
-    tip.textContent = `Not from within MLflow: open the page's file, or ${address}`;
+  openRun(mark.dataset.run);
 });
+function openRun(run) {
+  const address = `${document.body.dataset.runsAt}/#/experiments/${runs[run]?.[1]}/runs/${run}?workflowType=machine_learning`;
+  if (window.open(address, "_blank")) return;
+  tip.hidden = false;  // MLflow's artifact view lets a page open nothing
+  tip.textContent = `Not from within MLflow: open the page's file, or ${address}`;
+}
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(folded => folded.open = true));

@@ -4,16 +4,19 @@ Everything is in one file, so that the page needs no network. Knows nothing of M
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from study.errors import ConfigError
 from study.figures.style import colour, dashes
-from study.report.figures.picture import Picture, for_file, for_page, on_page
+from study.report.data.table_files import write_csv, write_latex
+from study.report.figures.picture import Picture, for_page, on_page
+from study.report.pages.explorer import Explorer, packed_script
 
 HERE = Path(__file__).parent
 STROKES = {"-": "none", "--": "6 3", ":": "2 2", "-.": "7 2 2 2"}
@@ -72,6 +75,13 @@ class Table:
     rows: Sequence[Row]
     caption: str = ""
 
+    def write(self, folder: Path, name: str) -> None:
+        """Write the texts of its cells as `<name>.csv` and as `<name>.tex`, a `tabular`."""
+        texts = [[cell.text.replace("\u00a0", " ") for cell in row.cells] for row in self.rows]
+        shown = pd.DataFrame(texts, columns=[head.text for head in self.heads])
+        write_latex(shown, folder / f"{name}.tex")
+        write_csv(shown.replace("-", ""), folder / f"{name}.csv")
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -90,11 +100,18 @@ class Section:
     texts: Sequence[str] = ()
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()
+    explorer: Explorer | None = None
     listings: Sequence[Listing] = ()
     anchor: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "anchor", "".join(c if c.isalnum() else "-" for c in self.title.lower()))
+
+    @property
+    def named_tables(self) -> Iterator[tuple[str, Table]]:
+        """Its tables and the names of their files."""
+        for number, table in enumerate(self.tables, 1):
+            yield self.anchor if number == 1 else f"{self.anchor}-{number}", table
 
 
 @dataclass(frozen=True)
@@ -159,8 +176,13 @@ class Page:
     table: str = ""
     conclusions: Sequence[Conclusions] = ()
 
-    def write(self, folder: Path, name: str) -> Path:
-        """Write `<folder>/<name>.html`, and every figure as SVG and its data as CSV into `<folder>/figures`.
+    def write(self, folder: Path, name: str, printed: Collection[str] = ()) -> Path:
+        """Write `<folder>/<name>.html`, beside it every figure with its data, and every table as CSV and LaTeX.
+
+        Args:
+            folder: to write into; figures go into `figures`, tables into `tables`.
+            name: of the page.
+            printed: formats besides SVG that figures are written in, see `study.report.FORMATS`.
 
         Returns:
             The path of the page.
@@ -170,12 +192,12 @@ class Page:
         """
         path = folder / f"{name}.html"
         self._refuse_to_replace(path)
-        figures = folder / "figures"
-        figures.mkdir(parents=True, exist_ok=True)
-        for picture in (picture for section in self.sections for picture in section.pictures):
-            (figures / f"{picture.name}.svg").write_text(for_file(picture.svg))
-            picture.data.to_csv(figures / f"{picture.name}.csv", index=False, float_format="%.6g")
-        path.write_text(self._html())
+        for place in ("figures", "tables"):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+        files = {p.name: p.save(folder / "figures", printed) for s in self.sections for p in s.pictures}
+        for stem, table in (named for section in self.sections for named in section.named_tables):
+            table.write(folder / "tables", stem)
+        path.write_text(self._html(files))
         return path
 
     def _refuse_to_replace(self, path: Path) -> None:
@@ -185,20 +207,21 @@ class Page:
                 f"is. The first: {self.lost[gone[0]]}. Bring the artifacts back, or write into another --folder"
             )
 
-    def _html(self) -> str:
-        shown = [
-            replace(s, pictures=[replace(p, svg=for_page(p.svg, p.title)) for p in s.pictures]) for s in self.sections
-        ]
+    def _html(self, files: Mapping[str, Sequence[str]]) -> str:
         return _template().render(
             title=self.title,
             lead=self.lead,
             notes=self.notes,
+            sections=self.sections,
+            for_page=for_page,
+            files=files,
             conclusions=self.conclusions,
-            sections=shown,
             runs=self.runs,
             ui=self.ui,
             table=self.table,
             histories=" ".join(self.histories),
+            plotly=packed_script() if any(section.explorer for section in self.sections) else "",
+            explorer_script=(HERE / "explorer.js").read_text(),
             style=(HERE / "page.css").read_text(),
             script=(HERE / "page.js").read_text(),
         )

@@ -1,7 +1,7 @@
 """The page of a single run: its verdict, its figures, its metrics, its configuration and how to reproduce it."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from study.report.data.comparison import Comparison
@@ -24,7 +24,7 @@ OF_NETWORK = ("/test", "/val", "skill/opponent")
 """Ends of metrics that say how good a network is: of one that was lost they say nothing."""
 
 
-def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
+def write(wanted: str, uri: str, ui: str, folder: Path, printed: Collection[str] = ()) -> Path:
     """Write the page of a run and log it among the run's artifacts.
 
     Args:
@@ -32,6 +32,7 @@ def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
         uri: of the MLflow store.
         ui: address of the MLflow UI, which links open.
         folder: to write into.
+        printed: formats besides SVG that figures are written in, see `study.report.FORMATS`.
 
     Returns:
         The path of the page.
@@ -43,7 +44,7 @@ def write(wanted: str, uri: str, ui: str, folder: Path) -> Path:
     run = find_one(uri, wanted)
     norms = load_norms(run)
     lost = {run.run_id: why} if (why := unreadable(run, norms)) else {}
-    path = _page(run, norms, lost, ui).write(folder, "run")
+    path = _page(run, norms, lost, ui).write(folder, "run", printed)
     if lost:
         print(describe_lost(lost), file=sys.stderr)
     run.keep(folder, "report")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from study.report.data.importance import Importance, importances_by_arm
 from study.report.data.trials import Search
 from study.report.figures.importance import importances, parallel_coordinates
 from study.report.figures.search import budget, slices
@@ -18,10 +19,22 @@ CHOSEN = (
 
 def sections(search: Search) -> Iterator[Section]:
     """The sections about the search of one task."""
-    drawn = budget(search), slices(search), importances(search), parallel_coordinates(search)
+    by_arm = importances_by_arm(search)
+    drawn = budget(search), slices(search), importances(search, by_arm), parallel_coordinates(search)
     pictures = [picture for picture in drawn if picture is not None]
-    yield Section(f"search: {search.task}", tables=[_winners(search)], pictures=pictures)
+    yield Section(f"search: {search.task}", list(_not_shown(by_arm)), [_winners(search)], pictures)
     yield Section(f"trials: {search.task}", tables=[_trials(search)])
+
+
+def _not_shown(by_arm: Mapping[str, Importance | str]) -> Iterator[str]:
+    """Of which arms it is not shown which keys matter, and why."""
+    reasons: dict[str, list[str]] = {}
+    for arm, found in by_arm.items():
+        if isinstance(found, str):
+            reasons.setdefault(found, []).append(arm)
+    if reasons:
+        listed = "; ".join(f"{', '.join(arms)} ({reason})" for reason, arms in reasons.items())
+        yield f"Which keys matter is not shown for {listed}."
 
 
 def trial_names(search: Search) -> Mapping[str, str]:

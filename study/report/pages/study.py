@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from study.report.pages.page import Page
 from study.tracking import view
 
 
-def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
+def write(slug: str, uri: str, ui: str, folder: Path, printed: Collection[str] = ()) -> Path:
     """Write the page of a study, its figures and `results.csv`, and log them to the newest sweep of the study.
 
     Args:
@@ -32,6 +32,7 @@ def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
         uri: of the MLflow store.
         ui: address of the MLflow UI, which links open.
         folder: to write into.
+        printed: formats besides SVG that figures are written in, see `study.report.FORMATS`.
 
     Returns:
         The path of the page.
@@ -47,7 +48,7 @@ def write(slug: str, uri: str, ui: str, folder: Path) -> Path:
     lost = {run: why for run, found in loaded.items() if (why := unreadable(counted["logged"][run], found))}
     table = results(evidence, norms)
     plan = load_plan(evidence.parent)
-    path = _page(evidence, plan, norms, lost, table, ui).write(folder, "report")
+    path = _page(evidence, plan, norms, lost, table, ui).write(folder, "report", printed)
     for sentence in unread(lost, plan):
         print(sentence, file=sys.stderr)
     write_table(table, folder)

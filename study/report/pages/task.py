@@ -15,10 +15,12 @@ from study.report.figures.answers import answer_picture
 from study.report.figures.gradients import norm_histories
 from study.report.figures.learning import learning_curves
 from study.report.figures.lengths import generalisation
+from study.report.figures.maps import maps
 from study.report.figures.picture import Picture
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import answer
 from study.report.pages import lengths as lengths_page
+from study.report.pages.explorer import explorer
 from study.report.pages.page import Section
 from study.schema.budget import compare_readings
 
@@ -43,7 +45,7 @@ def sections(
     further, title = by_length(comparison), f"{comparison.family}: {comparison.task}".removeprefix(": ")
     tables = [*answer.tables(comparison, answers, study.pooled), *lengths_page.tables(comparison, further)]
     found = [
-        Section(title, texts, pictures=_answers(comparison, mine, table, further)),
+        Section(title, texts, pictures=_answers(comparison, mine, table, further), explorer=explorer(comparison, mine)),
         Section(f"{comparison.task}: in numbers", tables=tables),
         Section(f"{comparison.task}: gradients", pictures=_gradients(comparison, mine)),
     ]
@@ -72,5 +74,6 @@ def _gradients(comparison: Comparison, norms: dict[str, Norms]) -> list[Picture]
         flow.flow_over_training(comparison, data),
         decay_against_exponent(comparison, data),
         truncation_bias(comparison),
+        *maps(comparison, data),
     )
     return [picture for picture in drawn if picture is not None]

@@ -22,6 +22,8 @@ class CoreConfig(Strict):
 
     `bidirectional`: a second network of the same kind and size reads from the last step to the first, and the outputs
     see both (Schuster & Paliwal 1997). `linear`: the state after a step is linear in the state before it.
+    `matrix_is_jacobian_at_rest`: without input and state, the Jacobian of a step is the recurrent matrix itself: theory
+    puts the border between vanishing and exploding where its spectral radius is 1.
 
     One of three keys decides the size, the others are null: `hidden_size`, units a layer; `match_parameters`, numbers
     to be trained, or `match_state`, numbers carried from step to step, each met within 2%.
@@ -32,6 +34,7 @@ class CoreConfig(Strict):
     """
 
     linear: ClassVar[bool] = False
+    matrix_is_jacobian_at_rest: ClassVar[bool] = False
     of_the_model: ClassVar[frozenset[str]] = frozenset(
         {"name", "bidirectional", "match_parameters", "match_state", "residual", "tied", "recurrent_dropout"}
     )

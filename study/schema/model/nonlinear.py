@@ -1,7 +1,7 @@
 """`conf/model`: cells whose new state is not linear in the old one."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 class ElmanConfig(MatrixConfig):
     """h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990)."""
 
+    matrix_is_jacobian_at_rest: ClassVar[bool] = True
     name: Literal["elman"]
     activation: Literal["tanh", "relu"]
 

@@ -1,0 +1,33 @@
+"""Tables as files: CSV for spreadsheets and programs, LaTeX for papers."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from study.report.spreadsheet import guard
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table without its index, numbers with six digits, texts such that no spreadsheet runs them."""
+    guarded = pd.concat([_guarded(column) for _, column in table.items()], axis=1)
+    guarded.rename(columns=guard).to_csv(path, index=False, float_format="%.6g")
+    return path
+
+
+def write_latex(table: pd.DataFrame, path: Path) -> Path:
+    r"""Write a table of texts as a `tabular` with the rules of booktabs, special characters escaped.
+
+    For a document with `\usepackage{booktabs}`.
+    """
+    style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    path.write_text(style.to_latex(hrules=True))
+    return path
+
+
+def _guarded(column: pd.Series) -> pd.Series:
+    """A column with its texts guarded; numbers and dates as they are."""
+    return column.map(_cell) if column.dtype.kind in "OSU" or isinstance(column.dtype, pd.CategoricalDtype) else column
+
+
+def _cell(value: object) -> object:
+    return guard(value) if isinstance(value, str) else value
