@@ -21,6 +21,7 @@ from study.tasks import SPLITS, Split, Task
 from study.tracking import writer
 from study.training.history import APPLIED, LOSS, TOTAL
 from study.training.module import RecurrentModule
+from study.training.weights import log_best
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     history, task, probes, seconds = module.history, module.task, module.probes, module.seconds
     measures = {f"{key}/{split}": v for split in SPLITS[1:] for key, v in evaluate(module, task, split).items()}
     del measures["loss/test"]  # only measures that compare across losses are reported on test
+    if module.keep_if_best({key.removesuffix("/val"): value for key, value in measures.items()}):
+        log_best(run, module.best)
     if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
     guess = task.baseline_metrics("test")

@@ -15,8 +15,8 @@ SERIES = ["source", "key"]
 PLACE = [*SERIES, "update", "nth"]
 JUDGEMENT = ("outcome", "verdict", "cause", "clipping")
 RULES = "diagnosis_rules"
-FINAL = "weights_final"
-MARKS = ("data_digest", "weights_initial", FINAL, *JUDGEMENT)
+FINAL, BEST = "weights_final", "weights_best"
+MARKS = ("data_digest", "weights_initial", FINAL, BEST, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
 """Metrics of time are never the same twice; those of opponents are no bits of the run's training."""
 
@@ -140,10 +140,11 @@ def _labels(table: pd.DataFrame) -> list[tuple[object, ...]]:
 def _marks(then: Logged, here: Logged) -> list[str]:
     """Return the tags to compare. A run that was cut short has no diagnosis, and final weights only if it was pruned.
 
-    Any other interruption may come in the middle of a Lightning step, but a rerun always ends after one. Diagnoses by
+    Its last validation was not made either, by which the end of the rerun may be the best. Any other interruption may come in the middle of a Lightning step, but a rerun always ends after one. Diagnoses by
     different rules cannot be compared.
     """
-    ended = () if not cut_short(then) else JUDGEMENT if then.tags.get("outcome") == "pruned" else (FINAL, *JUDGEMENT)
+    pruned = then.tags.get("outcome") == "pruned"
+    ended = () if not cut_short(then) else (BEST, *JUDGEMENT) if pruned else (FINAL, BEST, *JUDGEMENT)
     judged = JUDGEMENT if then.tags.get(RULES) != here.tags.get(RULES) else ()
     return [key for key in MARKS if key in then.tags and key not in (*ended, *judged)]
 
