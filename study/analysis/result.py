@@ -8,16 +8,18 @@ from typing import Literal
 
 from study.analysis import figures, lengths
 from study.analysis.causes.examined import at_the_end
-from study.analysis.causes.tested import TABLE, CauseTest, otherwise, sentence, table
+from study.analysis.causes.tested import TABLE as TESTS
+from study.analysis.causes.tested import CauseTest, otherwise, sentence, table
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
+from study.analysis.predictions import ROWS, TABLE, Predictions
 from study.installation import about, door
 from study.learning.clipping.contract import LIMIT, SHARE
-from study.learning.evaluation import Evaluation
+from study.learning.evaluation import Evaluation, See
 from study.learning.memory import kept_for_backward
 from study.opponents import Score, best, skill, standing
-from study.tasks import SPLITS, Split, Task
+from study.tasks import Split, Task
 from study.tracking import writer
 from study.training.history import APPLIED, LOSS, TOTAL
 from study.training.module import RecurrentModule
@@ -96,9 +98,12 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         opponents: what those of the task reach.
     """
     history, task, probes, seconds = module.history, module.task, module.probes, module.seconds
-    measures = {f"{key}/{split}": v for split in SPLITS[1:] for key, v in evaluate(module, task, split).items()}
+    predictions = Predictions(task.batches("test"), task.names("test"), task.preprocessing, ROWS)
+    on_test = evaluate(module, task, "test", predictions)
+    on_validation = evaluate(module, task, "val")
+    measures = _named("val", on_validation) | _named("test", on_test)
     del measures["loss/test"]  # only measures that compare across losses are reported on test
-    if module.keep_if_best({key.removesuffix("/val"): value for key, value in measures.items()}):
+    if module.keep_if_best(on_validation):
         log_best(run, module.best)
     if not math.isfinite(measures["loss/val"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
@@ -113,6 +118,7 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     cost = {"run/seconds": seconds, "run/updates": len(history), "run/memory_mb": _memory(module)}
     final = measures | baseline | ahead | cost
     run.log_points([(len(history), final)])
+    run.log_table(predictions.arrow(), TABLE)
     if found:
         run.log_points([(at.length, {lengths.chart(task.primary): at.test[task.primary]}) for at in found])
         run.log_table(lengths.table(found), lengths.TABLE)
@@ -129,7 +135,7 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
     if tests := at_the_end(module, facts, diagnosis):  # last: all that the run is has been written
-        run.log_table(table(tests), TABLE)
+        run.log_table(table(tests), TESTS)
     ranked = (task.primary, task.direction, label)
     further = {at.length: at.test[task.primary] for at in found if not at.trained}
     measured = final | probes.final
@@ -194,11 +200,15 @@ def probed_of(module: RecurrentModule) -> list[Probed]:
     return [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
 
 
-def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:
-    """Loss and measures of the trained model on a split, without dropout."""
+def _named(split: Split, measures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{key}/{split}": value for key, value in measures.items()}
+
+
+def evaluate(module: RecurrentModule, task: Task, split: Split, see: See | None = None) -> dict[str, float]:
+    """Loss and measures of the trained model on a split, without dropout; `see`: see `Evaluation`."""
     batches = task.batches(split)
     module.model.eval()
-    evaluation = Evaluation(module.model, module.loss, task.metrics(), batches.stateful)
+    evaluation = Evaluation(module.model, module.loss, task.metrics(), batches.stateful, see)
     evaluation.add(batches.epoch(0))
     return evaluation.result()
 

@@ -15,6 +15,8 @@ SERIES = ["source", "key"]
 PLACE = [*SERIES, "update", "nth"]
 JUDGEMENT = ("outcome", "verdict", "cause", "clipping")
 RULES = "diagnosis_rules"
+PREDICTIONS = "predictions.parquet"
+"""Not compared: they follow from the weights, which are, and the measures, which are made of them, are too."""
 FINAL, BEST = "weights_final", "weights_best"
 MARKS = ("data_digest", "weights_initial", FINAL, BEST, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
@@ -109,7 +111,7 @@ def numbers(run: Logged) -> pd.DataFrame:
         Columns source, key, update, nth (counts repeated entries of the same update) and value (float64).
     """
     names = sorted(
-        (name for name in run.files() if name.endswith(".parquet")), key=lambda name: (name != HISTORY, name)
+        (name for name in run.files() if name.endswith(".parquet") and name != PREDICTIONS), key=lambda name: (name != HISTORY, name)
     )
     points = pd.DataFrame(list(run.points()), columns=["key", "update", "value"]).assign(source=METRICS)
     points = points[points["key"].map(lambda key: NOT_COMPARED.search(key) is None).astype(bool)]

@@ -53,7 +53,7 @@ class Recorder(pl.Callback):
 
     def _finish(self, module: RecurrentModule) -> None:
         self._write()
-        weights.log_last(self._run, module.model, len(module.history))
+        weights.log_last(self._run, module.model, len(module.history), module.task.preprocessing)
         weights.log_best(self._run, module.best)
         self._run.log_table(module.history.table(), "gradients.parquet")
         for name, table in module.probes.tables():

@@ -6,6 +6,7 @@ stopping, if there is any, does not look at: that looks at the loss. Where an op
 validated, and kept.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,11 +14,14 @@ from typing import Any, Literal
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from study.tasks.preprocessing import Preprocessing
 from study.tracking import provenance
 from study.tracking.writer import Run
 
 FOLDER, LAST, BEST = "weights", "last", "best"
 """The artifact folder, and the names of the files in it, which end in `.safetensors`."""
+PREPROCESSING = "preprocessing.json"
+"""What lies beside: see `study.tasks.preprocessing`."""
 TAGS = {LAST: "weights_final", BEST: "weights_best"}
 """The tags with the digests of both."""
 
@@ -63,8 +67,9 @@ def copied(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()}
 
 
-def log_last(run: Run, model: nn.Module, update: int) -> None:
-    """Write the weights that a model has after an update, and the tag with their digest."""
+def log_last(run: Run, model: nn.Module, update: int, learnt: Preprocessing) -> None:
+    """Write the weights that a model has after an update, and the tag with their digest; beside, what the task learnt."""
+    run.log_files({PREPROCESSING: json.dumps(learnt.as_dict(), ensure_ascii=False).encode()}, FOLDER)
     _log(run, LAST, copied(model), {"update": update})
 
 
