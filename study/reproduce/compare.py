@@ -111,7 +111,8 @@ def numbers(run: Logged) -> pd.DataFrame:
         Columns source, key, update, nth (counts repeated entries of the same update) and value (float64).
     """
     names = sorted(
-        (name for name in run.files() if name.endswith(".parquet") and name != PREDICTIONS), key=lambda name: (name != HISTORY, name)
+        (name for name in run.files() if name.endswith(".parquet") and name != PREDICTIONS),
+        key=lambda name: (name != HISTORY, name),
     )
     points = pd.DataFrame(list(run.points()), columns=["key", "update", "value"]).assign(source=METRICS)
     points = points[points["key"].map(lambda key: NOT_COMPARED.search(key) is None).astype(bool)]
@@ -142,8 +143,9 @@ def _labels(table: pd.DataFrame) -> list[tuple[object, ...]]:
 def _marks(then: Logged, here: Logged) -> list[str]:
     """Return the tags to compare. A run that was cut short has no diagnosis, and final weights only if it was pruned.
 
-    Its last validation was not made either, by which the end of the rerun may be the best. Any other interruption may come in the middle of a Lightning step, but a rerun always ends after one. Diagnoses by
-    different rules cannot be compared.
+    The validation at the end, which may be the best of the rerun, was not made of it either. Any other interruption may
+    come in the middle of a Lightning step, but a rerun always ends after one. Diagnoses by different rules cannot be
+    compared.
     """
     pruned = then.tags.get("outcome") == "pruned"
     ended = () if not cut_short(then) else (BEST, *JUDGEMENT) if pruned else (FINAL, BEST, *JUDGEMENT)

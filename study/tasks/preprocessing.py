@@ -27,10 +27,12 @@ class Preprocessing(ABC):
         inputs: what enters a network at every step.
         targets: values or classes a step.
         units: see `Task`.
+        tokens_a_step: how many tokens enter at every step, where tokens do.
     """
 
     inputs: Inputs
     targets: int
+    tokens_a_step: int = 1
     units: Float[Tensor, " targets"] | None = None
 
     @abstractmethod
@@ -88,7 +90,8 @@ class Drawn(Preprocessing):
         """Of values the root of the mean squared error, of classes the share that is right."""
         if "log_probability" not in table:
             return {"rmse": rmse(table)}
-        return {"accuracy": float((table["true"] == table["predicted"]).mean()), "nats": -table["log_probability"].mean()}
+        right = float((table["true"] == table["predicted"]).mean())
+        return {"accuracy": right, "nats": -float(table["log_probability"].mean())}
 
 
 def log_probability(

@@ -1,4 +1,4 @@
-"""The weights of a run as files: those it ended with, and those of its best validation. Tensors only, nothing to unpickle.
+"""The weights of a run as files: those it ended with and those of its best validation; tensors, nothing to unpickle.
 
 Best is the validation with the best value of the measure that ranks runs of the task (`Task.primary`), in its
 direction, the one at the end of training among them; of two equal ones the earlier. So it is the measure that early
@@ -68,7 +68,7 @@ def copied(model: nn.Module) -> dict[str, Tensor]:
 
 
 def log_last(run: Run, model: nn.Module, update: int, learnt: Preprocessing) -> None:
-    """Write the weights that a model has after an update, and the tag with their digest; beside, what the task learnt."""
+    """Write the weights after an update and, beside them, what the task learnt; the tag has their digest."""
     run.log_files({PREPROCESSING: json.dumps(learnt.as_dict(), ensure_ascii=False).encode()}, FOLDER)
     _log(run, LAST, copied(model), {"update": update})
 

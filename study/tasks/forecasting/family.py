@@ -158,7 +158,7 @@ class Forecasting(Task):
         frame = frame.reindex(columns=[*learnt.features, *learnt.known])  # what lies ahead is not known
         if (empty := frame[learnt.features].isna().any(axis=None)) or frame.empty:
             raise ConfigError(f"data: {'a feature is missing in some rows' if empty else 'there is no row'}")
-        return Reading(Whole([learnt.tensors(frame)]), named({"data": frame.index}))
+        return Reading(Whole([learnt.tensors(frame)]), lambda sequence, step: {"time": frame.index[step]})
 
     @classmethod
     def table(cls, config: Any, source: Path | pd.DataFrame, learnt: Scaling) -> pd.DataFrame:

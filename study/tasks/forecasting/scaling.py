@@ -1,4 +1,4 @@
-"""Features and targets, standardised by mean and standard deviation of the training part, and back in their own units."""
+"""Features and targets, standardised by the training part, and back in their own units."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self

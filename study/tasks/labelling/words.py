@@ -29,6 +29,7 @@ class Words(Preprocessing):
         self.known, self.labels = [list(kind) for kind in known], list(labels)
         sizes = [len(kind) + 1 for kind in known]
         self.firsts = np.cumsum([0, *sizes[:-1]]).tolist()
+        self.tokens_a_step = len(sizes)
         self.inputs, self.targets = Inputs(sum(sizes), tokens=True), len(labels)
 
     def as_dict(self) -> dict[str, Any]:
