@@ -14,6 +14,7 @@ from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standin
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
 from study.analysis.predictions import ROWS, TABLE, Predictions
+from study.analysis.sample import FILE, sample
 from study.installation import about, door
 from study.learning.clipping.contract import LIMIT, SHARE
 from study.learning.evaluation import Evaluation, See
@@ -119,6 +120,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     final = measures | baseline | ahead | cost
     run.log_points([(len(history), final)])
     run.log_table(predictions.arrow(), TABLE)
+    if (text := sample(module)) is not None:
+        run.log_text(text, FILE)
     if found:
         run.log_points([(at.length, {lengths.chart(task.primary): at.test[task.primary]}) for at in found])
         run.log_table(lengths.table(found), lengths.TABLE)

@@ -4,8 +4,8 @@ It is kept with the weights of a run, as plain values, so that a trained network
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,18 +41,25 @@ class Preprocessing(ABC):
 
     @classmethod
     @abstractmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Preprocessing":
         """Restore from a dict returned by `as_dict`."""
 
     @abstractmethod
-    def table(
+    def answers(
         self,
-        names: Columns,
         predictions: Float[Tensor, "steps predictions"],
         inputs: Shaped[Tensor, "steps *features"],
         targets: Shaped[Tensor, "steps *values"],
-    ) -> pd.DataFrame:
-        """What was predicted at some steps, in words and in the data's own units, beside their names."""
+    ) -> Columns:
+        """What is kept of the predictions at some steps: arrays of numbers, by name."""
+
+    @abstractmethod
+    def table(self, names: Columns, answers: Columns) -> pd.DataFrame:
+        """Answers in words and in the data's own units, beside the names of their steps."""
+
+    def text(self, numbers: Sequence[int]) -> str | None:
+        """What some tokens read like; None where tokens are no text."""
+        return None
 
     @abstractmethod
     def measures(self, table: pd.DataFrame) -> dict[str, float]:
@@ -75,16 +82,20 @@ class Drawn(Preprocessing):
         return {"inputs": list(self.inputs), "targets": self.targets}
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Drawn":
         """See `Preprocessing`."""
         return cls(Inputs(*kept["inputs"]), kept["targets"])
 
-    def table(self, names: Columns, predictions: Tensor, inputs: Tensor, targets: Tensor) -> pd.DataFrame:
+    def answers(self, predictions: Tensor, inputs: Tensor, targets: Tensor) -> Columns:
         """`true` and `predicted`, values or classes; of classes the log-probability of the true one too, in nats."""
         if targets.is_floating_point():
-            return pd.DataFrame({**names, "true": targets[:, 0].numpy(), "predicted": predictions[:, 0].numpy()})
+            return {"true": targets[:, 0].numpy(), "predicted": predictions[:, 0].numpy()}
         chosen = log_probability(predictions, targets)
-        return pd.DataFrame({**names, "true": targets, "predicted": predictions.argmax(-1), "log_probability": chosen})
+        return {"true": targets.numpy(), "predicted": predictions.argmax(-1).numpy(), "log_probability": chosen}
+
+    def table(self, names: Columns, answers: Columns) -> pd.DataFrame:
+        """As they are."""
+        return pd.DataFrame({**names, **answers})
 
     def measures(self, table: pd.DataFrame) -> dict[str, float]:
         """Of values the root of the mean squared error, of classes the share that is right."""

@@ -91,6 +91,10 @@ class Run:
         if texts:
             self.log_files({name: text.encode(errors="surrogateescape") for name, text in texts.items()}, folder)
 
+    def log_text(self, text: str, name: str) -> None:
+        """Write a text as an artifact."""
+        self._client.log_text(self.run_id, text, name)
+
     def log_files(self, files: Mapping[str, bytes], folder: str) -> None:
         """Write files, by name, into a folder of the run's artifacts."""
         with tempfile.TemporaryDirectory() as temporary:

@@ -1,7 +1,7 @@
 """Features and targets, standardised by the training part, and back in their own units."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,7 @@ class Scaling(Preprocessing):
         return {"features": self.features, "known": known, "mean": self.mean.to_dict(), "std": self.std.to_dict()}
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Scaling":
         """See `Preprocessing`."""
         known = {name: Target(**target) for name, target in kept["known"].items()}
         return cls(kept["features"], known, pd.Series(kept["mean"], dtype=float), pd.Series(kept["std"], dtype=float))
@@ -66,18 +66,26 @@ class Scaling(Preprocessing):
         scaled = (frame - self.mean) / self.std
         return _tensor(scaled[self.features]), _tensor(scaled[list(self.known)])
 
-    def table(self, names: Columns, predictions: Tensor, inputs: Tensor, targets: Tensor) -> pd.DataFrame:
-        """One row a step and target, in the target's own unit: `true`, NaN where it is not known, and `predicted`.
+    def answers(self, predictions: Tensor, inputs: Tensor, targets: Tensor) -> Columns:
+        """`true`, NaN where it is not known, and `predicted`, (steps, targets), in the targets' own units.
 
         Of a target that is the change of a feature, its later value.
         """
-        columns = []
-        for place, (name, target) in enumerate(self.known.items()):
-            before = 0.0 if target.persists or target.series not in self.features else self._own(inputs, target.series)
-            both = {"true": targets[:, place].numpy(), "predicted": predictions[:, place].numpy()}
-            own = {key: value * self.std[name] + self.mean[name] + before for key, value in both.items()}
-            columns.append(pd.DataFrame({**names, "target": name, **own}))
-        return pd.concat(columns, ignore_index=True)
+        before = np.zeros(targets.shape)
+        for place, target in enumerate(self.known.values()):
+            if target.persists is None and target.series in self.features:
+                before[:, place] = self._own(inputs, target.series)
+        std, mean = (part[list(self.known)].to_numpy(float) for part in (self.std, self.mean))
+        both = {"true": targets, "predicted": predictions}
+        return {key: values.numpy() * std + mean + before for key, values in both.items()}
+
+    def table(self, names: Columns, answers: Columns) -> pd.DataFrame:
+        """One row a step and target, all steps of the first target first."""
+        parts = [
+            pd.DataFrame({**names, "target": name, **{key: values[:, place] for key, values in answers.items()}})
+            for place, name in enumerate(self.known)
+        ]
+        return pd.concat(parts, ignore_index=True)
 
     def _own(self, inputs: Tensor, feature: str) -> np.ndarray:
         """A feature in its own unit."""

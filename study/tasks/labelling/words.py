@@ -5,7 +5,7 @@ is the unknown one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ class Words(Preprocessing):
         return {"known": self.known, "labels": self.labels}
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Words":
         """See `Preprocessing`."""
         return cls(kept["known"], kept["labels"])
 
@@ -49,11 +49,15 @@ class Words(Preprocessing):
             columns.append([numbers.get(token, first) for token in kind])
         return torch.tensor(columns).T.contiguous() if len(columns) > 1 else torch.tensor(columns[0])
 
-    def table(self, names: Columns, predictions: Tensor, inputs: Tensor, targets: Tensor) -> pd.DataFrame:
-        """The label `predicted` for every word, and its `probability`."""
+    def answers(self, predictions: Tensor, inputs: Tensor, targets: Tensor) -> Columns:
+        """The number of the label `predicted`, and its `probability`."""
         best = predictions.max(-1)
-        labels = np.array(self.labels, dtype=object)[best.indices.numpy()]
-        return pd.DataFrame({**names, "predicted": labels, "probability": best.values.numpy()})
+        return {"predicted": best.indices.numpy(), "probability": best.values.numpy()}
+
+    def table(self, names: Columns, answers: Columns) -> pd.DataFrame:
+        """Labels by their names."""
+        labels = np.array(self.labels, dtype=object)[answers["predicted"]]
+        return pd.DataFrame({**names, "predicted": labels, "probability": answers["probability"]})
 
     def measures(self, table: pd.DataFrame) -> dict[str, float]:
         """The share of words whose label is right, where they have one."""

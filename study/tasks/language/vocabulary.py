@@ -1,7 +1,7 @@
 """The tokens of a text, numbered by its training part; 0 stands for those it holds too rarely or not at all."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ class Vocabulary(Preprocessing):
         return {"tokens": self.tokens.tolist(), "level": self.level}
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Self:
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Vocabulary":
         """See `Preprocessing`."""
         return cls(kept["tokens"], kept["level"])
 
@@ -47,14 +47,20 @@ class Vocabulary(Preprocessing):
         numbers = {token: number for number, token in enumerate(self.tokens)}
         return written, torch.tensor([numbers.get(token, 0) for token in written])
 
-    def decode(self, numbers: Sequence[int]) -> str:
-        """The text of some tokens."""
-        text = ("" if self.level == "char" else " ").join(self.tokens[list(numbers)])
-        return text.replace(f" {END_OF_LINE} ", "\n").replace(END_OF_LINE, "\n") if self.level == "word" else text
+    def text(self, numbers: Sequence[int]) -> str:
+        """See `Preprocessing`; words stand between spaces."""
+        tokens = self.tokens[list(numbers)]
+        if self.level == "char":
+            return "".join(tokens)
+        return " ".join("\n" if token == END_OF_LINE else token for token in tokens).replace(" \n ", "\n")
 
-    def table(self, names: Columns, predictions: Tensor, inputs: Tensor, targets: Tensor) -> pd.DataFrame:
+    def answers(self, predictions: Tensor, inputs: Tensor, targets: Tensor) -> Columns:
         """`log_probability` of every token given those before it, in nats."""
-        return pd.DataFrame({**names, "log_probability": log_probability(predictions, targets)})
+        return {"log_probability": log_probability(predictions, targets)}
+
+    def table(self, names: Columns, answers: Columns) -> pd.DataFrame:
+        """As they are."""
+        return pd.DataFrame({**names, **answers})
 
     def measures(self, table: pd.DataFrame) -> dict[str, float]:
         """`nats` and `perplexity`."""
