@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from study.models import RecurrentModel
     from study.reproduce.rerun import Reproduction
     from study.tracking.reader import Logged
-    from study.trained.model import Trained
+    from study.trained.model import TrainedNetwork
 
 
 def runs(experiment: str | None = None, where: str = "", store: str | None = None) -> pd.DataFrame:
@@ -230,7 +230,7 @@ def predict(
     return predicted(_trained(run, weights, store, trust_code), data)
 
 
-def _trained(run: str, weights: str, store: str | None, trust_code: bool) -> "Trained":
+def _trained(run: str, weights: str, store: str | None, trust_code: bool) -> "TrainedNetwork":
     from study.reproduce.trust import code_folder
     from study.trained.model import load_trained
 

@@ -143,8 +143,8 @@ class Batches(ABC):
         """Items in an epoch: windows, series, tokens, sentences or sequences."""
 
 
-class Reading(NamedTuple):
-    """Data as a trained network reads them.
+class NewData(NamedTuple):
+    """Data that are not the task's own, as a trained network reads them.
 
     Attributes:
         batches: in one order.
@@ -214,7 +214,7 @@ class Task(ABC):
         return lambda sequence, step: {"sequence": sequence + 1, "step": step + 1}
 
     @classmethod
-    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Any) -> Reading:
+    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Any) -> NewData:
         """Data that are not the task's own, as a trained network reads them.
 
         Args:

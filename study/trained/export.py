@@ -14,7 +14,7 @@ from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
-    from study.trained.model import Trained
+    from study.trained.model import TrainedNetwork
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,7 +60,7 @@ def export(wanted: str, store: str, which: str = "best", folder: Path | None = N
     return _in_words(f"Exported the {which} weights of run {run.run_id}", found, store)
 
 
-def _write(trained: "Trained", folder: Path) -> None:
+def _write(trained: "TrainedNetwork", folder: Path) -> None:
     """Write the network and compare it with what was written.
 
     Raises:
@@ -86,7 +86,7 @@ def _write(trained: "Trained", folder: Path) -> None:
     graph.refuse_other(file, trained.model, inputs, features)
 
 
-def _about(trained: "Trained") -> dict[str, str]:
+def _about(trained: "TrainedNetwork") -> dict[str, str]:
     enters = (
         "tokens, by their numbers in preprocessing.json" if trained.learnt.inputs.tokens else "standardised features"
     )

@@ -34,7 +34,7 @@ class Outputs(nn.Module):
         super().__init__()
         self.model = copy.deepcopy(model)
         for part in self.model.modules():  # what a parameter is computed from is computed once, not once a step
-            for name in [*part.parametrizations] if parametrize.is_parametrized(part) else ():
+            for name in [*getattr(part, "parametrizations", ())]:
                 parametrize.remove_parametrizations(part, name)
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ Which = Literal["best", "last"]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A network as a run left it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Trained:
     learnt: Preprocessing
 
 
-def load_trained(run: Logged, which: str = BEST, folder: Path | None = None) -> Trained:
+def load_trained(run: Logged, which: str = BEST, folder: Path | None = None) -> TrainedNetwork:
     """Load the network of a run.
 
     Args:
@@ -68,12 +68,12 @@ def load_trained(run: Logged, which: str = BEST, folder: Path | None = None) -> 
         model.load_state_dict(load(run.read(f"{FOLDER}/{which}.safetensors")))
     except (SafetensorError, RuntimeError) as error:
         raise ConfigError(f"the {which} weights of run {run.run_id} do not fit its configuration: {error}") from error
-    if (found := provenance.weights(model)) != run.tags[TAGS[which]]:  # type: ignore[index]
+    if (found := provenance.weights(model)) != run.tags[TAGS[which]]:
         raise ConfigError(
             f"the {which} weights of run {run.run_id} are not those it was logged with: their digest is {found}, its "
             f"tag {TAGS[which]} says {run.tags[TAGS[which]]}"
         )
-    return Trained(run, which, config, model.eval().requires_grad_(False), loss, learnt)  # type: ignore[arg-type]
+    return TrainedNetwork(run, which, config, model.eval().requires_grad_(False), loss, learnt)  # type: ignore[arg-type]
 
 
 def refuse_missing(run: Logged, which: str) -> None:

@@ -9,13 +9,13 @@ import torch
 from study.analysis.predictions import Predictions
 from study.models import State
 from study.schema.task import TASKS
-from study.tasks.contract import Reading
+from study.tasks.contract import NewData
 
 if TYPE_CHECKING:
-    from study.trained.model import Trained
+    from study.trained.model import TrainedNetwork
 
 
-def predict(trained: "Trained", data: str | Path | pd.DataFrame) -> pd.DataFrame:
+def predict(trained: "TrainedNetwork", data: str | Path | pd.DataFrame) -> pd.DataFrame:
     """What a network predicts at every step of new data, read from the zero state.
 
     Args:
@@ -26,7 +26,7 @@ def predict(trained: "Trained", data: str | Path | pd.DataFrame) -> pd.DataFrame
         ConfigError: the data cannot be read as those that the network was trained on.
     """
     source = data if isinstance(data, pd.DataFrame) else Path(data).expanduser()
-    reading: Reading = TASKS.implementation(trained.config.task.name).read(trained.config.task, source, trained.learnt)
+    reading: NewData = TASKS.implementation(trained.config.task.name).read(trained.config.task, source, trained.learnt)
     collected = Predictions(reading.batches, reading.names, trained.learnt)
     state: State | None = None
     with torch.no_grad():

@@ -20,7 +20,7 @@ from study.schema.run import DataConfig
 from study.schema.task.base import SplitByShares
 from study.schema.task.forecasting import ForecastingConfig as Config
 from study.tasks.batches import Whole, Windows
-from study.tasks.contract import SPLITS, Batch, Batches, Reading, Split, Task
+from study.tasks.contract import SPLITS, Batch, Batches, NewData, Split, Task
 from study.tasks.forecasting.scaling import Scaling, Target
 from study.tasks.metrics import ForecastMetrics
 from study.tasks.preprocessing import Names
@@ -152,13 +152,13 @@ class Forecasting(Task):
         return named({name: splits[split].index for name, splits in self._tables.series.items()})
 
     @classmethod
-    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Scaling) -> Reading:
+    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Scaling) -> NewData:
         """A table of the features, one row a step, by time: see `Task`."""
         frame = cls.table(config, source, learnt)
         frame = frame.reindex(columns=[*learnt.features, *learnt.known])  # what lies ahead is not known
         if (empty := frame[learnt.features].isna().any(axis=None)) or frame.empty:
             raise ConfigError(f"data: {'a feature is missing in some rows' if empty else 'there is no row'}")
-        return Reading(Whole([learnt.tensors(frame)]), lambda sequence, step: {"time": frame.index[step]})
+        return NewData(Whole([learnt.tensors(frame)]), lambda sequence, step: {"time": frame.index[step]})
 
     @classmethod
     def table(cls, config: Any, source: Path | pd.DataFrame, learnt: Scaling) -> pd.DataFrame:

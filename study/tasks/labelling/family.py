@@ -20,7 +20,7 @@ from study.schema.task.base import SplitByShares
 from study.schema.task.labelling import LabellingConfig as Config
 from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
-from study.tasks.contract import SPLITS, Batch, Batches, Reading, Split, Task
+from study.tasks.contract import SPLITS, Batch, Batches, NewData, Split, Task
 from study.tasks.labelling.columns import Corpus
 from study.tasks.labelling.entities import SCHEMES, EntityMetrics, are_entities, misfit
 from study.tasks.labelling.words import Words, kinds
@@ -40,7 +40,7 @@ class Labelling(Task):
 
     load: ClassVar[Callable[..., Corpora]]
     """Reads the data set as its config says: `load(config, data)`."""
-    read_file: ClassVar[Callable[[Path, Any], Corpus]]
+    read_file: ClassVar[Callable[..., Corpus]]
     """Reads one file in the form of the data set: `read_file(path, config)`."""
     learnt = Words
     direction = "maximize"
@@ -96,7 +96,7 @@ class Labelling(Task):
         return named(self._parts[split])
 
     @classmethod
-    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Words) -> Reading:
+    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Words) -> NewData:
         """A corpus in the form of the data set, with labels or without: see `Task`."""
         if not isinstance(source, Path):
             raise ConfigError(f"task = {config.name}: a file with one word a line is needed, not a table")
@@ -106,7 +106,7 @@ class Labelling(Task):
         words = tokens[:, 0] if tokens.ndim > 1 else tokens
         labelled = {*learnt.labels} & {*corpus.labels}
         names = named(corpus if labelled else corpus._replace(labels=[]))
-        return Reading(Buckets(sentences, config.batch_size, None), names, float((words == 0).float().mean()))
+        return NewData(Buckets(sentences, config.batch_size, None), names, float((words == 0).float().mean()))
 
     def batches(self, split: Split) -> Batches:
         """Sentences of like length side by side."""

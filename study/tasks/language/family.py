@@ -21,7 +21,7 @@ from study.schema.task.language import LanguageConfig as Config
 from study.schema.task.language import Level
 from study.tasks.baselines import BLOCK, Memoryless
 from study.tasks.batches import Stream
-from study.tasks.contract import SPLITS, Batch, Batches, Reading, Split, Task
+from study.tasks.contract import SPLITS, Batch, Batches, NewData, Split, Task
 from study.tasks.language.vocabulary import UNKNOWN, Vocabulary, words_of
 from study.tasks.metrics import LanguageMetrics
 from study.tasks.preprocessing import Names
@@ -85,7 +85,7 @@ class Language(Task):
         return named(self._vocabulary.tokens, self._tokens[split].numpy())
 
     @classmethod
-    def read(cls, config: Config, source: Path | pd.DataFrame, learnt: Vocabulary) -> Reading:
+    def read(cls, config: Config, source: Path | pd.DataFrame, learnt: Vocabulary) -> NewData:
         """A plain text file, from its first token to its last: see `Task`."""
         if not isinstance(source, Path):
             raise ConfigError(f"task = {config.name}: a plain text file is needed, not a table")
@@ -94,7 +94,7 @@ class Language(Task):
         if len(tokens) < 2:
             raise ConfigError(f"{source}: {len(tokens)} {config.level}s leave nothing to predict")
         unknown = float((tokens == 0).float().mean())
-        return Reading(Stream(tokens, config.seq_len, 1), named(written, np.arange(len(written))), unknown)
+        return NewData(Stream(tokens, config.seq_len, 1), named(written, np.arange(len(written))), unknown)
 
     def batches(self, split: Split) -> Batches:
         """`batch_size` contiguous columns of the split."""
