@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from study.tracking.models import DIGESTS
 from study.tracking.reader import Logged
 
 HISTORY = "gradients.parquet"
@@ -17,7 +18,7 @@ JUDGEMENT = ("outcome", "verdict", "cause", "clipping")
 RULES = "diagnosis_rules"
 PREDICTIONS = "predictions.parquet"
 """Not compared: they follow from the weights, which are, and the measures, which are made of them, are too."""
-FINAL, BEST = "weights_final", "weights_best"
+FINAL, BEST = DIGESTS["last"], DIGESTS["best"]
 MARKS = ("data_digest", "weights_initial", FINAL, BEST, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
 """Metrics of time are never the same twice; those of opponents are no bits of the run's training."""

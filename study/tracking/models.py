@@ -15,6 +15,9 @@ from study.errors import ConfigError
 from study.tracking.reader import Logged
 
 READY = "READY"
+LAST, BEST = "last", "best"
+DIGESTS = {LAST: "weights_final", BEST: "weights_best"}
+"""The tags of a run with the digests of the weights it ended with, and of those of its best validation."""
 
 
 def save(
@@ -62,12 +65,11 @@ def save(
 
 def exported(run: Logged, which: str) -> str | None:
     """The address of the model that was exported of some weights of a run; None: there is none."""
-    page = None
+    described, page = _tags(run, which), None
     while True:
         found = MlflowClient(run.uri).search_logged_models([run.experiment], page_token=page)
         for model in found:
-            same = model.source_run_id == run.run_id and model.tags.get("weights") == which
-            if same and model.status.value == READY:
+            if model.source_run_id == run.run_id and described.items() <= model.tags.items() and _whole(model):
                 return str(model.model_uri)
         if not (page := found.token):
             return None
@@ -81,11 +83,20 @@ def log(run: Logged, which: str, folder: Path) -> str:
     """
     client, name = MlflowClient(run.uri), re.sub(r"[^\w-]+", "-", f"{run.name}-{which}")
     try:
-        tags = {"weights": which}
-        model = client.create_logged_model(run.experiment, name, run.run_id, tags, model_type="recurrent network")
+        about = run.run_id, _tags(run, which)
+        model = client.create_logged_model(run.experiment, name, *about, model_type="recurrent network")
         client.log_model_artifacts(model.model_id, str(folder))
         client.finalize_logged_model(model.model_id, READY)
         client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
     except (MlflowException, OSError) as error:
         raise ConfigError(f"{run.uri} does not take the model of run {run.run_id}: {error}") from error
     return str(model.model_uri)
+
+
+def _tags(run: Logged, which: str) -> dict[str, str]:
+    """Of a model that is exported of a run as it is: one that was resumed since has other weights."""
+    return {"weights": which, "digest": run.tags.get(DIGESTS[which], "")}
+
+
+def _whole(model: Any) -> bool:
+    return bool(model.status.value == READY)

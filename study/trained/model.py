@@ -17,9 +17,10 @@ from study.schema import Config
 from study.schema.task import TASKS
 from study.tasks.preprocessing import Preprocessing
 from study.tracking import provenance
+from study.tracking.models import BEST, DIGESTS, LAST
 from study.tracking.reader import Logged
 from study.train import network
-from study.training.weights import BEST, FOLDER, LAST, PREPROCESSING, TAGS
+from study.training.weights import FOLDER, PREPROCESSING
 
 Which = Literal["best", "last"]
 
@@ -68,10 +69,10 @@ def load_trained(run: Logged, which: str = BEST, folder: Path | None = None) -> 
         model.load_state_dict(load(run.read(f"{FOLDER}/{which}.safetensors")))
     except (SafetensorError, RuntimeError) as error:
         raise ConfigError(f"the {which} weights of run {run.run_id} do not fit its configuration: {error}") from error
-    if (found := provenance.weights(model)) != run.tags[TAGS[which]]:
+    if (found := provenance.weights(model)) != run.tags[DIGESTS[which]]:
         raise ConfigError(
             f"the {which} weights of run {run.run_id} are not those it was logged with: their digest is {found}, its "
-            f"tag {TAGS[which]} says {run.tags[TAGS[which]]}"
+            f"tag {DIGESTS[which]} says {run.tags[DIGESTS[which]]}"
         )
     return TrainedNetwork(run, which, config, model.eval().requires_grad_(False), loss, learnt)  # type: ignore[arg-type]
 
@@ -79,7 +80,7 @@ def load_trained(run: Logged, which: str = BEST, folder: Path | None = None) -> 
 def refuse_missing(run: Logged, which: str) -> None:
     """Refuse a run that does not keep such weights, and say why it does not."""
     kept = set(run.files(FOLDER))
-    if f"{FOLDER}/{which}.safetensors" in kept and TAGS[which] in run.tags:
+    if f"{FOLDER}/{which}.safetensors" in kept and DIGESTS[which] in run.tags:
         return
     if f"{FOLDER}/{LAST}.safetensors" in kept:
         raise ConfigError(

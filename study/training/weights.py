@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from study.tasks.preprocessing import Preprocessing
 from study.tracking import provenance
+from study.tracking.models import BEST, DIGESTS, LAST
 from study.tracking.writer import Run
 
-FOLDER, LAST, BEST = "weights", "last", "best"
-"""The artifact folder, and the names of the files in it, which end in `.safetensors`."""
+FOLDER = "weights"
+"""The artifact folder; the files in it are called `last` and `best`, and end in `.safetensors`."""
 PREPROCESSING = "preprocessing.json"
 """What lies beside: see `study.tasks.preprocessing`."""
-TAGS = {LAST: "weights_final", BEST: "weights_best"}
-"""The tags with the digests of both."""
 
 
 class BestWeights:
@@ -45,9 +44,14 @@ class BestWeights:
         self.update, self.value = 0, math.nan
 
     def offer(self, update: int, measures: Mapping[str, float], model: nn.Module) -> bool:
-        """Copy the weights if this validation is the best so far; return whether it is."""
+        """Copy the weights if this validation is the best so far; return whether it is.
+
+        One whose loss is not finite is not: a network of NaN names some class too, and may be right by chance.
+        """
         value = measures[self.measure]
-        better = math.isfinite(value) and (not self.weights or self._sign * value > self._sign * self.value)
+        better = math.isfinite(value + measures["loss"]) and (
+            not self.weights or self._sign * value > self._sign * self.value
+        )
         if better:
             self.weights, self.update, self.value = copied(model), update, value
         return better
@@ -83,4 +87,4 @@ def _log(run: Run, which: str, weights: dict[str, Tensor], described: Mapping[st
     on_cpu = {name: tensor.cpu() for name, tensor in weights.items()}
     content = save(on_cpu, {key: str(value) for key, value in described.items()})
     run.log_files({f"{which}.safetensors": content}, FOLDER)
-    run.tag({TAGS[which]: provenance.digest_of(weights)})
+    run.tag({DIGESTS[which]: provenance.digest_of(weights)})
