@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train report reproduce experiments-check resume what-if autopsy fork why verify mutants ui test lint bench \
+.PHONY: help sweep train report reproduce experiments-check resume what-if autopsy fork why export verify mutants ui test lint bench \
 	clean lock
 
 help: ## this list
@@ -45,6 +45,9 @@ fork: $(READY) ## a run, otherwise from an update on: make fork RUN=... AT=400 A
 why: $(READY) ## what kept a run from more:  make why RUN=<id, its start, or name> [FORKS=no]
 	$(if $(filter-out yes no,$(FORKS)),$(error FORKS = '$(FORKS)': yes or no))$(BIN)/python -m study.ask.why '$(RUN)' $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
 
+export: $(READY) ## a trained network for others: make export RUN=... [WEIGHTS=best, or last]
+	$(BIN)/python -m study.trained.export '$(RUN)' $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(ARGS)
+
 verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
 	$(BIN)/python -m study.verify $(MODEL) $(ARGS)
 
@@ -67,8 +70,10 @@ lint: $(READY) ## style and types
 bench: $(READY) ## what things cost:       make bench [BENCHES=study.bench.probes] [ARGS=--help]
 	for bench in $(BENCHES); do $(BIN)/python -m $$bench $(ARGS) || exit; done
 
-clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), .venv and .data stay
-	rm -rf outputs .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), their checkpoints, .venv and .data stay
+	rm -rf outputs/replays
+	[ ! -d outputs ] || { find outputs -type f ! -name '*.ckpt' ! -name '*.lock' -delete && find outputs -type d -empty -delete; }
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find study tests -name __pycache__ -prune -exec rm -rf {} +
 
 lock: $(READY) ## write requirements.txt from what .venv holds (after a change of pyproject.toml)

@@ -15,9 +15,13 @@ from study.errors import ConfigError
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from study.analysis.autopsy import Autopsy
+    from study.models import RecurrentModel
     from study.reproduce.rerun import Reproduction
     from study.tracking.reader import Logged
+    from study.trained.model import TrainedNetwork
 
 
 def runs(experiment: str | None = None, where: str = "", store: str | None = None) -> pd.DataFrame:
@@ -183,6 +187,55 @@ def why(run: str, forks: bool = True, store: str | None = None, trust_code: bool
         found = find_out(run, store or address(), folder, forks)
         found.keep()
     return found.tables.get("causes", pd.DataFrame())
+
+
+def model(run: str, weights: str = "best", store: str | None = None, trust_code: bool = False) -> "RecurrentModel":
+    """Return the network of a run with its weights, on the CPU, in evaluation mode.
+
+    Args:
+        run: see above.
+        weights: `best`: those of its best validation; `last`: those it ended with, which its measures on test are of.
+        store: see above.
+        trust_code: whether code that was logged with the run may be executed.
+
+    Returns:
+        `outputs, state = network(inputs)`, inputs (time, batch, features), or tokens (time, batch).
+
+    Raises:
+        ConfigError: there is no such run, or it keeps no such weights.
+    """
+    return _trained(run, weights, store, trust_code).model
+
+
+def predict(
+    run: str, data: "str | Path | pd.DataFrame", weights: str = "best",
+    store: str | None = None, trust_code: bool = False,
+) -> pd.DataFrame:  # fmt: skip
+    """Use the network of a run on new data, also where its training data are not.
+
+    Args:
+        run: see above.
+        data: a file in the form that the task of the run reads; to forecast, a table too.
+        weights: see `model`.
+        store: see above.
+        trust_code: see `model`.
+
+    Returns:
+        One row a step, as in docs/trained-models.md; `attrs` has `measures` over all rows, and `unknown`, the share of
+        words or characters that the training part does not have.
+
+    """
+    from study.trained.predict import predict as predicted
+
+    return predicted(_trained(run, weights, store, trust_code), data)
+
+
+def _trained(run: str, weights: str, store: str | None, trust_code: bool) -> "TrainedNetwork":
+    from study.reproduce.trust import code_folder
+    from study.trained.model import load_trained
+
+    with code_folder(trust_code) as folder:
+        return load_trained(_one(run, store), weights, folder)
 
 
 def _one(wanted: str, store: str | None) -> "Logged":

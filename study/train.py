@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from study.analysis.result import Result
+    from study.learning.losses import Loss
     from study.models import RecurrentModel
     from study.tasks import Task
+    from study.tasks.preprocessing import Preprocessing
     from study.tracking.writer import Run
     from study.training.module import RecurrentModule
 
@@ -122,8 +124,8 @@ def assemble(config: Config, task: "Task | None" = None) -> "tuple[Task, Recurre
         config: checked.
         task: of the configuration, where it is built already.
     """
-    from study import models, tasks
-    from study.learning import clipping, losses, optimizers, regularizers, schedules
+    from study import tasks
+    from study.learning import clipping, optimizers, regularizers, schedules
     from study.learning.bptt import records, refuse_unreachable
     from study.probes.suite import Probes
     from study.seeding import seeded, set_up_process
@@ -136,10 +138,8 @@ def assemble(config: Config, task: "Task | None" = None) -> "tuple[Task, Recurre
     task = task or tasks.build(config.task, config.data, config.seed)
     batches = task.batches("train")
     refuse_unreachable(config.bptt, batches)
-    loss = losses.build(config.loss, task.units)
     with seeded(config.seed, "init"):  # a generator of its own: the weights depend on nothing drawn elsewhere
-        outputs, constants = loss.outputs(task.targets), loss.constants(task.targets)
-        model = models.build(config.model, task.inputs, outputs, constants)
+        loss, model = network(config, task)
     clip, optimizer = clipping.build(config.clip), optimizers.build(config.optimizer, model)
     schedule, regularizer = schedules.build(config.schedule), regularizers.build(config.regularizer)
     regularizer.refuse(model, next(batches.epoch(0)).inputs)
@@ -153,6 +153,16 @@ def assemble(config: Config, task: "Task | None" = None) -> "tuple[Task, Recurre
     module = RecurrentModule(model, loss, clip, task, *how, pace, history, probes)
     module.callbacks = callbacks.build(config.trainer.callbacks)
     return task, module
+
+
+def network(config: Config, data: "Task | Preprocessing") -> "tuple[Loss, RecurrentModel]":
+    """Build the loss, and draw the network that gives it what it needs, for data of some inputs and targets."""
+    from study import models
+    from study.learning import losses
+
+    loss = losses.build(config.loss, data.units)
+    outputs, constants = loss.outputs(data.targets), loss.constants(data.targets)
+    return loss, models.build(config.model, data.inputs, outputs, constants)
 
 
 def recurrent_parameters(model: "RecurrentModel") -> list[str]:

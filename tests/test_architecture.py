@@ -22,7 +22,7 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 ROOMS = (
     "errors", "installation", "processes", "schema", "command", "own", "seeding", "data", "models", "tasks",
     "opponents", "learning", "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing",
-    "report", "reproduce", "sweep", "hydra_plugins", "ask", "resume", "api", "ui", "bench",
+    "report", "reproduce", "sweep", "hydra_plugins", "ask", "trained", "resume", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
@@ -40,6 +40,7 @@ OWNERS = {
         "study.tracking.reader",
         "study.tracking.answers",
         "study.tracking.server",
+        "study.tracking.models",
         "study.bench",
     },  # the bench times it by itself
     "optuna": {"study.sweep"},

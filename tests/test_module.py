@@ -51,12 +51,16 @@ class Notebook(writer.Run):
     def __init__(self) -> None:
         self.points: list[tuple[int, Mapping[str, float]]] = []
         self.tables: dict[str, pa.Table] = {}
+        self.files: dict[str, bytes] = {}
 
     def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         self.points += points
 
     def log_table(self, table: pa.Table, name: str) -> None:
         self.tables[name] = table
+
+    def log_files(self, files: Mapping[str, bytes], folder: str) -> None:
+        self.files.update(files)
 
     def tag(self, tags: Mapping[str, object]) -> None:
         self.tags = dict(tags)

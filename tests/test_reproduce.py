@@ -66,7 +66,7 @@ def test_a_run_made_again_is_identical_in_every_value(
     run = logged(*overrides)
     assert rerun(run) == 0
     new = search(run.uri, f"tags.reproduces = '{run.run_id}'")[0]
-    total = len(numbers(run)) + len(MARKS)
+    total = len(numbers(run)) + len([mark for mark in MARKS if mark in run.tags])
     assert capsys.readouterr().out.splitlines()[-1] == f"identical: {total:,} of {total:,} values"
     assert new.tags["weights_final"] == run.tags["weights_final"]
     assert new.tags["comparison"].startswith("identical")
@@ -106,7 +106,7 @@ def test_one_bit_of_one_norm_is_found_and_named(
     frame.to_parquet(path)
     assert rerun(run) == 1
     *_, circumstances, first, last = capsys.readouterr().out.splitlines()
-    total = len(numbers(run)) + len(MARKS)
+    total = len(numbers(run)) + len([mark for mark in MARKS if mark in run.tags])
     assert last == f"different: {total - 2:,} of {total:,} values are identical"
     assert re.fullmatch(
         rf"first difference: {HISTORY} {key} at update 7: [\d.]+ then, [\d.]+ here, distance .*e-0.", first

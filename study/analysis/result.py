@@ -8,19 +8,23 @@ from typing import Literal
 
 from study.analysis import figures, lengths
 from study.analysis.causes.examined import at_the_end
-from study.analysis.causes.tested import TABLE, CauseTest, otherwise, sentence, table
+from study.analysis.causes.tested import TABLE as TESTS
+from study.analysis.causes.tested import CauseTest, otherwise, sentence, table
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
+from study.analysis.predictions import ROWS, TABLE, Predictions
+from study.analysis.sample import FILE, sample
 from study.installation import about
 from study.learning.clipping.contract import LIMIT, SHARE
-from study.learning.evaluation import Evaluation
+from study.learning.evaluation import Evaluation, See
 from study.learning.memory import kept_for_backward
 from study.opponents import Score, best, skill, standing
 from study.tasks import Split, Task
 from study.tracking import view, writer
 from study.training.history import APPLIED, LOSS, TOTAL
 from study.training.module import RecurrentModule
+from study.training.weights import log_best
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,12 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     """
     history, task, probes, seconds = module.history, module.task, module.probes, module.seconds
     validated, guess = evaluate(module, task, "val"), task.baseline_metrics("test")
+    if module.keep_if_best(validated):
+        log_best(run, module.best)
     if not math.isfinite(validated["loss"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
     destroyed = history.diverged is not None
-    measures = {} if destroyed else measure(module, validated)
+    measures = {} if destroyed else _named("val", validated) | _named("test", _test(module, run))
     test = dict.fromkeys(guess, math.nan) | tested(measures)
     found = [] if destroyed else lengths.by_length(task, test, guess, lambda other: evaluate(module, other, "test"))
     stands = stand(task, test, guess, opponents, found)
@@ -142,7 +148,7 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         run.log_figure(figure, f"{name}.png")
     run.describe(diagnosis.markdown())
     if tests := at_the_end(module, facts, diagnosis):  # last: all that the run is has been written
-        run.log_table(table(tests), TABLE)
+        run.log_table(table(tests), TESTS)
     ranked = (task.primary, task.direction, label)
     further = {at.length: at.test[task.primary] for at in found if not at.trained}
     ranking = ("loss/val", f"{task.primary}/val", f"{task.primary}/test", "skill/opponent")
@@ -151,12 +157,16 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     return Result(*ends, *ranked, task.notes, further, tuple(tests), run.experiment)
 
 
-def measure(module: RecurrentModule, validated: Mapping[str, float]) -> dict[str, float]:
-    """Loss and measures of a trained network on the validation part, and measures on test, as `<name>/<split>`."""
-    found = {f"{key}/val": value for key, value in validated.items()}
-    found |= {f"{key}/test": value for key, value in evaluate(module, module.task, "test").items()}
-    del found["loss/test"]  # only measures that compare across losses are reported on test
-    return found
+def _test(module: RecurrentModule, run: writer.Run) -> dict[str, float]:
+    """Measures on test that compare across losses; what was predicted there, and a text continued, are written."""
+    task = module.task
+    predictions = Predictions(task.batches("test"), task.names("test"), task.preprocessing, ROWS)
+    measures = evaluate(module, task, "test", predictions)
+    del measures["loss"]
+    run.log_table(predictions.arrow(), TABLE)
+    if (text := sample(module)) is not None:
+        run.log_text(text, FILE)
+    return measures
 
 
 def stand(
@@ -215,11 +225,15 @@ def probed_of(module: RecurrentModule) -> list[Probed]:
     return [Probed(taken.update, *(taken.measures.get(name) for name in read)) for taken in module.probes.taken]  # type: ignore[arg-type]
 
 
-def evaluate(module: RecurrentModule, task: Task, split: Split) -> dict[str, float]:
-    """Loss and measures of the trained model on a split, without dropout."""
+def _named(split: Split, measures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{key}/{split}": value for key, value in measures.items()}
+
+
+def evaluate(module: RecurrentModule, task: Task, split: Split, see: See | None = None) -> dict[str, float]:
+    """Loss and measures of the trained model on a split, without dropout; `see`: see `Evaluation`."""
     batches = task.batches(split)
     module.model.eval()
-    evaluation = Evaluation(module.model, module.loss, task.metrics(), batches.stateful)
+    evaluation = Evaluation(module.model, module.loss, task.metrics(), batches.stateful, see)
     evaluation.add(batches.epoch(0))
     return evaluation.result()
 

@@ -102,7 +102,7 @@ class Cell(nn.Module, ABC):
         Args:
             inputs: what enters the core, whichever layer this is: for its batch, type and device alone.
         """
-        return tuple(inputs.new_zeros(len(inputs), width) for width in self.widths)
+        return tuple(inputs.new_zeros(inputs.shape[0], width) for width in self.widths)
 
     def blocks(self) -> Iterator[Tensor]:
         """The square matrices that take the state to the next step, as the step multiplies with them.

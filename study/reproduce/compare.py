@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from study.tracking.models import DIGESTS
 from study.tracking.reader import Logged
 
 HISTORY = "gradients.parquet"
@@ -15,8 +16,10 @@ SERIES = ["source", "key"]
 PLACE = [*SERIES, "update", "nth"]
 JUDGEMENT = ("outcome", "verdict", "cause", "clipping")
 RULES = "diagnosis_rules"
-FINAL = "weights_final"
-MARKS = ("data_digest", "weights_initial", FINAL, *JUDGEMENT)
+PREDICTIONS = "predictions.parquet"
+"""Not compared: they follow from the weights, which are, and the measures, which are made of them, are too."""
+FINAL, BEST = DIGESTS["last"], DIGESTS["best"]
+MARKS = ("data_digest", "weights_initial", FINAL, BEST, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
 """Metrics of time are never the same twice; those of opponents are no bits of the run's training."""
 OF_DESTROYED = re.compile("/val$|/test$|^skill/")
@@ -115,7 +118,8 @@ def numbers(run: Logged) -> pd.DataFrame:
         Columns source, key, update, nth (counts repeated entries of the same update) and value (float64).
     """
     names = sorted(
-        (name for name in run.files() if name.endswith(".parquet")), key=lambda name: (name != HISTORY, name)
+        (name for name in run.files() if name.endswith(".parquet") and name != PREDICTIONS),
+        key=lambda name: (name != HISTORY, name),
     )
     points = pd.DataFrame(list(run.points()), columns=["key", "update", "value"]).assign(source=METRICS)
     points = points[points["key"].map(lambda key: NOT_COMPARED.search(key) is None).astype(bool)]
@@ -146,10 +150,12 @@ def _labels(table: pd.DataFrame) -> list[tuple[object, ...]]:
 def _marks(then: Logged, here: Logged) -> list[str]:
     """Return the tags to compare. A run that was cut short has no diagnosis, and final weights only if it was pruned.
 
-    Any other interruption may come in the middle of a Lightning step, but a rerun always ends after one. Diagnoses by
-    different rules cannot be compared.
+    The validation at the end, which may be the best of the rerun, was not made of it either. Any other interruption may
+    come in the middle of a Lightning step, but a rerun always ends after one. Diagnoses by different rules cannot be
+    compared.
     """
-    ended = () if not cut_short(then) else JUDGEMENT if then.tags.get("outcome") == "pruned" else (FINAL, *JUDGEMENT)
+    pruned = then.tags.get("outcome") == "pruned"
+    ended = () if not cut_short(then) else (BEST, *JUDGEMENT) if pruned else (FINAL, BEST, *JUDGEMENT)
     judged = JUDGEMENT if then.tags.get(RULES) != here.tags.get(RULES) else ()
     return [key for key in MARKS if key in then.tags and key not in (*ended, *judged)]
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Generator, Tensor
 
 from study.seeding import generator
-from study.tasks.contract import Batch, Batches
+from study.tasks.contract import Batch, Batches, Places
 
 
 class Windows(Batches):
@@ -139,6 +139,12 @@ class Stream(Batches):
         rows = slice(key, key + self._seq_len)
         return Batch(_wide(self._columns[rows]), _wide(self._following[rows]))
 
+    def places(self, key: int, batch: Batch) -> Places:
+        """The text is one sequence, in which a column follows the one before it."""
+        column, row = Places.side_by_side(batch)
+        steps = column * len(self._columns) + key + row
+        return Places(torch.zeros_like(steps), steps)
+
     def tensors(self) -> Iterator[Tensor]:
         """What is read and what follows."""
         yield from (self._columns, self._following)
@@ -204,6 +210,11 @@ class Buckets(Batches):
         tokens, labels = self._tokens.index_select(0, places), self._labels.index_select(0, places)
         return Batch(tokens.view(*mask.shape, *tokens.shape[1:]), labels.view(mask.shape), mask)
 
+    def places(self, key: Int[Tensor, " batch"], batch: Batch) -> Places:
+        """The sentences numbered `key`."""
+        column, step = Places.side_by_side(batch)
+        return Places(key[column], step)
+
     def tensors(self) -> Iterator[Tensor]:
         """All sentences end to end, and how long each is."""
         yield from (self._tokens, self._labels, self._lengths)
@@ -256,6 +267,11 @@ class Fresh(Batches):
         epoch, first = key
         width = min(self._batch_size, self._sequences - first)
         return self._draw(width, generator(self._seed, f"{self._purpose}/{epoch}/{first}"))
+
+    def places(self, key: tuple[int, int], batch: Batch) -> Places:
+        """The sequences from the first one of the batch on."""
+        column, step = Places.side_by_side(batch)
+        return Places(column + key[1], step)
 
     def tensors(self) -> Iterator[Tensor]:
         """The batches of epoch 0, which stand for all others: seed and formula are the same."""

@@ -5,13 +5,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from study.errors import ConfigError
 from study.models import Inputs
+from study.tasks.preprocessing import Drawn, Names, Preprocessing
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -66,6 +70,24 @@ class Batch(NamedTuple):
         return Batch(self.inputs[first:stop], self.targets[first:stop], mask)
 
 
+class Places(NamedTuple):
+    """Where the steps of a batch lie in their data.
+
+    Attributes:
+        sequence: its number, from 0: of a series, a sentence, a drawn sequence; a text is one.
+        step: the number in it, from 0.
+    """
+
+    sequence: Int[Tensor, "time batch"]
+    step: Int[Tensor, "time batch"]
+
+    @classmethod
+    def side_by_side(cls, batch: Batch) -> "Places":
+        """Of whole sequences, numbered as they stand side by side."""
+        time, width = batch.targets.shape[:2]
+        return cls(*torch.broadcast_tensors(torch.arange(width), torch.arange(time)[:, None]))
+
+
 class Batches(ABC):
     """One split as numbered batches: any epoch, from any batch on, without making the ones before.
 
@@ -98,6 +120,15 @@ class Batches(ABC):
     def batch(self, key: Any) -> Batch:
         """The batch of one key."""
 
+    def places(self, key: Any, batch: Batch) -> Places:
+        """Where the steps of a batch lie in the data: by itself, as if it were the only one.
+
+        Args:
+            key: of the batch.
+            batch: that of the key.
+        """
+        return Places.side_by_side(batch)
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, from number `start` on."""
         return map(self.batch, self.keys(epoch)[start:])
@@ -110,6 +141,20 @@ class Batches(ABC):
     @abstractmethod
     def size(self) -> int:
         """Items in an epoch: windows, series, tokens, sentences or sequences."""
+
+
+class NewData(NamedTuple):
+    """Data that are not the task's own, as a trained network reads them.
+
+    Attributes:
+        batches: in one order.
+        names: of their steps.
+        unknown: share of the tokens that the training part does not have; 0 where there are no tokens.
+    """
+
+    batches: Batches
+    names: Names
+    unknown: float = 0.0
 
 
 class Metrics(ABC):
@@ -141,6 +186,7 @@ class Task(ABC):
             `study.schema.task.TaskConfig.horizon_known`); otherwise the horizon is a guess.
         opponents: names of what a network is measured against; see `study.opponents`.
         notes: sentences about the data that a reader of the measures must know; printed once, and kept with the run.
+        learnt: the class of its `preprocessing`.
     """
 
     inputs: Inputs
@@ -151,11 +197,35 @@ class Task(ABC):
     horizon_known: bool = False
     opponents: tuple[str, ...] = ("guess",)
     notes: tuple[str, ...] = ()
+    learnt: ClassVar[type[Any]] = Drawn
 
     @property
     def units(self) -> Float[Tensor, " targets"] | None:
         """What 1 in every target is in its own unit; None where targets are not standardised, and for classes."""
         return None
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What it learnt from its training part."""
+        return self.learnt(self.inputs, self.targets)
+
+    def names(self, split: Split) -> Names:
+        """What a person calls the steps of a split; of drawn sequences, numbers from 1."""
+        return lambda sequence, step: {"sequence": sequence + 1, "step": step + 1}
+
+    @classmethod
+    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Any) -> NewData:
+        """Data that are not the task's own, as a trained network reads them.
+
+        Args:
+            config: of the task.
+            source: a file in the form that the task reads, or a table.
+            learnt: by the task, see `preprocessing`.
+
+        Raises:
+            ConfigError: they cannot be read, or the task reads none.
+        """
+        raise ConfigError(f"task = {config.name}: its sequences are drawn, so a run of it cannot be used on data")
 
     @abstractmethod
     def batches(self, split: Split) -> Batches:

@@ -7,7 +7,7 @@ from functools import partial
 from torch import Generator
 
 from study.tasks.batches import Fresh
-from study.tasks.contract import Batch
+from study.tasks.contract import Batch, Places
 
 
 class FreshStream(Fresh):
@@ -65,6 +65,11 @@ class FreshStream(Fresh):
         if self._kept is None or self._kept[0] != epoch:
             self._kept = epoch, super().batch((epoch, 0))
         return self._kept[1].between(first, first + self._seq_len)
+
+    def places(self, key: tuple[int, int], batch: Batch) -> Places:
+        """Every column is a sequence."""
+        column, step = Places.side_by_side(batch)
+        return Places(column, step + key[1])
 
     @property
     def size(self) -> int:

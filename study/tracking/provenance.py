@@ -137,7 +137,12 @@ def source() -> str:
 
 def weights(model: nn.Module) -> str:
     """Digest of a model's state: names, types, shapes and every bit."""
-    return _digest(part for name, tensor in model.state_dict().items() for part in (name.encode(), *_bits(tensor)))
+    return digest_of(model.state_dict())
+
+
+def digest_of(state: Mapping[str, Tensor]) -> str:
+    """The same of a model's state."""
+    return _digest(part for name, tensor in state.items() for part in (name.encode(), *_bits(tensor)))
 
 
 def data(task: Task) -> str:

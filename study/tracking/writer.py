@@ -98,11 +98,18 @@ class Run:
 
     def log_texts(self, texts: Mapping[str, str], folder: str) -> None:
         """Write texts, by file name, into a folder of the run's artifacts; nothing where there are none."""
-        if not texts:
-            return
+        if texts:
+            self.log_files({name: text.encode(errors="surrogateescape") for name, text in texts.items()}, folder)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Write a text as an artifact."""
+        self._client.log_text(self.run_id, text, name)
+
+    def log_files(self, files: Mapping[str, bytes], folder: str) -> None:
+        """Write files, by name, into a folder of the run's artifacts."""
         with tempfile.TemporaryDirectory() as temporary:
-            for name, text in texts.items():
-                Path(temporary, name).write_text(text, encoding="utf-8", errors="surrogateescape")
+            for name, content in files.items():
+                Path(temporary, name).write_bytes(content)
             self._client.log_artifacts(self.run_id, temporary, folder)
 
     def log_table(self, table: pa.Table, name: str) -> None:

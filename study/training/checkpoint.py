@@ -27,10 +27,11 @@ PATIENCE = 10
 
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What every checkpoint has; see `RecurrentModule.state`."""
-ADDED: dict[str, Any] = {name: {} for name in ("clip", "schedule", "regularizer", "bptt", "pace")}
+ADDED: dict[str, Any] = {name: {} for name in ("clip", "schedule", "regularizer", "bptt", "pace", "best")}
 ADDED |= {"initial_norm": None, "batches": 0}
 """What checkpoints have since a later version, with the value that older ones mean: no clip policy had a state then,
-rates were constant, nothing was added to a loss, no gradient was divided, and all were made between Lightning steps."""
+rates were constant, nothing was added to a loss, no gradient was divided, all were made between Lightning steps, and no
+weights were kept beside the last."""
 
 
 def path(folder: Path, run_id: str) -> Path:

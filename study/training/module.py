@@ -4,16 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import pytorch_lightning as pl
 from pytorch_lightning.utilities import move_data_to_device
 from torch.optim import Optimizer
 
 from study import seeding
 from study.learning.bptt import Carry, TruncatedBPTT, Update, build, load_carry
 from study.learning.clipping import Clip
-from study.learning.evaluation import Evaluation
 from study.learning.losses import Loss
-from study.learning.optimizers import averaged, take_averages
+from study.learning.optimizers import take_averages
 from study.learning.regularizers import Regularizer
 from study.learning.schedules import RateSchedule
 from study.models import RecurrentModel
@@ -25,9 +23,11 @@ from study.training.checkpoint import Journal
 from study.training.chunks import Chunks
 from study.training.history import History
 from study.training.pace import Pace
+from study.training.validation import ValidatedModule
+from study.training.weights import BestWeights
 
 
-class RecurrentModule(pl.LightningModule):
+class RecurrentModule(ValidatedModule):
     """Trains by truncated BPTT, several updates a Lightning step; validates with the state carried in the same way.
 
     Lightning's own optimizer wrapper would cost more than some updates do, so updates call the optimizer directly
@@ -49,6 +49,7 @@ class RecurrentModule(pl.LightningModule):
 
     Attributes:
         journal: what was done, so that a resumed run can go through it again.
+        best: the weights at the best validation so far.
         hold: updates after which training stops, at the end of the batch in which the last of them is made, also in
             the middle of a Lightning step; None: the budget ends it.
         callbacks: of the user, called wherever the module is fitted.
@@ -76,7 +77,7 @@ class RecurrentModule(pl.LightningModule):
         self._optimizer, self.schedule, self.regularizer = optimizer, schedule, regularizer
         self.truncation, self._seed = truncation, seed
         self.pace, self.history, self.probes = pace, history, probes
-        self.journal = Journal()
+        self.journal, self.best = Journal(), BestWeights(task.primary, task.direction)
         self.hold: int | None = None
         self.pause: Callable[[RecurrentModule], None] | None = None
         self.callbacks: Sequence[pl.Callback] = ()
@@ -86,7 +87,6 @@ class RecurrentModule(pl.LightningModule):
         self._started = 0.0
         self._carry: Carry | None = None
         self._bptt: TruncatedBPTT
-        self._evaluation: Evaluation
 
     def configure_optimizers(self) -> Optimizer:
         """The one the module was given."""
@@ -273,6 +273,7 @@ class RecurrentModule(pl.LightningModule):
             "batches": self._batches,
             "pace": {name: getattr(self.pace, name) for name in ("budget", "updates", "chunk", "interval")},
             "validations": self.journal.validations,
+            "best": self.best.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -281,23 +282,5 @@ class RecurrentModule(pl.LightningModule):
         self.pace = self.pace._replace(**state["pace"])  # steps are counted by it; a fork's own would be another
         self.history.load_state(state["history"])
         self.probes.restore(state["probes"])
+        self.best.load_state(state["best"])
         self.journal.steps, self.journal.validations = list(state["steps"]), list(state["validations"])
-
-    def on_validation_epoch_start(self) -> None:
-        """Start a fresh evaluation, with a state of its own: training's is not touched."""
-        chunks = self.trainer.val_dataloaders
-        chunks.done = len(chunks) if self.journal.validated else 0
-        self._evaluation = Evaluation(self.model, self.loss, self.task.metrics(), chunks.batches.stateful)
-
-    def validation_step(self, chunk: list[Batch], index: int) -> None:
-        """Evaluate a chunk, by the mean of the weights where the optimizer keeps one."""
-        with averaged(self._bptt.optimizer):
-            self._evaluation.add(chunk)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log `loss/val` and `<measure>/val`, for callbacks to read."""
-        replayed = self.journal.validated
-        measures = self.journal.validation(None if replayed else self._evaluation.result())
-        if not replayed:  # a restored schedule has taken note of those
-            self.schedule.validated(measures["loss"])
-        self.log_dict({f"{name}/val": value for name, value in measures.items()})

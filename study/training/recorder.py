@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytorch_lightning as pl
 
-from study.tracking import provenance, writer
+from study.tracking import writer
+from study.training import weights
 from study.training.history import Envelope
 from study.training.module import RecurrentModule
 
@@ -68,7 +69,8 @@ class Recorder(pl.Callback):
 
     def _finish(self, module: RecurrentModule) -> None:
         self._write()
-        self._run.tag({"weights_final": provenance.weights(module.model)})
+        weights.log_last(self._run, module.model, len(module.history), module.task.preprocessing)
+        weights.log_best(self._run, module.best)
         self._run.log_table(module.history.table(), "gradients.parquet")
         for name, table in module.probes.tables():
             self._run.log_table(table, f"{name}.parquet")

@@ -75,7 +75,7 @@ class SLSTM(Cell):
 
     def initial(self, inputs: Tensor) -> State:
         """See `Cell`; N = 0: the first input is all there is to the mean."""
-        nothing = inputs.new_zeros(len(inputs), self.hidden_size)
+        nothing = inputs.new_zeros(inputs.shape[0], self.hidden_size)
         return nothing, nothing, torch.full_like(nothing, -torch.inf)
 
     def _units(self, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from study.analysis.sample import FILE
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
 from study.report.data.lengths import by_length
@@ -12,6 +13,7 @@ from study.report.figures import flow
 from study.report.figures.gradients import norm_histories
 from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture
+from study.report.figures.predictions import predictions
 from study.report.figures.probes import truncation_bias
 from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectrum, recurrent_weights
 from study.report.pages import asked
@@ -58,6 +60,7 @@ def _page(run: Logged, norms: Norms | None, lost: Mapping[str, str], ui: str) ->
     sections = [
         Section("Verdict", [verdict]),
         Section("Training and gradients", pictures=list(_pictures(run, comparison, norms))),
+        *_predicted(run),
         *_asked(run),
         Section("Metrics", tables=[_metrics(run)]),
         Section("This run", listings=_definition(run)),
@@ -80,6 +83,14 @@ def _pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Itera
         generalisation(comparison, by_length(comparison)),
     )
     yield from filter(None, drawn)
+
+
+def _predicted(run: Logged) -> Iterator[Section]:
+    """What the run predicted on its test part, and the text that it continues."""
+    pictures = list(predictions(run))
+    texts = [Listing("A text continued", run.read(FILE).decode())] if FILE in run.files() else []
+    if pictures or texts:
+        yield Section("Predictions on test", pictures=pictures, listings=texts)
 
 
 def _asked(run: Logged) -> Iterator[Section]:

@@ -1,5 +1,6 @@
 """Estimates, before anything is run, of a plan's time and storage, from a few updates of every arm."""
 
+import json
 import statistics
 import time
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from study.analysis.predictions import ROWS
 from study.learning import clipping
 from study.learning.bptt import build
 from study.learning.evaluation import Evaluation
@@ -26,6 +28,8 @@ FIXED = 170_000
 """Bytes of a run of any length: its definition and figures. Measured on `bible_search`, like the two numbers below."""
 POINT = 320
 """Bytes of a charted value in SQLite, with its share of the indices and of the run's other rows."""
+PREDICTED = 12
+"""Bytes of the prediction of a step."""
 CHARTS = 18
 """Metrics of a run with a value at every charted point."""
 
@@ -79,7 +83,15 @@ def _time_run(tasks: _Tasks, config: Config, limit: float) -> Cost:
     validations = updates / (config.trainer.validate_every or updates) + 2
     seconds = config.trainer.max_seconds or updates * an_update + validations * a_validation
     history, size = 4 * len(module.history.columns) * updates, size_of(module.model)
-    return Cost(seconds, FIXED + POINT * CHARTS * min(updates, config.tracking.points) + history, size)
+    charts = POINT * CHARTS * min(updates, config.tracking.points)
+    return Cost(seconds, FIXED + charts + history + _kept(task, module), size)
+
+
+def _kept(task: Task, module: RecurrentModule) -> int:
+    """Bytes of both files of weights, of what the task learnt, and of the predictions on test."""
+    weights = sum(tensor.nbytes for tensor in module.model.state_dict().values())
+    steps = min(ROWS, sum(batch.steps for batch in task.batches("test").epoch(0)))
+    return 2 * weights + len(json.dumps(task.preprocessing.as_dict(), ensure_ascii=False)) + PREDICTED * steps
 
 
 def _time_update(config: Config, task: Task, module: RecurrentModule, limit: float) -> float:

@@ -13,6 +13,7 @@ from study.errors import ConfigError, nearest
 from study.schema.run import DataConfig
 from study.schema.task.forecasting import ForecastingCSVConfig as Config
 from study.tasks.forecasting.family import Forecasting, Tables, chronological, look_ahead, share_ends
+from study.tasks.forecasting.scaling import Scaling
 
 
 def load_csv(config: Config, data: DataConfig) -> Tables:
@@ -138,3 +139,14 @@ class CSV(Forecasting):
     """The user's own table."""
 
     load = staticmethod(load_csv)
+
+    @classmethod
+    def table(cls, config: Config, source: Path | pd.DataFrame, learnt: Scaling) -> pd.DataFrame:
+        """See `Forecasting`; a file or a table with the columns of the training file."""
+        if isinstance(source, Path):
+            frame = _table(located("data", str(source)), config)
+        else:
+            by_time = source.set_index(config.date) if config.date in source else source
+            frame = super().table(config, by_time, learnt).copy()
+        look_ahead(frame, config.targets, config.ahead)
+        return frame

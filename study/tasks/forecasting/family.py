@@ -4,7 +4,8 @@ A data set is a function `load` that reads its tables; everything else is here.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,26 +20,10 @@ from study.schema.run import DataConfig
 from study.schema.task.base import SplitByShares
 from study.schema.task.forecasting import ForecastingConfig as Config
 from study.tasks.batches import Whole, Windows
-from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
+from study.tasks.contract import SPLITS, Batch, Batches, NewData, Split, Task
+from study.tasks.forecasting.scaling import Scaling, Target
 from study.tasks.metrics import ForecastMetrics
-
-
-class Target(NamedTuple):
-    """What is predicted.
-
-    Attributes:
-        ahead: steps between the inputs and the last step that the target depends on.
-        persists: the feature that persistence repeats; None: it predicts 0 in the target's own unit.
-        series: the column whose future this is: its seasonal changes scale MASE, and its standard deviation is the
-            unit of errors where there are several targets.
-        returns: the feature whose root mean square over the steps ahead this is the logarithm of; None: it is no
-            volatility.
-    """
-
-    ahead: int
-    persists: str | None
-    series: str
-    returns: str | None = None
+from study.tasks.preprocessing import Names
 
 
 class Tables(NamedTuple):
@@ -71,6 +56,7 @@ class Forecasting(Task):
     """Reads the data set as its config says: `load(config, data)`."""
     primary = "rmse"
     direction = "minimize"
+    learnt = Scaling
     one_unit: bool = False
     opponents: tuple[str, ...] = ("mean", "persistence", "seasonal", "autoregression", "nlinear")
 
@@ -127,9 +113,7 @@ class Forecasting(Task):
         """(inputs, targets) of every series, standardised once: a run asks for them a dozen times."""
         if split not in self._scaled:
             frames = (splits[split] for splits in self._tables.series.values())
-            scaled = [(frame - self._mean) / self._std for frame in frames]
-            columns = self.features, list(self.known)
-            self._scaled[split] = [(_tensor(frame[columns[0]]), _tensor(frame[columns[1]])) for frame in scaled]
+            self._scaled[split] = [self.preprocessing.tensors(frame) for frame in frames]
         return self._scaled[split]
 
     def batches(self, split: Split) -> Batches:
@@ -156,7 +140,34 @@ class Forecasting(Task):
     @property
     def units(self) -> Tensor:
         """See `Task`; float64."""
-        return torch.tensor(self._std[list(self.known)].to_numpy(float))
+        return self.preprocessing.units
+
+    @property
+    def preprocessing(self) -> Scaling:
+        """See `Task`."""
+        return Scaling(self.features, self.known, self._mean, self._std)
+
+    def names(self, split: Split) -> Names:
+        """The series, and the time at which a forecast is made: that of the row that is read last."""
+        return named({name: splits[split].index for name, splits in self._tables.series.items()})
+
+    @classmethod
+    def read(cls, config: Any, source: Path | pd.DataFrame, learnt: Scaling) -> NewData:
+        """A table of the features, one row a step, by time: see `Task`."""
+        frame = cls.table(config, source, learnt)
+        frame = frame.reindex(columns=[*learnt.features, *learnt.known])  # what lies ahead is not known
+        if (empty := frame[learnt.features].isna().any(axis=None)) or frame.empty:
+            raise ConfigError(f"data: {'a feature is missing in some rows' if empty else 'there is no row'}")
+        return NewData(Whole([learnt.tensors(frame)]), lambda sequence, step: {"time": frame.index[step]})
+
+    @classmethod
+    def table(cls, config: Any, source: Path | pd.DataFrame, learnt: Scaling) -> pd.DataFrame:
+        """The features of new data by time, and what is known of the targets."""
+        if not isinstance(source, pd.DataFrame):
+            raise ConfigError(f"task = {config.name}: a pandas table is needed, with the columns {learnt.features}")
+        if missing := [name for name in learnt.features if name not in source]:
+            raise ConfigError(f"data: no column {', '.join(map(repr, missing))} (there: {', '.join(map(str, source))})")
+        return source[learnt.features].astype(float)
 
     def in_own_unit(
         self, inputs: Float[Tensor, "time batch features"], features: Sequence[str]
@@ -177,6 +188,13 @@ class Forecasting(Task):
         """Persistence."""
         columns, factors, offsets = self._repeat
         return batch.inputs[..., columns] * factors + offsets
+
+
+def named(indices: Mapping[str, pd.Index]) -> Names:
+    """Names of the steps of several series: the series and the entry of its index."""
+    series, firsts = np.array([*indices], dtype=object), np.cumsum([0, *map(len, indices.values())])
+    times = (whole := list(indices.values()))[0].append(whole[1:])
+    return lambda sequence, step: {"series": series[sequence], "time": times[firsts[sequence] + step]}
 
 
 def look_ahead(frame: pd.DataFrame, columns: Sequence[str], steps: Sequence[int]) -> dict[str, Target]:
@@ -215,7 +233,3 @@ def _moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
     """Mean and standard deviation a column; a constant column keeps its unit."""
     rows = pd.concat(training)
     return rows.mean(), rows.std().replace(0.0, 1.0)
-
-
-def _tensor(frame: pd.DataFrame) -> Tensor:
-    return torch.from_numpy(frame.to_numpy(np.float32, copy=True))

@@ -10,7 +10,8 @@ from study.data import carried
 from study.errors import ConfigError
 from study.schema.run import DataConfig
 from study.schema.task.forecasting import ForecastingStocksConfig as Config
-from study.tasks.forecasting.family import Forecasting, Tables, Target, chronological, share_ends
+from study.tasks.forecasting.family import Forecasting, Tables, chronological, share_ends
+from study.tasks.forecasting.scaling import Target
 
 FILE = "bokeh_sampledata/_data/stocks.csv.gz"
 FLOOR = 1e-4

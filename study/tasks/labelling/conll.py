@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from study.data import located
+from study.errors import ConfigError
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingCoNLLConfig as Config
 from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
@@ -25,7 +26,20 @@ def _corpus(path: Path, config: Config) -> Corpus:
     return read(path, config.word_column, config.label_column)
 
 
+def _labelled_or_not(path: Path, config: Config) -> Corpus:
+    """A file without the column of labels too: every label is then `_`, as in CoNLL-U."""
+    try:
+        return _corpus(path, config)
+    except ConfigError as error:
+        try:
+            corpus = _corpus(path, config.model_copy(update={"label_column": config.word_column}))
+        except ConfigError:
+            raise error from None
+    return corpus._replace(labels=["_"] * len(corpus.words))
+
+
 class CoNLL(Labelling):
     """The user's own corpus."""
 
     load = staticmethod(load_conll)
+    read_file = staticmethod(_labelled_or_not)

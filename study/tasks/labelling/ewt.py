@@ -32,3 +32,4 @@ class EWT(Labelling):
     """English Web Treebank of Universal Dependencies."""
 
     load = staticmethod(load_ewt)
+    read_file = staticmethod(lambda path, config: read_conllu(path))

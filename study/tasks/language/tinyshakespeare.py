@@ -15,10 +15,11 @@ FILE = Download(
 def load_tinyshakespeare(config: Config, data: DataConfig) -> Texts:
     """The whole text; at the word level punctuation stands apart."""
     text = read_text(fetched(data, FILE))
-    return Texts((text if config.level == "char" else apart(text),), FILE.url)
+    return Texts((apart(text, config.level),), FILE.url)
 
 
 class TinyShakespeare(Language):
     """Tiny Shakespeare."""
 
+    prose = True
     load = staticmethod(load_tinyshakespeare)
