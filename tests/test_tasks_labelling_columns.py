@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from study.errors import ConfigError
-from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
+from study.data.corpora.columns import Corpus, read_columns, read_conllu
 from tests.test_tasks_labelling import own, written
 
 

@@ -49,11 +49,13 @@ class Tables(NamedTuple):
             features, in their own units. No value in a split depends on a later split.
         targets: by column.
         source: where the data are from.
+        notes: see `Task`.
     """
 
     series: dict[str, dict[Split, pd.DataFrame]]
     targets: dict[str, Target]
     source: str
+    notes: tuple[str, ...] = ()
 
 
 class Forecasting(Task):
@@ -78,7 +80,7 @@ class Forecasting(Task):
         self._config, self._seed = config, seed
         self._tables = tables = self.load(config, data)
         self._scaled: dict[Split, list[tuple[Tensor, Tensor]]] = {}
-        self.source = tables.source
+        self.source, self.notes = tables.source, tables.notes
         self._check_lengths()
         training = [splits["train"] for splits in tables.series.values()]
         self._mean, self._std = _moments(training)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from study.data import located
+from study.data.corpora.columns import Corpus, read_columns, read_conllu
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingCoNLLConfig as Config
-from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
 from study.tasks.labelling.family import Corpora, Labelling
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from study.data.corpora.columns import Corpus
 from study.errors import ConfigError
 from study.models import Inputs
 from study.schema.run import DataConfig
@@ -20,7 +21,6 @@ from study.schema.task.labelling import LabellingConfig as Config
 from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
-from study.tasks.labelling.columns import Corpus
 from study.tasks.labelling.entities import SCHEMES, EntityMetrics, are_entities, misfit
 from study.tasks.metrics import LabellingMetrics, Metrics
 

@@ -1,9 +1,9 @@
 """Hironsan's corpus of 500 Japanese sentences: named entities, 7 kinds."""
 
 from study.data import carried
+from study.data.corpora.columns import read_columns
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingHironsanConfig as Config
-from study.tasks.labelling.columns import read_columns
 from study.tasks.labelling.family import Corpora, Labelling
 
 FILE = "hironsan/corpus/iob_sents.txt"
