@@ -18,7 +18,7 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "installation", "schema", "command", "own", "seeding", "data", "models", "tasks", "opponents", "learning",
+    "errors", "installation", "schema", "command", "own", "seeding", "data", "look", "models", "tasks", "opponents", "learning",
     "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing", "report", "reproduce",
     "sweep", "hydra_plugins", "ask", "resume", "api", "ui", "bench",
 )  # fmt: skip
@@ -117,8 +117,8 @@ def test_what_is_trained_and_measured_is_plain_torch(module: str) -> None:
     assert not [name for name in IMPORTS[module] if under(name, FRAMEWORKS)]
 
 
-@pytest.mark.parametrize("module", within("errors", "schema", "command"))
-def test_configurations_are_checked_without_torch(module: str) -> None:
+@pytest.mark.parametrize("module", within("errors", "schema", "command", "data", "look"))
+def test_configurations_are_checked_and_files_read_without_torch(module: str) -> None:
     assert not [name for name in IMPORTS[module] if under(name, {"torch", "mlflow", "pytorch_lightning"})]
 
 

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import pooch
-
 from study.data.folders import folder
 from study.errors import ConfigError
 from study.schema.run import DataConfig
@@ -35,6 +33,8 @@ def fetched(data: DataConfig, download: Download) -> Path:
     Raises:
         ConfigError: the download failed; the message has all that is needed to put the file there by hand.
     """
+    import pooch
+
     cache, name = folder(data.cache, "cache"), download.name
     try:
         pooch.get_logger().setLevel("WARNING")

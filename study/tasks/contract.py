@@ -5,6 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -141,6 +142,7 @@ class Task(ABC):
             `study.schema.task.TaskConfig.horizon_known`); otherwise the horizon is a guess.
         opponents: names of what a network is measured against; see `study.opponents`.
         notes: sentences about the data that a reader of the measures must know; printed once, and kept with the run.
+        tags: of a run, further ones: what the data are like.
     """
 
     inputs: Inputs
@@ -151,6 +153,7 @@ class Task(ABC):
     horizon_known: bool = False
     opponents: tuple[str, ...] = ("guess",)
     notes: tuple[str, ...] = ()
+    tags: Mapping[str, str] = MappingProxyType({})
 
     @property
     def units(self) -> Float[Tensor, " targets"] | None:

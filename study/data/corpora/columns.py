@@ -1,25 +1,50 @@
-"""Corpora of one word a line and an empty line after every sentence: CoNLL-U and its older relatives."""
+"""Corpora of one word a line and an empty line after every sentence, or of a sentence of word/tag a line."""
 
 import re
-from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from study.data import read_lines
+from study.data.corpora.comments import usual_width, without_comments
+from study.data.files import lines, read
 from study.errors import ConfigError
 
-REMARK = re.compile(r"#(\s|#|$)")
-"""A `#` that stands alone."""
-COMMENT = re.compile(r"# +id\s|#\s+new(doc|par)\b|#+\s*[\w.:-]+\s+=\s|#+\s+[\w.:-]+\s*=")
-"""`# id ...` of MultiCoNER; `# newdoc` and `# key = value` of CoNLL-U."""
+WORDS = frozenset(("word", "words", "token", "tokens", "form", "text"))
+LABELS = frozenset(("label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tags", "pos", "upos", "xpos", "entity"))
+"""Names, in lower case, by which a first line is the header of the columns."""
 
 
 class Corpus(NamedTuple):
-    """Sentences end to end: the words, the label of each, and how many words each sentence has."""
+    """Sentences end to end.
+
+    Attributes:
+        words: of all sentences.
+        labels: the label of each.
+        lengths: how many words each sentence has.
+        notes: what had to be decided to read them, in sentences.
+    """
 
     words: list[str]
     labels: list[str]
     lengths: list[int]
+    notes: tuple[str, ...] = ()
+
+    def label_rows(self) -> list[list[str]]:
+        """The labels of every sentence."""
+        ends = [0, *accumulate(self.lengths)]
+        return [self.labels[first:end] for first, end in pairwise(ends)]
+
+
+def split_corpus(corpus: Corpus, ends: Sequence[int]) -> list[Corpus]:
+    """Training, validation and test part, by the first sentences of the last two."""
+    words, labels, lengths, _ = corpus
+    places = [0, *ends, len(lengths)]
+    steps = [sum(lengths[:place]) for place in places]
+    return [
+        Corpus(words[steps[i] : steps[i + 1]], labels[steps[i] : steps[i + 1]], lengths[places[i] : places[i + 1]])
+        for i in range(3)
+    ]
 
 
 def read_conllu(path: Path, word: int = 2, label: int = 4) -> Corpus:
@@ -30,14 +55,27 @@ def read_conllu(path: Path, word: int = 2, label: int = 4) -> Corpus:
         word: number of the column of words, from 1: FORM.
         label: number of the column of labels, from 1: UPOS.
     """
-    lines = ["" if line.startswith("#") else line for line in read_lines(path)]
-    rows = [line.split("\t") if line else [] for line in lines]
+    text, _, notes = read(path)
+    written = ["" if line.startswith("#") else line.strip(" ") for line in lines(text)]
+    if any(written) and "\t" not in "".join(written):
+        notes += (f"{path.name}: there is no tab; columns are what blanks separate.",)
+        written = [re.sub(" +", "\t", line) for line in written]
+    rows = [line.split("\t") if line.strip() else [] for line in written]
     _refuse_ragged(path, rows)
-    return _corpus(path, [row for row in rows if not row or row[0].isdigit()], word, label)
+    words = [row for row in rows if not row or row[0].isdigit()]
+    if any(rows) and not any(words):
+        raise ConfigError(
+            f"{path}: there is no sentence in it: in CoNLL-U a line begins with the number of its word; "
+            "task.format=columns reads other columns, task.format=tagged reads word/tag"
+        )
+    return _corpus(path, words, word, label, notes)
 
 
 def read_columns(path: Path, word: int, label: int, ragged: bool = False) -> Corpus:
     """Columns between tabs or, where there are none, spaces; comments and `-DOCSTART-` lines (CoNLL-2003) are no steps.
+
+    Where tabs and spaces are mixed, so that lines would have different numbers of columns, both separate. A first line
+    that names the columns of words and labels is left out.
 
     Comments begin with `#`, stand at the start of a sentence, or below such a comment, and
       - have another number of columns than the other lines, and a space or tab after the `#`; or
@@ -54,106 +92,77 @@ def read_columns(path: Path, word: int, label: int, ragged: bool = False) -> Cor
     Raises:
         ConfigError: a line has another number of columns than the others, or may be a comment as well as a word.
     """
-    lines = read_lines(path)
-    plain = [line for line in lines if not line.startswith("#")]
-    separator = re.compile("\t" if any("\t" in line for line in plain or lines) else " +")
-    rows = [separator.split(line.rstrip()) if line.strip() else [] for line in lines]
-    rows = [[] if row and row[0].split()[:1] == ["-DOCSTART-"] else row for row in rows]
+    text, _, notes = read(path)
+    written = lines(text)
+    rows = _split(written)
     if not ragged:
-        rows = _without_comments(path, lines, rows, label)
+        if _widths(rows) > 1 and _widths(either := [line.split() for line in written]) == 1:
+            notes += (f"{path.name}: tabs and blanks are mixed; columns are what either separates.",)
+            rows = either
+        rows = without_comments(path, written, [_without_document(row) for row in rows], label)
         _refuse_ragged(path, rows)
-    return _corpus(path, rows, word, label)
+        if _is_header(first := next((row for row in rows if row), []), word, label):
+            notes += (f"{path.name}: the first line, {' '.join(first)!r}, names the columns and is no word.",)
+            rows[rows.index(first)] = []
+    return _corpus(path, [_without_document(row) for row in rows], word, label, notes)
 
 
-class Plain(NamedTuple):
-    """What the lines are like that do not begin with `#`.
-
-    Attributes:
-        width: columns of most of them.
-        values: what every column of those holds.
-        label: number of the column of labels, from 1.
-    """
-
-    width: int
-    values: list[set[str]]
-    label: int
-
-    def has_label(self, row: list[str]) -> bool:
-        """Whether the label of a row is one of theirs."""
-        return 0 <= self.label - 1 < len(self.values) and row[self.label - 1] in self.values[self.label - 1]
-
-    def is_strange(self, row: list[str]) -> bool:
-        """Whether nothing in a row but its word is like another line; of two columns: it has a number for a label.
-
-        `# SYM` may be the one word with its label; `# 12` is rather a count of sentences.
-        """
-        alike = any(value in column for value, column in zip(row[1:], self.values[1:], strict=False))
-        return bool(self.values) and not alike and (self.width > 2 or row[-1].isdigit())
-
-
-def _without_comments(path: Path, lines: list[str], rows: list[list[str]], label: int) -> list[list[str]]:
-    """The rows with an empty one for every comment; see `read_columns`."""
-    words = [row for row in rows if row and not row[0].startswith("#")]
-    width = _width(words or rows)
-    columns = zip(*(row for row in words if len(row) == width), strict=True)
-    plain = Plain(width, [set(column) for column in columns], label or width)
-    kept: list[list[str]] = []
-    for number, (line, row) in enumerate(zip(lines, rows, strict=True), 1):
-        marked, first = line.startswith("#") and bool(row), not kept or not kept[-1]
-        kept.append([] if marked and _is_comment(f"{path}, line {number}", line, row, plain, first) else row)
-    return kept
-
-
-def _is_comment(place: str, line: str, row: list[str], plain: Plain, first: bool) -> bool:
-    """Whether a line that begins with `#` is a comment.
-
-    Args:
-        place: of the line, for the refusal.
-        line: as it stands.
-        row: its columns.
-        plain: what the others are like.
-        first: it stands at the start of a sentence.
+def read_tagged(path: Path) -> Corpus:
+    """A sentence a line, of words with their tags behind the last slash: The/at jury/nn 1/2/cd (Brown corpus).
 
     Raises:
-        ConfigError: it may be a comment and a word.
+        ConfigError: a word has no slash; with its line.
     """
-    alone, styled = REMARK.match(line) is not None, COMMENT.match(line) is not None
-    if len(row) != plain.width:
-        return first and alone
-    if styled and first and not plain.has_label(row):
-        return True
-    if styled:
-        doubtful = first or not plain.has_label(row)
-    else:
-        doubtful = first and alone and "\t" not in line and plain.is_strange(row)
-    if doubtful:
-        raise ConfigError(
-            f"{place}: {line!r} may be a comment, or a word with columns {', '.join(row[1:])}; delete the line if it "
-            "is a comment; if it is a word, write the columns of the file between tabs"
-        )
-    return False
+    text, _, notes = read(path)
+    sentences = [[word.rpartition("/") for word in line.split()] for line in lines(text)]
+    for number, sentence in enumerate(sentences, 1):
+        if bare := next(("".join(word) for word in sentence if not (word[0] and word[2])), ""):
+            raise ConfigError(f"{path}, line {number}: {bare!r} is not written as word/tag (task.format=tagged)")
+    rows = [row for sentence in sentences for row in ([word, tag] for word, _, tag in sentence)]
+    whole = _corpus(path, rows, 1, 2, notes)
+    return whole._replace(lengths=[len(sentence) for sentence in sentences if sentence])
 
 
-def _width(rows: list[list[str]]) -> int:
-    """The number of columns that most rows have, the earlier of equals; 0 where there is no row."""
-    return max(Counter(len(row) for row in rows if row).items(), key=lambda pair: pair[1], default=(0, 0))[0]
+def _split(written: list[str]) -> list[list[str]]:
+    """The columns of every line: between tabs if a line has one that is no comment, else between spaces."""
+    plain = [line for line in written if not line.startswith("#")]
+    separator = re.compile("\t" if any("\t" in line for line in plain or written) else " +")
+    return [separator.split(line.rstrip()) if line.strip() else [] for line in written]
+
+
+def _without_document(row: list[str]) -> list[str]:
+    return [] if row and row[0].split()[:1] == ["-DOCSTART-"] else row
+
+
+def _widths(rows: list[list[str]]) -> int:
+    """How many different numbers of columns there are, in lines that are no comments and no marks of documents."""
+    return len({len(row) for row in map(_without_document, rows) if row and not row[0].startswith("#")})
+
+
+def _is_header(row: list[str], word: int, label: int) -> bool:
+    if max(word, label) > len(row) or not row:
+        return False
+    return row[word - 1].lower() in WORDS and row[label - 1].lower() in LABELS
 
 
 def _refuse_ragged(path: Path, rows: list[list[str]]) -> None:
-    expected = _width(rows)
+    expected = usual_width(rows)
     for number, row in enumerate(rows, 1):
         if row and len(row) != expected:
             others = "the lines before" if any(rows[: number - 1]) else "the other lines"
             raise ConfigError(f"{path}, line {number}: {len(row)} columns, {others} have {expected}")
 
 
-def _corpus(path: Path, rows: list[list[str]], word: int, label: int) -> Corpus:
+def _corpus(path: Path, rows: list[list[str]], word: int, label: int, notes: tuple[str, ...]) -> Corpus:
     """Sentences are what stands between empty rows."""
     steps = [row for row in rows if row]
     if not steps:
         raise ConfigError(f"{path}: there is no sentence in it")
     if max(word, label) > len(steps[0]):
-        raise ConfigError(f"{path}: there is no column {max(word, label)}, a line has {len(steps[0])}")
+        raise ConfigError(
+            f"{path}: there is no column {max(word, label)}, a line has {len(steps[0])} "
+            "(task.word_column, task.label_column: numbered from 1)"
+        )
     lengths, length = [], 0
     for row in [*rows, []]:
         if row:
@@ -161,4 +170,4 @@ def _corpus(path: Path, rows: list[list[str]], word: int, label: int) -> Corpus:
         elif length:
             lengths.append(length)
             length = 0
-    return Corpus([row[word - 1] for row in steps], [row[label - 1] for row in steps], lengths)
+    return Corpus([row[word - 1] for row in steps], [row[label - 1] for row in steps], lengths, notes)

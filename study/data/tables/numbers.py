@@ -98,6 +98,8 @@ def decimal_sign(sheet: Sheet, columns: Sequence[str], given: str | None = None)
     """
     if given is not None:
         return given
+    if not any(sheet.cells[name].str.contains(r",|\..*\.").any() for name in columns):
+        return "."  # most files: nothing but a point is there
     proofs: dict[str, str] = {}
     for name in columns:
         for place, cell in _with_signs(sheet.cells[name]):

@@ -210,14 +210,15 @@ def _cells(path: Path, text: str, separator: str, header: Header) -> pd.DataFram
 
 def _without_empty(path: Path, cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The table without rows and last columns that hold nothing."""
-    empty = cells.apply(lambda column: column.str.strip() == "")
-    notes, rows = [], empty.all(axis=1)
-    inside = int(rows[: (~rows).to_numpy().nonzero()[0].max(initial=0)].sum())
-    if inside:
+    notes, kept = [], list(cells.columns)
+    rows = cells[kept[0]].str.strip() == ""
+    for name in kept[1:] if rows.any() else ():
+        rows &= cells[name].str.strip() == ""
+    if inside := int(rows[: (~rows).to_numpy().nonzero()[0].max(initial=0)].sum()):
         notes.append(f"{path.name}: {inside} empty lines between the rows are left out.")
-    kept = list(cells.columns)
-    while kept and kept[-1] == f"Unnamed: {len(kept) - 1}" and empty[kept[-1]].all() and len(cells):
+    cells = cells[~rows]
+    while len(kept) > 1 and kept[-1] == f"Unnamed: {len(kept) - 1}" and not cells[kept[-1]].str.strip().any():
         kept.pop()
     if len(kept) < len(cells.columns):
         notes.append(f"{path.name}: lines end in a separator with nothing after it; the empty last column is left out.")
-    return cells.loc[~rows, kept], notes
+    return cells[kept], notes

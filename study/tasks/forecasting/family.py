@@ -22,6 +22,8 @@ from study.tasks.batches import Whole, Windows
 from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
 from study.tasks.metrics import ForecastMetrics
 
+FLOAT32 = np.finfo(np.float32)
+
 
 class Target(NamedTuple):
     """What is predicted.
@@ -84,6 +86,7 @@ class Forecasting(Task):
         self._check_lengths()
         training = [splits["train"] for splits in tables.series.values()]
         self._mean, self._std = _moments(training)
+        self._refuse_overflow()
         self.known = tables.targets
         self.features = [column for column in training[0].columns if column not in tables.targets]
         self.inputs, self.targets = Inputs(len(self.features), tokens=False), len(self.known)
@@ -98,6 +101,22 @@ class Forecasting(Task):
                     raise ConfigError(
                         f"task.seq_len = {self._config.seq_len}: {name} has {len(frame)} steps in the {split} part, "
                         f"{steps} are needed; give more data, other splits, or shorter sequences"
+                    )
+
+    def _refuse_overflow(self) -> None:
+        """Refuse values whose squares no float32 can sum: every error would be infinite, and no number."""
+        for name, splits in self._tables.series.items():
+            for split, frame in splits.items():
+                with np.errstate(all="ignore"):
+                    scaled = ((frame - self._mean) / self._std).abs()
+                    sums = (scaled**2).sum()
+                good = (sums < FLOAT32.max) & np.isfinite(self._mean) & np.isfinite(self._std)
+                if not good.all():
+                    column = good.index[~good][0]
+                    row = frame[column].abs().argmax()
+                    raise ConfigError(
+                        f"{name}: column {column!r} holds {frame[column].iloc[row]:g} ({frame.index[row]}, {split} part), "
+                        "too far from the others for float32; mend the value, or give the column in another unit"
                     )
 
     def _seasonal_errors(self, training: Sequence[pd.DataFrame]) -> Tensor:
@@ -198,8 +217,7 @@ def look_ahead(frame: pd.DataFrame, columns: Sequence[str], steps: Sequence[int]
 
 def share_ends(index: pd.Index, config: SplitByShares) -> tuple[Any, Any]:
     """The first entries of validation and of test, in an index in its order."""
-    steps = len(index)
-    first, last = int(steps * (1 - config.validation - config.test)), int(steps * (1 - config.test))
+    first, last = config.ends(len(index))
     return index[first], index[last]
 
 
@@ -216,7 +234,14 @@ def chronological(frame: pd.DataFrame, ends: tuple[Any, Any], ahead: int) -> dic
 def _moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
     """Mean and standard deviation a column; a constant column keeps its unit."""
     rows = pd.concat(training)
-    return rows.mean(), rows.std().replace(0.0, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = rows.mean(), rows.std()
+    if (tiny := (std < FLOAT32.tiny) & (rows.max() > rows.min())).any():
+        column = tiny.index[tiny][0]
+        raise ConfigError(
+            f"column {column!r}: its values differ by less than float32 can tell ({std[column]:g}); give it in another unit"
+        )
+    return mean, std.replace(0.0, 1.0)
 
 
 def _tensor(frame: pd.DataFrame) -> Tensor:

@@ -4,15 +4,16 @@ A data set is a function `load` that reads its sentences; everything else is her
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from study.data.corpora.columns import Corpus
+from study.data.corpora.columns import Corpus, split_corpus
+from study.data.corpora.schemes import SCHEMES, are_entities, misfit
+from study.data.corpora.steps import number_words
 from study.errors import ConfigError
 from study.models import Inputs
 from study.schema.run import DataConfig
@@ -21,8 +22,12 @@ from study.schema.task.labelling import LabellingConfig as Config
 from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
-from study.tasks.labelling.entities import SCHEMES, EntityMetrics, are_entities, misfit
+from study.tasks.labelling.entities import EntityMetrics
 from study.tasks.metrics import LabellingMetrics, Metrics
+from study.tasks.unknown import noted, tagged
+
+LONG = 1000
+"""Words from which a sentence may be several."""
 
 
 class Corpora(NamedTuple):
@@ -49,12 +54,14 @@ class Labelling(Task):
         self._parts = dict(zip(SPLITS, _parts(corpora, config), strict=True))
         self._labels = sorted(set(self._parts["train"].labels))
         self._unseen = sorted({label for part in self._parts.values() for label in part.labels} - {*self._labels})
-        self._sentences, size = _number(self._parts, [*self._labels, *self._unseen], config)
+        self._sentences, size, unknown = _number(self._parts, [*self._labels, *self._unseen], config)
         self.inputs, self.targets = Inputs(size, tokens=True), len(self._labels)
         self._entities = are_entities([*self._labels, *self._unseen])
         self.primary = "entity_f1" if self._entities else "accuracy"
         self._refuse_unrelated()
-        self.notes = tuple(self._notes())
+        read = dict.fromkeys(note for corpus in corpora for note in corpus.notes)
+        self.notes = (*read, *self._notes(), *noted(unknown, "words"))
+        self.tags = tagged(unknown)
         train = self._sentences["train"]
         self._memoryless = Memoryless(self._words(train.tokens), train.labels, (size, self.targets))
 
@@ -76,6 +83,13 @@ class Labelling(Task):
                     f"The {split} part has labels that the training part never shows ({counted}): these "
                     f"{unseen.total()} of {len(part.labels)} words count as wrong, and are left out of loss and nats."
                 )
+        longest, usual = (int(f([n for part in self._parts.values() for n in part.lengths])) for f in (max, np.median))
+        if longest > LONG and longest > 20 * usual:
+            yield (
+                f"The longest sentence has {longest:,} words, half of all have {usual:,} or fewer: the sentences beside it "
+                f"are padded to its length, and its batch takes {longest / max(1, usual):,.0f} times the memory of a usual "
+                "one. Are empty lines between sentences missing?"
+            )
         if why := misfit([*self._labels, *self._unseen]):
             yield (
                 f"The labels look like entities, but fit no scheme ({', '.join(SCHEMES)}, with O for none): {why}. "
@@ -110,43 +124,24 @@ def _parts(corpora: Sequence[Corpus], config: Config) -> Sequence[Corpus]:
     if len(corpora) == 3:
         return corpora
     assert isinstance(config, SplitByShares)
-    words, labels, lengths = corpora[0]
-    count = len(lengths)
-    ends = [0, int(count * (1 - config.validation - config.test)), int(count * (1 - config.test)), count]
-    if len(set(ends)) < 4:
+    count = len(corpora[0].lengths)
+    parts = split_corpus(corpora[0], config.ends(count))
+    if not all(part.lengths for part in parts):
         raise ConfigError(f"task.validation, task.test: {count} sentences leave nothing in one of the parts")
-    steps = np.concatenate([[0], np.cumsum(lengths)])[ends]
-    return [
-        Corpus(words[steps[i] : steps[i + 1]], labels[steps[i] : steps[i + 1]], lengths[ends[i] : ends[i + 1]])
-        for i in range(3)
-    ]
+    return parts
 
 
-def _number(parts: dict[Split, Corpus], labels: list[str], config: Config) -> tuple[dict[Split, Sentences], int]:
-    """The parts in numbers, and how many different tokens there are."""
-    steps = {split: len(part.words) for split, part in parts.items()}
-    words = np.array([word for part in parts.values() for word in part.words], dtype=object)
-    codes, written = pd.factorize(words)
-    kinds = [pd.factorize(np.array(kind, dtype=object))[0][codes] for kind in _kinds(written, config.affixes)]
-    columns, size = [], 0
-    for kind in kinds:
-        known = np.flatnonzero(np.bincount(kind[: steps["train"]], minlength=kind.max() + 1) >= config.min_count)
-        table = np.full(kind.max() + 1, size)
-        table[known] += np.arange(1, len(known) + 1)
-        columns.append(table[kind])
-        size += len(known) + 1
-    tokens = torch.from_numpy(np.stack(columns, 1) if config.affixes else columns[0])
+def _number(
+    parts: dict[Split, Corpus], labels: list[str], config: Config
+) -> tuple[dict[Split, Sentences], int, dict[str, float]]:
+    """The parts in numbers, how many different tokens there are, and the share of unknown words in every part."""
+    words = {split: part.words for split, part in parts.items()}
+    tokens, size, unknown = number_words(words, config.min_count, config.affixes)
     numbers = {label: i for i, label in enumerate(labels)}
     numbered = {
-        split: Sentences(part, torch.tensor([numbers[x] for x in corpus.labels]), torch.tensor(corpus.lengths))
-        for (split, corpus), part in zip(parts.items(), tokens.split(list(steps.values())), strict=True)
+        split: Sentences(
+            torch.from_numpy(tokens[split]), torch.tensor([numbers[x] for x in part.labels]), torch.tensor(part.lengths)
+        )
+        for split, part in parts.items()
     }
-    return numbered, size
-
-
-def _kinds(words: Iterable[str], affixes: int) -> list[list[str]]:
-    """For every different word: the word in lower case, then its first 1, 2, ... and last 1, 2, ... characters."""
-    lengths = range(1, affixes + 1)
-    words = list(words)
-    kinds = [[word.lower() for word in words]]
-    return kinds + [[word[:n] for word in words] for n in lengths] + [[word[-n:] for word in words] for n in lengths]
+    return numbered, size, unknown

@@ -1,0 +1,45 @@
+"""Words and their affixes in numbers, by what the training part knows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def number_words(
+    parts: Mapping[str, Sequence[str]], min_count: int, affixes: int
+) -> tuple[dict[str, np.ndarray], int, dict[str, float]]:
+    """Number words (lower case) and affixes (as written); rarer and unseen ones have the first number of their kind.
+
+    Args:
+        parts: the words of every part, training first.
+        min_count: occurrences in the training part from which one is known.
+        affixes: longest beginnings and ends, in characters; 0: the words alone.
+
+    Returns:
+        The numbers of every part, (steps) or with affixes (steps, kinds); how many there are; the share of unknown
+        words in every part.
+    """
+    steps = [len(words) for words in parts.values()]
+    words = np.array([word for part in parts.values() for word in part], dtype=object)
+    codes, written = pd.factorize(words)
+    kinds = [pd.factorize(np.array(kind, dtype=object))[0][codes] for kind in _kinds(written, affixes)]
+    columns, size = [], 0
+    for kind in kinds:
+        known = np.flatnonzero(np.bincount(kind[: steps[0]], minlength=kind.max() + 1) >= min_count)
+        table = np.full(kind.max() + 1, size)
+        table[known] += np.arange(1, len(known) + 1)
+        columns.append(table[kind])
+        size += len(known) + 1
+    numbers = np.stack(columns, 1) if affixes else columns[0]
+    ends = np.cumsum(steps)[:-1]
+    unknown = {name: float((part == 0).mean()) for name, part in zip(parts, np.split(columns[0], ends), strict=True)}
+    return dict(zip(parts, np.split(numbers, ends), strict=True)), size, unknown
+
+
+def _kinds(words: Iterable[str], affixes: int) -> list[list[str]]:
+    """For every different word: the word in lower case, then its first 1, 2, ... and last 1, 2, ... characters."""
+    lengths = range(1, affixes + 1)
+    words = list(words)
+    kinds = [[word.lower() for word in words]]
+    return kinds + [[word[:n] for word in words] for n in lengths] + [[word[-n:] for word in words] for n in lengths]
