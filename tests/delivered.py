@@ -109,7 +109,7 @@ VENDORS: dict[str, Delivered] = {
     "investing.com, Germany": Delivered(
         lines(
             QUOTED,
-            lambda i, d: f'"{d:%d.%m.%Y}","{german(price(i))}","{german(price(i))}","9,1","8,2","{i + 1},30K","{i},25%"',
+            lambda i, d: f'"{d:%d.%m.%Y}","{german(price(i))}","9,3","9,1","8,2","{i + 1},30K","{i},25%"',
             backwards=True,
         ),
         {"features": ["Vol."]}, "Price", 1180.0, ("comma is the decimal sign", "%d.%m.%Y", "K = 1,000"),
@@ -173,11 +173,14 @@ VENDORS: dict[str, Delivered] = {
             "Date;Time;CO(GT);T;;",
             lambda i, d: f"{d:%d/%m/%Y};{i % 24:02}.00.00;{i % 5 + 1},6;{i % 7},5;;".replace("\n", ""),
         ) + ";;;;;\n;;;;;\n",
-        {"date": ["Date", "Time"], "targets": ["CO(GT)"]}, "CO(GT)", 1.6, ("semicolon", "comma is", "empty last column"),
+        {"date": ["Date", "Time"], "targets": ["CO(GT)"]}, "CO(GT)", 1.6,
+        ("semicolon", "comma is", "empty last column"),
     ),
     "UCI, power consumption": Delivered(
-        lines("Date;Time;Global_active_power", lambda i, d: f"{d.day}/{d.month}/{d.year};{i % 24:02}:24:00;{i % 5 + 1}.216")
-        .replace(";3.216", ";?", 1),
+        lines(
+            "Date;Time;Global_active_power",
+            lambda i, d: f"{d.day}/{d.month}/{d.year};{i % 24:02}:24:00;{i % 5 + 1}.216",
+        ).replace(";3.216", ";?", 1),
         {"date": ["Date", "Time"], "missing": "forward"}, "Global_active_power", 1.216, ("%d/%m/%Y %H:%M:%S",),
     ),
     "Excel, Germany": Delivered(
@@ -212,7 +215,8 @@ VENDORS: dict[str, Delivered] = {
         lines("Date,Value", lambda i, d: f'"{d:%b %d, %Y}",{price(i)}'), {}, "Value", 1180.0, ("%b %d, %Y",)
     ),
     "an accountant's brackets": Delivered(
-        lines("date,value", lambda i, d: f"{d},({i + 1}.5)" if i % 2 else f"{d},{i + 1}.5"), {}, "value", 1.5, ("brackets",)
+        lines("date,value", lambda i, d: f"{d},({i + 1}.5)" if i % 2 else f"{d},{i + 1}.5"),
+        {}, "value", 1.5, ("brackets",),
     ),
     "afternoons": Delivered(
         lines("Time,Value", lambda i, d: f"{d:%m/%d/%Y} 3:{i:02} PM,{price(i)}"), {}, "Value", 1180.0, ("%I:%M %p",)

@@ -9,6 +9,7 @@ from study.data.corpora.comments import usual_width
 from study.data.corpora.schemes import scheme
 from study.data.corpora.steps import number_words
 from study.data.files import lines, read
+from study.data.tables.sheet import SAMPLE
 from study.errors import ConfigError
 from study.look.kind import is_tagged
 from study.look.seen import Seen, value
@@ -22,7 +23,7 @@ def look(path: Path) -> Seen:
     """What is seen in a corpus."""
     facts: dict[str, Any] = {"encoding": read(path).encoding}
     try:
-        form, word, label = _form(lines(read(path).text))
+        form, word, label = _form(lines(read(path).text)[: 10 * SAMPLE])
         facts |= {"format": form} | ({} if form == "tagged" else {"word column": word, "label column": label})
         corpus = _corpus(path, form, word, label)
         facts |= _facts(corpus)

@@ -5,16 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from study.data.tables.names import likely_times, number_columns, price_column, time_columns
+from study.data.tables.names import likely_times, time_columns, vendor
 from study.data.tables.numbers import decimal_sign, is_missing, read_numbers
 from study.data.tables.sheet import SEPARATORS, Sheet, read_sheet
-from study.data.tables.table import Reading, in_order, table_of
+from study.data.tables.table import TableKeys, in_order, table_of
 from study.errors import ConfigError
 from study.look.seen import Seen, value, values
 from study.schema.defaults import option
 from study.schema.task.base import SplitByShares
 
 TASK = "forecasting_csv"
+PRICES = ("close", "price", "value", "y", "target")
+"""Names, in lower case, of columns that people predict."""
 
 
 def look(path: Path) -> Seen:
@@ -26,12 +28,13 @@ def look(path: Path) -> Seen:
         "rows": len(sheet.cells),
     }
     try:
-        dates, ordered, times, notes = _times(sheet)
+        dates, ordered, times, _ = _times(sheet)
         facts |= _times_seen(dates, times)
         rest = [str(name) for name in sheet.cells if name not in dates]
         decimal = decimal_sign(sheet, rest)
-        facts |= {"decimal": decimal, "columns": [_column(sheet.cells[name], name, decimal) for name in sheet.cells]}
-        reading, more = _reading(ordered, dates, rest, decimal)
+        columns = [_column(sheet.cells[name], name, decimal) for name in sheet.cells]
+        facts |= {"decimal": decimal, "columns": columns}
+        reading, more = _reading(ordered, dates, columns)
         table = table_of(sheet, reading)
         return Seen("series", facts, table.notes, "", _overrides(path, reading, len(table.frame)) + more)
     except ConfigError as error:
@@ -40,19 +43,19 @@ def look(path: Path) -> Seen:
 
 
 def _times(sheet: Sheet) -> tuple[tuple[str, ...], Sheet, pd.Series, list[str]]:
-    """The columns of times, the sheet in their order, and the times; a column of times of day is tried beside a date."""
+    """The columns of times, the sheet in their order, the times, and notes; times of day are tried beside a date."""
     try:
         dates, _ = time_columns(sheet, "date")
     except ConfigError:
         dates = tuple(likely_times(sheet)[:1])
     clock = [str(name) for name in sheet.cells if name.lower().strip("<>") == "time" and name not in dates]
     try:
-        return dates, *in_order(sheet, dates, Reading())
+        return dates, *in_order(sheet, dates, TableKeys())
     except ConfigError:
         if not (dates and clock):
             raise
         both = (*dates, clock[0])
-        return both, *in_order(sheet, both, Reading())
+        return both, *in_order(sheet, both, TableKeys())
 
 
 def _times_seen(dates: tuple[str, ...], times: pd.Series) -> dict[str, Any]:
@@ -83,21 +86,25 @@ def _column(cells: pd.Series, name: str, decimal: str) -> dict[str, Any]:
     return seen | {"least": cells[~missing].iloc[0], "most": cells[~missing].iloc[-1]}
 
 
-def _reading(sheet: Sheet, dates: tuple[str, ...], rest: list[str], decimal: str) -> tuple[Reading, list[str]]:
-    """How the table may be read, and the overrides for what its defaults refuse."""
-    try:
-        targets, _ = price_column(sheet, rest, decimal)
-    except ConfigError:
-        targets = tuple(number_columns(sheet, rest, decimal)[:1])
-        if not targets:
-            raise
-    missing = is_missing(sheet.cells[targets[0]])
+def _reading(sheet: Sheet, dates: tuple[str, ...], columns: list[dict[str, Any]]) -> tuple[TableKeys, list[str]]:
+    """How the table may be read, and the overrides for what its defaults refuse.
+
+    Raises:
+        ConfigError: no column holds numbers.
+    """
+    numeric = [column["name"] for column in columns if column["type"] == "number" and column["name"] not in dates]
+    if not numeric:
+        raise ConfigError(f"{sheet.path}: no column holds numbers")
+    known = vendor(list(sheet.cells))
+    wanted = (known.price,) if known else PRICES
+    target = next((name for name in numeric if name.lower() in wanted), numeric[0])
+    missing = is_missing(sheet.cells[target])
     how = "refuse" if not missing.any() else "drop" if missing.iloc[0] else "forward"
     date = dates[0] if len(dates) == 1 else list(dates) or None
-    return Reading(date=date, targets=list(targets), missing=how), [f"task.missing={how}"] if missing.any() else []
+    return TableKeys(date=date, targets=[target], missing=how), [f"task.missing={how}"] if missing.any() else []
 
 
-def _overrides(path: Path, how: Reading, rows: int) -> list[str]:
+def _overrides(path: Path, how: TableKeys, rows: int) -> list[str]:
     """What to type for a table of so many rows.
 
     Raises:

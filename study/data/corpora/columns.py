@@ -125,7 +125,7 @@ def read_tagged(path: Path) -> Corpus:
 
 def _split(written: list[str]) -> list[list[str]]:
     """The columns of every line: between tabs if a line has one that is no comment, else between spaces."""
-    plain = [line for line in written if not line.startswith("#")]
+    plain = [line.strip() for line in written if not line.startswith("#")]
     separator = re.compile("\t" if any("\t" in line for line in plain or written) else " +")
     return [separator.split(line.rstrip()) if line.strip() else [] for line in written]
 

@@ -82,8 +82,8 @@ def refuse_degenerate(size: int, min_count: int) -> None:
     """Refuse a vocabulary in which there is nothing to predict."""
     if size < 3:
         raise ConfigError(
-            f"task.min_count = {min_count}: the training part has {size - 1} different tokens that occur so often, and at "
-            "least 2 are needed; give another text, or a lower min_count"
+            f"task.min_count = {min_count}: the training part has {size - 1} different tokens that occur so often, and "
+            "at least 2 are needed; give another text, or a lower min_count"
         )
 
 

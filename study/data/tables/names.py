@@ -1,4 +1,4 @@
-"""Which column holds the times, and which is to be predicted, where the user does not say so: by the vendor's header."""
+"""Which column holds the times, and which is to be predicted, where the user does not say so: by the header."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -78,13 +78,13 @@ def time_columns(sheet: Sheet, asked: str | Sequence[str] | None) -> tuple[tuple
     several = f"; may be task.date={' or '.join(found)}" if found else ""
     why = "; its first line looks like data: a header line must name the columns" if sheet.headless else ""
     raise ConfigError(
-        f"{sheet.path}: no column {asked!r}{several or nearest(asked, names)} (there: {', '.join(names)}; task.date=null: "
-        f"rows are steps in their order){why}"
+        f"{sheet.path}: no column {asked!r}{several or nearest(asked, names)} (there: {', '.join(names)}; "
+        f"task.date=null: rows are steps in their order){why}"
     )
 
 
 def likely_times(sheet: Sheet) -> list[str]:
-    """Columns that hold times by their name, or the first one where it has none; the likeliest alone, if there is one."""
+    """Columns that hold times by their name, or the first one where it has none; of several the likeliest."""
     plain = {name: name.lower().strip("<>#% ") for name in map(str, sheet.cells)}
     for known in TIMES:
         if found := [name for name, said in plain.items() if said == known]:

@@ -10,31 +10,10 @@ import pandas as pd
 from study.data.tables.sheet import Sheet
 from study.errors import ConfigError
 
-MISSING = frozenset(
-    [
-        "",
-        "na",
-        "n/a",
-        "n.a.",
-        "nan",
-        "-nan",
-        "null",
-        "none",
-        "nil",
-        "<na>",
-        "#na",
-        "#n/a",
-        "#n/a n/a",
-        ".",
-        "..",
-        "-",
-        "--",
-        "---",
-        "?",
-        "–",
-        "—",
-    ]
-)
+MISSING = frozenset((
+    "", "na", "n/a", "n.a.", "nan", "-nan", "null", "none", "nil", "<na>", "#na", "#n/a", "#n/a n/a", ".", "..", "-",
+    "--", "---", "?", "\N{EN DASH}", "\N{EM DASH}",
+))  # fmt: skip
 """Texts in lower case that stand for a missing value."""
 BLANKS = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}'\N{RIGHT SINGLE QUOTATION MARK}"
 """Signs that stand between thousands and are never a decimal sign."""

@@ -117,10 +117,13 @@ def _usual(rows: Sequence[Sequence[str]]) -> tuple[int, int]:
 
 
 def _separator(text: str) -> str:
-    """The sign by which most rows have the same number of cells, and more than one; a comma if none does."""
+    """The sign by which most rows have the same number of cells, and more than one; a comma if none does.
+
+    Of equals, one that is in the first line: in 1;2,5 both separate as often.
+    """
     counted = {sign: _usual([row for row, _ in _rows(text, sign)]) for sign in SEPARATORS}
     fitting = {sign: count for sign, (width, count) in counted.items() if width > 1}
-    return max(fitting, key=lambda sign: fitting[sign], default=",")
+    return max(fitting, key=lambda sign: (fitting[sign], sign in text.partition("\n")[0]), default=",")
 
 
 def _header(path: Path, text: str, separator: str) -> Header:
@@ -168,7 +171,7 @@ def _levels(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _joined(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
-    """The names of a header of several rows, and a sentence about it; a level that is the same everywhere is left out."""
+    """The names of a header of several rows, without a level that is the same in all; and a sentence about it."""
     *levels, (first, *_) = rows
     constant = [level for level in levels[1:] if len({cell for cell in level[1:] if cell}) == 1]
     telling = [level for level in levels if level not in constant]

@@ -16,7 +16,7 @@ from study.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableKeys:
     """How a table is to be read; None: found.
 
     Attributes:
@@ -40,7 +40,7 @@ class Reading:
     missing: str = "refuse"
 
 
-class Table(NamedTuple):
+class OrderedTable(NamedTuple):
     """A table, read.
 
     Attributes:
@@ -56,7 +56,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_table(path: Path, how: Reading) -> Table:
+def read_table(path: Path, how: TableKeys) -> OrderedTable:
     """Read the named columns of a table.
 
     Raises:
@@ -65,7 +65,7 @@ def read_table(path: Path, how: Reading) -> Table:
     return table_of(read_sheet(path, how.separator), how)
 
 
-def table_of(sheet: Sheet, how: Reading) -> Table:
+def table_of(sheet: Sheet, how: TableKeys) -> OrderedTable:
     """The same from the cells of the file."""
     if len(sheet.cells) < 4:
         raise ConfigError(f"{sheet.path}: {len(sheet.cells)} rows under the header leave nothing to split")
@@ -78,10 +78,10 @@ def table_of(sheet: Sheet, how: Reading) -> Table:
         notes.append(f"{sheet.path.name}: the comma is the decimal sign.")
     targets, why = (tuple(how.targets), []) if how.targets is not None else price_column(sheet, numeric, decimal)
     frame, missed = _numbers(sheet, [*targets, *how.features], decimal, how)
-    return Table(frame.set_index(pd.Index(times)).dropna(), dates, targets, (*notes, *why, *missed))
+    return OrderedTable(frame.set_index(pd.Index(times)).dropna(), dates, targets, (*notes, *why, *missed))
 
 
-def _numbers(sheet: Sheet, names: Sequence[str], decimal: str, how: Reading) -> tuple[pd.DataFrame, list[str]]:
+def _numbers(sheet: Sheet, names: Sequence[str], decimal: str, how: TableKeys) -> tuple[pd.DataFrame, list[str]]:
     """The named columns; NaN only in rows that are to be left out."""
     columns, notes = {}, []
     for name in names:
@@ -115,7 +115,7 @@ def column(sheet: Sheet, name: str) -> pd.Series:
     return sheet.cells[name.strip()]
 
 
-def in_order(sheet: Sheet, dates: Sequence[str], how: Reading) -> tuple[Sheet, pd.Series, list[str]]:
+def in_order(sheet: Sheet, dates: Sequence[str], how: TableKeys) -> tuple[Sheet, pd.Series, list[str]]:
     """The sheet with its earliest row first, the time of every row, and what was decided.
 
     Raises:

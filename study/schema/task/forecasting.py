@@ -76,7 +76,7 @@ class ForecastingCSVConfig(ForecastingConfig, SplitByShares):
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How the table is to be read: the arguments of `study.data.tables.table.Reading`."""
+        """How the table is to be read: the arguments of `study.data.tables.table.TableKeys`."""
         keys = "date", "targets", "features", "decimal", "date_format", "frequency", "missing"
         return {key: getattr(self, key) for key in keys} | {
             "separator": "\t" if self.separator == "tab" else self.separator

@@ -56,8 +56,9 @@ class LabellingWNUT17Config(LabellingConfig):
 class LabellingCoNLLConfig(LabellingConfig, OwnTextConfig):
     """The user's own columns, one word a line, an empty line after a sentence; columns are numbered from 1.
 
-    `format`: `conllu` (tabs; comments, multiword tokens and empty nodes are left out), `columns` (tabs or spaces; comments
-    are left out), or `tagged` (a sentence of word/tag a line). A label that training never shows counts as an error.
+    `format`: `conllu` (tabs; comments, multiword tokens and empty nodes are left out), `columns` (tabs or spaces;
+    comments are left out), or `tagged` (a sentence of word/tag a line). A label that training never shows counts as an
+    error.
     """
 
     name: Literal["labelling_conll"]

@@ -23,6 +23,8 @@ from study.tasks.contract import SPLITS, Batch, Batches, Split, Task
 from study.tasks.metrics import ForecastMetrics
 
 FLOAT32 = np.finfo(np.float32)
+LEAST_SPREAD = 1e-6
+"""Of most values of a column, in its standard deviations; float32 has seven digits."""
 
 
 class Target(NamedTuple):
@@ -111,12 +113,15 @@ class Forecasting(Task):
                     scaled = ((frame - self._mean) / self._std).abs()
                     sums = (scaled**2).sum()
                 good = (sums < FLOAT32.max) & np.isfinite(self._mean) & np.isfinite(self._std)
+                if split == "train":  # beside a value so large, all others are one and the same
+                    spread = frame.quantile(0.9) - frame.quantile(0.1)
+                    good &= (spread == 0) | (spread / self._std > LEAST_SPREAD)
                 if not good.all():
                     column = good.index[~good][0]
                     row = frame[column].abs().argmax()
                     raise ConfigError(
-                        f"{name}: column {column!r} holds {frame[column].iloc[row]:g} ({frame.index[row]}, {split} part), "
-                        "too far from the others for float32; mend the value, or give the column in another unit"
+                        f"{name}: column {column!r} holds {frame[column].iloc[row]:g} ({frame.index[row]}, {split} "
+                        "part), too far from the others for float32; mend the value, or give the column in another unit"
                     )
 
     def _seasonal_errors(self, training: Sequence[pd.DataFrame]) -> Tensor:
@@ -239,7 +244,8 @@ def _moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
     if (tiny := (std < FLOAT32.tiny) & (rows.max() > rows.min())).any():
         column = tiny.index[tiny][0]
         raise ConfigError(
-            f"column {column!r}: its values differ by less than float32 can tell ({std[column]:g}); give it in another unit"
+            f"column {column!r}: its values differ by {std[column]:g}, less than float32 can tell; give it in another "
+            "unit"
         )
     return mean, std.replace(0.0, 1.0)
 

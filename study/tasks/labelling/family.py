@@ -86,8 +86,8 @@ class Labelling(Task):
         longest, usual = (int(f([n for part in self._parts.values() for n in part.lengths])) for f in (max, np.median))
         if longest > LONG and longest > 20 * usual:
             yield (
-                f"The longest sentence has {longest:,} words, half of all have {usual:,} or fewer: the sentences beside it "
-                f"are padded to its length, and its batch takes {longest / max(1, usual):,.0f} times the memory of a usual "
+                f"The longest sentence has {longest:,} words, half of all have {usual:,} or fewer: those beside it are "
+                f"padded to its length, and its batch takes {longest / max(1, usual):,.0f} times the memory of a usual "
                 "one. Are empty lines between sentences missing?"
             )
         if why := misfit([*self._labels, *self._unseen]):
