@@ -9,8 +9,8 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train report reproduce experiments-check resume what-if autopsy fork why export verify mutants ui test lint bench \
-	clean lock
+.PHONY: help sweep train look report reproduce experiments-check resume what-if autopsy fork why export verify mutants ui \
+	test lint bench clean lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -20,6 +20,9 @@ sweep: $(READY) ## run an experiment:      make sweep [EXPERIMENT=tour] [ARGS="h
 
 train: $(READY) ## train one network:      make train [ARGS="model=lstm clip=norm clip.threshold=0.5"]
 	$(BIN)/python -m study.train $(ARGS)
+
+look: $(READY) ## what is in a data file:  make look FILE=my.csv [ARGS=--json]
+	$(BIN)/python -m study.look '$(FILE)' $(ARGS)
 
 report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
 	$(BIN)/python -m study.report $(EXPERIMENT) $(ARGS)

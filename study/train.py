@@ -98,7 +98,7 @@ def _first_tags(
     tags |= {"bptt_rule": RULE} | ({"notes": " ".join(task.notes)} if task.notes else {})
     size = size_of(module.model)
     tags |= {"parameters": str(size.parameters), "state_size": str(size.state)}
-    tags |= {"units": str(module.model.core.hidden_size)}
+    tags |= {"units": str(module.model.core.hidden_size), **task.tags}
     if place.resume:
         return tags
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)

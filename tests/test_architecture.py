@@ -20,7 +20,7 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "installation", "processes", "schema", "command", "own", "seeding", "data", "models", "tasks",
+    "errors", "installation", "processes", "schema", "command", "own", "seeding", "data", "look", "models", "tasks",
     "opponents", "learning", "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing",
     "report", "reproduce", "sweep", "hydra_plugins", "ask", "trained", "resume", "api", "ui", "bench",
 )  # fmt: skip
@@ -125,9 +125,18 @@ def test_what_is_trained_and_measured_is_plain_torch(module: str) -> None:
     assert not [name for name in IMPORTS[module] if under(name, FRAMEWORKS)]
 
 
-@pytest.mark.parametrize("module", within("errors", "schema", "command"))
-def test_configurations_are_checked_without_torch(module: str) -> None:
+@pytest.mark.parametrize("module", within("errors", "schema", "command", "data", "look"))
+def test_configurations_are_checked_and_files_read_without_torch(module: str) -> None:
     assert not [name for name in IMPORTS[module] if under(name, {"torch", "mlflow", "pytorch_lightning"})]
+
+
+def test_looking_at_a_file_needs_no_torch() -> None:
+    """A command that answers in a second cannot pay for it."""
+    reached, found = {"study.look.__main__"}, {"study.look.__main__"}
+    while found := {name for module in found for name in IMPORTS.get(module, ())} - reached:
+        reached |= found
+    assert "study.data.tables.table" in reached
+    assert not [name for name in reached if under(name, {"torch", "mlflow", "pytorch_lightning"})]
 
 
 def private_names(module: str) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """Claims about data files: a download is whole and right or it is refused, and files that cannot be read say why."""
 
+import codecs
 import gc
+import gzip
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from study.data import Download, carried, fetched, folders, located, read_lines, read_text
+from study.data import Download, carried, fetched, folders, located, read, read_lines, read_text
 from study.data.carriers import PACKAGES
 from study.errors import ConfigError
 from study.schema import Config
@@ -179,9 +181,14 @@ def test_an_own_file_that_is_not_there_is_named_with_its_key(tmp_path: Path, mon
     [
         (b"", "empty"),
         (b" \n\n", "empty"),
-        (b"one\r\ntwo\r\n", "line 1: .*CRLF"),
         (b"one\ntwo\rthree\n", "line 2: .*carriage return"),
-        ("one\nä\n".encode("latin-1"), "line 2: the byte 0xe4 is not UTF-8"),
+        ("one\nä\n".encode("latin-1"), "line 2: the byte 0xe4 is not UTF-8; if 'ä' is what .* iconv -f WINDOWS-1252"),
+        ("one\n".encode("utf-16-le"), "looks like UTF-16LE without a byte order mark; convert it: iconv -f UTF-16LE"),
+        ("one\n".encode("utf-16-be"), "looks like UTF-16BE"),
+        (b"PK\x03\x04rest", "no text, but a zip archive or an Excel workbook"),
+        (b"PAR1rest", "no text, but Parquet"),
+        (gzip.compress(b"one\ntwo\n")[:-9], "compressed by gzip and damaged"),
+        (codecs.BOM_UTF16_LE + b"a", "is not UTF-16-LE: the file is damaged"),
     ],
 )
 def test_text_that_cannot_be_used_is_refused_with_its_line(content: bytes, complaint: str, tmp_path: Path) -> None:
@@ -197,3 +204,28 @@ def test_text_is_read_as_it_is_but_for_a_byte_order_mark(tmp_path: Path) -> None
     file.write_bytes(b"\xef\xbb\xbf" + "ä\u2028b\n\nc\n".encode())
     assert read_text(file) == "ä\u2028b\n\nc\n"
     assert read_lines(file) == ["ä\u2028b", "", "c"]
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (b"one\r\ntwo\r\n", "CRLF"),
+        (b"one\rtwo\r", "carriage return alone"),
+        ("\ufeffone\ntwo\n".encode("utf-16-le"), "is UTF-16 by its byte order mark"),
+        ("\ufeffone\ntwo\n".encode("utf-16-be"), "is UTF-16 by its byte order mark"),
+        ("\ufeffone\ntwo\n".encode("utf-32-le"), "is UTF-32 by its byte order mark"),
+        (gzip.compress(b"one\ntwo\n"), "compressed by gzip"),
+    ],
+)
+def test_text_that_can_be_read_in_one_way_only_is_read_and_that_is_said(
+    content: bytes, note: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.txt").write_bytes(content)
+    found = read(tmp_path / "own.txt")
+    assert found.text == "one\ntwo\n"
+    assert note in found.notes[0]
+
+
+def test_a_folder_is_refused_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"task\.path = .*: this is a folder; name one file"):
+        located("task.path", str(tmp_path))

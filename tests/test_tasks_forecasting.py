@@ -38,7 +38,7 @@ def table(file: Path, frame: pd.DataFrame, **changes: Any) -> Task:
 
 def own(file: Path, **changes: Any) -> Task:
     values: dict[str, Any] = {"path": str(file), "date": "date", "targets": ["y"], "features": [], "ahead": [1]}
-    values |= {"frequency": None, "missing": "refuse"}
+    values |= {"frequency": None, "missing": "refuse", "separator": None, "decimal": None, "date_format": None}
     return tasks.build(ForecastingCSVConfig(**(COMMON | values | changes), name="forecasting_csv"), DATA, 0)
 
 

@@ -130,8 +130,10 @@ def test_a_label_that_training_never_shows_is_an_error_in_test_and_none_in_the_l
     train, test = "a\tX\n\nb\tY\n\n" * 2, "a\tX\nc\tZ\nb\tY\n\n"
     task = own(tmp_path, train, "a\tX\nb\tY\n\n", test)
     assert task.targets == 2
-    (note,) = task.notes
+    note, unknown = task.notes
     assert "The test part has labels that the training part never shows ('Z' 1 times): these 1 of 3 words" in note
+    assert unknown.startswith("Unknown words")
+    assert task.tags == {"unknown/val": "0.0000", "unknown/test": "0.3333"}
     (batch,) = task.batches("test").epoch(0)
     right = torch.zeros(3, 1, 2)
     right[batch.targets[:, 0] == 0, 0, 0] = right[batch.targets[:, 0] == 1, 0, 1] = 1.0

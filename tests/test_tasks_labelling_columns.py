@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from study.data.corpora.columns import Corpus, read_columns, read_conllu
 from study.errors import ConfigError
-from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
 from tests.test_tasks_labelling import own, written
 
 
@@ -48,7 +48,6 @@ def test_words_between_tabs_may_hold_spaces(tmp_path: Path) -> None:
         ("a\tX\n\n" * 2, {}, "2 sentences leave nothing"),
         ("# nothing but a comment\n", {"format": "conllu"}, "there is no sentence"),
         ("", {}, "the file is empty"),
-        ("a\tX\r\n", {}, "CRLF"),
         ("# id 1\na\tX\n\n#b\n", {}, r"path, line 4: 1 columns"),
         ("word of x\na b\nc d\n", {}, "line 1: 3 columns, the other lines have 2"),
         ("#EU\na X\nb Y\n", {}, "line 1: 1 columns, the other lines have 2"),

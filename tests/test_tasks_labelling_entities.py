@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from study.data.corpora.schemes import are_entities, as_iob2, entities, hyphened, misfit
 from study.schema.task.labelling import LabellingHironsanConfig
 from study.tasks import Batch
-from study.tasks.labelling.entities import EntityMetrics, are_entities, as_iob2, entities, hyphened, misfit
+from study.tasks.labelling.entities import EntityMetrics
 from study.tasks.labelling.hironsan import load_hironsan
 from tests.test_tasks_labelling import DATA, SHAPE, own
 

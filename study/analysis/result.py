@@ -146,7 +146,7 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon, limits)
     for name, figure in drawn.items():
         run.log_figure(figure, f"{name}.png")
-    run.describe(diagnosis.markdown())
+    run.describe("\n\n".join([diagnosis.markdown(), *task.notes]))
     if tests := at_the_end(module, facts, diagnosis):  # last: all that the run is has been written
         run.log_table(table(tests), TESTS)
     ranked = (task.primary, task.direction, label)

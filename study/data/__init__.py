@@ -1,8 +1,8 @@
-"""Data files: where they lie, how they get there, how text is read."""
+"""Data files: where they lie, how they get there, how text, tables and corpora are read. No torch here."""
 
 from study.data.carriers import carried
 from study.data.downloads import Download, fetched
-from study.data.files import located, read_lines, read_text
+from study.data.files import Contents, located, read, read_lines, read_text
 from study.data.folders import folder
 
-__all__ = ["Download", "carried", "fetched", "folder", "located", "read_lines", "read_text"]
+__all__ = ["Contents", "Download", "carried", "fetched", "folder", "located", "read", "read_lines", "read_text"]

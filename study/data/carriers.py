@@ -3,16 +3,19 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from study.data.folders import folder
 from study.errors import ConfigError
-from study.schema.run import DataConfig
+
+if TYPE_CHECKING:
+    from study.schema.run import DataConfig
 
 PACKAGES = Path(__file__).with_name("requirements.txt")
 """The data packages, with their versions and hashes."""
 
 
-def carried(data: DataConfig, file: str) -> Path:
+def carried(data: "DataConfig", file: str) -> Path:
     """Return the path of a file of the data packages, e.g. `bible/data/kjv.jsonl`.
 
     Raises:

@@ -1,13 +1,13 @@
 """Files downloaded on demand from a fixed address, kept in a cache folder, their SHA-256 checked at every use."""
 
 from pathlib import Path
-from typing import NamedTuple
-
-import pooch
+from typing import TYPE_CHECKING, NamedTuple
 
 from study.data.folders import folder
 from study.errors import ConfigError
-from study.schema.run import DataConfig
+
+if TYPE_CHECKING:
+    from study.schema.run import DataConfig
 
 TIMEOUT = 30.0
 """Seconds a server may stay silent."""
@@ -27,7 +27,7 @@ class Download(NamedTuple):
     name: str
 
 
-def fetched(data: DataConfig, download: Download) -> Path:
+def fetched(data: "DataConfig", download: Download) -> Path:
     """Return the path of the file in the cache folder, after downloading it if it is missing or has another hash.
 
     pooch writes to a temporary name and moves the file only when it is whole and its hash is right.
@@ -35,6 +35,8 @@ def fetched(data: DataConfig, download: Download) -> Path:
     Raises:
         ConfigError: the download failed; the message has all that is needed to put the file there by hand.
     """
+    import pooch
+
     cache, name = folder(data.cache, "cache"), download.name
     try:
         pooch.get_logger().setLevel("WARNING")

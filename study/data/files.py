@@ -1,12 +1,51 @@
 """Find, decode and check text files, in one place, so that every task says the same about a bad file."""
 
+import codecs
+import gzip
+import shlex
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 from study.errors import ConfigError
 from study.installation import typed
 from study.schema import Config
 from study.schema.base import Decides
 from study.schema.identity import marked
+
+GZIP = b"\x1f\x8b"
+BINARY = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save its sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save its sheet as CSV",
+    b"PAR1": "Parquet; convert it, e.g. with pandas: read_parquet(...).to_csv(...)",
+    b"%PDF": "a PDF",
+    b"SQLite format 3": "an SQLite database",
+    b"BZh": "compressed by bzip2; unpack it with bunzip2",
+    b"\xfd7zXZ": "compressed by xz; unpack it with unxz",
+}
+"""First bytes of files that people take for text, and what these are."""
+MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+"""Byte order marks; that of UTF-32 begins as that of UTF-16, so it comes first."""
+
+
+class Contents(NamedTuple):
+    """A text file, decoded.
+
+    Attributes:
+        text: lines end in LF.
+        encoding: as Python names it.
+        notes: what had to be decided to read it, in sentences.
+    """
+
+    text: str
+    encoding: str
+    notes: tuple[str, ...]
 
 
 def located(key: str, path: str) -> Path:
@@ -16,6 +55,8 @@ def located(key: str, path: str) -> Path:
         ConfigError: there is no such file.
     """
     file = typed(path)
+    if file.is_dir():
+        raise ConfigError(f"{key} = {path!r}: this is a folder; name one file (several texts: `cat` them into one)")
     if not file.is_file():
         raise ConfigError(f"{key} = {path!r}: there is no file {file.absolute()}")
     return file
@@ -33,26 +74,98 @@ def refuse_missing(config: Config) -> None:
             located(key, path)
 
 
-def read_text(path: Path) -> str:
-    """Read a text file: UTF-8, lines ending in LF, not empty.
+def read(path: Path) -> Contents:
+    """Read a text file: UTF-8, or what its byte order mark says; plain or by gzip; lines ending in LF or CRLF.
 
     Raises:
-        ConfigError: it is anything else; with the number of the line.
+        ConfigError: it is empty, or anything else; with the number of the line, and the command that converts it.
     """
-    raw = path.read_bytes()
+    raw, notes = path.read_bytes(), []
+    if raw.startswith(GZIP):
+        raw = _unpacked(path, raw)
+        notes.append(f"{path.name} is compressed by gzip and was unpacked in memory.")
     if not raw.strip():
         raise ConfigError(f"{path}: the file is empty")
-    if b"\r" in raw:
-        line = raw.count(b"\n", 0, raw.index(b"\r")) + 1
-        raise ConfigError(f"{path}, line {line}: ends in a carriage return (CRLF); convert it, e.g. with `dos2unix`")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        found = f"{path}, line {line}: the byte {raw[error.start]:#04x}"
-        raise ConfigError(f"{found} is not UTF-8; convert it, e.g. with `iconv -t utf-8`") from error
+    for start, what in BINARY.items():
+        if raw.startswith(start):
+            raise ConfigError(f"{path}: this is no text, but {what}")
+    mark, encoding = next(((mark, name) for mark, name in MARKS.items() if raw.startswith(mark)), (b"", "utf-8"))
+    text = _decoded(path, raw[len(mark) :], encoding)
+    if encoding != "utf-8":
+        notes.append(
+            f"{path.name} is {encoding.upper().removesuffix('-LE').removesuffix('-BE')} by its byte order mark."
+        )
+    text, ends = _in_lines(path, text)
+    return Contents(text, encoding, (*notes, *ends))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; see `read`."""
+    return read(path).text
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read the lines of a text file, without their ends; see `read_text`."""
-    return read_text(path).removesuffix("\n").split("\n")
+    """Read the lines of a text file, without their ends; see `read`."""
+    return lines(read_text(path))
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a text, without their ends."""
+    return text.removesuffix("\n").split("\n")
+
+
+def _unpacked(path: Path, raw: bytes) -> bytes:
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigError(f"{path}: it is compressed by gzip and damaged ({error})") from error
+
+
+def _decoded(path: Path, raw: bytes, encoding: str) -> str:
+    if encoding == "utf-8" and (wide := _wide(raw)):
+        raise ConfigError(f"{path}: this looks like {wide} without a byte order mark; convert it: {_iconv(wide, path)}")
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        found = f"{path}, line {line}: the byte {raw[error.start]:#04x} is not {encoding.upper()}"
+        if encoding != "utf-8":
+            raise ConfigError(f"{found}: the file is damaged") from error
+        start, end = raw.rfind(b"\n", 0, error.start) + 1, raw.find(b"\n", error.start)
+        shown = raw[start : end if end >= 0 else None].decode("cp1252", errors="replace").strip()[:60]
+        raise ConfigError(
+            f"{found}; if {shown!r} is what the line says, the file is Windows-1252 (or Latin-1): convert it: "
+            f"{_iconv('WINDOWS-1252', path)}"
+        ) from error
+
+
+def _wide(raw: bytes) -> str:
+    """UTF-16 by the zeros beside Latin letters; empty where there are few."""
+    start = raw[:4000]
+    for name, zeros in (("UTF-16LE", start[1::2]), ("UTF-16BE", start[::2])):
+        if zeros.count(0) > 0.4 * len(zeros):
+            return name
+    return ""
+
+
+def _iconv(encoding: str, path: Path) -> str:
+    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(f'{path}.utf8')}"
+
+
+def _in_lines(path: Path, text: str) -> tuple[str, tuple[str, ...]]:
+    """The text with LF at the end of every line, and what was changed.
+
+    Raises:
+        ConfigError: there is a carriage return that ends no line.
+    """
+    if "\r" not in text:
+        return text, ()
+    if "\n" not in text:
+        return text.replace("\r", "\n"), (f"{path.name}: lines end in a carriage return alone and are read as lines.",)
+    text = text.replace("\r\n", "\n")
+    if "\r" in text:
+        line = text.count("\n", 0, text.index("\r")) + 1
+        raise ConfigError(
+            f"{path}, line {line}: there is a carriage return in it; convert the file, e.g. with `mac2unix`"
+        )
+    return text, (f"{path.name}: lines end in CRLF and are read as if they ended in LF.",)

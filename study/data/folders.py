@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pooch
-
 from study.installation import CHECKOUT, typed
 
 
@@ -16,4 +14,6 @@ def folder(given: str | None, name: str) -> Path:
     """
     if given:
         return typed(given).absolute()
+    import pooch
+
     return (CHECKOUT / ".data" if CHECKOUT else Path(pooch.os_cache("rnn-study"))) / name

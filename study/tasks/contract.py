@@ -6,6 +6,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import pandas as pd
@@ -187,6 +188,7 @@ class Task(ABC):
         opponents: names of what a network is measured against; see `study.opponents`.
         notes: sentences about the data that a reader of the measures must know; printed once, and kept with the run.
         learnt: the class of its `preprocessing`.
+        tags: of a run, further ones: what the data are like.
     """
 
     inputs: Inputs
@@ -198,6 +200,7 @@ class Task(ABC):
     opponents: tuple[str, ...] = ("guess",)
     notes: tuple[str, ...] = ()
     learnt: ClassVar[type[Any]] = Drawn
+    tags: Mapping[str, str] = MappingProxyType({})
 
     @property
     def units(self) -> Float[Tensor, " targets"] | None:

@@ -76,6 +76,10 @@ class SplitByShares(Strict):
             raise ValueError("validation and test leave nothing to train on: their sum must stay below 1")
         return self
 
+    def ends(self, steps: int) -> tuple[int, int]:
+        """The first of so many steps, or sentences, that belong to validation and to test."""
+        return int(steps * (1 - self.validation - self.test)), int(steps * (1 - self.test))
+
 
 class OwnTextConfig(SplitByShares):
     """The user's own text: one file split by shares, or three files, whose shares then do not matter."""

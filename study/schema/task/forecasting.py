@@ -56,21 +56,36 @@ class ForecastingETTh1Config(ForecastingConfig):
 class ForecastingCSVConfig(ForecastingConfig, SplitByShares):
     """The user's own table, one row a step; `features` enter beside the targets.
 
-    `frequency` is the distance of all rows as pandas writes it (`h`, `D`, `B`, ...), null: any that grows.
+    `date` names the column of times, or several that make a time together; null: rows are steps in their order. Targets
+    that are null are the price of a known vendor, or the only column of numbers. Of separator, decimal sign and form of
+    dates, null is what the file shows without doubt. `frequency` is the distance of all rows as pandas writes it (`h`,
+    `D`, `B`, ...), null: any that grows.
     """
 
     name: Literal["forecasting_csv"]
     path: Annotated[str, Decides.DATA]
-    date: str
-    targets: Names
+    date: str | Names | None
+    targets: Names | None
     features: list[str]
     ahead: Annotated[list[Ahead], Field(min_length=1)]
+    separator: Literal[",", ";", "|", "tab"] | None
+    decimal: Literal[".", ","] | None
+    date_format: str | None
     frequency: Annotated[str | None, Decides.RECORD]
-    missing: Literal["refuse", "forward"]
+    missing: Literal["refuse", "forward", "drop"]
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How the table is to be read: the arguments of `study.data.tables.table.TableKeys`."""
+        keys = "date", "targets", "features", "decimal", "date_format", "frequency", "missing"
+        return {key: getattr(self, key) for key in keys} | {
+            "separator": "\t" if self.separator == "tab" else self.separator
+        }
 
     @model_validator(mode="after")
     def _every_column_has_one_part(self) -> "ForecastingCSVConfig":
-        columns = [name.strip() for name in (self.date, *self.targets, *self.features)]
+        dates = [self.date] if isinstance(self.date, str) else self.date or []
+        columns = [name.strip() for name in (*dates, *(self.targets or []), *self.features)]
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
             raise ValueError(f"date, targets and features name {', '.join(twice)} more than once")
         return self

@@ -15,7 +15,7 @@ class LabellingConfig(TaskConfig):
 
     Words rarer than `min_count` in the training part are read as unknown. `affixes`: the first 1, 2, ... and the last
     1, 2, ... characters of a word, up to so many, enter too (0: the word alone). Labels of a scheme such as IOB or
-    BIOES are entities (`study.tasks.labelling.entities`).
+    BIOES are entities (`study.data.corpora.schemes`).
     """
 
     kind: ClassVar[Kind] = "multiclass"
@@ -56,14 +56,23 @@ class LabellingWNUT17Config(LabellingConfig):
 class LabellingCoNLLConfig(LabellingConfig, OwnTextConfig):
     """The user's own columns, one word a line, an empty line after a sentence; columns are numbered from 1.
 
-    `format`: `conllu` (tabs; comments, multiword tokens and empty nodes are left out), or `columns` (tabs or spaces;
-    comments are left out). A label that training never shows counts as an error.
+    `format`: `conllu` (tabs; comments, multiword tokens and empty nodes are left out), `columns` (tabs or spaces;
+    comments are left out), or `tagged` (a sentence of word/tag a line). A label that training never shows counts as an
+    error.
     """
 
     name: Literal["labelling_conll"]
-    format: Literal["conllu", "columns"]
+    format: Literal["conllu", "columns", "tagged"]
     word_column: Count
     label_column: Count
+
+    @classmethod
+    def canonical(cls, values: dict[str, str]) -> dict[str, str]:
+        """Of `word/tag` there are no columns."""
+        values = super().canonical(values)
+        if values.get("format") == "tagged":
+            values = {key: value for key, value in values.items() if not key.endswith("_column")}
+        return values
 
 
 @TASKS.member("study.tasks.labelling.temporal_order:TemporalOrder")

@@ -25,6 +25,10 @@ from study.tasks.forecasting.scaling import Scaling, Target
 from study.tasks.metrics import ForecastMetrics
 from study.tasks.preprocessing import Names
 
+FLOAT32 = np.finfo(np.float32)
+LEAST_SPREAD = 1e-6
+"""Of most values of a column, in its standard deviations; float32 has seven digits."""
+
 
 class Tables(NamedTuple):
     """A data set, read.
@@ -34,11 +38,13 @@ class Tables(NamedTuple):
             features, in their own units. No value in a split depends on a later split.
         targets: by column.
         source: where the data are from.
+        notes: see `Task`.
     """
 
     series: dict[str, dict[Split, pd.DataFrame]]
     targets: dict[str, Target]
     source: str
+    notes: tuple[str, ...] = ()
 
 
 class Forecasting(Task):
@@ -64,10 +70,11 @@ class Forecasting(Task):
         self._config, self._seed = config, seed
         self._tables = tables = self.load(config, data)
         self._scaled: dict[Split, list[tuple[Tensor, Tensor]]] = {}
-        self.source = tables.source
+        self.source, self.notes = tables.source, tables.notes
         self._check_lengths()
         training = [splits["train"] for splits in tables.series.values()]
         self._mean, self._std = _moments(training)
+        self._refuse_overflow()
         self.known = tables.targets
         self.features = [column for column in training[0].columns if column not in tables.targets]
         self.inputs, self.targets = Inputs(len(self.features), tokens=False), len(self.known)
@@ -82,6 +89,25 @@ class Forecasting(Task):
                     raise ConfigError(
                         f"task.seq_len = {self._config.seq_len}: {name} has {len(frame)} steps in the {split} part, "
                         f"{steps} are needed; give more data, other splits, or shorter sequences"
+                    )
+
+    def _refuse_overflow(self) -> None:
+        """Refuse values whose squares no float32 can sum: every error would be infinite, and no number."""
+        for name, splits in self._tables.series.items():
+            for split, frame in splits.items():
+                with np.errstate(all="ignore"):
+                    scaled = ((frame - self._mean) / self._std).abs()
+                    sums = (scaled**2).sum()
+                good = (sums < FLOAT32.max) & np.isfinite(self._mean) & np.isfinite(self._std)
+                if split == "train":  # beside a value so large, all others are one and the same
+                    spread = frame.quantile(0.9) - frame.quantile(0.1)
+                    good &= (spread == 0) | (spread / self._std > LEAST_SPREAD)
+                if not good.all():
+                    column = good.index[~good][0]
+                    row = frame[column].abs().argmax()
+                    raise ConfigError(
+                        f"{name}: column {column!r} holds {frame[column].iloc[row]:g} ({frame.index[row]}, {split} "
+                        "part), too far from the others for float32; mend the value, or give the column in another unit"
                     )
 
     def _seasonal_errors(self, training: Sequence[pd.DataFrame]) -> Tensor:
@@ -214,8 +240,7 @@ def look_ahead(frame: pd.DataFrame, columns: Sequence[str], steps: Sequence[int]
 
 def share_ends(index: pd.Index, config: SplitByShares) -> tuple[Any, Any]:
     """The first entries of validation and of test, in an index in its order."""
-    steps = len(index)
-    first, last = int(steps * (1 - config.validation - config.test)), int(steps * (1 - config.test))
+    first, last = config.ends(len(index))
     return index[first], index[last]
 
 
@@ -232,4 +257,12 @@ def chronological(frame: pd.DataFrame, ends: tuple[Any, Any], ahead: int) -> dic
 def _moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
     """Mean and standard deviation a column; a constant column keeps its unit."""
     rows = pd.concat(training)
-    return rows.mean(), rows.std().replace(0.0, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = rows.mean(), rows.std()
+    if (tiny := (std < FLOAT32.tiny) & (rows.max() > rows.min())).any():
+        column = tiny.index[tiny][0]
+        raise ConfigError(
+            f"column {column!r}: its values differ by {std[column]:g}, less than float32 can tell; give it in another "
+            "unit"
+        )
+    return mean, std.replace(0.0, 1.0)

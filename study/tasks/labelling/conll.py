@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from study.data import located
+from study.data.corpora.columns import Corpus, read_columns, read_conllu, read_tagged
+from study.data.corpora.schemes import scheme
 from study.errors import ConfigError
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingCoNLLConfig as Config
-from study.tasks.labelling.columns import Corpus, read_columns, read_conllu
 from study.tasks.labelling.family import Corpora, Labelling
 
 
@@ -14,14 +15,16 @@ def load_conll(config: Config, data: DataConfig) -> Corpora:
     """The columns chosen."""
     whole = located("task.path", config.path)
     if config.validation_path is None or config.test_path is None:
-        return Corpora((_corpus(whole, config),), str(whole))
+        return Corpora((_with_scheme(_corpus(whole, config)),), str(whole))
     validation = located("task.validation_path", config.validation_path)
     test = located("task.test_path", config.test_path)
-    corpora = _corpus(whole, config), _corpus(validation, config), _corpus(test, config)
+    corpora = _with_scheme(_corpus(whole, config)), _corpus(validation, config), _corpus(test, config)
     return Corpora(corpora, f"{whole}, {validation}, {test}")
 
 
 def _corpus(path: Path, config: Config) -> Corpus:
+    if config.format == "tagged":
+        return read_tagged(path)
     read = read_conllu if config.format == "conllu" else read_columns
     return read(path, config.word_column, config.label_column)
 
@@ -36,6 +39,14 @@ def _labelled_or_not(path: Path, config: Config) -> Corpus:
         except ConfigError:
             raise error from None
     return corpus._replace(labels=["_"] * len(corpus.words))
+
+
+def _with_scheme(corpus: Corpus) -> Corpus:
+    """The corpus with a note on the scheme in which it writes entities."""
+    if not (name := scheme(corpus.label_rows())):
+        return corpus
+    note = f"The labels are entities written in {name}: they are scored as whole entities, by entity_f1."
+    return corpus._replace(notes=(*corpus.notes, note))
 
 
 class CoNLL(Labelling):

@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 from study.data import located
+from study.data.corpora.columns import Corpus, split_corpus
+from study.data.corpora.schemes import SCHEMES, are_entities, misfit
+from study.data.corpora.steps import number_words
 from study.errors import ConfigError
 from study.schema.run import DataConfig
 from study.schema.task.base import SplitByShares
@@ -21,11 +24,14 @@ from study.schema.task.labelling import LabellingConfig as Config
 from study.tasks.baselines import Memoryless
 from study.tasks.batches import Buckets, Sentences
 from study.tasks.contract import SPLITS, Batch, Batches, NewData, Split, Task
-from study.tasks.labelling.columns import Corpus
-from study.tasks.labelling.entities import SCHEMES, EntityMetrics, are_entities, misfit
-from study.tasks.labelling.words import Words, kinds
+from study.tasks.labelling.entities import EntityMetrics
+from study.tasks.labelling.words import Words
 from study.tasks.metrics import LabellingMetrics, Metrics
 from study.tasks.preprocessing import Columns, Names
+from study.tasks.unknown import noted, tagged
+
+LONG = 1000
+"""Words from which a sentence may be several."""
 
 
 class Corpora(NamedTuple):
@@ -52,13 +58,15 @@ class Labelling(Task):
         self._parts = dict(zip(SPLITS, _parts(corpora, config), strict=True))
         self._labels = sorted(set(self._parts["train"].labels))
         self._unseen = sorted({label for part in self._parts.values() for label in part.labels} - {*self._labels})
-        self._sentences, known = _number(self._parts, [*self._labels, *self._unseen], config)
+        self._sentences, known, unknown = _number(self._parts, [*self._labels, *self._unseen], config)
         self._learnt = Words(known, self._labels)
         self.inputs, self.targets = self._learnt.inputs, self._learnt.targets
         self._entities = are_entities([*self._labels, *self._unseen])
         self.primary = "entity_f1" if self._entities else "accuracy"
         self._refuse_unrelated()
-        self.notes = tuple(self._notes())
+        read = dict.fromkeys(note for corpus in corpora for note in corpus.notes)
+        self.notes = (*read, *self._notes(), *noted(unknown, "words"))
+        self.tags = tagged(unknown)
         train = self._sentences["train"]
         self._memoryless = Memoryless(self._words(train.tokens), train.labels, (self.inputs.size, self.targets))
 
@@ -80,6 +88,13 @@ class Labelling(Task):
                     f"The {split} part has labels that the training part never shows ({counted}): these "
                     f"{unseen.total()} of {len(part.labels)} words count as wrong, and are left out of loss and nats."
                 )
+        longest, usual = (int(f([n for part in self._parts.values() for n in part.lengths])) for f in (max, np.median))
+        if longest > LONG and longest > 20 * usual:
+            yield (
+                f"The longest sentence has {longest:,} words, half of all have {usual:,} or fewer: those beside it are "
+                f"padded to its length, and its batch takes {longest / max(1, usual):,.0f} times the memory of a usual "
+                "one. Are empty lines between sentences missing?"
+            )
         if why := misfit([*self._labels, *self._unseen]):
             yield (
                 f"The labels look like entities, but fit no scheme ({', '.join(SCHEMES)}, with O for none): {why}. "
@@ -149,39 +164,24 @@ def _parts(corpora: Sequence[Corpus], config: Config) -> Sequence[Corpus]:
     if len(corpora) == 3:
         return corpora
     assert isinstance(config, SplitByShares)
-    words, labels, lengths = corpora[0]
-    count = len(lengths)
-    ends = [0, int(count * (1 - config.validation - config.test)), int(count * (1 - config.test)), count]
-    if len(set(ends)) < 4:
+    count = len(corpora[0].lengths)
+    parts = split_corpus(corpora[0], config.ends(count))
+    if not all(part.lengths for part in parts):
         raise ConfigError(f"task.validation, task.test: {count} sentences leave nothing in one of the parts")
-    steps = np.concatenate([[0], np.cumsum(lengths)])[ends]
-    return [
-        Corpus(words[steps[i] : steps[i + 1]], labels[steps[i] : steps[i + 1]], lengths[ends[i] : ends[i + 1]])
-        for i in range(3)
-    ]
+    return parts
 
 
 def _number(
     parts: dict[Split, Corpus], labels: list[str], config: Config
-) -> tuple[dict[Split, Sentences], list[list[str]]]:
-    """The parts in numbers, and the tokens of every kind that are known."""
-    steps = {split: len(part.words) for split, part in parts.items()}
-    words = np.array([word for part in parts.values() for word in part.words], dtype=object)
-    codes, written = pd.factorize(words)
-    columns, size, names = [], 0, []
-    for tokens_of_kind in kinds(written, config.affixes):
-        of_written, different = pd.factorize(np.array(tokens_of_kind, dtype=object))
-        kind = of_written[codes]
-        known = np.flatnonzero(np.bincount(kind[: steps["train"]], minlength=kind.max() + 1) >= config.min_count)
-        table = np.full(kind.max() + 1, size)
-        table[known] += np.arange(1, len(known) + 1)
-        columns.append(table[kind])
-        names.append(different[known].tolist())
-        size += len(known) + 1
-    tokens = torch.from_numpy(np.stack(columns, 1) if config.affixes else columns[0])
+) -> tuple[dict[Split, Sentences], list[list[str]], dict[str, float]]:
+    """The parts in numbers, the tokens of every kind that are known, and the share of unknown words in every part."""
+    words = {split: part.words for split, part in parts.items()}
+    tokens, known, unknown = number_words(words, config.min_count, config.affixes)
     numbers = {label: i for i, label in enumerate(labels)}
     numbered = {
-        split: Sentences(part, torch.tensor([numbers[x] for x in corpus.labels]), torch.tensor(corpus.lengths))
-        for (split, corpus), part in zip(parts.items(), tokens.split(list(steps.values())), strict=True)
+        split: Sentences(
+            torch.from_numpy(tokens[split]), torch.tensor([numbers[x] for x in part.labels]), torch.tensor(part.lengths)
+        )
+        for split, part in parts.items()
     }
-    return numbered, names
+    return numbered, known, unknown

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from study.data import carried
+from study.data.corpora.columns import Corpus, read_columns
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingHironsanConfig as Config
-from study.tasks.labelling.columns import Corpus, read_columns
 from study.tasks.labelling.family import Corpora, Labelling
 
 FILE = "hironsan/corpus/iob_sents.txt"

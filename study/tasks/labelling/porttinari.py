@@ -3,9 +3,9 @@
 from functools import lru_cache
 
 from study.data import carried
+from study.data.corpora.columns import read_conllu
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingPorttinariConfig as Config
-from study.tasks.labelling.columns import read_conllu
 from study.tasks.labelling.family import Corpora, Labelling
 
 FILE = "dante/data/porttinari/annotated.conllu"

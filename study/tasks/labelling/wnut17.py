@@ -1,9 +1,9 @@
 """WNUT 2017 (Derczynski et al. 2017), English web text: emerging and rare entities, 6 kinds."""
 
 from study.data import Download, fetched
+from study.data.corpora.columns import read_columns
 from study.schema.run import DataConfig
 from study.schema.task.labelling import LabellingWNUT17Config as Config
-from study.tasks.labelling.columns import read_columns
 from study.tasks.labelling.family import Corpora, Labelling
 
 ROOT = "https://raw.githubusercontent.com/leondz/emerging_entities_17/e52a2d2a71ac1a051ca2d532eef28653c5c02603/"

@@ -4,7 +4,7 @@ With affixes a step has several tokens: the word and each affix, every kind with
 is the unknown one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from study.data.corpora.steps import kinds
 from study.models import Inputs
 from study.tasks.preprocessing import Columns, Preprocessing
 
@@ -62,11 +63,3 @@ class Words(Preprocessing):
     def measures(self, table: pd.DataFrame) -> dict[str, float]:
         """The share of words whose label is right, where they have one."""
         return {"accuracy": float((table["true"] == table["predicted"]).mean())} if "true" in table else {}
-
-
-def kinds(words: Iterable[str], affixes: int) -> list[list[str]]:
-    """For every word: the word in lower case, then its first 1, 2, ... and last 1, 2, ... characters."""
-    lengths = range(1, affixes + 1)
-    words = list(words)
-    lower = [[word.lower() for word in words]]
-    return lower + [[word[:n] for word in words] for n in lengths] + [[word[-n:] for word in words] for n in lengths]

@@ -9,15 +9,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from study.data.corpora.tokens import END_OF_LINE, words_of
 from study.models import Inputs
 from study.tasks.preprocessing import Columns, Preprocessing, log_probability
-
-UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
-
-
-def words_of(text: str) -> list[str]:
-    """What white space separates, line ends counted as words."""
-    return text.replace("\n", f" {END_OF_LINE} ").split()
 
 
 class Vocabulary(Preprocessing):

@@ -1,0 +1,1 @@
+"""Corpora as they are delivered: words with labels in columns or as word/tag, running text, label schemes."""
