@@ -19,8 +19,8 @@ EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
     "errors", "installation", "schema", "command", "own", "seeding", "data", "models", "tasks", "opponents", "learning",
-    "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing", "report", "reproduce",
-    "sweep", "hydra_plugins", "ask", "resume", "api", "ui", "bench",
+    "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing", "report", "callback",
+    "reproduce", "sweep", "hydra_plugins", "ask", "resume", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
