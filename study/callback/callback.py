@@ -27,10 +27,7 @@ from study.callback.watch import FlowWatch
 from study.errors import ConfigError
 from study.training.history import APPLIED, TOTAL, History
 
-NO_TASK = (
-    "What was learnt is not measured: it takes a task with opponents, so `completed` says only that the updates were "
-    "made."
-)
+NO_TASK = "What was learnt is not measured: that takes a task with opponents. An outcome here is completed or diverged."
 NO_HORIZON = (
     "Whether the gradient reaches back far enough is not judged: state the lag in steps at which the task needs the "
     "past, GradientHistory(horizon=...)."
@@ -94,11 +91,12 @@ class GradientHistory(pl.Callback):
     def on_fit_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Refuse what cannot be measured truly, then begin a history, or continue that of a checkpoint."""
         refuse(trainer, pl_module)
+        found = find_layer(pl_module, self._layer)
         optimizer = trainer.optimizers[0]
         self._rate = float(optimizer.param_groups[0]["lr"])
         names, parameters = _trained(pl_module, optimizer)
         self._history = History(names, patience=sys.maxsize)  # a loss that is not finite ends no loop of others
-        self._watch = FlowWatch(find_layer(pl_module, self._layer), self._horizon, trainer.estimated_stepping_batches)
+        self._watch = FlowWatch(found, self._horizon, trainer.estimated_stepping_batches)
         if self._restored:
             self._history.load_state(self._restored["history"])
             self._watch.restore(self._restored["flow"])

@@ -43,7 +43,7 @@ class UpdateNorms:
         self._losses: list[Tensor] = []
         self._before: Tensor | None = None
         self._applied: Tensor | None = None
-        self._rate = 0.0
+        self._optimizer, self._rate = optimizer, 0.0
         self._hooks = [optimizer.register_step_pre_hook(self._before_step)]
         if at_once:
             self._hooks.append(optimizer.register_step_post_hook(lambda *_: self.end()))
@@ -60,7 +60,7 @@ class UpdateNorms:
     @torch.no_grad()
     def made(self) -> None:
         """Measure the gradient as it was made; the last time before a step counts."""
-        self._before = self._norms()
+        self._before, self._rate = self._norms(), float(self._optimizer.param_groups[0]["lr"])
 
     def end(self) -> None:
         """Add the update to the history, if a gradient was made; one that no step took was clipped to nothing."""
@@ -79,7 +79,6 @@ class UpdateNorms:
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Before a step; where the optimizer makes the gradient by calling a closure, after that."""
-        self._rate = float(optimizer.param_groups[0]["lr"])
         closure = kwargs.get("closure") or next(iter(args[1:]), None)
         if closure is None:
             self._take()

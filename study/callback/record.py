@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def write(
         pq.write_table(pa.Table.from_pandas(flow, preserve_index=False), folder / "flow.parquet")
     params = {} if horizon is None else {"task.horizon": str(horizon)}
     run = Logged("", "", str(folder.resolve()), "", name, "FINISHED", {**diagnosis.tags(), "task": name}, params, {})
-    comparison, norms = single(run), load_norms(run)
+    found, norms = single(run), load_norms(run)
+    comparison = replace(found, runs=found.runs.assign(arm=name), arms=[name])
     sections = [
         Section("Verdict", str(diagnosis).splitlines()),
         Section("Training and gradients", pictures=list(pictures(run, comparison, norms))),
