@@ -252,7 +252,7 @@ def flow_at_the_start(callback: GradientHistory) -> np.ndarray:
         lambda: Regression(nn.LSTM(3, 8, num_layers=2, batch_first=True)),
         lambda: Regression(nn.GRU(3, 8, batch_first=True, bias=False)),
         lambda: LastStep(nn.RNN(3, 8, nonlinearity="relu", batch_first=True)),
-        lambda: StepByStep(),
+        StepByStep,
     ],
 )
 def test_the_flow_is_that_of_our_own_probe(callback: GradientHistory, module: Callable[[], Regression]) -> None:
