@@ -56,7 +56,7 @@ class ByHand(Regression):
         super().__init__()
         self.automatic_optimization = False
 
-    def training_step(self, batch: list[Tensor], index: int) -> None:
+    def training_step(self, batch: list[Tensor], index: int) -> None:  # type: ignore[override]
         optimizer = self.optimizers()
         for part in zip(*(tensor.chunk(2) for tensor in batch), strict=True):
             optimizer.zero_grad()
@@ -139,7 +139,9 @@ def plain_loop(module: Regression, clip: float | None, accumulate: int = 1) -> I
         part.backward()
         loss += part.item()
         if number % accumulate == 0:
-            norms = {f"grad_norm/{name}": float(p.grad.norm()) for name, p in module.named_parameters()}  # type: ignore[union-attr]
+            norms = {
+                f"grad_norm/{name}": float(p.grad.norm()) for name, p in module.named_parameters() if p.grad is not None
+            }
             total = float(nn.utils.clip_grad_norm_(module.parameters(), clip or math.inf))
             applied = float(nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None]))
             optimizer.step()

@@ -18,7 +18,7 @@ class NotMeasured(Exception):
     """Why the flow through a layer cannot be measured, in a few words."""
 
 
-class Passage(NamedTuple):
+class LayerPassage(NamedTuple):
     """One way through a recurrent layer.
 
     Attributes:
@@ -32,7 +32,7 @@ class Passage(NamedTuple):
     own: Float[Tensor, "time batch hidden"]
 
 
-class Listener(ABC):
+class LayerListener(ABC):
     """Listens to the calls of a layer while it is started; keeps the last way through it."""
 
     def __init__(self, layer: Recurrent):
@@ -71,7 +71,7 @@ class Listener(ABC):
         """Keep a call of the layer."""
 
     @abstractmethod
-    def passage(self) -> Passage:
+    def passage(self) -> LayerPassage:
         """The last way through the layer, after its backward pass.
 
         Raises:
@@ -79,7 +79,7 @@ class Listener(ABC):
         """
 
 
-class SequenceListener(Listener):
+class SequenceListener(LayerListener):
     """Of a layer that reads whole sequences in one call: torch's RNN, GRU and LSTM, and our cores.
 
     What leaves it at a step is not what it hands to the next one, so autograd keeps the two gradients apart.
@@ -119,8 +119,8 @@ class SequenceListener(Listener):
             return inputs.transpose(0, 1), lambda outputs: outputs.transpose(0, 1), _same
         return inputs, _same, _same
 
-    def passage(self) -> Passage:
-        """See `Listener`; a loss that reads the last h of the top layer reads what leaves the layer there."""
+    def passage(self) -> LayerPassage:
+        """See `LayerListener`; a loss that reads the last h of the top layer reads what leaves the layer there."""
         if self._inputs is None:
             raise NotMeasured("the layer was not called in training")
         own, last = self._own.get("own"), self._ends.get(0)
@@ -134,10 +134,10 @@ class SequenceListener(Listener):
             own[at, torch.arange(batch, device=own.device)] += last[-1]
         if own is None:
             raise NotMeasured("the loss does not reach what leaves the layer")
-        return Passage(self._inputs, self._entry, own)
+        return LayerPassage(self._inputs, self._entry, own)
 
 
-class CellListener(Listener):
+class CellListener(LayerListener):
     """Of a cell that its network calls step by step.
 
     What leaves a cell is what it hands to its next call, so autograd adds the two gradients up. After the last call
@@ -162,8 +162,8 @@ class CellListener(Listener):
                 key = len(self._steps), place
                 part.register_hook(lambda gradient, key=key: found.update({key: _batch(gradient.detach())}))
 
-    def passage(self) -> Passage:
-        """See `Listener`."""
+    def passage(self) -> LayerPassage:
+        """See `LayerListener`."""
         steps = len(self._steps)
         if steps < 2:
             raise NotMeasured("the network does something to the state between two calls of its cell")
@@ -171,10 +171,10 @@ class CellListener(Listener):
         if last is None or (steps, 1) in self._gradients:
             raise NotMeasured("the loss does not read the h, and only that, of the last call of the cell")
         own = torch.cat([last.new_zeros(steps - 1, *last.shape), last[None]])
-        return Passage(torch.stack(self._steps), self._entry, own)
+        return LayerPassage(torch.stack(self._steps), self._entry, own)
 
 
-def listener(layer: Recurrent) -> Listener:
+def listener(layer: Recurrent) -> LayerListener:
     """The one that fits a layer, not started yet."""
     found = CellListener(layer) if isinstance(layer, nn.RNNCellBase) else SequenceListener(layer)
     found.stop()

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from study.callback.calls import NotMeasured, Passage
+from study.callback.calls import LayerPassage, NotMeasured
 from study.models import Core, State
 from study.models.stepping import evaluating, flatten, step
 from study.probes.flow import Flow, flow_from_the_end
@@ -19,7 +19,7 @@ LAGS = 60
 """Lags measured, as in `conf/probe`; up to the horizon if that is further, and fewer where sequences are shorter."""
 
 
-def flow_of(core: Core, passage: Passage, lags: int) -> Flow:
+def flow_of(core: Core, passage: LayerPassage, lags: int) -> Flow:
     """Measure the flow on one passage; parameters, their gradients and the random state stay as they are.
 
     Args:

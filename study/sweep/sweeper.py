@@ -23,6 +23,7 @@ from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
+from study.terminal import printer
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -53,7 +54,9 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     if common.sweep.dry_run:
         from study.sweep.planning.estimate import estimate
 
-        return print(plan.describe() + estimate(plan, count_workers(common.sweep.workers, len(plan))))
+        found = estimate(plan, count_workers(common.sweep.workers, len(plan)))
+        printer().keep(plan=plan.record, estimated=found.record)
+        return print(f"{plan.describe()}{found}")
     from study.sweep.trials.storage import open_study
     from study.tracking import writer
 
@@ -170,7 +173,9 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
-    console.print(table(ledger))
+    from study.sweep.summary import arm_records
+
+    printer().show("runs", arm_records(ledger), table(ledger), console)
     for line in (*note_lines(ledger), *reading_lines(ledger), *power_lines(ledger)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     reason = f" The launcher reported: {problem}" if problem else ""

@@ -2,7 +2,7 @@
 
 import time
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from study.analysis.result import evaluate
 from study.learning import clipping
@@ -32,17 +32,43 @@ class Cost(NamedTuple):
     size: Size
 
 
-def estimate(plan: Plan, workers: int) -> str:
-    """Lines with the time that all runs take so many workers, and the size of their store."""
-    runs = plan.runs / len(plan.arms)
-    costs = {name: _time_run(plan.arms[arm].config) for arm, name in plan.names.items()}
-    whole = timedelta(seconds=round(sum(cost.seconds for cost in costs.values()) * runs / workers))
-    stored = sum(cost.bytes for cost in costs.values()) * runs
-    each = "".join(f"  {name}: {cost.seconds:.0f} s a run; {in_words(cost.size)}\n" for name, cost in costs.items())
-    return (
-        f"estimated:\n{each}  {plan.runs} runs by {workers} workers on this machine: about {whole}, without pruning\n"
-        f"  store: about {stored / 1e6:.0f} MB"
-    )
+class Estimate(NamedTuple):
+    """Of a plan: the cost of a run of every arm, by name; its runs, and who makes them."""
+
+    costs: dict[str, Cost]
+    runs: int
+    workers: int
+
+    @property
+    def seconds(self) -> float:
+        """That all runs take, without pruning."""
+        return sum(cost.seconds for cost in self.costs.values()) * self.runs / len(self.costs) / self.workers
+
+    @property
+    def bytes(self) -> float:
+        """Of their store."""
+        return sum(cost.bytes for cost in self.costs.values()) * self.runs / len(self.costs)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All of it in plain values."""
+        arms = {name: {"seconds": cost.seconds, **cost.size._asdict()} for name, cost in self.costs.items()}
+        whole = {"runs": self.runs, "workers": self.workers, "seconds": self.seconds, "bytes": self.bytes}
+        return {"arms": arms, **whole}
+
+    def __str__(self) -> str:
+        """Lines with the time that all runs take, and the size of their store."""
+        costs, whole = self.costs.items(), timedelta(seconds=round(self.seconds))
+        each = "".join(f"  {name}: {cost.seconds:.0f} s a run; {in_words(cost.size)}\n" for name, cost in costs)
+        return (
+            f"estimated:\n{each}  {self.runs} runs by {self.workers} workers on this machine: about {whole}, "
+            f"without pruning\n  store: about {self.bytes / 1e6:.0f} MB"
+        )
+
+
+def estimate(plan: Plan, workers: int) -> Estimate:
+    """Time a run of every arm; so many workers make all of them."""
+    return Estimate({name: _time_run(plan.arms[arm].config) for arm, name in plan.names.items()}, plan.runs, workers)
 
 
 def _time_run(config: Config) -> Cost:
