@@ -24,7 +24,7 @@ ROOMS = (
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
-    "sweep": ("planning", "trials", "workers", "summary", "sweeper", "__main__"),
+    "sweep": ("planning", "trials", "workers", "summary", "sweeper", "start", "__main__"),
     "report": ("data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
