@@ -1,4 +1,4 @@
-"""`python -m study.bench.callback`: updates a second of Lightning's Trainer with `GradientHistory`, beside those without.
+"""`python -m study.bench.callback`: updates a second of Lightning's Trainer with `GradientHistory`, and without it.
 
 A layer with 64 units on batches of 32 sequences of 50 steps, clipped by the Trainer. The two train the same
 updates in turn; ratios are of medians. Flow is measured where the callback does so; the page at the end is left out.
