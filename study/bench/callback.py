@@ -73,13 +73,14 @@ class _Timed(pl.Callback):
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--updates", type=int, default=1000)
+    parser.add_argument("--updates", type=int, default=2000)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--layers", nargs="*", choices=LAYERS, default=list(LAYERS), metavar="LAYER")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    records = [_record(name, options.updates, options.repetitions) for name in LAYERS]
+    records = [_record(name, options.updates, options.repetitions) for name in options.layers]
     title = f"Lightning's Trainer with GradientHistory (hidden {HIDDEN}, {WIDTH} x {TIME})"
     printer().show("speeds", records, table(records, COLUMNS, title=title))
 

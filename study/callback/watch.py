@@ -9,8 +9,8 @@ from study.callback.layers import Recurrent, as_core, obstacle
 from study.probes.flow import Flow
 from study.probes.schedule import Schedule
 
-PER_DECADE = 3
-"""Measurements in every decade of updates: with those before the first and the last update 14 in 10,000."""
+PER_DECADE = 2
+"""Measurements in every decade of updates: with those before the first and the last update 10 in 10,000."""
 
 
 class FlowWatch:
