@@ -34,7 +34,7 @@ def table(ledger: Ledger) -> Table:
 def arm_records(ledger: Ledger) -> list[dict[str, Any]]:
     """The same arms for a program: their runs one by one, as the ledger keeps them."""
     runs = [
-        {"arm": ledger.plan.names[status.cell.arm], "seed": status.cell.seed, **status.record}
+        status.record | {"arm": ledger.plan.names[status.cell.arm], "seed": status.cell.seed}
         for status in _made(ledger)
         if status.cell.arm in ledger.plan.names
     ]
