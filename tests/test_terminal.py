@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 
 from study.ask import command, finding
-from study.bench import loader, opponents, regularizers
+from study.bench import loader, regularizers
 from study.errors import ConfigError
 from study.models.sizing import Size
 from study.reproduce import __main__ as reproducing
@@ -23,8 +22,11 @@ from study.reproduce.compare import Deviation, RunComparison
 from study.reproduce.differences import Difference
 from study.sweep.planning.estimate import Cost, Estimate
 from study.terminal import plain, printer, printing, table, takes_json
+from study.tracking.reader import Logged
 from study.verify import __main__ as verifying
 from study.verify.closed_forms import henon
+
+LOGGED = Logged("", "", "", "a" * 32, "gru", "FINISHED", {}, {}, {})
 
 
 @pytest.fixture
@@ -93,7 +95,6 @@ def test_verify(both: Callable[..., tuple[str, Any]], monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(("module", "patched", "key"), [
     (loader, {"configured": lambda case: None, "speeds": lambda *_: (300.0, 100.0)}, "speeds"),
     (regularizers, {"_row": lambda *_: dict.fromkeys(regularizers.REGULARIZERS, 1.5) | {"omega": None}}, "updates"),
-    (opponents, {"_scores": lambda *_: (SimpleNamespace(primary="rmse", direction="minimize"), SCORES)}, "opponents"),
 ])  # fmt: skip
 def test_benches(
     both: Callable[..., tuple[str, Any]],
@@ -109,30 +110,24 @@ def test_benches(
     assert rows_of(text, *{row[first] for row in found[key]}) == len(found[key]) > 0
 
 
-SCORES = {
-    name: SimpleNamespace(label=name, seconds=0.1, metrics={split: {"rmse": value} for split in ("val", "test")})
-    for name, value in (("mean", 1.0), ("har", 0.5))
-}
-
-
 def test_a_question_to_a_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(finding.Finding, "keep", lambda self, folder: (tmp_path / "why.html", "b" * 32))
     causes = pd.DataFrame({"cause": ["reach", "capacity"], "number": [3.0, math.nan]})
-    run: Any = SimpleNamespace(run_id="a" * 32, name="gru")
-    answer = finding.Finding("why", [run], "It was the reach.", "One run.", [], {"causes": causes}, ("make fork", "To"))
+    answer = finding.Finding(
+        "why", [LOGGED], "It was the reach.", "One run.", [], {"causes": causes}, ("make fork", "To")
+    )
     given = argparse.Namespace(json=True, folder=None)
     assert command.answered(given, lambda: answer) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["causes"] == [{"cause": "reach", "number": 3.0}, {"cause": "capacity", "number": None}]
     assert found["sentence"] == "It was the reach."
-    assert found["runs"] == [run.run_id]
+    assert found["runs"] == [LOGGED.run_id]
     assert found["to_do"] == "make fork"
 
 
 def test_reproduce(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    logged: Any = SimpleNamespace(run_id="a" * 32, name="gru")
     circumstances = [Difference("commit", "1", "2"), Difference("threads", "1", "1")]
     first = Deviation("gradients.parquet loss", 3, 0.5, math.nan)
 
@@ -141,8 +136,8 @@ def test_reproduce(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
         return rerun.Reproduction(run, "b" * 32, circumstances, RunComparison(10, 9, first, 0.0), "")
 
     monkeypatch.setattr(rerun, "rerun", again)
-    monkeypatch.setattr(reproducing, "find", lambda *_: [logged])
-    monkeypatch.setattr(reproducing, "_restore", lambda *_: ([(logged, None)], []))
+    monkeypatch.setattr(reproducing, "find", lambda *_: [LOGGED])
+    monkeypatch.setattr(reproducing, "_restore", lambda *_: ([(LOGGED, None)], []))
     assert reproducing.main(["gru"]) == 1
     text = capsys.readouterr().out
     assert reproducing.main(["gru", "--json"]) == 1

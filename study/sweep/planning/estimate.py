@@ -52,7 +52,10 @@ class Estimate(NamedTuple):
     @property
     def record(self) -> dict[str, Any]:
         """All of it in plain values."""
-        arms = {name: {"seconds": cost.seconds, **cost.size._asdict()} for name, cost in self.costs.items()}
+        arms = {
+            name: {"seconds": cost.seconds, "parameters": cost.size.parameters, "state": cost.size.state}
+            for name, cost in self.costs.items()
+        }
         whole = {"runs": self.runs, "workers": self.workers, "seconds": self.seconds, "bytes": self.bytes}
         return {"arms": arms, **whole}
 
