@@ -60,7 +60,7 @@ def test_json_has_numbers_and_null_for_what_is_not_finite() -> None:
 def test_a_cell_without_its_number_is_a_dash_and_control_characters_do_not_reach_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    records = [{"name": "[red]a\x1b[2J", "value": None}, {"name": "b", "value": 2.0}]
+    records: list[dict[str, Any]] = [{"name": "[red]a\x1b[2J", "value": None}, {"name": "b", "value": 2.0}]
     with printing(False) as out:
         out.show("rows", records, table(records, {"name": "{name}", "value": "{value:.1f}"}))
     text = capsys.readouterr().out

@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,10 @@ class PlainModule(pl.LightningModule):
     """The textbook module: a recurrent layer, a head, a loss at every step.
 
     Args:
-        layer: class of the recurrent layer.
+        layer: builds the recurrent layer.
     """
 
-    def __init__(self, layer: type[nn.RNNBase]):
+    def __init__(self, layer: Callable[..., nn.RNNBase]):
         super().__init__()
         self.layer, self.head = layer(FEATURES, HIDDEN, batch_first=True), nn.Linear(HIDDEN, 1)
 
@@ -99,7 +100,7 @@ def _record(layer: str, updates: int, repetitions: int) -> dict[str, Any]:
     return {"layer": layer, **speeds, **ratios}
 
 
-def _train(layer: type[nn.RNNBase], updates: int, watched: bool) -> _Timed:
+def _train(layer: Callable[..., nn.RNNBase], updates: int, watched: bool) -> _Timed:
     inputs = torch.randn(WIDTH * updates, TIME, FEATURES)
     batches = DataLoader(TensorDataset(inputs, inputs.cumsum(1)[..., :1]), WIDTH)
     timed = _Timed()
