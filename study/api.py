@@ -7,7 +7,8 @@ A run is named by its id, the start of its id, or its name. The store is an MLfl
 `MLFLOW_TRACKING_URI`, or `mlflow.db` in the current folder. Nothing heavy is imported before it is needed.
 """
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from study.errors import ConfigError
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from study.analysis.autopsy import Autopsy
@@ -46,6 +48,42 @@ def runs(experiment: str | None = None, where: str = "", store: str | None = Non
     if not (found or where):
         raise ConfigError(f"experiment = {experiment!r}: no run was trained under this slug in {uri}")
     return frame(found).drop(columns="logged").apply(_numeric)
+
+
+def train(*overrides: str, store: str | None = None) -> pd.Series:
+    """Train one network, as `study-train` does, in a process of its own.
+
+    Args:
+        overrides: in Hydra's syntax, such as `model=gru`, one a text, without a shell's quotes.
+        store: see above.
+
+    Returns:
+        Its row in `runs`.
+
+    Raises:
+        ConfigError: an override cannot be used.
+    """
+    return runs(store=store).loc[_start(overrides, store)["run_id"]]
+
+
+def sweep(experiment: str, *overrides: str, folder: str | None = None, store: str | None = None) -> pd.DataFrame:
+    """Make the runs of an experiment that are not made yet, as `study-sweep` does, in processes of their own.
+
+    Args:
+        experiment: name of its file in `conf/experiment`.
+        overrides: see `train`.
+        folder: with configurations of your own, `folder/experiment/<name>.yaml`.
+        store: see above.
+
+    Returns:
+        One row a run that counts: `arm`, `seed`, `run_id`, `outcome`, `verdict`, `test` and other results.
+
+    Raises:
+        ConfigError: the experiment cannot be used.
+    """
+    own = ["--config-dir", folder] if folder else []
+    found = _start(["--multirun", *own, f"experiment={experiment}", *overrides], store)
+    return pd.DataFrame(found["runs"])
 
 
 def history(run: str, store: str | None = None) -> pd.DataFrame:
@@ -187,6 +225,12 @@ def why(run: str, forks: bool = True, store: str | None = None, trust_code: bool
         found = find_out(run, store or address(), folder, forks)
         found.keep()
     return found.tables.get("causes", pd.DataFrame())
+
+
+def _start(arguments: "Sequence[str]", store: str | None) -> Any:
+    from study.sweep.start import start
+
+    return start(arguments, os.environ | ({"MLFLOW_TRACKING_URI": store} if store else {}))
 
 
 def model(run: str, weights: str = "best", store: str | None = None, trust_code: bool = False) -> "RecurrentModel":

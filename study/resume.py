@@ -4,12 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from study.errors import ConfigError
 from study.installation import typed
 from study.reproduce.restore import restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
+from study.terminal import add_flag, printer, printing
 from study.tracking.place import Place
 from study.tracking.reader import find_one
 from study.tracking.uri import address
@@ -19,11 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Resume a run; exit code 2 where that is not possible."""
     given = _parser().parse_args(arguments)
     try:
-        with code_folder(given.trust_code) as code:
+        with printing(given.json), code_folder(given.trust_code) as code:
             print(resume(given.run, given.store, given.checkpoints, code))
     except ConfigError as error:
         if isinstance(error, Untrusted):
-            print(error.show())
+            print(error.show(), file=sys.stderr if given.json else sys.stdout)
         print(f"The run cannot be resumed:\n{error}", file=sys.stderr)
         return 2
     return 0
@@ -59,16 +58,18 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
     set_up_process(config.trainer.accelerator)
     found = differences(run, restored, tasks.build(config.task, config.data, config.seed))
     if any(difference.differs for difference in found):
-        Console().print(table(found))
+        printer().show("circumstances", [difference.record for difference in found], table(found))
     print(f"Resuming from {file}." if file.is_file() else f"There is no {file}: starting again.")
     start = None if file.is_file() else beginning(run, code)
     result = train(config, place=Place(checkpoints=folder, resume=run.run_id, start=start))
+    printer().keep(**result.record)
     return result.summary(config.slug, config.tracking.uri)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study-resume", description="Resume an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
+    add_flag(parser)
     parser.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
     parser.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     parser.add_argument("--checkpoints", type=typed, help="folder of the checkpoint; default: found under outputs/")

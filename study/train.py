@@ -11,6 +11,7 @@ from study.command import command
 from study.data.files import refuse_missing
 from study.schema import Config, validate
 from study.schema.bptt import RULE
+from study.terminal import printer, takes_json
 from study.tracking.place import Place
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def recurrent_parameters(model: "RecurrentModel") -> list[str]:
     return [f"{child}.{name}" for child, core in cores.items() for name in core.recurrent_parameters]
 
 
+@takes_json
 @command
 def main(composed: DictConfig) -> None:
     """Train one network from the command line; a sweep goes through `study.sweep` instead."""
@@ -180,6 +182,7 @@ def main(composed: DictConfig) -> None:
 
     overrides = list(HydraConfig.get().overrides.task)
     result = train(config, overrides, Place(checkpoints=checkpoint.FOLDER))
+    printer().keep(**result.record)
     print(result.summary(config.slug, config.tracking.uri))
 
 

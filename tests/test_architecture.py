@@ -20,17 +20,18 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "installation", "processes", "schema", "command", "own", "seeding", "data", "look", "models", "tasks",
-    "opponents", "learning", "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing",
-    "report", "reproduce", "sweep", "hydra_plugins", "ask", "trained", "resume", "api", "ui", "bench",
+    "errors", "installation", "terminal", "processes", "schema", "command", "own", "seeding", "data", "look", "models",
+    "tasks", "opponents", "learning", "tracking", "probes", "figures", "training", "analysis", "train", "verify",
+    "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask", "trained", "resume", "api", "ui",
+    "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
-    "sweep": ("planning", "trials", "workers", "summary", "preview", "sweeper", "__main__"),
+    "sweep": ("planning", "trials", "workers", "summary", "preview", "sweeper", "start", "__main__"),
     "report": ("data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
-FLAT = {"errors", "installation", "processes", "own", "seeding", "train", "resume", "ui", "api"}
+FLAT = {"errors", "installation", "terminal", "processes", "own", "seeding", "train", "resume", "ui", "api"}
 """The files that are no folder: the doors, and what every room stands on."""
 PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}

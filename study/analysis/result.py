@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from study.analysis import figures, lengths
 from study.analysis.causes.examined import at_the_end
@@ -63,6 +63,13 @@ class Result:
     further: Mapping[int, float] = field(default_factory=dict)
     tests: tuple[CauseTest, ...] = ()
     experiment: str = ""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a program reads of it."""
+        ranked = {"primary": self.primary, "direction": self.direction, "opponent": self.opponent}
+        cost = {"updates": self.updates, "steps": self.steps, "seconds": self.seconds}
+        return {"run_id": self.run_id, **self.diagnosis.tags(), **cost, **ranked, "metrics": self.metrics}
 
     def summary(self, slug: str, uri: str) -> str:
         """A few lines for the terminal: the verdict, the measures, and where the run is.

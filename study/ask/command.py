@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from study.errors import ConfigError
 from study.installation import typed
 from study.reproduce.trust import FLAG, Untrusted
+from study.terminal import add_flag, printing
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def parser(name: str, description: str, several: bool = False) -> argparse.Argum
     found.add_argument("run", help=f"run id, unique start of one, or name{experiment}")
     found.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
     found.add_argument("--folder", type=typed, help="where the page is written; default: a folder in outputs/answers")
+    add_flag(found)
     found.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     return found
 
@@ -44,11 +46,14 @@ def pace(run: "Logged") -> tuple[int, float]:
 def answered(given: argparse.Namespace, ask: "Callable[[], Finding]") -> int:
     """Ask, keep the answer and print it; return the exit code: 2 where there is no answer."""
     try:
-        found = ask()
-        print(found.closing(*found.keep(given.folder)))
+        with printing(given.json) as printer:
+            found = ask()
+            kept = found.keep(given.folder)
+            printer.keep(**found.record(*kept))
+            print(found.closing(*kept))
     except ConfigError as error:
         if isinstance(error, Untrusted):
-            print(error.show())
+            print(error.show(), file=sys.stderr if given.json else sys.stdout)
         print(f"There is no answer:\n{error}", file=sys.stderr)
         return UNUSABLE
     return 0

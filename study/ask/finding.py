@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -79,6 +80,18 @@ class Finding:
         if self.keepers:
             return path, self.keepers[-1].run_id
         return path, answers.keep(first, self.question, self.sentence, folder, self.tags, nested=alone)
+
+    def record(self, path: Path, run_id: str) -> dict[str, Any]:
+        """All of it for a program.
+
+        Args:
+            path: of the page.
+            run_id: of what keeps it.
+        """
+        tables = {name: table.to_dict("records") for name, table in self.tables.items()}
+        found = {"question": self.question, "runs": [run.run_id for run in self.about], "sentence": self.sentence}
+        kept = {"page": path, "kept_in": run_id, "to_do": self.to_do[0] or None}
+        return {**found, "limits": self.limits, **tables, **kept}
 
     def closing(self, path: Path, run_id: str) -> str:
         """The last lines on a terminal: the answer, where it is, what to type next."""

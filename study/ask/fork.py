@@ -16,6 +16,8 @@ from study.processes import warm
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from study.ask.finding import Finding
     from study.schema import Config
     from study.tracking.reader import Logged
@@ -131,7 +133,34 @@ def find_out(wanted: str, overrides: Sequence[str], at: int, store: str, folder:
     proof = f"In common with the run: {shared:,} of {at * len(forks):,} updates are the same in every recorded number."
     again = about("fork", parent.run_id, "...", at=at)
     shown = [parts.forks(parent, forks, proof)]
-    return Finding("fork", [parent], sentence, LIMITS, shown, {}, (again, "Another treatment"), keepers=forks)
+    return Finding(
+        "fork",
+        [parent],
+        sentence,
+        LIMITS,
+        shown,
+        {"forks": _compared(parent, forks)},
+        (again, "Another treatment"),
+        keepers=forks,
+    )
+
+
+def _compared(parent: "Logged", forks: "Sequence[Logged]") -> "pd.DataFrame":
+    """The run and its forks, one row each."""
+    import pandas as pd
+
+    from study.tracking.answers import TREATMENT
+
+    measure = parent.tags.get("primary", "loss")
+    answers = {
+        run.run_id: {key: run.tags.get(key) for key in ("outcome", "verdict", "cause")} for run in (parent, *forks)
+    }
+    rows = [
+        {"run_id": run.run_id, "treatment": "" if run is parent else run.tags[TREATMENT], **answers[run.run_id]}
+        | {key: run.measures.get(key, math.nan) for key in (f"{measure}/test", "run/updates")}
+        for run in (parent, *forks)
+    ]
+    return pd.DataFrame(rows)
 
 
 def _sentences(parent: "Logged", forks: "Sequence[Logged]") -> Iterator[str]:

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from rich.console import Console
-from rich.table import Table
 
 from study.bench.contestants import Took, bare, full, measure, usual
 from study.installation import CONF
 from study.schema import Config, validate
+from study.terminal import printer, table, takes_json
 
 CASES = {
     "LSTM-32, batch 32 x 50": ["task=language_bible_char", "model=lstm", "model.hidden_size=32"],
@@ -28,10 +27,18 @@ CASES = {
     "labelling_porttinari_pos": ["task=labelling_porttinari_pos"],
 }
 CONTESTANTS = {"bare": bare, "full": full, "usual": usual}
+TITLE = "Speed as a share of the bare loop's (processor time in brackets)"
+COLUMNS = {
+    "case": "{case}",
+    "bare updates/s": "{bare_updates_per_second:.0f}",
+    "full": "{full_wall:.3f} ({full_processor:.3f})",
+    "usual": "{usual_wall:.3f} ({usual_processor:.3f})",
+}
 SHORTER = 10
 """`usual` is timed over a tenth of the updates: each takes it the same time."""
 
 
+@takes_json
 def main() -> None:
     """Run every case and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -45,7 +52,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         timings = {case: _alternate(case, options.updates, options.repetitions) for case in options.cases}
-    Console().print(_table(timings, options.updates, options.repetitions))
+    caption = f"medians of {options.repetitions} alternating repetitions of {options.updates} updates, "
+    caption += "one thread, no validation, no probes"
+    records = [_record(case, took) for case, took in timings.items()]
+    printer().show("speeds", records, table(records, COLUMNS, title=TITLE, caption=caption))
 
 
 def _alternate(case: str, updates: int, repetitions: int) -> dict[str, list[Took]]:
@@ -66,21 +76,15 @@ def _config(case: str, updates: int) -> Config:
         return validate(compose("train", ["slug=bench", "clip=norm", "probe=none", *CASES[case], *budget, store]))
 
 
-def _table(timings: dict[str, dict[str, list[Took]]], updates: int, repetitions: int) -> Table:
-    caption = (
-        f"medians of {repetitions} alternating repetitions of {updates} updates, one thread, no validation, no probes"
-    )
-    table = Table(title="Speed as a share of the bare loop's (processor time in brackets)", caption=caption)
-    for column in ("case", "bare updates/s", "full", "usual"):
-        table.add_column(column, justify="left" if column == "case" else "right")
-    for case, took in timings.items():
-        table.add_row(case, f"{1 / _median(took['bare'], _wall):.0f}", _ratio(took, "full"), _ratio(took, "usual"))
-    return table
-
-
-def _ratio(took: dict[str, list[Took]], name: str) -> str:
-    wall, cpu = (_median(took["bare"], kind) / _median(took[name], kind) for kind in (_wall, _cpu))
-    return f"{wall:.3f} ({cpu:.3f})"
+def _record(case: str, took: dict[str, list[Took]]) -> dict[str, str | float]:
+    """Updates a second of the bare loop, and the speed of each other one as a share of it."""
+    kinds: dict[str, Callable[[Took], float]] = {"wall": _wall, "processor": _cpu}
+    ratios = {
+        f"{name}_{kind}": _median(took["bare"], of) / _median(took[name], of)
+        for name in CONTESTANTS if name != "bare"
+        for kind, of in kinds.items()
+    }  # fmt: skip
+    return {"case": case, "bare_updates_per_second": 1 / _median(took["bare"], _wall), **ratios}
 
 
 def _median(timings: list[Took], kind: Callable[[Took], float]) -> float:

@@ -9,11 +9,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
-from rich.console import Console
-from rich.table import Table
 
 from study import models, tasks
 from study.data import carried
@@ -24,6 +23,7 @@ from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.none import NoClip
 from study.schema import Config, validate
 from study.tasks import Batch, Batches
+from study.terminal import printer, table, takes_json
 
 OWN = {
     "forecasting_csv": (
@@ -36,9 +36,18 @@ OWN = {
     "labelling_conll": ("dante/data/porttinari/annotated.conllu",),
 }
 """Files of the data packages that stand in for the user's own, and the other keys those tasks need."""
+SPEEDS = ("loader", "training", "ratio")
+COLUMNS = {
+    "task": "{task}",
+    "loader": "{loader:,.0f}",
+    "training": "{training:,.0f}",
+    "ratio": "{ratio:.0f}",
+    "": "{missing}",
+}
 SMALLEST = ("model=elman", "model.hidden_size=1", "optimizer=sgd", "clip=none")
 
 
+@takes_json
 def main() -> None:
     """Measure every case and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -47,17 +56,18 @@ def main() -> None:
     parser.add_argument("--cases", nargs="*", choices=list(tasks.TASKS), default=list(tasks.TASKS), metavar="TASK")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table = Table(title="Steps a second, one thread", caption=f"medians of {options.repetitions} repetitions")
-    for column in ("task", "loader", "training", "ratio"):
-        table.add_column(column, justify="left" if column == "task" else "right")
-    for case in options.cases:
-        try:
-            loader, training = speeds(configured(case), options.batches, options.repetitions)
-        except ConfigError as missing:
-            table.add_row(case, "-", "-", str(missing).partition(":")[0])
-        else:
-            table.add_row(case, f"{loader:,.0f}", f"{training:,.0f}", f"{loader / training:.0f}")
-    Console().print(table)
+    records = [_record(case, options.batches, options.repetitions) for case in options.cases]
+    caption = f"medians of {options.repetitions} repetitions"
+    printer().show("speeds", records, table(records, COLUMNS, title="Steps a second, one thread", caption=caption))
+
+
+def _record(case: str, most: int, repetitions: int) -> dict[str, Any]:
+    """Steps a second, and their ratio; of a task whose data are not here what is missing."""
+    try:
+        loader, training = speeds(configured(case), most, repetitions)
+    except ConfigError as missing:
+        return {"task": case, "missing": str(missing).partition(":")[0]} | dict.fromkeys(SPEEDS)
+    return {"task": case, "missing": ""} | dict(zip(SPEEDS, (loader, training, loader / training), strict=True))
 
 
 def configured(case: str) -> Config:

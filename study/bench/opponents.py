@@ -6,11 +6,11 @@ Fits anew, without the cache of scores; seconds are the processor's. Tasks whose
 """
 
 import argparse
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from rich.console import Console
-from rich.table import Table
 
 from study import tasks
 from study.command import CONF
@@ -19,8 +19,19 @@ from study.opponents import Score, best, scores
 from study.schema import validate
 from study.schema.task import TASKS
 from study.tasks import Task
+from study.terminal import printer, table, takes_json
+
+COLUMNS = {
+    "task": "{task}",
+    "opponent": "{opponent}",
+    "measure": "{measure}",
+    "validation": "{val:.4f}",
+    "test": "{test:.4f}",
+    "seconds": "{seconds:.1f}",
+}
 
 
+@takes_json
 def main() -> None:
     """Fit and measure all opponents, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -28,18 +39,18 @@ def main() -> None:
     parser.add_argument("--overrides", nargs="*", default=[], metavar="KEY=VALUE", help="as on the command line")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    table, missing = Table("task", "opponent", "measure", "validation", "test", "seconds", box=None), {}
+    records: list[dict[str, Any]] = []
+    missing = {}
     for name in options.tasks:
         try:
-            task, found = _scores(name, options.overrides)
+            records += _records(name, *_scores(name, options.overrides))
         except ConfigError as error:
             missing[name] = str(error).splitlines()[0]
-            continue
-        _add(table, name, task, found)
-    console = Console(width=140)
-    console.print(table)
+    style = lambda record: "bold" if record["best"] else None  # noqa: E731
+    printer().show("opponents", records, table(records, COLUMNS, style, box=None), Console(width=140))
+    printer().keep(left_out=missing)
     for name, why in missing.items():
-        console.print(f"{name}: left out ({why})", markup=False)
+        print(f"{name}: left out ({why})")
 
 
 def _scores(name: str, overrides: list[str]) -> tuple[Task, dict[str, Score]]:
@@ -49,15 +60,15 @@ def _scores(name: str, overrides: list[str]) -> tuple[Task, dict[str, Score]]:
     return task, scores(task, config.task, digest="", folder=None, bidirectional=True)
 
 
-def _add(table: Table, name: str, task: Task, found: dict[str, Score]) -> None:
-    """A row an opponent; the best one's is in bold."""
+def _records(name: str, task: Task, found: dict[str, Score]) -> list[dict[str, Any]]:
+    """A row an opponent."""
     hardest = best(found, task.primary, task.direction)
-    for opponent, score in found.items():
-        value = (f"{score.metrics[split][task.primary]:.4f}" for split in ("val", "test"))
-        style = "bold" if opponent == hardest else None
-        table.add_row(name, score.label, task.primary, *value, f"{score.seconds:.1f}", style=style)
-        name = ""
-    table.add_section()
+    return [
+        {"task": name, "opponent": score.label, "measure": task.primary}
+        | {split: score.metrics[split][task.primary] for split in ("val", "test")}
+        | {"seconds": score.seconds, "best": opponent == hardest}
+        for opponent, score in found.items()
+    ]
 
 
 if __name__ == "__main__":

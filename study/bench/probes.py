@@ -11,11 +11,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
 from rich.console import Console
-from rich.table import Table
 
 from study import models
 from study.installation import CONF
@@ -28,10 +28,19 @@ from study.schema import Config, validate
 from study.schema.model import MODELS
 from study.schema.probe import PROBES
 from study.tasks import Batch
+from study.terminal import printer, table, takes_json
 
 TIME, WIDTH, FEATURES = 100, 32, 16
+SCHEDULES = {
+    "task": "{task}",
+    "updates": "{updates:d}",
+    "update, ms": "{update_ms:.1f}",
+    "probe=end": "{end:.1%}",
+    "probe=history": "{history:.1%}",
+}
 
 
+@takes_json
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,37 +50,35 @@ def main() -> None:
     torch.set_flush_denormal(True)
     console = Console()
     console.width = max(console.width, 110)
-    console.print(_measures(options.repetitions))
-    console.print(_schedules(options.repetitions))
+    measures, schedules = _measures(options.repetitions), _schedules(options.repetitions)
+    columns = {"core, layers": "{core}, {layers}", "step, ms": "{step_ms:.1f}"} | {n: f"{{{n}:.1f}}" for n in PROBES}
+    title = f"Cost of one measurement in training steps (hidden 32, batch {WIDTH} x {TIME})"
+    printer().show("measures", measures, table(measures, columns, title=title), console)
+    title = "Cost of a schedule over a run of the default length, as a share of its updates"
+    printer().show("schedules", schedules, table(schedules, SCHEDULES, title=title), console)
 
 
-def _measures(repetitions: int) -> Table:
+def _measures(repetitions: int) -> list[dict[str, Any]]:
     """Measure the cost of every measure on every core, in training steps."""
-    table = Table(title=f"Cost of one measurement in training steps (hidden 32, batch {WIDTH} x {TIME})")
-    for column in ("core, layers", "step, ms", *PROBES):
-        table.add_column(column, justify="left" if column == "core, layers" else "right", no_wrap=True)
+    records: list[dict[str, Any]] = []
     for name in MODELS:
         for layers in (1, 3):
             config = _config(f"model={name}", "model.hidden_size=32", f"model.num_layers={layers}", "probe=full")
             batch = Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1))
             bptt = _trainer(config)
             step, costs = _costs(config, bptt, batch, repetitions)
-            shares = (f"{cost / step:.1f}" for cost in costs.values())
-            table.add_row(f"{name}, {layers}", f"{1000 * step:.1f}", *shares)
-    return table
+            shares = {probe: cost / step for probe, cost in costs.items()}
+            records.append({"core": name, "layers": layers, "step_ms": 1000 * step, **shares})
+    return records
 
 
-def _schedules(repetitions: int) -> Table:
+def _schedules(repetitions: int) -> list[dict[str, Any]]:
     """Measure what each schedule adds to a run of the default length, for the three default tasks."""
-    table = Table(title="Cost of a schedule over a run of the default length, as a share of its updates")
-    for column in ("task", "updates", "update, ms", "probe=end", "probe=history"):
-        table.add_column(column, justify="left" if column == "task" else "right")
-    for task in ("forecasting_stocks", "language_bible_char", "labelling_porttinari_pos"):
-        table.add_row(*_scheduled(task, repetitions))
-    return table
+    tasks = ("forecasting_stocks", "language_bible_char", "labelling_porttinari_pos")
+    return [_scheduled(task, repetitions) for task in tasks]
 
 
-def _scheduled(task: str, repetitions: int) -> Iterator[str]:
+def _scheduled(task: str, repetitions: int) -> dict[str, Any]:
     from study.train import assemble
 
     config = _config(f"task={task}", "model=lstm")
@@ -81,11 +88,12 @@ def _scheduled(task: str, repetitions: int) -> Iterator[str]:
     batch = module.probes.frozen(torch.device("cpu"))
     step, costs = _costs(config, bptt, batch, repetitions)
     updates = config.trainer.max_updates or 0
-    yield from (task, str(updates), f"{1000 * step:.1f}")
+    found: dict[str, Any] = {"task": task, "updates": updates, "update_ms": 1000 * step}
     for plan in ("end", "history"):
         schedule = _config(f"probe={plan}").probe
         times = 1 + sum(1 for _ in _due(Schedule(schedule.every, schedule.per_decade, schedule.start), updates))
-        yield f"{times * sum(costs.values()) / (updates * step):.1%}"
+        found[plan] = times * sum(costs.values()) / (updates * step)
+    return found
 
 
 def _due(schedule: Schedule, updates: int) -> Iterator[int]:

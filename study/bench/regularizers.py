@@ -5,14 +5,11 @@ those of `conf/regularizer`. Contestants alternate; ratios are of medians of pro
 """
 
 import argparse
-import math
 import statistics
 import time
 
 import torch
 from hydra import compose, initialize_config_dir
-from rich.console import Console
-from rich.table import Table
 
 from study import models
 from study.errors import ConfigError
@@ -26,10 +23,12 @@ from study.schema import Config, validate
 from study.schema.model import MODELS
 from study.schema.regularizer import REGULARIZERS
 from study.tasks import Batch
+from study.terminal import printer, table, takes_json
 
 TIME, WIDTH, FEATURES, HIDDEN = 50, 32, 16, 32
 
 
+@takes_json
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,16 +37,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    table = Table(title=f"An update with each regularizer, in updates without (hidden {HIDDEN}, {WIDTH} x {TIME})")
-    for column in ("core", *(name if place else f"{name}, ms" for place, name in enumerate(REGULARIZERS))):
-        table.add_column(column, justify="left" if column == "core" else "right")
-    for name in options.models:
-        table.add_row(name, *_row(name, options.repetitions))
-    Console().print(table)
+    title = f"An update with each regularizer, in updates without (hidden {HIDDEN}, {WIDTH} x {TIME})"
+    first, *others = REGULARIZERS
+    columns = {"core": "{core}", f"{first}, ms": f"{{{first}:.1f}}"} | {name: f"{{{name}:.1f}}" for name in others}
+    records = [{"core": name, **_row(name, options.repetitions)} for name in options.models]
+    printer().show("updates", records, table(records, columns, title=title))
 
 
-def _row(model: str, repetitions: int) -> list[str]:
-    """Milliseconds without a regularizer, and the ratio of each other one to it; - where it has nothing to act on."""
+def _row(model: str, repetitions: int) -> dict[str, float | None]:
+    """Milliseconds without a regularizer, the ratio of each other one to it; None where it has nothing to act on."""
     batch = Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1))
     trainers = {name: _trainer(_config(f"model={model}", f"regularizer={name}"), batch) for name in REGULARIZERS}
     taken: dict[str, list[float]] = {name: [] for name in REGULARIZERS}
@@ -56,8 +54,10 @@ def _row(model: str, repetitions: int) -> list[str]:
             started = time.process_time()
             list(bptt.updates(batch) if bptt else ())
             taken[name].append(time.process_time() - started)
-    none, *others = (statistics.median(times[1:]) if trainers[name] else math.nan for name, times in taken.items())
-    return [f"{1000 * none:.1f}", *("-" if math.isnan(other) else f"{other / none:.1f}" for other in others)]
+    medians = {name: statistics.median(times[1:]) for name, times in taken.items() if trainers[name]}
+    first, *others = REGULARIZERS
+    ratios = {name: medians[name] / medians[first] if name in medians else None for name in others}
+    return {first: 1000 * medians[first], **ratios}
 
 
 def _trainer(config: Config, batch: Batch) -> TruncatedBPTT | None:

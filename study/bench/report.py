@@ -16,12 +16,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from hydra import compose, initialize_config_dir
-from rich.console import Console
-from rich.table import Table
 
 from study.installation import CONF, typed
 from study.report.pages.study import write
 from study.schema import Config, validate
+from study.terminal import printer, table, takes_json
 from study.tracking import uri as place
 from study.tracking import writer
 from study.tracking.description import describe
@@ -34,6 +33,15 @@ VALIDATED = 100
 PROBED = (0, 1, 10, 100, 1000)
 
 
+COLUMNS = {
+    "runs": "{runs}",
+    "wall s": "{wall_seconds:.1f}",
+    "processor s": "{processor_seconds:.1f}",
+    "page MB": "{page_megabytes:.1f}",
+}
+
+
+@takes_json
 def main() -> None:
     """Write studies of a quarter, a half and all of `--runs`, report each, print the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -41,7 +49,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=2000, help="of every run")
     parser.add_argument("--folder", type=typed, help="keeps runs and pages, and uses those it has")
     options = parser.parse_args()
-    table = Table("runs", "wall s", "processor s", "page MB", title=f"Report of runs of {options.updates} updates")
+    records = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(exist_ok=True)
@@ -51,16 +59,17 @@ def main() -> None:
             made = len(search(_store(folder), slug=slug)) if (folder / "mlflow.db").is_file() else 0
             for number in range(made, runs):
                 _track(slug, number, options.updates)
-            table.add_row(str(runs), *_report(slug, folder))
-    Console().print(table)
+            records.append({"runs": runs, **_report(slug, folder)})
+    title = f"Report of runs of {options.updates} updates"
+    printer().show("reports", records, table(records, COLUMNS, title=title))
 
 
-def _report(slug: str, folder: Path) -> tuple[str, str, str]:
+def _report(slug: str, folder: Path) -> dict[str, float]:
     """Write a report; return its wall and processor seconds, and the size of the page in MB."""
     wall, processor = time.perf_counter(), time.process_time()
     page = write(slug, _store(folder), place.UI, folder / slug)
     took = time.perf_counter() - wall, time.process_time() - processor
-    return f"{took[0]:.1f}", f"{took[1]:.1f}", f"{page.stat().st_size / 1e6:.1f}"
+    return {"wall_seconds": took[0], "processor_seconds": took[1], "page_megabytes": page.stat().st_size / 1e6}
 
 
 def _track(slug: str, number: int, updates: int) -> None:

@@ -15,10 +15,10 @@ Sohl-Dickstein 2021 (arXiv 2112.13835), whose learning rate was 20 times smaller
 import argparse
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from study.learning.bptt import Carry, TruncatedBPTT
@@ -30,6 +30,7 @@ from study.learning.losses import Loss
 from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State
 from study.probes.gradients import gradient
 from study.tasks.contract import Batch
+from study.terminal import printer, table, takes_json
 from study.verify.networks import FEATURES, MSE, normal, random_network
 from study.verify.rtrl import rtrl_gradient
 from study.verify.spread import Listener, spread
@@ -39,10 +40,20 @@ CHECKED = 3
 """Batches whose exact gradient RTRL works out too."""
 UNITS, POSITIVE, DESCENT, SIZE = 23, 10, 1e-3, 100
 """Of the chain: its units, those that theta enters with a plus, the learning rate, steps of a batch."""
+SPREADS = {
+    "truncation": "{truncation}",
+    "bias": "{bias:.3f}",
+    "+-": "{error:.3f}",
+    "variance": "{variance:.3f}",
+    "updates": "{updates:d}",
+    "k2 in the mean": "{k2:.1f}",
+}
+BALANCING = {"truncation": "{truncation}", "loss (- is diverged)": "{loss:.1e}", "theta": "{theta:.4f}"}
 DIVERGED = 1e6
 """A loss above this is not followed further."""
 
 
+@takes_json
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,8 +65,8 @@ def main() -> None:
     torch.set_default_dtype(torch.float64)
     console = Console(width=110)
     for name, gain in (("elman", 1.1), ("lstm", 1.5)):
-        console.print(_spreads(random_network(name, gain, HIDDEN), name, options.batches))
-    console.print(_balancing(options.steps, options.seeds))
+        _spreads(random_network(name, gain, HIDDEN), name, options.batches, console)
+    _balancing(options.steps, options.seeds, console)
 
 
 def _trainers(network: RecurrentModel, clip: Clip) -> Iterator[tuple[str, TruncatedBPTT]]:
@@ -73,19 +84,19 @@ def _trainers(network: RecurrentModel, clip: Clip) -> Iterator[tuple[str, Trunca
     yield "artbp, length = 20, alpha = 4.0, sequence", ARTBP(network, MSE, rest, clip, 20, 4.0, 5, "sequence")
 
 
-def _spreads(network: RecurrentModel, name: str, number: int) -> Table:
+def _spreads(network: RecurrentModel, name: str, number: int, console: Console) -> None:
     batches = [_leaky(seed) for seed in range(number)]
     exact = torch.stack([gradient(network, MSE, batch) for batch in batches])
     referee = torch.stack([rtrl_gradient(network, MSE, batch) for batch in batches[:CHECKED]])
     off = float((referee - exact[:CHECKED]).norm() / referee.norm())
-    table = Table("truncation", "bias", "+-", "variance", "updates", "k2 in the mean")
-    table.title = f"{name}, {HIDDEN} units; full BPTT differs from RTRL by {off:.0e}"
+    records: list[dict[str, Any]] = []
     for scheme, trainer in _trainers(network, Listener()):
         found = spread(trainer, batches, exact)
-        reach = "" if math.isnan(found.reach) else f"{found.reach:.1f}"
-        numbers = (f"{value:.3f}" for value in (found.bias, found.error, found.variance))
-        table.add_row(scheme, *numbers, str(found.updates), reach)
-    return table
+        reach = None if math.isnan(found.reach) else found.reach
+        numbers = {"bias": found.bias, "error": found.error, "variance": found.variance, "updates": found.updates}
+        records.append({"network": name, "truncation": scheme, **numbers, "k2": reach})
+    title = f"{name}, {HIDDEN} units; full BPTT differs from RTRL by {off:.0e}"
+    printer().show("spreads", records, table(records, SPREADS, title=title), console)
 
 
 def _leaky(seed: int) -> Batch:
@@ -144,19 +155,19 @@ def chain() -> RecurrentModel:
     return network
 
 
-def _balancing(steps: int, seeds: int) -> Table:
-    table = Table("truncation", "loss", "theta", title=f"influence balancing, {steps:,} steps; solved by theta = -1/6")
+def _balancing(steps: int, seeds: int, console: Console) -> None:
+    records: list[dict[str, Any]] = []
     for k2 in (1, 10, 100, 200, 400):
         network = chain()
-        table.add_row(
-            f"truncated, k2 = {k2}", *_follow(TruncatedBPTT(*_by_descent(network), None, k2, stream=SIZE), steps)
-        )
+        trained = TruncatedBPTT(*_by_descent(network), None, k2, stream=SIZE)
+        records.append({"truncation": f"truncated, k2 = {k2}", **_follow(trained, steps)})
     for length, alpha, block in ((20, 4.0, 1), (20, 4.0, 5), (50, 4.0, 5), (100, None, 5)):
         for seed in range(seeds):
             trainer = ARTBP(*_by_descent(chain()), length, alpha, block, stream=SIZE, seed=seed)
             row = f"artbp, length = {length}, alpha = {alpha}, block = {block}, seed {seed}"
-            table.add_row(row, *_follow(trainer, steps))
-    return table
+            records.append({"truncation": row, **_follow(trainer, steps)})
+    title = f"influence balancing, {steps:,} steps; solved by theta = -1/6"
+    printer().show("balancing", records, table(records, BALANCING, title=title), console)
 
 
 def _by_descent(network: RecurrentModel) -> tuple[RecurrentModel, Loss, torch.optim.Optimizer, Clip]:
@@ -164,8 +175,8 @@ def _by_descent(network: RecurrentModel) -> tuple[RecurrentModel, Loss, torch.op
     return network, MSE, torch.optim.SGD(parameters, DESCENT), NoClip()
 
 
-def _follow(trainer: TruncatedBPTT, steps: int) -> tuple[str, str]:
-    """Train along a stream; the last loss a step and theta, or that it diverged."""
+def _follow(trainer: TruncatedBPTT, steps: int) -> dict[str, float | None]:
+    """Train along a stream; the last loss a step and theta; None for both where it diverged."""
     batch = Batch(torch.zeros(SIZE, 1, 1), torch.ones(SIZE, 1, 1))
     carry: Carry | None = None
     loss = math.nan
@@ -173,9 +184,9 @@ def _follow(trainer: TruncatedBPTT, steps: int) -> tuple[str, str]:
         for update in trainer.updates(batch, carry):
             loss = float(update.loss)
             if not loss < DIVERGED:
-                return "diverged", ""
+                return {"loss": None, "theta": None}
         carry = trainer.carry
-    return f"{loss:.1e}", f"{float(trainer.model.core.get_parameter('theta').detach()):.4f}"
+    return {"loss": loss, "theta": float(trainer.model.core.get_parameter("theta").detach())}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,12 @@ class Fused(Core):
         zeros = inputs.new_zeros(self.num_layers, inputs.shape[1], self.hidden_size)
         return (zeros,) * len(self.state_parts)
 
+    def weights(self, layer: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+        """W_ih, W_hh and the two biases of a layer, as torch's cells take them; None: the layer has no biases."""
+        w_ih, w_hh = (self.get_parameter(f"weight_{kind}_l{layer}") for kind in ("ih", "hh"))
+        b_ih, b_hh = (getattr(self, f"bias_{kind}_l{layer}", None) for kind in ("ih", "hh"))
+        return w_ih, w_hh, b_ih, b_hh
+
     def layer_by_layer(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """The same with `above` between layers, which torch's call of all layers has no place for."""
         assert isinstance(self, nn.RNNBase)

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
-from study.models import RecurrentModel, State
+from study.models import Core, RecurrentModel, State
 from study.models.stepping import evaluating
-from study.probes.path import backpropagate, unroll
+from study.probes.path import Segment, backpropagate, unroll
 from study.probes.result import ProbeResult
 from study.schema.probe import FlowConfig
 from study.tasks.contract import Batch
@@ -198,8 +198,21 @@ def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int,
     lags, core = min(max_lag, reachable(batch)), model.core
     with evaluating(model):
         windows = _windows(model, batch, _positions(batch, lags, samples), lags)
-        log_norms = _log_norms(model, loss, windows)
-    shape = lags + 1, core.num_layers, len(core.state_parts), log_norms.shape[-1]
+        segments = unroll(core, windows.encoded, windows.entry)
+        return flow_from_the_end(core, segments, _own_gradient(model, loss, windows, segments[-1].outputs[-1]))
+
+
+def flow_from_the_end(core: Core, segments: Sequence[Segment], own: Float[Tensor, "one samples hidden"]) -> Flow:
+    """The flow of a gradient that enters a core at its last step alone.
+
+    Args:
+        core: that was stepped.
+        segments: all steps, see `study.probes.path.unroll`.
+        own: the gradient of the loss with respect to what leaves the core at the last step.
+    """
+    steps = sum(segment.steps for segment in segments)
+    log_norms = backpropagate(segments, torch.cat([own.new_zeros(steps - 1, *own.shape[1:]), own])).flip(0)
+    shape = steps, core.num_layers, len(core.state_parts), log_norms.shape[-1]
     return Flow(log_norms.view(shape).cpu().numpy(), list(core.state_parts), core.memory)
 
 
@@ -257,17 +270,16 @@ def entering(model: RecurrentModel, encoded: Float[Tensor, "time batch features"
     return states
 
 
-def _log_norms(model: RecurrentModel, loss: Loss, windows: _Windows) -> Float[Tensor, "lags states samples"]:
-    """One forward and one backward pass over all samples.
+def _own_gradient(
+    model: RecurrentModel, loss: Loss, windows: _Windows, output: Float[Tensor, "samples hidden"]
+) -> Float[Tensor, "one samples hidden"]:
+    """The gradient of the loss of the last step with respect to what leaves the core there.
 
     Samples do not mix, so the gradient of the sum of their losses holds the gradient of each.
     """
-    segments = unroll(model.core, windows.encoded, windows.entry)
-    hidden = segments[-1].outputs[-1].detach()[None].requires_grad_()
+    hidden = output.detach()[None].requires_grad_()
     total = loss.total(model.decode(hidden, windows.ahead), windows.last.targets, None)
-    (own,) = torch.autograd.grad(total, hidden)
-    earlier = own.new_zeros(len(windows.encoded) - 1, *own.shape[1:])
-    return backpropagate(segments, torch.cat([earlier, own])).flip(0)
+    return torch.autograd.grad(total, hidden)[0]
 
 
 def _joint_norm(log_norms: Float[np.ndarray, "lags parts samples"]) -> Float[np.ndarray, "lags samples"]:

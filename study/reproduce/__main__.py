@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ from rich.text import Text
 from study.errors import ConfigError
 from study.reproduce.restore import Restored, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
+from study.terminal import add_flag, printer, printing
 from study.tracking import uri as place
 from study.tracking.reader import Logged, find
 
 if TYPE_CHECKING:
+    from study.reproduce.differences import Difference
     from study.reproduce.rerun import Reproduction
 
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
@@ -24,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Rerun logged runs and compare; the exit code says whether every number is the same."""
     given = _parser().parse_intermixed_args(arguments)
     try:
-        with code_folder(given.trust_code) as folder:
+        with printing(given.json), code_folder(given.trust_code) as folder:
             return _reproduce(given, folder)
     except ConfigError as error:
         print(f"The run cannot be reproduced:\n{error}", file=sys.stderr)
@@ -38,20 +41,27 @@ def _reproduce(given: argparse.Namespace, folder: Path | None) -> int:
         print(text)
     if not restored:
         raise refused[0][1]
-    from study.reproduce.differences import table
     from study.reproduce.rerun import rerun  # late: nothing heavy is imported for a run that is refused
 
     console, reproductions = Console(), []
     for number, (run, configuration) in enumerate(restored, 1):
         console.print(Text(f"\n{number} of {len(restored)}: {run.name} {run.run_id}", style="bold"), soft_wrap=True)
-        show = lambda found: console.print(table(found, everything=len(runs) == 1))  # noqa: E731
-        reproductions.append(rerun(run, configuration, given.tolerance, show))
+        reproductions.append(rerun(run, configuration, given.tolerance, partial(_show, run, len(runs) == 1)))
+        printer().keep(runs=[one.record for one in reproductions])
         console.print(Text(str(reproductions[-1])), soft_wrap=True)
     for run, error in refused:
         print(f"{run.name} {run.run_id} cannot be reproduced: {error}", file=sys.stderr)
     if len(runs) > 1:
         console.print(_total(reproductions, len(refused)), soft_wrap=True)
     return UNUSABLE if refused else SAME if all(one.identical for one in reproductions) else DIFFERENT
+
+
+def _show(run: Logged, everything: bool, found: "list[Difference]") -> None:
+    """Print then and here of a run."""
+    from study.reproduce.differences import table
+
+    records = [{"run_id": run.run_id, **difference.record} for difference in found]
+    printer().show("circumstances", records, table(found, everything))
 
 
 def _restore(
@@ -91,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", help="run id, unique start of one, or name; of a sweep, or a slug: all runs of it")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides: they make it a variation, which is not compared")
+    add_flag(parser)
     parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="relative; default 0: bit for bit")
     parser.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     address = place.address()

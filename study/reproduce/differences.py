@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich.table import Table
-from rich.text import Text
 
+from study import terminal
 from study.analysis.diagnosis.judge import RULES
 from study.errors import ConfigError
 from study.reproduce.restore import Restored, parse
@@ -28,6 +28,11 @@ class Difference(NamedTuple):
     def differs(self) -> bool:
         """Whether both values are known and differ."""
         return UNKNOWN not in self and self.then != self.here
+
+    @property
+    def record(self) -> dict[str, str | bool]:
+        """All of it as a row of a table."""
+        return {**self._asdict(), "differs": self.differs}
 
 
 def differences(logged: Logged, restored: Restored, task: Task) -> list[Difference]:
@@ -55,21 +60,13 @@ def table(found: list[Difference], everything: bool = True) -> Table:
         found: all circumstances.
         everything: whether the others are listed too, or only counted.
     """
-    shown = Table("", "then", "here", title="When the run was made, and here", title_justify="left")
-    for column in shown.columns:
-        column.overflow = "fold"
-    for difference in found:
-        if difference.differs or everything:
-            shown.add_row(*map(_plain, difference), style="bold yellow" if difference.differs else "dim")
+    listed = [one.record for one in found if one.differs or everything]
     if not everything:
         alike = sum(not difference.differs for difference in found)
-        shown.add_row(f"{alike} others", "", "not known to differ", style="dim")
-    return shown
-
-
-def _plain(text: str) -> Text:
-    """Return recorded text without what a terminal would interpret: markup and control characters."""
-    return Text("".join(letter if letter.isprintable() else "�" for letter in text))
+        listed.append({"what": f"{alike} others", "then": "", "here": "not known to differ", "differs": False})
+    style = lambda record: "bold yellow" if record["differs"] else "dim"  # noqa: E731
+    columns = {"": "{what}", "then": "{then}", "here": "{here}"}
+    return terminal.table(listed, columns, style, title="When the run was made, and here", title_justify="left")
 
 
 def _read(logged: Logged, name: str) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -47,6 +48,17 @@ class Reproduction:
     def identical(self) -> bool:
         """Whether every recorded number is the same; True for a variation, which is not compared."""
         return self.comparison is None or self.comparison.identical
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The result as a row of a table; `identical` is None for a variation."""
+        compared = self.comparison
+        found = {"run_id": self.original.run_id, "name": self.original.name, "reproduction": self.run_id}
+        if compared is None:
+            return {**found, "identical": None}
+        first = None if compared.first is None else compared.first._asdict()
+        counts = {"values": compared.values, "same": compared.same, "first_difference": first}
+        return {**found, "identical": compared.identical, **counts}
 
     def __repr__(self) -> str:
         """Return the rerun's id, what differs, and the counts on the last line."""

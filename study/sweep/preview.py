@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from study.schema import SweepingConfig
 from study.sweep.planning.plan import Plan
+from study.terminal import printer
 
 
 def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -> None:
@@ -16,15 +17,19 @@ def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -
         workers: number of workers for a number of runs.
     """
     print(plan.describe(), end="", flush=True)  # before torch, which takes seconds
+    printer().keep(plan=plan.record)
     plan, made = _made(common, plan)
     total = plan.runs // len(plan.arms)
     left = {digest: total - made[digest] for digest in plan.arms if made[digest] < total}
     if made:
         print(f"made: {made.total()}\nleft: {sum(left.values())}")
+    printer().keep(made=made.total())
     if left:
         from study.sweep.planning.estimate import estimate
 
-        print(estimate(plan, left, workers(sum(left.values()))))
+        found = estimate(plan, left, workers(sum(left.values())))
+        printer().keep(estimated=found.record)
+        print(found)
 
 
 def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Counter[str]]:

@@ -35,6 +35,17 @@ def table(ledger: Ledger) -> Table:
     return drawn
 
 
+def arm_records(ledger: Ledger) -> list[dict[str, Any]]:
+    """The same arms for a program: their runs one by one, as the ledger keeps them."""
+    runs = [
+        status.record | {"arm": ledger.plan.names[status.cell.arm], "seed": status.cell.seed}
+        for status in _made(ledger)
+        if status.cell.arm in ledger.plan.names
+    ]
+    names = list(ledger.plan.names.values())
+    return sorted(runs, key=lambda run: (names.index(run["arm"]), run["seed"]))
+
+
 def best_of_arms(ledger: Ledger) -> str:
     """The best so far as Markdown: the best trial of every search, and every arm over its seeds."""
     by_arm = _counting(ledger)

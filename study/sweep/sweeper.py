@@ -174,7 +174,9 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
-    console.print(table(ledger))
+    from study.sweep.summary import arm_records
+
+    printer().show("runs", arm_records(ledger), table(ledger), console)
     for line in (*note_lines(ledger), *reading_lines(ledger), *power_lines(ledger)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     reason = f" The launcher reported: {problem}" if problem else ""

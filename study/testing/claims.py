@@ -22,9 +22,10 @@ from study.errors import ConfigError, nearest
 from study.models import core_class
 from study.models.own import own_class
 from study.schema.model import MODELS
+from study.terminal import printer
 from study.testing.cores import CoreClass, CoreContract, build, model
 from study.verify import twins
-from study.verify.check import WIDTH, Check, table
+from study.verify.check import WIDTH, Check, show
 
 LAYERS = (1, 3)
 BUILT = "is built, and takes a step"
@@ -97,7 +98,7 @@ def main(name: str, *options: str) -> int:
     console.width = max(console.width, WIDTH)
     found = list(claims(kind))
     wrong = [claim for claim in found if claim.fault]
-    console.print(_table(name, found))
+    printer().show("claims", [claim._asdict() for claim in found], _table(name, found), console)
     for claim in wrong:
         fault, meaning = escape(shorten(claim.fault, LONGEST)), escape(claim.meaning)
         console.print(f"[bold red]{claim.words}[/]: {fault}\n  (claimed: {meaning})\n", soft_wrap=True)
@@ -106,7 +107,7 @@ def main(name: str, *options: str) -> int:
         return 1
     checks = list(measures(name, kind))
     off = sum(not check.holds for check in checks)
-    console.print(table(checks))
+    show(printer(), checks)
     console.print(f"all {len(found)} claims hold; {len(checks) - off} of {len(checks)} measures are within tolerance")
     return 1 if off else 0
 

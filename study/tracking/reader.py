@@ -49,7 +49,7 @@ class Logged:
 
     def points(self, keys: Iterable[str] | None = None) -> Iterator[tuple[str, int, float]]:
         """Every (key, update, value) of some metrics, else of every one, in the order they were logged."""
-        for key in self.measures if keys is None else keys:
+        for key in self.measures if keys is None else [key for key in keys if key in self.measures]:
             for metric in MlflowClient(self.uri).get_metric_history(self.run_id, key):
                 yield key, metric.step, metric.value
 
@@ -88,8 +88,12 @@ class Logged:
             columns = [*columns, *(column for column in pq.read_schema(data).names if column in optional)]
         return pq.read_table(data, columns=columns).to_pandas(ignore_metadata=True)
 
-    def keep(self, folder: Path, name: str) -> None:
-        """Log the files of a folder under `name` among the artifacts, also after the run has ended.
+    def keep(self, folder: Path, name: str | None) -> None:
+        """Log the files of a folder among the artifacts, also after the run has ended.
+
+        Args:
+            folder: with the files.
+            name: of the folder that they come into; None: they stand beside all others.
 
         Raises:
             ConfigError: the store does not take artifacts.

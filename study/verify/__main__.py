@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import torch
-from rich.console import Console
 
 from study.errors import ConfigError
+from study.terminal import printer, takes_json
 from study.verify.agreement import boundaries, prediction
-from study.verify.check import WIDTH, Truth, table
+from study.verify.check import Truth, show
 from study.verify.closed_forms import (
     diagonal,
     geometry,
@@ -53,10 +53,8 @@ def main(arguments: Sequence[str] = ()) -> None:
         sys.exit(_of_one(*arguments))
     checks = [check for truth in TRUTHS for check in truth()]
     wrong = [check for check in checks if not check.holds]
-    console = Console()
-    console.width = max(console.width, WIDTH)
-    console.print(table(checks))
-    console.print(f"{len(checks) - len(wrong)} of {len(checks)} within tolerance")
+    show(printer(), checks)
+    print(f"{len(checks) - len(wrong)} of {len(checks)} within tolerance")
     sys.exit(1 if wrong else 0)
 
 
@@ -73,4 +71,4 @@ def _of_one(core: str, *options: str) -> int:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    takes_json(lambda: main(sys.argv[1:]))()

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from rich.box import SIMPLE
-from rich.table import Table
+from study.terminal import Printer, table
 
 WIDTH = 120
 """Columns of text the table needs."""
@@ -34,20 +33,38 @@ class Check(NamedTuple):
         """Whether it is within the tolerance."""
         return self.error <= self.tolerance
 
+    @property
+    def record(self) -> dict[str, float | str | bool]:
+        """All of it as a row of a table."""
+        numbers = {"expected": self.expected, "got": self.got, "error": self.error, "tolerance": self.tolerance}
+        verdict = "ok" if self.holds else "WRONG"
+        return {"measure": self.measure, "of": self.of, **numbers, "holds": self.holds, "verdict": verdict}
+
 
 Truth = Callable[[], Iterator[Check]]
 
 
-def table(checks: Sequence[Check]) -> Table:
-    """Measure, what of, expected, got, error, tolerance; failures marked."""
+COLUMNS = {
+    "measure": "{measure}",
+    "of": "{of}",
+    "expected": "{expected:.6f}",
+    "got": "{got:.6f}",
+    "error": "{error:.1e}",
+    "tolerance": "{tolerance:.0e}",
+    "": "{verdict}",
+}
+
+
+def show(printer: Printer, checks: Sequence[Check]) -> None:
+    """Print measure, what of, expected, got, error, tolerance; failures marked."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+
+    records = [check.record for check in checks]
     title = "Gradient measures against known truth (float64; rates in nats a step)"
     note = "Where a row stands for many numbers (every lag, step, exponent, parameter), its error is their largest."
-    shown = Table(title=title, caption=note, box=SIMPLE)
-    for column in ("measure", "of"):
-        shown.add_column(column, no_wrap=True)
-    for column in ("expected", "got", "error", "tolerance", ""):
-        shown.add_column(column, justify="right", no_wrap=True)
-    for check in checks:
-        numbers = f"{check.expected:.6f}", f"{check.got:.6f}", f"{check.error:.1e}", f"{check.tolerance:.0e}"
-        shown.add_row(check.measure, check.of, *numbers, "ok" if check.holds else "[bold red]WRONG[/]")
-    return shown
+    wrong = lambda record: None if record["holds"] else "bold red"  # noqa: E731
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    drawn = table(records, COLUMNS, wrong, title=title, caption=note, box=SIMPLE)
+    printer.show("checks", records, drawn, console)

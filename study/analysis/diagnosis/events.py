@@ -96,7 +96,7 @@ def flat_share(saturation: Saturation) -> float:
 def _flow_change(probed: Sequence[Probed], setup: Setup) -> Event | None:
     """A gradient at the horizon that was there before the first update, and was lost while the run trained."""
     shares = [(p.update, share) for p in probed if (share := share_left(p, setup.horizon)) is not None]
-    if len(shares) < 2 or not shares[0][1] >= VANISHED > shares[-1][1]:
+    if not setup.horizon_given or len(shares) < 2 or not shares[0][1] >= VANISHED > shares[-1][1]:
         return None
     below = takewhile(lambda measured: measured[1] < VANISHED, reversed(shares))
     lost = min(update for update, _ in below)  # from there on it stayed below

@@ -98,6 +98,8 @@ class Setup:
         longer_memory: overrides for a core whose gradients last longer, see `study.schema.model`.
         wider: overrides for twice the network.
         longer_training: overrides for three times the budget.
+        horizon_given: whether anybody states a horizon; else it is the largest lag that was measured, and nothing but
+            `exploding` is concluded.
     """
 
     horizon: int
@@ -113,6 +115,7 @@ class Setup:
     longer_memory: str = ""
     wider: str = ""
     longer_training: str = ""
+    horizon_given: bool = True
 
     @classmethod
     def of(cls, config: Config, clipped: bool, hidden_size: int) -> "Setup":

@@ -11,7 +11,7 @@ It is judged by phi_k / phi_0 of `study.probes.flow`, for the memory of all laye
     kept           below it there, although the memory itself loses nothing from step to step: it is read weakly
     latched        below it there, but the task is solved: what is needed is kept in states that saturate, through which
                    no gradient flows, by necessity (Bengio, Simard & Frasconi 1994)
-    undecided      closer to a threshold than `CONFIDENCE` standard errors, or not measured
+    undecided      closer to a threshold than `CONFIDENCE` standard errors, or not measured, or nobody states a horizon
 
 A network that its own updates destroyed says nothing about the lag: of a run that was ruined or diverged only
 `exploding` is concluded, from the last measures before the event.
@@ -93,6 +93,9 @@ def _at_horizon(setup: Setup, flow: Flow, solved: bool) -> OverLag:
         horizon = flow.lags
     if not horizon:
         return OverLag("undecided", "sequences of one step have no lag")
+    if not setup.horizon_given:
+        said = _sentence(memory, horizon, "")
+        return OverLag("undecided", f"{said}; how far back the task needs the past is not stated, so it is not judged")
     log_ratio, margin = memory.log_ratio(horizon), _margin(memory, horizon)
     sentence = _sentence(memory, horizon, ", the horizon of the task," if horizon == setup.horizon else "")
     below, above = math.log(VANISHED) - log_ratio, log_ratio - math.log(EXPLODED)

@@ -148,8 +148,9 @@ def norms(gradients: list[Tensor]) -> Float[Tensor, " parameters"]:
 
     One fused call in float32, and on a CPU a second one in float64 where float32 is too narrow for the squares. On a
     GPU always the wide one: to look at the first would be to wait for it. On a CPU the wide one costs 30 times as much.
+    Gradients in half precision have their norms in float64 at once.
     """
-    if gradients[0].is_cpu:
+    if gradients[0].is_cpu and gradients[0].dtype.itemsize >= torch.float32.itemsize:
         found = torch.stack(torch._foreach_norm(gradients))
         if all(RANGE[0] < norm < RANGE[1] for norm in found.tolist()):
             return found.double()

@@ -55,7 +55,7 @@ class Elman(nn.RNN, Fused):
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`."""
         cell = torch.rnn_tanh_cell if self.nonlinearity == "tanh" else torch.rnn_relu_cell
-        return (cell(inputs, state[0], *self.all_weights[layer]),)
+        return (cell(inputs, state[0], *self.weights(layer)),)
 
     def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
         """See `Core`."""

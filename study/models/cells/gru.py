@@ -51,11 +51,11 @@ class GRU(nn.GRU, Fused):
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`."""
-        return (torch.gru_cell(inputs, state[0], *self.all_weights[layer]),)
+        return (torch.gru_cell(inputs, state[0], *self.weights(layer)),)
 
     def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
         """See `Core`; z is the update gate, n the candidate."""
-        w_ih, w_hh, b_ih, b_hh = self.all_weights[layer]
+        w_ih, w_hh, b_ih, b_hh = self.weights(layer)
         xr, xz, xn = functional.linear(inputs, w_ih, b_ih).chunk(3, -1)
         hr, hz, hn = functional.linear(state[0], w_hh, b_hh).chunk(3, -1)
         r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()

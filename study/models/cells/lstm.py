@@ -80,7 +80,7 @@ class LSTM(nn.LSTM, Fused):
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`; written out where torch's cell is one kernel: c has to be on the way to h."""
         if inputs.device.type == "cpu":
-            return torch.lstm_cell(inputs, state, *self.all_weights[layer])
+            return torch.lstm_cell(inputs, state, *self.weights(layer))
         i, f, g, o = self._gates(layer, inputs, state)
         c = f * state[1] + i * g
         return o * c.tanh(), c
@@ -93,6 +93,6 @@ class LSTM(nn.LSTM, Fused):
 
     def _gates(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The input and forget gates i and f, the candidate g, the output gate o."""
-        w_ih, w_hh, b_ih, b_hh = self.all_weights[layer]
+        w_ih, w_hh, b_ih, b_hh = self.weights(layer)
         i, f, g, o = (functional.linear(inputs, w_ih, b_ih) + functional.linear(state[0], w_hh, b_hh)).chunk(4, -1)
         return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()

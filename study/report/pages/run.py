@@ -59,7 +59,7 @@ def _page(run: Logged, norms: Norms | None, lost: Mapping[str, str], ui: str) ->
     verdict = str(row["note"] or row["error"] or "This run has not ended.").replace("**", "")
     sections = [
         Section("Verdict", [verdict]),
-        Section("Training and gradients", pictures=list(_pictures(run, comparison, norms))),
+        Section("Training and gradients", pictures=list(pictures(run, comparison, norms))),
         *_predicted(run),
         *_asked(run),
         Section("Metrics", tables=[_metrics(run)]),
@@ -70,7 +70,7 @@ def _page(run: Logged, norms: Norms | None, lost: Mapping[str, str], ui: str) ->
     return Page(run.name, f"{row['outcome']}; run {run.run_id}.", notes, sections, names, ui, rests_on, lost)
 
 
-def _pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Iterator[Picture]:
+def pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Iterator[Picture]:
     """All figures that the run has data for."""
     drawn = (
         loss_history(run),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from study.analysis.predictions import ROWS
 from study.learning import clipping
@@ -42,23 +42,54 @@ class Cost(NamedTuple):
     size: Size
 
 
-def estimate(plan: Plan, left: Mapping[str, int], workers: int) -> str:
-    """Lines with the time that the runs left take so many workers, and by how much their store grows.
+class Estimate(NamedTuple):
+    """Of the runs that are left: the cost of one of every arm and how many there are of it, by name; who makes them."""
+
+    costs: dict[str, Cost]
+    left: dict[str, int]
+    workers: int
+
+    @property
+    def seconds(self) -> float:
+        """That all of them take, without pruning."""
+        return sum(cost.seconds * self.left[name] for name, cost in self.costs.items()) / self.workers
+
+    @property
+    def bytes(self) -> float:
+        """By which their store grows."""
+        return sum(cost.bytes * self.left[name] for name, cost in self.costs.items())
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All of it in plain values."""
+        arms = {
+            name: {"seconds": cost.seconds, "parameters": cost.size.parameters, "state": cost.size.state}
+            for name, cost in self.costs.items()
+        }
+        runs = sum(self.left.values())
+        return {"arms": arms, "runs": runs, "workers": self.workers, "seconds": self.seconds, "bytes": self.bytes}
+
+    def __str__(self) -> str:
+        """Lines with the time that they take, and by how much their store grows."""
+        costs, whole = self.costs.items(), timedelta(seconds=round(self.seconds))
+        each = "".join(f"  {name}: {cost.seconds:.0f} s a run; {in_words(cost.size)}\n" for name, cost in costs)
+        return (
+            f"estimated:\n{each}  {sum(self.left.values())} runs by {self.workers} workers on this machine: about "
+            f"{whole}, without pruning\n  store: about {self.bytes / 1e6:.0f} MB"
+        )
+
+
+def estimate(plan: Plan, left: Mapping[str, int], workers: int) -> Estimate:
+    """Estimate what the runs left of a plan take.
 
     Args:
         plan: of the sweep.
-        left: number of runs that are still to be made, by arm; an arm without any is not named.
+        left: number of runs that are still to be made, by arm; an arm without any is not timed.
         workers: number of them.
     """
     each, tasks = ALL / len(left), _Tasks()
-    costs = {arm: _time_run(tasks, plan.arms[arm].config, each) for arm in left}
-    whole = timedelta(seconds=round(sum(cost.seconds * left[arm] for arm, cost in costs.items()) / workers))
-    stored = sum(cost.bytes * left[arm] for arm, cost in costs.items())
-    lines = (f"{plan.names[arm]}: {cost.seconds:.0f} s a run; {in_words(cost.size)}" for arm, cost in costs.items())
-    return (
-        "estimated:\n" + "".join(f"  {line}\n" for line in lines) + f"  {sum(left.values())} runs by {workers} workers "
-        f"on this machine: about {whole}, without pruning\n  store: about {stored / 1e6:.0f} MB"
-    )
+    costs = {plan.names[arm]: _time_run(tasks, plan.arms[arm].config, each) for arm in left}
+    return Estimate(costs, {plan.names[arm]: count for arm, count in left.items()}, workers)
 
 
 class _Tasks:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
@@ -142,8 +142,9 @@ class Plan:
         """The seeds that a cell is trained with."""
         return [cell.seed + n for n in range(self.search_seeds if cell.phase == "search" else 1)]
 
-    def describe(self) -> str:
-        """The plan as YAML; every arm with the budget of each of its runs."""
+    @property
+    def record(self) -> dict[str, Any]:
+        """The plan in plain values; every arm with the budget of each of its runs."""
         arms = {self.names[key]: arm for key, arm in self.arms.items()}
         parts = {
             "fixed": self.fixed,
@@ -156,7 +157,11 @@ class Plan:
             "seeds": self.seeds,
             "runs": self.runs,
         }
-        return OmegaConf.to_yaml({key: part for key, part in parts.items() if part not in ({}, None)})
+        return {key: part for key, part in parts.items() if part not in ({}, None)}
+
+    def describe(self) -> str:
+        """The same as YAML."""
+        return OmegaConf.to_yaml(self.record)
 
     def describe_twins(self) -> list[str]:
         """A sentence for every arm that the experiment lists again in other words."""
