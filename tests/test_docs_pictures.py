@@ -26,7 +26,7 @@ def test_the_share_that_truncation_cuts_off_is_drawn_as_the_rest_of_a_geometric_
     (axes,) = pictures.truncation_error().axes
     for rho in DECAYS:
         left = (rho ** np.array(LENGTHS) - rho**TIME) / (1 - rho**TIME)
-        np.testing.assert_allclose(drawn(axes, f"rho = {rho:g}"), left, rtol=1e-9)
+        np.testing.assert_allclose(drawn(axes, f"rho = {rho:g}"), left, rtol=1e-9, atol=1e-12)
 
 
 def test_a_wider_forget_gate_keeps_more_of_the_gradient_as_the_page_says() -> None:
