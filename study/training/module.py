@@ -86,6 +86,11 @@ class RecurrentModule(pl.LightningModule):
         self._bptt: TruncatedBPTT
         self._evaluation: Evaluation
 
+    @property
+    def bptt(self) -> TruncatedBPTT:
+        """What makes the updates, to be measured by probes; there is none before a fit or `as_restored`."""
+        return self._bptt
+
     def configure_optimizers(self) -> Optimizer:
         """The one the module was given."""
         return self._optimizer
