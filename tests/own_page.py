@@ -1,15 +1,16 @@
 """The files and commands of docs/own-cell.md, for the tests of what it promises."""
 
-import re
 from pathlib import Path
 
 import yaml
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "own-cell.md"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(), re.S)
-CELL, LOSS, CLIP = (text for kind, text in BLOCKS if kind == "python")
-COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
-(ARMS,) = (yaml.safe_load(text)["sweep"] for kind, text in BLOCKS if kind == "yaml")
+from tests.pages import DOCS, blocks
+
+PAGE = DOCS / "own-cell.md"
+BLOCKS = list(blocks(PAGE))
+CELL, LOSS, CLIP = (block.text for block in BLOCKS if block.language == "python")
+COMMANDS = [line for block in BLOCKS if block.language == "sh" for line in block.text.splitlines()]
+(ARMS,) = (yaml.safe_load(block.text)["sweep"] for block in BLOCKS if block.language == "yaml")
 TINY = ("task=forecasting_sine_mix", "model.hidden_size=4", "trainer.max_updates=6")
 OWN = ("model=own", "model.file=cell.py")
 

@@ -88,6 +88,11 @@ class RecurrentModule(ValidatedModule):
         self._carry: Carry | None = None
         self._bptt: TruncatedBPTT
 
+    @property
+    def bptt(self) -> TruncatedBPTT:
+        """What makes the updates, to be measured by probes; there is none before a fit or `as_restored`."""
+        return self._bptt
+
     def configure_optimizers(self) -> Optimizer:
         """The one the module was given."""
         return self._optimizer
