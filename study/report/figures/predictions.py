@@ -35,7 +35,8 @@ def predictions(run: Logged) -> Iterator[Picture]:
 
 def forecast(table: pd.DataFrame) -> Picture:
     """The last steps of every series and target, a panel each."""
-    pairs = [(series, target, mine.tail(STEPS)) for (series, target), mine in table.groupby(["series", "target"])]
+    by_pair = table.groupby(["series", "target"], observed=True)
+    pairs = [(series, target, mine.tail(STEPS)) for (series, target), mine in by_pair]
     shown = pairs[:SERIES]
     with panels(len(shown), columns=1, height=2.6, sharey=False) as (figure, axes):
         for each, (series, target, mine) in zip(axes, shown, strict=True):

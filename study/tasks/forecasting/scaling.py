@@ -98,7 +98,7 @@ class Scaling(Preprocessing):
             return {}
         if self.targets == 1:
             return {"rmse": rmse(known)}
-        return {f"rmse {name}": rmse(mine) for name, mine in known.groupby("target", sort=False)}
+        return {f"rmse {name}": rmse(mine) for name, mine in known.groupby("target", sort=False, observed=True)}
 
 
 def _tensor(frame: pd.DataFrame) -> Tensor:
