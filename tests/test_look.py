@@ -27,6 +27,7 @@ FILES = {
     "plain": ("series", VENDORS["no time at all"].content),
     "own.conllu": ("labels", CONLLU),
     "columns": ("labels", (ROWS + "\n") * 20),
+    "few": ("labels", "a X\nb Y\n\n" * 5),
     "brown": ("labels", "The/at jury/nn said/vbd ./.\n" * 30),
     "own.txt": ("text", "To be, or not to be, that is the question.\n" * 60),
     "short.txt": ("text", "To be, or not to be, that is the question.\n" * 4),

@@ -17,6 +17,7 @@ from study.schema.defaults import option
 from study.schema.task.base import SplitByShares
 
 TASK = "labelling_conll"
+SPLITS = ("train", "val", "test")
 
 
 def look(path: Path) -> Seen:
@@ -26,11 +27,12 @@ def look(path: Path) -> Seen:
         form, word, label = _form(lines(read(path).text)[: 10 * SAMPLE])
         facts |= {"format": form} | ({} if form == "tagged" else {"word column": word, "label column": label})
         corpus = _corpus(path, form, word, label)
-        facts |= _facts(corpus)
+        parts, shares = _split(path, corpus)
+        facts |= _facts(corpus, parts)
     except ConfigError as error:
         return Seen("labels", facts, (), str(error))
     columns = [] if form == "tagged" else [f"task.word_column={word}", f"task.label_column={label}"]
-    typed = [f"task={TASK}", f"task.path={value(str(path))}", f"task.format={form}", *columns]
+    typed = [f"task={TASK}", f"task.path={value(str(path))}", f"task.format={form}", *columns, *shares]
     return Seen("labels", facts, corpus.notes, "", typed)
 
 
@@ -52,13 +54,28 @@ def _corpus(path: Path, form: str, word: int, label: int) -> Corpus:
     return read_conllu(path, word, label) if form == "conllu" else read_columns(path, word, label)
 
 
-def _facts(corpus: Corpus) -> dict[str, Any]:
-    """Counts of a corpus, and what the default split knows of its words."""
+def _split(path: Path, corpus: Corpus) -> tuple[dict[str, Corpus], list[str]]:
+    """The parts by the default shares, or of few sentences by larger ones, and the overrides that say so.
+
+    Raises:
+        ConfigError: there are fewer sentences than parts.
+    """
     keys = option("task", TASK)
-    shares = SplitByShares(validation=keys["validation"], test=keys["test"])
-    parts = dict(zip(("train", "val", "test"), split_corpus(corpus, shares.ends(len(corpus.lengths))), strict=True))
+    default = keys["validation"], keys["test"]
+    for shares in (default, (0.2, 0.2), (0.34, 0.33)):
+        ends = SplitByShares(validation=shares[0], test=shares[1]).ends(len(corpus.lengths))
+        parts = dict(zip(SPLITS, split_corpus(corpus, ends), strict=True))
+        if all(part.lengths for part in parts.values()):
+            changed = [f"task.validation={shares[0]}", f"task.test={shares[1]}"]
+            return parts, [] if shares == default else changed
+    count = len(corpus.lengths)
+    raise ConfigError(f"{path}: {count} sentences are too few to be split into training, validation and test")
+
+
+def _facts(corpus: Corpus, parts: dict[str, Corpus]) -> dict[str, Any]:
+    """Counts of a corpus, and what its training part knows of the words of the others."""
     words = {split: part.words for split, part in parts.items()}
-    _, (known,), unknown = number_words(words, keys["min_count"], 0)
+    _, (known,), unknown = number_words(words, option("task", TASK)["min_count"], 0)
     counted = Counter(corpus.labels).most_common()
     return {
         "sentences": len(corpus.lengths),
