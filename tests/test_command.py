@@ -266,16 +266,16 @@ def test_the_experiment_that_mlflow_names_is_the_slug_of_what_has_none(
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     for typed, slug in (([], "mine"), (["slug=own"], "own")):
         GlobalHydra.instance().clear()
-        monkeypatch.setattr(sys, "argv", ["train", "--cfg", "job", "--package", "slug", *typed])
+        monkeypatch.setattr(sys, "argv", ["train", "--cfg", "job", "--resolve", *typed])
         with suppress(SystemExit):
             train.main()
-        assert slug in capfd.readouterr().out
-    assert "MLFLOW_EXPERIMENT_NAME = 'mine' is not used" in capfd_of_refusal(monkeypatch, capfd)
+        assert f"\nslug: {slug}\n" in capfd.readouterr().out
+    assert "MLFLOW_EXPERIMENT_NAME = 'mine' is not used" in said_before_a_refusal(monkeypatch, capfd)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "a b")
     assert refused(monkeypatch, capfd).endswith("it comes from MLFLOW_EXPERIMENT_NAME")
 
 
-def capfd_of_refusal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
+def said_before_a_refusal(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
     """Everything on stderr of a sweep with a slug of its own that is refused later."""
     GlobalHydra.instance().clear()
     monkeypatch.setattr(sys, "argv", ["train", "-m", "slug=own", "seed=abc"])

@@ -57,15 +57,32 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
     if common.sweep.dry_run:
         return
-    from study.sweep.trials.storage import open_study, removed_if_refused
-    from study.tracking import writer
+    from study.sweep.trials.storage import open_study, sqlite_file
 
-    with removed_if_refused(common.sweep.storage), open_study(common.sweep.storage, common.slug, direction) as study:
-        writer.prepare(common.tracking.uri, common.slug)
+    file = sqlite_file(common.sweep.storage)
+    new = file if file is not None and not file.exists() else None
+    with open_study(common.sweep.storage, common.slug, direction) as study:
+        _prepare_store(common, study, new)
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
         refusing = bool(master.hydra.runtime.choices.get("experiment")) and common.sweep.changed == "refuse"
         _make_runs(context, master, common, _match(plan, study, refusing), study)
+
+
+def _prepare_store(common: SweepingConfig, study: "Study", new: Path | None) -> None:
+    """Make the store of runs ready; where it cannot be used, remove the study's file, if it is `new` and empty.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    from study.tracking import writer
+
+    try:
+        writer.prepare(common.tracking.uri, common.slug)
+    except ConfigError:
+        if new is not None and not study.get_trials(deepcopy=False):
+            new.unlink(missing_ok=True)
+        raise
 
 
 def _match(plan: Plan, study: "Study", refusing: bool) -> Plan:

@@ -60,19 +60,6 @@ def existing_study(url: str, slug: str) -> Iterator[optuna.Study | None]:
         yield study
 
 
-@contextmanager
-def removed_if_refused(url: str) -> Iterator[None]:
-    """Remove a database file that was not there before the block, where the block refuses the configuration."""
-    file = sqlite_file(url)
-    new = file is not None and not file.exists()
-    try:
-        yield
-    except ConfigError:
-        if new and file is not None:
-            file.unlink(missing_ok=True)
-        raise
-
-
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite database; None of any other."""
     return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
@@ -80,6 +67,8 @@ def sqlite_file(url: str) -> Path | None:
 
 def _connected(url: str) -> RDBStorage:
     """Open the storage; of the processes of this machine one at a time creates its tables."""
+    if (file := sqlite_file(url)) is not None and not (folder := file.absolute().parent).is_dir():
+        raise ConfigError(f"sweep.storage = {url!r}: there is no folder {folder}")
     patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     for pause in (*PAUSES, None):
         try:
