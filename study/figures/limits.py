@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from numpy.typing import ArrayLike
 
 from study.figures.style import INK, Curve, tag_run
@@ -13,6 +14,8 @@ SPANS = 0.7
 """So far beyond what a panel is made for, in spans of that, curves are shown that leave it."""
 LEAST = 0.3
 """Decades: the least that is shown of them on a logarithmic axis."""
+FEW_DECADES = 100
+"""A logarithmic axis that spans less has ticks between the powers of ten labelled too."""
 DECADE = 10
 """Positive values that span this factor or more are drawn on a logarithmic axis."""
 
@@ -50,7 +53,15 @@ def limit(axes: Axes, kept: ArrayLike, others: ArrayLike, curves: Sequence[Curve
     if low < high:
         room = 1.2 if log else 0.04 * (high - low)
         axes.set_ylim((low / room, high * room) if log else (low - room, high + room))
+        if log and high < FEW_DECADES * low:
+            _label_plainly(axes.yaxis)
         mark_leaving(axes, curves)
+
+
+def _label_plainly(axis: Axis) -> None:
+    """Numbers as they are said, at the powers of ten and at 2 and 5 times these, for an axis of few decades."""
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
 
 
 def mark_leaving(axes: Axes, curves: Sequence[Curve]) -> None:

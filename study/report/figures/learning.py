@@ -24,7 +24,7 @@ ALIKE_UP_TO = 2
 
 
 @dataclass(frozen=True)
-class Course:
+class LearningCurve:
     """One number of one run over training.
 
     Attributes:
@@ -81,12 +81,12 @@ def _below(abscissas: list[str]) -> str:
     return unequal if len(abscissas) > 1 else ""
 
 
-def _training(shown: pd.DataFrame, norms: Mapping[str, Norms]) -> list[Course]:
+def _training(shown: pd.DataFrame, norms: Mapping[str, Norms]) -> list[LearningCurve]:
     found = ((str(run), row, norms[str(run)].losses) for run, row in shown.iterrows())
     return [_course(run, row, losses.updates, losses.loss) for run, row, losses in found if losses is not None]
 
 
-def _validation(comparison: Comparison, shown: pd.DataFrame) -> dict[str, list[Course]]:
+def _validation(comparison: Comparison, shown: pd.DataFrame) -> dict[str, list[LearningCurve]]:
     """The measure that ranks runs, of runs without it the loss, by its label; empty where none was logged."""
     named = f"{comparison.measure}/val"
     key = named if any(named in run.measures for run in comparison.runs["logged"]) else "loss/val"
@@ -94,15 +94,15 @@ def _validation(comparison: Comparison, shown: pd.DataFrame) -> dict[str, list[C
     return {f"{key.removesuffix('/val')} on validation": found} if found else {}
 
 
-def _validated_course(run: str, row: pd.Series, key: str) -> Course | None:
+def _validated_course(run: str, row: pd.Series, key: str) -> LearningCurve | None:
     logged: Logged = row["logged"]
     points = sorted({step: value for _, step, value in logged.points([key])}.items()) if key in logged.measures else []
     return _course(run, row, *np.array(points, float).T) if points else None
 
 
-def _course(run: str, row: pd.Series, updates: np.ndarray, values: np.ndarray) -> Course:
+def _course(run: str, row: pd.Series, updates: np.ndarray, values: np.ndarray) -> LearningCurve:
     finite = np.where(np.isfinite(values) & (np.abs(values) < np.finfo(float).max), values, np.nan)
-    return Course(run, row["arm"], row["outcome"] in LOST, updates, updates * _steps(row), finite)
+    return LearningCurve(run, row["arm"], row["outcome"] in LOST, updates, updates * _steps(row), finite)
 
 
 def _steps(row: pd.Series) -> float:
@@ -116,7 +116,7 @@ def _unequal(shown: pd.DataFrame) -> bool:
     return bool(len(each) == len(shown) and each.max() > (1 + ALIKE) * each.min())
 
 
-def _draw(axes: Axes, comparison: Comparison, courses: list[Course], abscissa: str) -> None:
+def _draw(axes: Axes, comparison: Comparison, courses: list[LearningCurve], abscissa: str) -> None:
     """One panel: a thin line a run, a thick one an arm."""
     kept, lost = (_values(course for course in courses if course.lost == which) for which in (False, True))
     log = _is_log(kept, lost)
@@ -127,7 +127,7 @@ def _draw(axes: Axes, comparison: Comparison, courses: list[Course], abscissa: s
     integer_ticks(axes.xaxis)
 
 
-def _values(courses: Iterable[Course]) -> np.ndarray:
+def _values(courses: Iterable[LearningCurve]) -> np.ndarray:
     return np.concatenate([[], *(course.values for course in courses)])
 
 
@@ -138,7 +138,7 @@ def _is_log(kept: np.ndarray, lost: np.ndarray) -> bool:
     return spans_decades(np.concatenate([kept, lost])) and not alike
 
 
-def _curves(comparison: Comparison, courses: list[Course], abscissa: str) -> Iterator[Curve]:
+def _curves(comparison: Comparison, courses: list[LearningCurve], abscissa: str) -> Iterator[Curve]:
     for arm in dict.fromkeys(sorted((course.arm for course in courses), key=comparison.place)):
         mine = [course for course in courses if course.arm == arm]
         style = line_style(comparison.place(arm))
@@ -157,7 +157,7 @@ def _dots(values: np.ndarray) -> dict[str, str]:
     return {"marker": "o" if len(values) == 1 else ""}
 
 
-def _median(courses: list[Course], abscissa: str) -> tuple[np.ndarray, np.ndarray]:
+def _median(courses: list[LearningCurve], abscissa: str) -> tuple[np.ndarray, np.ndarray]:
     """The median over runs, between their points by straight lines; a gap where fewer than half go on."""
     spans = [getattr(course, abscissa) for course in courses]
     grid = np.unique(np.concatenate(spans))
@@ -167,6 +167,6 @@ def _median(courses: list[Course], abscissa: str) -> tuple[np.ndarray, np.ndarra
     return grid, table.median().where(2 * table.notna().sum() >= len(courses)).to_numpy()
 
 
-def _table(course: Course, label: str) -> pd.DataFrame:
+def _table(course: LearningCurve, label: str) -> pd.DataFrame:
     columns = {"update": course.updates, "steps": course.steps, "value": course.values}
     return pd.DataFrame({"run_id": course.run, "arm": course.arm, "of": label, **columns})
