@@ -28,7 +28,7 @@ ROOMS = (
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
     "sweep": ("planning", "trials", "workers", "summary", "preview", "sweeper", "start", "__main__"),
-    "report": ("data", "figures", "pages", "__main__"),
+    "report": ("spreadsheet", "data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
 FLAT = {"errors", "installation", "terminal", "processes", "own", "seeding", "train", "resume", "ui", "api"}

@@ -58,7 +58,7 @@ class Swept:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MapCell:
     """What stands in a cell, and the run that it leads to."""
 
     text: str
@@ -96,7 +96,7 @@ def draw_map(
     return mesh
 
 
-def write_cells(axes: Axes, x: Swept, y: Swept, cells: Mapping[tuple[int, int], Cell], mesh: QuadMesh) -> None:
+def write_cells(axes: Axes, x: Swept, y: Swept, cells: Mapping[tuple[int, int], MapCell], mesh: QuadMesh) -> None:
     """Write into every cell (row, column) its text, black or white; nothing where cells are too many to be read."""
     if max(len(x.values), len(y.values)) > LETTERED:
         return

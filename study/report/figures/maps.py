@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap, Normalize
 
 from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures.plane import (
-    Cell,
+    MapCell,
     Swept,
     by_size,
     draw_border,
@@ -59,11 +59,11 @@ class Area(NamedTuple):
         made = ~np.isnan(self.grid("runs"))
         write_cells(axes, self.x, self.y, self._texts(texts), draw_map(axes, self.x, self.y, values, made, colouring))
 
-    def _texts(self, texts: pd.Series) -> dict[tuple[int, int], Cell]:
+    def _texts(self, texts: pd.Series) -> dict[tuple[int, int], MapCell]:
         """A text for every cell, by row and column."""
         rows, columns = np.searchsorted(self.y.values, self.cells["y"]), np.searchsorted(self.x.values, self.cells["x"])
         found = zip(rows.tolist(), columns.tolist(), texts, self.cells["run_id"], strict=True)
-        return {(row, column): Cell(text, run) for row, column, text, run in found}
+        return {(row, column): MapCell(text, run) for row, column, text, run in found}
 
 
 def maps(comparison: Comparison, flow: pd.DataFrame) -> Iterator[Picture]:
