@@ -135,7 +135,7 @@ def _number(
     parts: dict[Split, Corpus], labels: list[str], config: Config
 ) -> tuple[dict[Split, Sentences], int, dict[str, float]]:
     """The parts in numbers, how many different tokens there are, and the share of unknown words in every part."""
-    words = {split: part.words for split, part in parts.items()}
+    words: dict[str, list[str]] = {split: part.words for split, part in parts.items()}
     tokens, size, unknown = number_words(words, config.min_count, config.affixes)
     numbers = {label: i for i, label in enumerate(labels)}
     numbered = {
