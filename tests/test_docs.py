@@ -36,7 +36,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from study.ask.clips import wanted
-from study.command import opened
+from study.command.arguments import opened
 from study.errors import ConfigError
 from study.installation import CONF
 from study.schema import SweepingConfig, check, validate

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from torch import nn
 
-from study.command import closed, opened
+from study.command.arguments import closed, opened
 from study.errors import ConfigError
 from study.installation import CONF
 from study.models import Cell, Inputs, build

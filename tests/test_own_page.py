@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from study.command import opened
+from study.command.arguments import opened
 from study.errors import ConfigError
 from study.learning import clipping, losses
 from study.schema import Config

@@ -150,7 +150,8 @@ def test_reproduce(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
 
 
 def test_an_estimate_says_in_numbers_what_it_says_in_words() -> None:
-    found = Estimate({"gru": Cost(3.0, 1e6, Size(100, 10)), "lstm": Cost(5.0, 1e6, Size(200, 20))}, runs=4, workers=2)
+    costs = {"gru": Cost(3.0, 1e6, Size(100, 10)), "lstm": Cost(5.0, 1e6, Size(200, 20))}
+    found = Estimate(costs, {"gru": 2, "lstm": 2}, workers=2)
     assert found.record["seconds"] == 8.0
     assert found.record["arms"]["lstm"]["seconds"] == 5.0
     assert "gru: 3 s a run" in str(found)

@@ -30,15 +30,15 @@ def look(path: Path) -> Seen:
     try:
         dates, ordered, times, _ = _times(sheet)
         facts |= _times_seen(dates, times)
-        rest = [str(name) for name in sheet.cells if name not in dates]
+        rest = [name for name in sheet.names if name not in dates]
         decimal = decimal_sign(sheet, rest)
-        columns = [_column(sheet.cells[name], name, decimal) for name in sheet.cells]
+        columns = [_column(sheet.cells[name], name, decimal) for name in sheet.names]
         facts |= {"decimal": decimal, "columns": columns}
         reading, more = _reading(ordered, dates, columns)
         table = table_of(sheet, reading)
         return Seen("series", facts, table.notes, "", _overrides(path, reading, len(table.frame)) + more)
     except ConfigError as error:
-        facts.setdefault("columns", [{"name": str(name)} for name in sheet.cells])
+        facts.setdefault("columns", [{"name": name} for name in sheet.names])
         return Seen("series", facts, sheet.notes, str(error))
 
 
@@ -48,7 +48,7 @@ def _times(sheet: Sheet) -> tuple[tuple[str, ...], Sheet, pd.Series, list[str]]:
         dates, _ = time_columns(sheet, "date")
     except ConfigError:
         dates = tuple(likely_times(sheet)[:1])
-    clock = [str(name) for name in sheet.cells if name.lower().strip("<>") == "time" and name not in dates]
+    clock = [name for name in sheet.names if name.lower().strip("<>") == "time" and name not in dates]
     try:
         return dates, *in_order(sheet, dates, TableKeys())
     except ConfigError:
@@ -95,7 +95,7 @@ def _reading(sheet: Sheet, dates: tuple[str, ...], columns: list[dict[str, Any]]
     numeric = [column["name"] for column in columns if column["type"] == "number" and column["name"] not in dates]
     if not numeric:
         raise ConfigError(f"{sheet.path}: no column holds numbers")
-    known = vendor(list(sheet.cells))
+    known = vendor(sheet.names)
     wanted = (known.price,) if known else PRICES
     target = next((name for name in numeric if name.lower() in wanted), numeric[0])
     missing = is_missing(sheet.cells[target])

@@ -24,6 +24,7 @@ from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
 from study.sweep.preview import preview
+from study.terminal import printer
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -185,14 +186,12 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
         SystemExit: code 1 if a run failed or is missing.
     """
     from study.report.pages import study as study_page
-    from study.sweep.summary import failures, next_question, note_lines, power_lines, reading_lines, table
+    from study.sweep.summary import arm_records, failures, next_question, note_lines, power_lines, reading_lines, table
     from study.tracking import uri as place
     from study.tracking import view, writer
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
-    from study.sweep.summary import arm_records
-
     printer().show("runs", arm_records(ledger), table(ledger), console)
     for line in (*note_lines(ledger), *reading_lines(ledger), *power_lines(ledger)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.utilities import move_data_to_device
 from torch.optim import Optimizer
 

@@ -62,7 +62,7 @@ def time_columns(sheet: Sheet, asked: str | Sequence[str] | None) -> tuple[tuple
     Raises:
         ConfigError: there is none, or several may be it.
     """
-    names = [str(name) for name in sheet.cells]
+    names = sheet.names
     if asked is None:
         return (), []
     if not isinstance(asked, str):
@@ -85,7 +85,7 @@ def time_columns(sheet: Sheet, asked: str | Sequence[str] | None) -> tuple[tuple
 
 def likely_times(sheet: Sheet) -> list[str]:
     """Columns that hold times by their name, or the first one where it has none; of several the likeliest."""
-    plain = {name: name.lower().strip("<>#% ") for name in map(str, sheet.cells)}
+    plain = {name: name.lower().strip("<>#% ") for name in sheet.names}
     for known in TIMES:
         if found := [name for name, said in plain.items() if said == known]:
             return found
@@ -112,7 +112,7 @@ def price_column(sheet: Sheet, names: Sequence[str], decimal: str) -> tuple[tupl
     Raises:
         ConfigError: the header is no vendor's, and there is not exactly one column of numbers.
     """
-    known = vendor([str(name) for name in sheet.cells])
+    known = vendor(sheet.names)
     if known is not None:
         price = next(name for name in names if name.lower() == known.price)
         return (price,), [f"A header as {known.name} has it: column {price!r} is predicted (task.targets)."]

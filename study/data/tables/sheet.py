@@ -43,6 +43,11 @@ class Sheet(NamedTuple):
     headless: bool
     notes: tuple[str, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """Of the columns."""
+        return [str(name) for name in self.cells.columns]
+
     def refuse(self, cells: pd.Series, bad: pd.Series, why: str) -> None:
         """Refuse the first bad cells of a column by their lines in the file.
 

@@ -72,7 +72,7 @@ def table_of(sheet: Sheet, how: TableKeys) -> OrderedTable:
     dates, notes = time_columns(sheet, how.date)
     sheet, times, said = in_order(sheet, dates, how)
     notes = [*sheet.notes, *notes, *said]
-    numeric = [name for name in sheet.cells if name not in dates]
+    numeric = [name for name in sheet.names if name not in dates]
     decimal = decimal_sign(sheet, numeric, how.decimal)
     if decimal == ",":
         notes.append(f"{sheet.path.name}: the comma is the decimal sign.")
@@ -83,7 +83,7 @@ def table_of(sheet: Sheet, how: TableKeys) -> OrderedTable:
 
 def _numbers(sheet: Sheet, names: Sequence[str], decimal: str, how: TableKeys) -> tuple[pd.DataFrame, list[str]]:
     """The named columns; NaN only in rows that are to be left out."""
-    columns, notes = {}, []
+    columns, notes = {}, list[str]()
     for name in names:
         cells = column(sheet, name)
         values, missing, said = read_numbers(cells, decimal)
@@ -108,7 +108,7 @@ def column(sheet: Sheet, name: str) -> pd.Series:
     Raises:
         ConfigError: there is none; with the nearest name.
     """
-    names = [str(known) for known in sheet.cells.columns]
+    names = sheet.names
     if name.strip() not in names:
         why = "; its first line looks like data: a header line must name the columns" if sheet.headless else ""
         raise ConfigError(f"{sheet.path}: no column {name!r}{nearest(name, names)} (there: {', '.join(names)}){why}")
@@ -143,7 +143,7 @@ def _refuse_disorder(sheet: Sheet, cells: pd.Series, moments: pd.Series, dates: 
     """Refuse rows that come out of order; return whether the latest row comes first."""
     before = moments.shift(1)
     backwards = bool((moments < before).sum() > (moments > before).sum())
-    beside = next((name for name in sheet.cells if name.lower().strip("<>") == "time" and name not in dates), None)
+    beside = next((name for name in sheet.names if name.lower().strip("<>") == "time" and name not in dates), None)
     hint = f"; if {beside!r} is the time of day: task.date=[{','.join((*dates, beside))}]" if beside else ""
     bad = moments >= before if backwards else moments <= before
     sheet.refuse(cells, bad, f"does not come {'before' if backwards else 'after'} the row before it{hint}")

@@ -7,7 +7,7 @@ if several are left, the user is asked.
 import re
 from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -19,7 +19,7 @@ OFFSET = r"(?<=\d) ?(?:Z|[+-]\d{1,2}(?::?\d{2})?)$"
 TIMED = r"\d[T ]\d"
 """A date followed by a time: without one, -05 is a day."""
 QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])")
-EPOCHS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
+EPOCHS: dict[int, Literal["s", "ms", "us", "ns"]] = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 """Units of the time since 1970, by the digits that it has since 2001."""
 ZONE = r"(?: ?(?:Z|[+-]\d{2}:?\d{2}))?"
 WRITE = "write 2024-12-31 or 2024-12-31 23:00; no other order is guessed"
@@ -176,7 +176,7 @@ def quoted(form: str) -> str:
 
 
 def _parsed(stripped: pd.Series, form: str) -> pd.Series:
-    return pd.to_datetime(stripped, errors="coerce", format=form, utc="%z" in form or None)
+    return pd.to_datetime(stripped, errors="coerce", format=form, utc="%z" in form)
 
 
 def _formatted(sheet: Sheet, cells: pd.Series, form: str, why: str) -> Times:

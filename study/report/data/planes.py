@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from study.report.data.arm_names import name_arms
 from study.report.data.comparison import Comparison, worth
 from study.report.data.histories import load_all, load_table
 from study.report.data.runs import configurations
+from study.schema.arm_names import name_arms
 from study.tracking.outcomes import ENDED, LOST
 from study.tracking.reader import Logged
 

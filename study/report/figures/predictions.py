@@ -9,7 +9,7 @@ from study.analysis.predictions import TABLE
 from study.figures.predictions import draw_confusion, draw_forecast
 from study.figures.style import legend_below, panels
 from study.report.data.histories import load_table
-from study.report.figures.picture import Picture, to_svg
+from study.report.figures.picture import Picture
 from study.tracking.reader import Logged
 
 STEPS = 200
@@ -49,7 +49,7 @@ def forecast(table: pd.DataFrame) -> Picture:
         "Forecast and what came",
         f"The last {max(len(mine) for *_, mine in shown)} steps of the test part, in the data's own units; every "
         f"forecast, and what came, stands at the time it was made.{left} {LAST}",
-        to_svg(figure),
+        figure,
         pd.concat([mine for *_, mine in shown], ignore_index=True),
     )
 
@@ -70,6 +70,6 @@ def confusion(table: pd.DataFrame) -> Picture:
         "True and predicted labels",
         f"Numbers of steps of the test part ({len(table):,}); colour: the share of the true label's, so that rows sum "
         f"to one. Labels are sorted{more}. {LAST}",
-        to_svg(figure),
+        figure,
         counts.reset_index(),
     )

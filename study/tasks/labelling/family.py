@@ -175,7 +175,7 @@ def _number(
     parts: dict[Split, Corpus], labels: list[str], config: Config
 ) -> tuple[dict[Split, Sentences], list[list[str]], dict[str, float]]:
     """The parts in numbers, the tokens of every kind that are known, and the share of unknown words in every part."""
-    words = {split: part.words for split, part in parts.items()}
+    words: dict[str, list[str]] = {split: part.words for split, part in parts.items()}
     tokens, known, unknown = number_words(words, config.min_count, config.affixes)
     numbers = {label: i for i, label in enumerate(labels)}
     numbered = {
