@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from docs import pictures
-from docs.pictures import DECAYS, FOLDER, LAGS, LENGTHS, PICTURES, RADII, TIME
+from docs import draw
+from docs.draw import DECAYS, FOLDER, LAGS, LENGTHS, PICTURES, RADII, TIME
 
 
 def drawn(axes: Axes, label: str) -> np.ndarray:
@@ -17,20 +17,20 @@ def drawn(axes: Axes, label: str) -> np.ndarray:
 
 
 def test_the_gradient_of_a_linear_network_is_drawn_as_rho_to_the_k() -> None:
-    (axes,) = pictures.linear_flow().axes
+    (axes,) = draw.linear_flow().axes
     for rho in RADII:
         np.testing.assert_allclose(drawn(axes, f"rho = {rho:g}"), rho ** np.arange(LAGS + 1), rtol=1e-9)
 
 
 def test_the_share_that_truncation_cuts_off_is_drawn_as_the_rest_of_a_geometric_sum() -> None:
-    (axes,) = pictures.truncation_error().axes
+    (axes,) = draw.truncation_error().axes
     for rho in DECAYS:
         left = (rho ** np.array(LENGTHS) - rho**TIME) / (1 - rho**TIME)
         np.testing.assert_allclose(drawn(axes, f"rho = {rho:g}"), left, rtol=1e-9, atol=1e-12)
 
 
 def test_a_wider_forget_gate_keeps_more_of_the_gradient_as_the_page_says() -> None:
-    (axes,) = pictures.flow_at_the_start().axes
+    (axes,) = draw.flow_at_the_start().axes
     closed, half, open_ = (drawn(axes, f"LSTM, forget bias {bias}")[-1] for bias in (0, 1, 3))
     assert closed < 1e-8
     assert 1e-3 < half < 1e-2
@@ -39,7 +39,7 @@ def test_a_wider_forget_gate_keeps_more_of_the_gradient_as_the_page_says() -> No
 
 @pytest.mark.parametrize("gain", [0.5, 2.0])
 def test_the_exponent_of_a_tanh_network_has_the_sign_of_its_flow(gain: float) -> None:
-    (axes,) = [axes for axes in pictures.exponents().axes if axes.get_title(loc="left").startswith(f"gain {gain:g}:")]
+    (axes,) = [axes for axes in draw.exponents().axes if axes.get_title(loc="left").startswith(f"gain {gain:g}:")]
     measured, predicted = (np.log(drawn(axes, label)[10]) for label in ("measured", "predicted"))
     assert predicted == pytest.approx(measured, rel=0.25)
 

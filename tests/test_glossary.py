@@ -86,7 +86,7 @@ def returned(function: str, room: str) -> set[str]:
     trees = [ast.parse(file.read_text()) for file in (ROOT / "study" / room).rglob("*.py")]
     found = [node for tree in trees for node in ast.walk(tree) if getattr(node, "name", "") == function]
     dicts = [node for one in found for node in ast.walk(one) if isinstance(node, ast.Dict)]
-    return {key.value for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
+    return {str(key.value) for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
 
 
 def recorded(registry: Registry) -> set[str]:
@@ -101,7 +101,7 @@ def tagged() -> set[str]:
         called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
         if called == "Place" or called.endswith(".tag") or any(name.endswith("tags") for name in names):
             dicts = [part for part in ast.walk(node) if isinstance(part, ast.Dict)]
-            found |= {key.value for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
+            found |= {str(key.value) for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
     return found - {"run_id"}  # what a ledger notes when a run announces itself
 
 

@@ -52,7 +52,7 @@ def value(given: str) -> str:
     """A text as a value in Hydra's grammar."""
     if PLAIN.fullmatch(given):
         return given
-    from study.command import quote
+    from study.command.arguments import quote
 
     return quote(given)
 

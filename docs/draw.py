@@ -1,4 +1,4 @@
-"""The pictures of docs/concepts.md, into docs/pictures: `python docs/pictures.py`, half a minute.
+"""The pictures of docs/concepts.md, into docs/pictures: `python docs/draw.py`, half a minute.
 
 Each is a function that measures and draws by what the study itself uses. Networks, data and seeds are fixed. Pictures
 of linear networks are of closed forms, which tests/test_docs_pictures.py holds the drawn numbers against; those of
