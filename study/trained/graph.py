@@ -5,14 +5,12 @@ unrolled at the length of the example, and torch's fused layers are such a loop 
 whose `step` is made of tensor operations.
 """
 
-import copy
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch._higher_order_ops import scan  # torch has no public name for it yet
-from torch.nn.utils import parametrize
 
 from study.errors import ConfigError
 from study.models import Core, Inputs, RecurrentModel, State
@@ -27,15 +25,12 @@ class Outputs(nn.Module):
     """The outputs of a network at every step, from the initial state.
 
     Args:
-        model: in evaluation mode; it is copied.
+        model: in evaluation mode.
     """
 
     def __init__(self, model: RecurrentModel):
         super().__init__()
-        self.model = copy.deepcopy(model)
-        for part in self.model.modules():  # what a parameter is computed from is computed once, not once a step
-            for name in [*getattr(part, "parametrizations", ())]:
-                parametrize.remove_parametrizations(part, name)
+        self.model = model
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(time, batch, features), or tokens (time, batch), to (time, batch, outputs)."""
