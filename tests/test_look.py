@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from study import tasks
 from study.installation import CONF
-from study.look.__main__ import look, main, told
+from study.look.__main__ import in_words, look, main
 from study.look.kind import kind_of
 from study.schema import validate
 from tests import samples
@@ -60,7 +60,7 @@ def test_what_is_seen_is_what_training_reads(tmp_path: Path) -> None:
     made = VENDORS["investing.com, USA"]
     samples.put(tmp_path / "own.csv", made.content)
     seen = look(tmp_path / "own.csv")
-    said = told(tmp_path / "own.csv", seen)
+    said = in_words(tmp_path / "own.csv", seen)
     for words in (
         "separator        comma",
         "rows             40",

@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
-from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -95,7 +95,7 @@ def _skip_search_for_mode() -> None:
     setattr(Hydra, "get_mode", lambda *_, **__: None)  # noqa: B010, what follows takes None for: as the options say
 
 
-def _leave_nothing(hydra_config: HydraConf) -> None:
+def _leave_nothing(hydra_config: Any) -> None:
     """Remove what Hydra has written for a run that was refused, up to the current folder; other files stay."""
     folder = Path(hydra_config.runtime.output_dir)
     own = folder / str(hydra_config.output_subdir)

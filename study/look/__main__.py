@@ -1,7 +1,6 @@
 """Say what is seen in a file and what to type next: `study-look FILE`, `python -m study.look FILE`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from study.data.files import located
 from study.errors import ConfigError
 from study.look.kind import KINDS, kind_of
 from study.look.seen import Seen
+from study.terminal import add_flag, printing
 
 UNUSABLE = 2
 SHOWN = 12
@@ -23,7 +23,7 @@ def main() -> None:
         "file", help="a table (CSV, TSV, ...), a corpus with labels (CoNLL-U, columns, word/tag), or a text"
     )
     parser.add_argument("--kind", choices=KINDS, help="take it for this; default: by its name and first lines")
-    parser.add_argument("--json", action="store_true", help="print the same as JSON")
+    add_flag(parser)
     given = parser.parse_args()
     try:
         path = located("FILE", given.file)
@@ -31,7 +31,9 @@ def main() -> None:
     except ConfigError as error:
         print(f"The file cannot be read:\n{error}", file=sys.stderr)
         sys.exit(UNUSABLE)
-    print(json.dumps(seen.record(str(path)), indent=2, ensure_ascii=False) if given.json else told(path, seen))
+    with printing(given.json) as printer:
+        printer.keep(**seen.record(str(path)))
+        print(in_words(path, seen))
     sys.exit(UNUSABLE if seen.refused else 0)
 
 
@@ -50,7 +52,7 @@ def look(path: Path, kind: str | None = None) -> Seen:
     return {"series": series.look, "labels": labels.look, "text": text.look}[kind or kind_of(path)](path)
 
 
-def told(path: Path, seen: Seen) -> str:
+def in_words(path: Path, seen: Seen) -> str:
     """Lines for the terminal."""
     said = [f"{path}: {seen.kind}"]
     for name, fact in seen.facts.items():
