@@ -1,8 +1,10 @@
 """The command line: refusals are one message and exit code 2, before anything is trained or logged."""
 
+import logging
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,11 +20,16 @@ from study.schema.defaults import options
 
 
 @pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of the test's own, and no store named but the default one in it."""
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder of the test's own, no store named but the default one in it; what Hydra logs to is closed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards: the command sets it
+    yield
+    for handler in [*logging.root.handlers]:
+        if isinstance(handler, logging.FileHandler) or type(handler) is logging.StreamHandler:
+            logging.root.removeHandler(handler)
+            handler.close()
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *typed: str) -> str:

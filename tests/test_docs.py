@@ -36,7 +36,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from study.ask.clips import wanted
-from study.command.arguments import opened
+from study.command.arguments import budgets_in_files, prepared, settled
 from study.errors import ConfigError
 from study.installation import CONF
 from study.schema import SweepingConfig, check, validate
@@ -174,8 +174,11 @@ def check_overrides(overrides: list[str]) -> None:
     assert not {slug for slug in slugs if not (CONF / "experiment" / f"{slug}.yaml").is_file()} - of_pages
     elsewhere = re.compile(rf"hydra.*|.*=(\w+_)?mine|experiment=({'|'.join(filter(None, of_pages))})")
     ours = [word for word in overrides if not elsewhere.fullmatch(word)]
+    for path in (word.partition("=")[2] for word in ours if word.startswith("task.path=")):
+        Path(path.strip('"')).touch()
+    ours = settled(prepared(ours), budgets_in_files(ours))
     for variant in zip_longest(*map(values, ours)):
-        config = composed(*(opened(word or values(first)[0]) for word, first in zip(variant, ours, strict=True)))
+        config = composed(*(word or values(first)[0] for word, first in zip(variant, ours, strict=True)))
         validate(config)
         check(OmegaConf.masked_copy(config, list(SweepingConfig.model_fields)), SweepingConfig)
 
@@ -212,6 +215,7 @@ def run(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         return train(validate(composed(f"tracking.uri={store}", *TINY))).run_id
 
 
+@pytest.mark.filterwarnings("ignore:The .srun. command is available")  # Lightning, on a machine that has Slurm
 @pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_from_top_to_bottom(
     page: Path, run: str, store: str, with_files: Path, monkeypatch: pytest.MonkeyPatch
