@@ -215,7 +215,7 @@ def run(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         return train(validate(composed(f"tracking.uri={store}", *TINY))).run_id
 
 
-@pytest.mark.filterwarnings("ignore:The .srun. command is available")  # Lightning, on a machine that has Slurm
+@pytest.mark.filterwarnings("default")  # Lightning has some, for those who use it as a page does
 @pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_from_top_to_bottom(
     page: Path, run: str, store: str, with_files: Path, monkeypatch: pytest.MonkeyPatch
