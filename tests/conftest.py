@@ -106,6 +106,12 @@ def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     return lambda *overrides: validate(composed(f"tracking.uri={store}", "trainer.progress_bar=false", *overrides))
 
 
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without the pictures, which take much of a short one's time, for tests that are about something else."""
+    monkeypatch.setattr("study.analysis.result.figures.figures", lambda *_: {})
+
+
 @pytest.fixture(scope="session")
 def database() -> Iterator[Callable[[str], str]]:
     """Makes a new database on a PostgreSQL server; gives its URL."""

@@ -12,6 +12,8 @@ from study.installation import CONF
 from study.schema import Config
 from study.train import train
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 Configure = Callable[..., Config]
 MADE: dict[str, str] = {}
 """The run of every store."""

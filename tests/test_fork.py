@@ -31,6 +31,8 @@ from study.training import checkpoint
 from study.training.history import RATE
 from tests.test_resume import COMMON, SETTINGS, Killed, Life, writer
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 Configure = Callable[..., Config]
 
 

@@ -26,6 +26,8 @@ from study.train import assemble, train
 from study.training.module import RecurrentModule
 from tests.typed import typed
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 Configure = Callable[..., Config]
 SMALL = ("model.hidden_size=4", "trainer.max_updates=20", "trainer.validate_every=10", "task.batch_size=512")
 
