@@ -100,7 +100,7 @@ def _line(comparison: Comparison, run: str, arm: str, seed: int) -> dict[str, An
     """A curve without its points, as its arm looks in other pictures; names are texts, never markup."""
     style, name = line_style(comparison.arms.index(arm)), html.escape(arm)
     return {
-        "type": "scatter", "name": name, "legendgroup": name, "meta": [f"{name}, seed {seed}", run],
+        "type": "scatter", "name": name, "legendgroup": arm, "meta": [f"{name}, seed {seed}", run],
         "line": {"color": on_page(style["color"]), "dash": DASHES[style["ls"]], "width": 1.5},
         "hovertemplate": "%{meta[0]}<br>update %{x}: %{y:.4g}<extra></extra>",
     }  # fmt: skip
