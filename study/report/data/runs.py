@@ -192,9 +192,10 @@ def _compare(task: object, group: pd.DataFrame) -> Comparison:
 
 
 def recorded_names(runs: pd.DataFrame) -> dict[str, str]:
-    """The names that the newest runs of every arm recorded; none where an arm has none, or two have the same."""
-    names = {str(arm): str(name) for arm, name in runs.groupby("arm")["arm_name"].last().items()}
-    return names if all(names.values()) and len(set(names.values())) == len(names) else {}
+    """The newest names that runs of every arm recorded; none where an arm has none, or two have the same."""
+    named = runs[runs["arm_name"] != ""]
+    names = {str(arm): str(name) for arm, name in named.groupby("arm")["arm_name"].last().items()}
+    return names if len(set(names.values())) == runs["arm"].nunique() else {}
 
 
 def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:
