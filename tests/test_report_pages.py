@@ -182,7 +182,7 @@ def test_results_hold_every_run_and_every_figure_has_its_data(report: Path) -> N
 
 def test_every_table_lies_beside_the_page_as_csv_and_as_latex(report: Path) -> None:
     runs = read_texts(report.parent / "tables" / "runs.csv")
-    assert [row["run"] for row in runs] == ["a <run>"] * 4 + ["broken"]
+    assert [row["run"] for row in runs] == ["a <run>"] * 4 + ["broken · failed"]
     tex = (report.parent / "tables" / "runs.tex").read_text()
     assert tex.startswith("\\begin{tabular}")
     assert "\\midrule" in tex
