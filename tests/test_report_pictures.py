@@ -177,6 +177,7 @@ def test_every_arm_stands_once_in_the_legend_of_curves_whatever_its_name() -> No
     found, logged = compared({"Elman's": [0.5, 0.6], "a<b": [0.7]}), Logged("", "", "", "", "", "FINISHED", {}, {}, {})
     history = norm_history(np.arange(1, 4), np.ones(3), np.ones(3))
     norms = dict.fromkeys(map(str, found.runs.index), Norms(history, 0.5, 1.0, 2.0))
-    curves = explorer(replace(found, runs=found.runs.assign(logged=logged)), norms)
+    runs = found.runs.assign(logged=pd.Series([logged] * len(norms), found.runs.index, dtype=object))
+    curves = explorer(replace(found, runs=runs), norms)
     assert curves is not None
     assert [curve["name"] for curve in curves.figure["data"] if curve["showlegend"]] == ["Elman&#x27;s", "a&lt;b"]
