@@ -111,6 +111,16 @@ def test_what_is_drawn_says_its_borders_and_what_is_missing(comparison: Comparis
     assert len(picture.data) == 22
 
 
+def test_arms_without_a_number_have_no_cell_and_are_named() -> None:
+    full = [run("elman", 1.0, r, 0, **{"params.bptt.k2": "None", "arm": f"full BPTT lr={r}"}) for r in RATES]
+    swept = [{"params.bptt.k2": str(k2), "arm": f"k2={k2} lr={r}"} for k2 in (0, 20, 50) for r in RATES]
+    rows = [run("elman", 1.0, r, 0, **more) for more, r in zip(swept, 3 * RATES, strict=True)]
+    found = compared([*full, *rows])
+    (picture,) = maps(found, flow_of(found))
+    assert "Left out: full BPTT lr=0.01, full BPTT lr=0.1, full BPTT lr=1.0 (no number for " in picture.caption
+    assert set(picture.data["y"]) | set(picture.data["x"]) == {0.0, 20.0, 50.0, *RATES}
+
+
 def test_a_border_that_is_not_crossed_is_not_drawn_and_k2_has_one_at_the_horizon() -> None:
     swept = [{"params.bptt.k2": str(k2), "arm": f"k2={k2} lr={r}"} for k2 in (5, 20, 50) for r in RATES]
     rows = [run("elman", 1.0, r, 0, **more) for more, r in zip(swept, 3 * RATES, strict=True)]

@@ -182,7 +182,7 @@ def test_results_hold_every_run_and_every_figure_has_its_data(report: Path) -> N
 
 def test_every_table_lies_beside_the_page_as_csv_and_as_latex(report: Path) -> None:
     runs = read_texts(report.parent / "tables" / "runs.csv")
-    assert [row["run"] for row in runs] == ["a <run>"] * 4 + ["broken"]
+    assert [row["run"] for row in runs] == ["a <run>"] * 4 + ["broken · failed"]
     tex = (report.parent / "tables" / "runs.tex").read_text()
     assert tex.startswith("\\begin{tabular}")
     assert "\\midrule" in tex
@@ -309,3 +309,8 @@ def test_a_plan_that_cannot_be_read_is_said(store: str, configure: Callable[...,
     _track(configure("slug=no-plan", "model=elman"), parent, "grid", 0.5, False)
     page = study_page.write("no-plan", store, UI, tmp_path / "report").read_text()
     assert "The plan of the sweep cannot be read" in page
+
+
+def test_a_sweep_whose_runs_were_all_deleted_has_a_page_all_the_same(store: str, tmp_path: Path) -> None:
+    writer.open_parent(store, "no-runs", "plan")
+    assert "0 runs in this study" in study_page.write("no-runs", store, UI, tmp_path / "report").read_text()

@@ -1,6 +1,7 @@
 """Pictures of a report: the answer among its opponents, one look for every arm, explosions that stay in their panel."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,10 @@ import pytest
 from matplotlib.axes import Axes
 
 from study.figures.limits import limit, reach, spans_decades
+from study.figures.norms import norm_history
 from study.figures.style import COLOURS, Curve, dashes, draw_curves, line_style, marker, panels
 from study.report.data.comparison import Comparison
+from study.report.data.histories import Norms
 from study.report.data.statistics import mean_interval
 from study.report.figures.ablation import _draw_means
 from study.report.figures.abscissa import Abscissa
@@ -17,7 +20,9 @@ from study.report.figures.answers import _label_rows, answer_picture, references
 from study.report.figures.arms import choose, measured_when
 from study.report.figures.flow import flow_by_lag
 from study.report.figures.picture import Picture
+from study.report.pages.explorer import explorer
 from study.report.pages.page import STROKES
+from study.tracking.reader import Logged
 from tests.arms import compared
 
 LAGS = np.arange(4)
@@ -166,3 +171,13 @@ def test_means_at_numbers_are_joined_by_a_line_and_those_at_words_by_none() -> N
     places = [np.asarray(line.get_xdata()).tolist() for line in lines]
     assert places == [[0.0, 1.0], [abscissa.at["none"], abscissa.at["other"]]]
     assert [line.get_linestyle() for line in lines] == ["-", "None"]
+
+
+def test_every_arm_stands_once_in_the_legend_of_curves_whatever_its_name() -> None:
+    found, logged = compared({"Elman's": [0.5, 0.6], "a<b": [0.7]}), Logged("", "", "", "", "", "FINISHED", {}, {}, {})
+    history = norm_history(np.arange(1, 4), np.ones(3), np.ones(3))
+    norms = dict.fromkeys(map(str, found.runs.index), Norms(history, 0.5, 1.0, 2.0))
+    runs = found.runs.assign(logged=pd.Series([logged] * len(norms), found.runs.index, dtype=object))
+    curves = explorer(replace(found, runs=runs), norms)
+    assert curves is not None
+    assert [curve["name"] for curve in curves.figure["data"] if curve["showlegend"]] == ["Elman&#x27;s", "a&lt;b"]

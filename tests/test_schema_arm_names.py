@@ -64,5 +64,6 @@ def test_runs_are_named_by_their_arm_their_trial_and_their_seed() -> None:
 def test_a_report_calls_arms_as_their_newest_sweep_did_where_that_sets_them_apart() -> None:
     runs = pd.DataFrame({"arm": ["1", "1", "2"], "arm_name": ["elman", "elman no clip", "lstm"]})
     assert recorded_names(runs) == {"1": "elman no clip", "2": "lstm"}
+    assert recorded_names(runs.assign(arm_name=["elman", "", "lstm"])) == {"1": "elman", "2": "lstm"}
     assert recorded_names(runs.assign(arm_name=["elman", "elman", ""])) == {}
     assert recorded_names(runs.assign(arm_name="elman")) == {}

@@ -63,3 +63,10 @@ def test_a_port_that_another_program_has_or_no_machine_is_refused_at_once(
         assert ui.main([port]) == 2
         assert capsys.readouterr().err == f"port = {port}: no free port of this machine; choose another one\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_the_view_of_an_earlier_version_is_replaced_and_that_of_this_one_is_kept() -> None:
+    new = view.updated({}, "rmse")
+    assert view.updated(new, "rmse") == {}
+    assert view.updated(new | {view.TAG: "{}"}, "rmse") == new
+    assert view.updated(new, "nats")[view.MEASURES] == "rmse nats"

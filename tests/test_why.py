@@ -15,7 +15,7 @@ from study.reproduce.rerun import rerun
 from study.reproduce.restore import restore_run
 from study.schema import Config
 from study.tasks import build
-from study.tracking.answers import given
+from study.tracking.answers import given, sentence
 from study.tracking.reader import Logged, find_one, search
 from study.train import train
 
@@ -127,6 +127,10 @@ def test_of_a_run_destroyed_at_once_the_network_before_it_is_measured_and_a_smal
     (new,) = search(run.uri, f"tags.varies = '{run.run_id}'")
     assert float(new.params["optimizer.lr"]) < 1e5
     assert new.tags["outcome"] not in ("ruined", "diverged")
+    said = sentence(next(one for one in given(latest(run)) if one.tags["kind"] == "why"))
+    assert said.startswith(f"{run.started_as} ({run.tags['outcome']}, ")
+    assert ("on test" in said) == (run.tags["outcome"] == "ruined")
+    assert "nan" not in said
 
 
 def test_without_forks_none_is_trained_and_the_command_to_make_one_is_given(

@@ -129,7 +129,7 @@ def find_out(wanted: str, overrides: Sequence[str], at: int, store: str, folder:
         raise ConfigError("a fork needs a changed treatment, such as clip=norm clip.threshold=0.1")
     forks = fork(parent, asked, at, folder)
     shared = sum(_in_common(parent, one, at) for one in forks)
-    sentence = f"{parent.name} from update {at:,} on: {'; '.join(_sentences(parent, forks))}."
+    sentence = f"{parent.started_as} from update {at:,} on: {'; '.join(_sentences(parent, forks))}."
     proof = f"In common with the run: {shared:,} of {at * len(forks):,} updates are the same in every recorded number."
     again = about("fork", parent.run_id, "...", at=at)
     shown = [parts.forks(parent, forks, proof)]

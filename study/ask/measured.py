@@ -169,4 +169,5 @@ def _of_lengths(case: Case, module: RecurrentModule, further: list[AtLength]) ->
     standing, primary = case.facts.standing, module.task.primary
     assert standing is not None
     found = ", ".join(f"{at.test[primary]:.3g} at {at.length} (guess {at.guess[primary]:.3g})" for at in further)
-    return f"{primary} {standing.value:.3g} at its own length, {found}"
+    own = f"{standing.value:.3g} at its own length, " if math.isfinite(standing.value) else ""
+    return f"{primary} {own}{found}"

@@ -54,9 +54,8 @@ def find_out(wanted: str, store: str, code: Path | None = None, forks: bool = Tr
         )
     restored = restore_run(run, code)
     if outcome in WELL:
-        return Finding(
-            "why", [run], f"{run.name} is {outcome}: {_standing(run)}, so there is nothing to ask.", LIMITS, [], {}
-        )
+        said = f"{run.started_as} is {outcome}: {_standing(run)}, so there is nothing to ask."
+        return Finding("why", [run], said, LIMITS, [], {})
     return _answer(run, restored.config, code, forks)
 
 
@@ -95,13 +94,14 @@ def _standing(run: "Logged") -> str:
     """Where a run stands, by its record."""
     measures, primary = run.measures, run.tags["primary"]
     value, rival = (measures.get(f"{primary}/{of}", math.nan) for of in ("test", "opponent"))
-    return f"{primary} {value:.4g} on test, {run.tags.get('opponent')} {rival:.4g}"
+    tested = f"{primary} {value:.4g} on test, " if math.isfinite(value) and run.tags["outcome"] != "diverged" else ""
+    return f"{tested}{run.tags.get('opponent')} {rival:.4g}"
 
 
 def _sentence(run: "Logged", tests: "Sequence[CauseTest]") -> str:
     from study.analysis.causes.tested import sentence
 
-    return f"{run.name} ({run.tags['outcome']}, {_standing(run)}): {sentence(tests)}."
+    return f"{run.started_as} ({run.tags['outcome']}, {_standing(run)}): {sentence(tests)}."
 
 
 def _cost_of_measures(run: "Logged") -> str:

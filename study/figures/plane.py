@@ -14,6 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_rgba
 
+from study.figures.limits import spans_decades
 from study.figures.style import named_places, tag_run
 
 LETTERED = 7
@@ -153,5 +154,4 @@ def by_size(values: Float[np.ndarray, "..."], colour_map: str) -> ScalarMappable
     """Colours for values: by their logarithm where they span a decade."""
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    log = low > 0 and high >= 10 * low
-    return ScalarMappable((LogNorm if log else Normalize)(low, high), colour_map)
+    return ScalarMappable((LogNorm if spans_decades(known) else Normalize)(low, high), colour_map)

@@ -23,8 +23,9 @@ MARKS = ("data_digest", "weights_initial", FINAL, BEST, *JUDGEMENT)
 NOT_COMPARED = re.compile("seconds|/opponent$")
 """Metrics of time are never the same twice; those of opponents are no bits of the run's training."""
 OF_DESTROYED = re.compile("/val$|/test$|^skill/")
-BY_LENGTH = re.compile("by_length")
 """Measures of a network at its end: of one that diverged older versions recorded them, this one has none."""
+BY_LENGTH = re.compile("by_length")
+"""The same, by length."""
 
 
 class Deviation(NamedTuple):

@@ -2,7 +2,7 @@
 
 The UI reads a view from a tag of the experiment when its address names one. Without, a first visit opens the menu for
 language models, folds all runs of a sweep under one row without any answer, and draws nothing. The format is that of
-MLflow 3.17's frontend; `tests/test_view.py` looks at it in a browser. Imports no MLflow.
+MLflow 3.17's frontend; `tests/test_sweep_engines.py` looks at it in a browser. Imports no MLflow.
 """
 
 import json
@@ -52,17 +52,15 @@ def where(store: str, experiment: str, run: str = "") -> str:
 
 
 def updated(tags: dict[str, str], measure: str) -> dict[str, str]:
-    """Return the experiment tags to set so that the view has a measure; none if it has it.
+    """Return the experiment tags to set so that it has this version's view with a measure; none if it has it.
 
     Args:
         tags: of the experiment.
         measure: that ranks a run about to start.
     """
-    known = tags.get(MEASURES, "").split()
-    if measure in known and TAG in tags:
-        return {}
-    measures = list(dict.fromkeys([*known, measure]))
-    return {MEASURES: " ".join(measures), TAG: json.dumps(_state(measures))}
+    measures = list(dict.fromkeys([*tags.get(MEASURES, "").split(), measure]))
+    wanted = {MEASURES: " ".join(measures), TAG: json.dumps(_state(measures))}
+    return wanted if wanted.items() - tags.items() else {}
 
 
 def _state(measures: Sequence[str]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Evidence:
             rests on it), the columns of `NUMBERS`, `COUNTS` and `CIRCUMSTANCES`, `params.*`.
         comparisons: one a task, in the order of their names.
         answers: to questions about these runs, forks among them.
+        experiment: its id in MLflow.
     """
 
     slug: str
@@ -58,6 +59,7 @@ class Evidence:
     runs: pd.DataFrame
     comparisons: list[Comparison]
     answers: list[Logged] = field(default_factory=list)
+    experiment: str = ""
 
 
 def gather(uri: str, slug: str) -> Evidence:
@@ -74,7 +76,8 @@ def gather(uri: str, slug: str) -> Evidence:
     parent = sweeps["logged"].iloc[-1] if len(sweeps) else None
     comparisons = [_compare(task, group) for task, group in runs[runs["counts"]].groupby("task")]
     answers = rows.loc[kind.isin(QUESTIONS), "logged"].tolist()
-    return Evidence(slug, uri, parent, _named(runs, comparisons), comparisons, answers)
+    experiment = rows["logged"].iloc[0].experiment
+    return Evidence(slug, uri, parent, _named(runs, comparisons), comparisons, answers, experiment)
 
 
 def single(run: Logged) -> Comparison:
@@ -189,9 +192,10 @@ def _compare(task: object, group: pd.DataFrame) -> Comparison:
 
 
 def recorded_names(runs: pd.DataFrame) -> dict[str, str]:
-    """The names that the newest runs of every arm recorded; none where an arm has none, or two have the same."""
-    names = {str(arm): str(name) for arm, name in runs.groupby("arm")["arm_name"].last().items()}
-    return names if all(names.values()) and len(set(names.values())) == len(names) else {}
+    """The newest names that runs of every arm recorded; none where an arm has none, or two have the same."""
+    named = runs[runs["arm_name"] != ""]
+    names = {str(arm): str(name) for arm, name in named.groupby("arm")["arm_name"].last().items()}
+    return names if len(set(names.values())) == runs["arm"].nunique() else {}
 
 
 def configurations(group: pd.DataFrame) -> Mapping[str, Mapping[str, str]]:

@@ -23,7 +23,8 @@ from study.figures.plane import (
 )
 from study.figures.style import COLOURS, SEQUENTIAL, legend_below, panels, set_title
 from study.report.data.comparison import Comparison
-from study.report.data.planes import Plane, cells, planes
+from study.report.data.planes import FEWEST, Plane, cells, planes
+from study.report.figures.arms import left_out
 from study.report.figures.flow import task_horizon
 from study.report.figures.picture import Picture, count_of
 from study.schema.identity import config_class
@@ -104,7 +105,8 @@ def _picture(comparison: Comparison, plane: Plane, data: pd.DataFrame) -> Pictur
     return Picture(
         f"{comparison.task}-map-{x.label}-{y.label}".replace(".", "-"),
         f"Map of {x.label} and {y.label}",
-        " ".join(_caption(comparison, shown, len(x.values) * len(y.values), borders, len(names))),
+        " ".join(_caption(comparison, shown, len(x.values) * len(y.values), borders, len(names)))
+        + _not_in(comparison, plane),
         figure,
         data,
     )
@@ -197,6 +199,13 @@ def _caption(
     if drawn < combinations:
         yield f"Only {drawn} of {combinations} combinations of the other values are drawn; the data hold all."
     yield from _borders(cells, borders)
+
+
+def _not_in(comparison: Comparison, plane: Plane) -> str:
+    """Names the arms that have no cell, such as those without a threshold."""
+    arms, (x, y) = set(plane.runs["arm"]), plane.keys
+    reason = f"no number for {x} or {y}, or fewer than {FEWEST} of one beside the same other values"
+    return left_out({reason: [arm for arm in comparison.arms if arm not in arms]})
 
 
 def _borders(cells: pd.DataFrame, drawn: set[str]) -> Iterator[str]:

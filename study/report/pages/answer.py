@@ -9,7 +9,7 @@ from study.report.data.opponents import reached
 from study.report.data.ranking import Answer
 from study.report.data.statistics import Interval
 from study.report.data.wording import format_interval, format_seeds
-from study.report.pages.page import Conclusions, Head, Row, Section, Statement, Swatch, Table, TableCell
+from study.report.pages.page import NBSP, Conclusions, Head, Row, Section, Statement, Swatch, Table, TableCell
 
 LEFT_OUT = "Runs that diverged, or were ruined by their own updates, are left out of means and lose every comparison."
 EXPLAINED = (
@@ -30,8 +30,6 @@ POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all 
 ALONE = "Bonferroni, each on its own seeds, since the arms do not scatter alike"
 GRADIENTS = "What the gradients of every arm did, and what its runs took, in the order of the table above."
 NAIVE = "naive guess"
-NBSP = "\u00a0"
-"""Keeps an interval on one line."""
 
 
 class Column(NamedTuple):

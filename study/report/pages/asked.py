@@ -56,7 +56,12 @@ def _cells(run: Logged, parent: Logged, measure: str) -> Iterator[TableCell]:
     yield TableCell(PARENT if itself else run.tags.get(TREATMENT, run.name), run=run.run_id)
     yield TableCell("-" if itself else f"{int(run.tags[AT]):,}")
     yield TableCell(format_ending(run.tags.get("outcome", run.status.lower()), cause))
-    yield TableCell(run.tags["outcome"] if run.tags.get("outcome") in LOST else f"{value:.4g}")
+    yield TableCell(run.tags["outcome"] if run.tags.get("outcome") in LOST else _number(value))
     yield TableCell("-" if itself or lost or not math.isfinite(value - before) else f"{value - before:+.4g}")
-    yield TableCell(f"{run.measures.get('loss/val', math.nan):.4g}")
+    diverged = run.tags.get("outcome") == "diverged"
+    yield TableCell("-" if diverged else _number(run.measures.get("loss/val", math.nan)))
     yield TableCell(f"{run.measures.get('run/updates', math.nan):,.0f}")
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4g}"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from study.figures.limits import spans_decades
 from study.figures.style import line_style
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
@@ -100,7 +101,7 @@ def _line(comparison: Comparison, run: str, arm: str, seed: int) -> dict[str, An
     """A curve without its points, as its arm looks in other pictures; names are texts, never markup."""
     style, name = line_style(comparison.arms.index(arm)), html.escape(arm)
     return {
-        "type": "scatter", "name": name, "legendgroup": name, "meta": [f"{name}, seed {seed}", run],
+        "type": "scatter", "name": name, "legendgroup": arm, "meta": [f"{name}, seed {seed}", run],
         "line": {"color": on_page(style["color"]), "dash": DASHES[style["ls"]], "width": 1.5},
         "hovertemplate": "%{meta[0]}<br>update %{x}: %{y:.4g}<extra></extra>",
     }  # fmt: skip
@@ -109,7 +110,7 @@ def _line(comparison: Comparison, run: str, arm: str, seed: int) -> dict[str, An
 def _layout(found: Mapping[str, list[Points]]) -> dict[str, Any]:
     """Axes, a menu of what is shown, and buttons for its ordinate."""
     values = [y for _, y in next(iter(found.values()))]
-    scale = "log" if _spans_decades(np.array([y for ys in values for y in ys if y is not None])) else "linear"
+    scale = "log" if spans_decades([y for ys in values for y in ys if y is not None]) else "linear"
     grid = {"gridcolor": "rgba(128, 128, 128, 0.25)", "zeroline": False, "automargin": True}
     return {
         "xaxis": {"title": {"text": "update", "standoff": 4}, **grid},
@@ -146,10 +147,6 @@ def _drawable(updates: Sequence[int], values: Sequence[float | None]) -> Points:
     """Points with four digits; gaps, which JSON has no number for, where a value is not finite."""
     ends = np.finfo(float).max  # what a database makes of infinity
     return updates, [float(f"{y:.4g}") if y is not None and abs(y) < ends else None for y in values]
-
-
-def _spans_decades(values: np.ndarray) -> bool:
-    return bool(len(values) and 0 < 10 * values.min() <= values.max())
 
 
 @lru_cache(1)

@@ -6,10 +6,8 @@ import pandas as pd
 
 from study.report.data.comparison import Comparison
 from study.report.data.wording import format_interval
-from study.report.pages.page import Head, Row, Swatch, Table, TableCell
+from study.report.pages.page import NBSP, Head, Row, Swatch, Table, TableCell
 
-NBSP = "\u00a0"
-"""Keeps an interval on one line."""
 EXPLAINED = (
     "Length generalisation: {measure} on test sequences of other lengths than the network was trained at, mean over "
     "seeds with its 95% interval (Student's t, each for itself); runs that were lost are left out. Arms stand in the "

@@ -21,6 +21,8 @@ from study.report.pages.explorer import Explorer, packed_script
 HERE = Path(__file__).parent
 STROKES = {"-": "none", "--": "6 3", ":": "2 2", "-.": "7 2 2 2"}
 """Dashes of matplotlib in the words of SVG."""
+NBSP = "\u00a0"
+"""Keeps the words of a cell on one line."""
 SHOWN = 8
 """Most statements about one thing that are seen at once."""
 
@@ -77,7 +79,7 @@ class Table:
 
     def write(self, folder: Path, name: str) -> None:
         """Write the texts of its cells as `<name>.csv` and as `<name>.tex`, a `tabular`."""
-        texts = [[cell.text.replace("\u00a0", " ") for cell in row.cells] for row in self.rows]
+        texts = [[cell.text.replace(NBSP, " ") for cell in row.cells] for row in self.rows]
         shown = pd.DataFrame(texts, columns=[head.text for head in self.heads])
         write_latex(shown, folder / f"{name}.tex")
         write_csv(shown.replace("-", ""), folder / f"{name}.csv")

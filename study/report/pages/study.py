@@ -71,7 +71,7 @@ def _page(
     sections += [*([asked(evidence.answers)] if evidence.answers else []), runs_page.listed(evidence)]
     known = [*unread(lost, plan), *notes(evidence, plan)]
     names = _run_names(evidence, found)
-    table_of_runs = view.address(ui, evidence.runs["logged"].iloc[0].experiment)
+    table_of_runs = view.address(ui, evidence.experiment)
     return Page(evidence.slug, _lead(evidence), known, sections, names, ui, norms.keys(), lost, table_of_runs, said)
 
 
