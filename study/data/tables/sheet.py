@@ -161,9 +161,9 @@ def _header(path: Path, text: str, separator: str) -> Header:
     if levels > 1:
         names, said = _joined([row for row, _ in rows[top : top + levels]])
         notes.append(f"{path.name}: {said}")
-    said = [name for name in names if name]
-    numbered = said == [str(place) for place in range(len(said))]  # as pandas names columns that have no names
-    headless = bool(names) and not numbered and all(DATUM.match(name) for name in said)
+    given = [name for name in names if name]
+    numbered = given == [str(place) for place in range(len(given))]  # as pandas names columns that have no names
+    headless = bool(names) and not numbered and all(DATUM.match(name) for name in given)
     names = _all_named([*names, *_surplus(names, [row for row, _ in rows[top + levels :]])])
     for name in names:
         if names.count(name) > 1:
