@@ -178,10 +178,11 @@ VENDORS: dict[str, Delivered] = {
     ),
     "UCI, power consumption": Delivered(
         lines(
-            "Date;Time;Global_active_power",
-            lambda i, d: f"{d.day}/{d.month}/{d.year};{i % 24:02}:24:00;{i % 5 + 1}.216",
+            "Date;Time;Global_active_power;Global_reactive_power",
+            lambda i, d: f"{d.day}/{d.month}/{d.year};{i % 24:02}:24:00;{i % 5 + 1}.216;0.418",
         ).replace(";3.216", ";?", 1),
-        {"date": ["Date", "Time"], "missing": "forward"}, "Global_active_power", 1.216, ("%d/%m/%Y %H:%M:%S",),
+        {"date": ["Date", "Time"], "targets": ["Global_active_power"], "missing": "forward"}, "Global_active_power",
+        1.216, ("%d/%m/%Y %H:%M:%S",),
     ),
     "Excel, Germany": Delivered(
         "sep=;\n" + lines("Datum;Kurs", lambda i, d: f"{d:%d.%m.%Y};{german(price(i))}").replace("\n", "\r\n"),

@@ -60,6 +60,26 @@ def test_other_columns_than_those_of_conllu_are_named_as_such(tmp_path: Path) ->
         read_conllu(written(tmp_path / "own", ROWS.replace(" ", "\t")))
 
 
+def test_sentences_of_conllu_without_an_empty_line_between_them_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 3: a word has the number 1 and no empty line before it"):
+        read_conllu(written(tmp_path / "own", "1-2\tab\t_\t_\n1\ta\t_\tX\n1\tb\t_\tX\n"))
+
+
+def test_the_header_of_every_file_put_together_is_left_out(tmp_path: Path) -> None:
+    corpus = read_columns(written(tmp_path / "own", f"token tag\n{ROWS}\ntoken tag\n{ROWS}"), word=1, label=2)
+    assert corpus.labels == PLAIN.labels * 2
+    assert "(1 more like it too)" in corpus.notes[0]
+
+
+def test_words_without_a_character_are_said_and_labels_without_one_refused(tmp_path: Path) -> None:
+    assert (
+        "1 words are empty, the first in line 2"
+        in read_columns(written(tmp_path / "own", "a\tX\n\tX\n"), 1, 2).notes[0]
+    )
+    with pytest.raises(ConfigError, match="line 2: its label, column 2, is empty"):
+        read_columns(written(tmp_path / "own", "a\tX\t_\nb\t\t_\n"), 1, 2)
+
+
 def test_words_with_tags_are_split_at_their_last_slash(tmp_path: Path) -> None:
     corpus = read_tagged(written(tmp_path / "own", "\n\tThe/at jury/nn said/vbd\n\n1/2/cd of/in it/ppo ./.\n"))
     assert corpus == Corpus(

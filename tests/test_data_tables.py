@@ -80,7 +80,7 @@ def test_dates_that_may_be_read_in_two_orders_are_refused_with_the_keys_to_choos
 NUMBERS = {
     "1.234,56": ({}, 1234.56), "1,234.56": ({}, 1234.56), "1\u202f234,56": ({}, 1234.56), "1'234.56": ({}, 1234.56),
     "1.234.567": ({}, 1234567.0), "1,234,567": ({}, 1234567.0), "12,34,567.5": ({}, 1234567.5), "0,123": ({}, 0.123),
-    "1.234": ({}, 1.234), "1,234": ({"decimal": "."}, 1234.0), "1.234 ": ({"decimal": ","}, 1234.0),
+    "1.234": ({"decimal": "."}, 1.234), "1,234": ({"decimal": "."}, 1234.0), "1.234 ": ({"decimal": ","}, 1234.0),
     "$1,234.50": ({}, 1234.5), "-$2.50": ({}, -2.5), "\N{MINUS SIGN}2.5": ({}, -2.5), "(2.5)": ({}, -2.5),
     "+3": ({}, 3.0),
     "12.3M": ({}, 12.3e6), "1.5K": ({}, 1500.0), "2.1B": ({}, 2.1e9), "1.23%": ({}, 1.23), "3.5 kWh": ({}, 3.5),
@@ -104,6 +104,18 @@ def test_numbers_are_read_as_they_are_written(cell: str, tmp_path: Path) -> None
     ("content", "keys", "complaint"),
     [
         ("date;y\n" + "2020-01-0{};1,234\n", {}, r"line 2: '1,234' may have thousands, .* task.decimal=\. or task.dec"),
+        (
+            "date;y\n" + "2020-01-0{};1.234\n",
+            {},
+            r"line 2: '1.234' may have three decimals, or thous.* task.decimal=\.",
+        ),
+        ("date,y\n" + "2020-01-0{},1.234\n" + "2020-01-07,999\n", {}, "'1.234' may have three decimals, or thousands"),
+        ("1{}.5\n", {"date": None}, "task.targets must name .* its first line looks like data"),
+        (
+            "Date,Open,High,Low,close,Close\n" + "2020-01-0{},1,1,1,1,9\n",
+            {},
+            "must name one of the columns close, Close",
+        ),
         (
             "date;y;z\n" + "2020-01-0{};1,5;1,234.5\n",
             {},
@@ -143,6 +155,15 @@ def test_what_may_be_read_in_several_ways_or_in_none_is_refused_with_the_key(
     rows, _, last = row.partition("\n")
     with pytest.raises(ConfigError, match=complaint):
         read(tmp_path, head + sep + "".join(rows.format(day) + "\n" for day in range(1, 6)) + last, **keys)
+
+
+def test_three_decimals_between_commas_are_decimals(tmp_path: Path) -> None:
+    assert read(tmp_path, lines("date,y", lambda i, d: f"{d},1.{234 + i}")).frame["y"].iloc[1] == 1.235
+
+
+def test_lines_that_lack_cells_are_said_for_it_may_not_be_the_last_ones(tmp_path: Path) -> None:
+    found = read(tmp_path, lines("date,y,z", lambda i, d: f"{d},{i}" + ",x" * (i != 3)), targets=["y"])
+    assert "1 lines have fewer cells than the header, the first is line 5" in found.notes[-1]
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -91,6 +91,14 @@ def test_what_would_be_refused_is_said_with_its_reason_and_there_is_no_command(
     assert [column["name"] for column in found["columns"]] == ["date", "y"]
 
 
+@pytest.mark.parametrize(
+    ("content", "why"), [("date,y\n", "0 rows under"), ("1.5\n" * 9, "first line looks like data")]
+)
+def test_a_table_without_rows_or_names_is_refused(content: str, why: str, tmp_path: Path) -> None:
+    samples.put(tmp_path / "own.csv", content)
+    assert why in look(tmp_path / "own.csv").refused
+
+
 def test_a_file_that_is_not_there_is_one_readable_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,8 @@ def test_words_between_tabs_may_hold_spaces(tmp_path: Path) -> None:
         ("a _ _ X\n# id 1 x\nb _ _ Y\n", {"label_column": 4}, "line 2: '# id 1 x' may be a comment, or a word"),
         ("# id 1 X\na _ _ X\n", {"label_column": 4}, "line 1: '# id 1 X' may be a comment, or a word"),
         ("# 1\na X\n\n# 2\nb Y\n", {}, "line 1: '# 1' may be a comment, or a word"),
+        ("# news\na X\n\n# sport\nb Y\n", {}, "line 1: '# news' may be a comment, or a word"),
+        ("# news\na B-x\nb O\n\n# news\nb O\n", {}, "line 1: '# news' may be a comment, or a word"),
     ],
 )
 def test_corpora_that_cannot_be_used_are_refused_with_their_line(

@@ -33,6 +33,9 @@ MARKS = {
 }
 """Byte order marks; that of UTF-32 begins as that of UTF-16, so it comes first."""
 
+ZEROS = 0.01
+"""Share of the bytes of UTF-16 that are zeros, at least; of these, share that may be in the other places."""
+
 
 class Contents(NamedTuple):
     """A text file, decoded.
@@ -124,6 +127,9 @@ def _unpacked(path: Path, raw: bytes) -> bytes:
 def _decoded(path: Path, raw: bytes, encoding: str) -> str:
     if encoding == "utf-8" and (wide := _wide(raw)):
         raise ConfigError(f"{path}: this looks like {wide} without a byte order mark; convert it: {_iconv(wide, path)}")
+    if encoding == "utf-8" and (place := raw.find(0)) >= 0:
+        line = raw.count(b"\n", 0, place) + 1
+        raise ConfigError(f"{path}, line {line}: there is a zero byte in it: this is no text, or a damaged one")
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -140,12 +146,11 @@ def _decoded(path: Path, raw: bytes, encoding: str) -> str:
 
 
 def _wide(raw: bytes) -> str:
-    """UTF-16 by the zeros beside Latin letters; empty where there are few."""
-    start = raw[:4000]
-    for name, zeros in (("UTF-16LE", start[1::2]), ("UTF-16BE", start[::2])):
-        if zeros.count(0) > 0.4 * len(zeros):
-            return name
-    return ""
+    """UTF-16 by its zeros, which are in every other place alone: beside Latin letters, blanks and ends of lines."""
+    even, odd = raw[::2].count(0), raw[1::2].count(0)
+    if max(even, odd) < ZEROS * len(raw) or min(even, odd) > ZEROS * max(even, odd):
+        return ""
+    return "UTF-16LE" if odd > even else "UTF-16BE"
 
 
 def _iconv(encoding: str, path: Path) -> str:

@@ -12,12 +12,11 @@ from study.data.files import lines, read
 from study.data.tables.sheet import SAMPLE
 from study.errors import ConfigError
 from study.look.kind import is_tagged
-from study.look.seen import Seen, value
+from study.look.seen import SPLITS, Seen, value
 from study.schema.defaults import option
 from study.schema.task.base import SplitByShares
 
 TASK = "labelling_conll"
-SPLITS = ("train", "val", "test")
 
 
 def look(path: Path) -> Seen:

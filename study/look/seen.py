@@ -11,6 +11,9 @@ from study.installation import door
 PLAIN = re.compile(r"[\w./+-]+")
 """A value that neither Hydra nor a shell reads otherwise."""
 
+SPLITS = ("train", "val", "test")
+"""As the contract of tasks names them, which would import torch."""
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -8,7 +8,7 @@ import pandas as pd
 from study.data.tables.names import likely_times, time_columns, vendor
 from study.data.tables.numbers import decimal_sign, is_missing, read_numbers
 from study.data.tables.sheet import SEPARATORS, Sheet, read_sheet
-from study.data.tables.table import TableKeys, in_order, table_of
+from study.data.tables.table import TableKeys, in_order, refuse_few, table_of
 from study.errors import ConfigError
 from study.look.seen import Seen, value, values
 from study.schema.defaults import option
@@ -28,6 +28,7 @@ def look(path: Path) -> Seen:
         "rows": len(sheet.cells),
     }
     try:
+        refuse_few(sheet)
         dates, ordered, times, _ = _times(sheet)
         facts |= _times_seen(dates, times)
         rest = [name for name in sheet.names if name not in dates]
@@ -90,11 +91,13 @@ def _reading(sheet: Sheet, dates: tuple[str, ...], columns: list[dict[str, Any]]
     """How the table may be read, and the overrides for what its defaults refuse.
 
     Raises:
-        ConfigError: no column holds numbers.
+        ConfigError: no column holds numbers, or has a name.
     """
     numeric = [column["name"] for column in columns if column["type"] == "number" and column["name"] not in dates]
     if not numeric:
         raise ConfigError(f"{sheet.path}: no column holds numbers")
+    if sheet.headless:
+        raise ConfigError(f"{sheet.path}: no column can be named{sheet.why_nameless}")
     known = vendor(sheet.names)
     wanted = (known.price,) if known else PRICES
     target = next((name for name in numeric if name.lower() in wanted), numeric[0])

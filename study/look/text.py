@@ -6,12 +6,11 @@ from typing import Any
 from study.data.corpora import tokens
 from study.data.files import Contents, lines, read
 from study.errors import ConfigError
-from study.look.seen import Seen, value
+from study.look.seen import SPLITS, Seen, value
 from study.schema.defaults import option
 from study.schema.task.base import SplitByShares
 
 TASK = "language_text"
-SPLITS = ("train", "val", "test")
 
 
 def look(path: Path) -> Seen:

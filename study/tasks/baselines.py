@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-BLOCK = 1 << 22
-"""Steps counted at a time, so that a text does not take eight bytes a character; a larger table of pairs is sorted."""
+from study.data.corpora.tokens import BLOCK
 
 
 class Memoryless:

@@ -62,20 +62,31 @@ def read_conllu(path: Path, word: int = 2, label: int = 4) -> Corpus:
         written = [re.sub(" +", "\t", line) for line in written]
     rows = [line.split("\t") if line.strip() else [] for line in written]
     _refuse_ragged(path, rows)
+    _refuse_joined(path, rows)
     words = [row for row in rows if not row or row[0].isdigit()]
     if any(rows) and not any(words):
         raise ConfigError(
             f"{path}: there is no sentence in it: in CoNLL-U a line begins with the number of its word; "
             "task.format=columns reads other columns, task.format=tagged reads word/tag"
         )
+    notes += _empty(path, words, word, label)
     return _corpus(path, words, word, label, notes)
+
+
+def _refuse_joined(path: Path, rows: list[list[str]]) -> None:
+    """Refuse sentences with no empty line between them: in each, words are numbered from 1."""
+    inside = False
+    for number, row in enumerate(rows, 1):
+        if row and row[0] == "1" and inside:
+            raise ConfigError(f"{path}, line {number}: a word has the number 1 and no empty line before it")
+        inside = bool(row) and (inside or row[0].isdigit())
 
 
 def read_columns(path: Path, word: int, label: int, ragged: bool = False) -> Corpus:
     """Columns between tabs or, where there are none, spaces; comments and `-DOCSTART-` lines (CoNLL-2003) are no steps.
 
     Where tabs and spaces are mixed, so that lines would have different numbers of columns, both separate. A first line
-    that names the columns of words and labels is left out.
+    that names the columns of words and labels is left out, wherever it is repeated.
 
     Comments begin with `#`, stand at the start of a sentence, or below such a comment, and
       - have another number of columns than the other lines, and a space or tab after the `#`; or
@@ -102,8 +113,10 @@ def read_columns(path: Path, word: int, label: int, ragged: bool = False) -> Cor
         rows = without_comments(path, written, [_without_document(row) for row in rows], label)
         _refuse_ragged(path, rows)
         if _is_header(first := next((row for row in rows if row), []), word, label):
-            notes += (f"{path.name}: the first line, {' '.join(first)!r}, names the columns and is no word.",)
-            rows[rows.index(first)] = []
+            again = f" ({repeats} more like it too)" if (repeats := rows.count(first) - 1) else ""
+            notes += (f"{path.name}: the first line, {' '.join(first)!r}, names the columns and is no word{again}.",)
+            rows = [[] if row == first else row for row in rows]
+        notes += _empty(path, rows, word, label)
     return _corpus(path, [_without_document(row) for row in rows], word, label, notes)
 
 
@@ -151,6 +164,23 @@ def _refuse_ragged(path: Path, rows: list[list[str]]) -> None:
         if row and len(row) != expected:
             others = "the lines before" if any(rows[: number - 1]) else "the other lines"
             raise ConfigError(f"{path}, line {number}: {len(row)} columns, {others} have {expected}")
+
+
+def _empty(path: Path, rows: list[list[str]], word: int, label: int) -> tuple[str, ...]:
+    """A sentence about words without a character, as between two tabs.
+
+    Raises:
+        ConfigError: a label has none.
+    """
+    lines = {
+        column: [n for n, row in enumerate(rows, 1) if column <= len(row) and not row[column - 1]]
+        for column in (word, label)
+    }
+    if lines[label]:
+        raise ConfigError(f"{path}, line {lines[label][0]}: its label, column {label}, is empty")
+    if not (words := lines[word]):
+        return ()
+    return (f"{path.name}: {len(words)} words are empty, the first in line {words[0]} (task.word_column = {word}).",)
 
 
 def _corpus(path: Path, rows: list[list[str]], word: int, label: int, notes: tuple[str, ...]) -> Corpus:

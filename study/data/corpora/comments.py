@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from study.data.corpora.schemes import are_entities
 from study.errors import ConfigError
 
 REMARK = re.compile(r"#(\s|#|$)")
@@ -20,23 +21,30 @@ class Plain(NamedTuple):
         width: columns of most of them.
         values: what every column of those holds.
         label: number of the column of labels, from 1.
+        beside_hash: of two columns, the second where the first is `#`, if no other line has it.
     """
 
     width: int
     values: list[set[str]]
     label: int
+    beside_hash: set[str]
 
     def has_label(self, row: list[str]) -> bool:
         """Whether the label of a row is one of theirs."""
         return 0 <= self.label - 1 < len(self.values) and row[self.label - 1] in self.values[self.label - 1]
 
     def is_strange(self, row: list[str]) -> bool:
-        """Whether nothing in a row but its word is like another line; of two columns: it has a number for a label.
+        """Whether nothing in a row but its word is like another line; of two columns: its label is like none.
 
-        `# SYM` may be the one word with its label; `# 12` is rather a count of sentences.
+        `# SYM` may be the one word with its label; `# 12` is rather a count of sentences, and `# news` beside labels
+        of entities, or beside `# sport`, a heading.
         """
         alike = any(value in column for value, column in zip(row[1:], self.values[1:], strict=False))
-        return bool(self.values) and not alike and (self.width > 2 or row[-1].isdigit())
+        if not self.values or alike or self.width > 2:
+            return bool(self.values) and not alike
+        labels = self.values[-1]
+        odd = are_entities(labels | {"O"}) and not are_entities(labels | {"O", row[-1]})
+        return row[-1].isdigit() or odd or len(self.beside_hash) > 1
 
 
 def without_comments(path: Path, lines: list[str], rows: list[list[str]], label: int) -> list[list[str]]:
@@ -44,7 +52,10 @@ def without_comments(path: Path, lines: list[str], rows: list[list[str]], label:
     words = [row for row in rows if row and not row[0].startswith("#")]
     width = usual_width(words or rows)
     columns = zip(*(row for row in words if len(row) == width), strict=True)
-    plain = Plain(width, [set(column) for column in columns], label or width)
+    values = [set(column) for column in columns]
+    hashes = (row for line, row in zip(lines, rows, strict=True) if row[:1] == ["#"] and not COMMENT.match(line))
+    beside = {row[1] for row in hashes if len(row) == width == 2}
+    plain = Plain(width, values, label or width, beside.difference(*values[1:]))
     kept: list[list[str]] = []
     for number, (line, row) in enumerate(zip(lines, rows, strict=True), 1):
         marked, first = line.startswith("#") and bool(row), not kept or not kept[-1]

@@ -76,10 +76,9 @@ def time_columns(sheet: Sheet, asked: str | Sequence[str] | None) -> tuple[tuple
     if len(found) == 1:
         return (found[0],), [f"There is no column {asked!r}; column {found[0]!r} holds the times."]
     several = f"; may be task.date={' or '.join(found)}" if found else ""
-    why = "; its first line looks like data: a header line must name the columns" if sheet.headless else ""
     raise ConfigError(
         f"{sheet.path}: no column {asked!r}{several or nearest(asked, names)} (there: {', '.join(names)}; "
-        f"task.date=null: rows are steps in their order){why}"
+        f"task.date=null: rows are steps in their order){sheet.why_nameless}"
     )
 
 
@@ -110,12 +109,16 @@ def price_column(sheet: Sheet, names: Sequence[str], decimal: str) -> tuple[tupl
     """The column to predict where none is named, and what was decided.
 
     Raises:
-        ConfigError: the header is no vendor's, and there is not exactly one column of numbers.
+        ConfigError: the header is no vendor's, and there is not exactly one column of numbers; or it looks like data.
     """
     known = vendor(sheet.names)
     if known is not None:
-        price = next(name for name in names if name.lower() == known.price)
+        price, *others = (name for name in names if name.lower() == known.price)
+        if others:
+            raise ConfigError(f"{sheet.path}: task.targets must name one of the columns {', '.join((price, *others))}")
         return (price,), [f"A header as {known.name} has it: column {price!r} is predicted (task.targets)."]
+    if sheet.headless:
+        raise ConfigError(f"{sheet.path}: task.targets must name the columns to predict{sheet.why_nameless}")
     numeric = number_columns(sheet, names, decimal)
     if len(numeric) == 1:
         return (numeric[0],), [f"Column {numeric[0]!r} is predicted, the only one that holds numbers."]

@@ -69,15 +69,16 @@ def is_missing(cells: pd.Series) -> pd.Series:
 def decimal_sign(sheet: Sheet, columns: Sequence[str], given: str | None = None) -> str:
     """The decimal sign of a table: the given one, or what its cells prove; a point where no number has a comma.
 
-    1,5 proves a comma, 1,234.5 a point, and 1.234.567 that a point stands between thousands. 1.234 alone is read with
-    a point; 1,234 alone may be either.
+    1,5 proves a comma, 1,234.5 a point, and 1.234.567 that a point stands between thousands. 1,234 alone may be either;
+    so may 1.234, but only beside 999, or in cells between semicolons, is it likely to be a thousand.
 
     Raises:
-        ConfigError: its cells prove both, or neither and there are commas.
+        ConfigError: its cells prove both, or neither and there are commas, or points that may be no decimal signs.
     """
     if given is not None:
         return given
     if not any(sheet.cells[name].str.contains(r",|\..*\.").any() for name in columns):
+        _refuse_open(sheet, columns)
         return "."  # most files: nothing but a point is there
     proofs: dict[str, str] = {}
     for name in columns:
@@ -93,7 +94,30 @@ def decimal_sign(sheet: Sheet, columns: Sequence[str], given: str | None = None)
             f"{sheet.path}, {proofs['.,']} may have thousands, or three decimals, and no other number decides it; "
             f"choose: {KEYS}"
         )
+    if not proofs:
+        _refuse_open(sheet, columns)
     return "," if "," in proofs else "."
+
+
+def _refuse_open(sheet: Sheet, columns: Sequence[str]) -> None:
+    """Refuse a table whose points may all stand between thousands, and likely do."""
+    likely = ""
+    for name in columns:
+        first, short, long = "", False, False
+        for place, cell in sheet.cells[name].str.strip().items():
+            if OPEN.fullmatch(cell):
+                first = first or f"column {name!r}, line {place}: {cell!r}"
+            elif "." in cell and NUMBER["."].fullmatch(cell):
+                return
+            elif cell.isdigit():
+                short, long = short or len(cell) < 4, long or len(cell) > 3
+        if first and not long and (short or sheet.separator == ";"):
+            likely = likely or first
+    if likely:
+        raise ConfigError(
+            f"{sheet.path}, {likely} may have three decimals, or thousands, and no other number decides it; "
+            f"choose: {KEYS}"
+        )
 
 
 def _with_signs(column: pd.Series) -> Iterator[tuple[object, str]]:

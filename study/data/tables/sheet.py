@@ -5,7 +5,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,11 @@ class Sheet(NamedTuple):
     def names(self) -> list[str]:
         """Of the columns."""
         return [str(name) for name in self.cells.columns]
+
+    @property
+    def why_nameless(self) -> str:
+        """The end of a message about names that are not there; empty if the header has names."""
+        return "; its first line looks like data: a header line must name the columns" if self.headless else ""
 
     def refuse(self, cells: pd.Series, bad: pd.Series, why: str) -> None:
         """Refuse the first bad cells of a column by their lines in the file.
@@ -97,14 +102,27 @@ def read_sheet(path: Path, separator: str | None = None) -> Sheet:
     header = _header(path, text, found)
     cells = _cells(path, text, found, header)
     cells, left_out = _without_empty(path, cells)
-    return Sheet(path, cells, found, encoding, header.headless, (*notes, *header.notes, *left_out))
+    short = _short(path, text, found, header, cells)
+    return Sheet(path, cells, found, encoding, header.headless, (*notes, *header.notes, *left_out, *short))
 
 
-def _rows(text: str, separator: str) -> list[tuple[list[str], int]]:
+def _short(path: Path, text: str, separator: str, header: Header, cells: pd.DataFrame) -> Iterator[str]:
+    """A sentence about rows of fewer cells than there are columns: one may have been lost before their end."""
+    if not (cells[cells.columns[-1]] == "").any():
+        return
+    rows = _rows(text, separator, None)[header.rows :]
+    if short := [line for row, line in rows if any(row) and len(row) < len(cells.columns)]:
+        yield (
+            f"{path.name}: {len(short)} lines have fewer cells than the header, the first is line {short[0]}; they are "
+            "taken to lack the last ones."
+        )
+
+
+def _rows(text: str, separator: str, count: int | None = SAMPLE) -> list[tuple[list[str], int]]:
     """The first rows with the line at which each ends; cells without the white space around them."""
     reader = csv.reader(io.StringIO(text), delimiter=separator)
     try:
-        return [([cell.strip() for cell in row], reader.line_num) for row in islice(reader, SAMPLE)]
+        return [([cell.strip() for cell in row], reader.line_num) for row in islice(reader, count)]
     except csv.Error:  # a cell longer than any: this is no separator of the file
         return []
 
@@ -143,7 +161,9 @@ def _header(path: Path, text: str, separator: str) -> Header:
     if levels > 1:
         names, said = _joined([row for row, _ in rows[top : top + levels]])
         notes.append(f"{path.name}: {said}")
-    headless = bool(names) and all(DATUM.match(name) for name in names if name)
+    given = [name for name in names if name]
+    numbered = given == [str(place) for place in range(len(given))]  # as pandas names columns that have no names
+    headless = bool(names) and not numbered and all(DATUM.match(name) for name in given)
     names = _all_named([*names, *_surplus(names, [row for row, _ in rows[top + levels :]])])
     for name in names:
         if names.count(name) > 1:

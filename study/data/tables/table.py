@@ -67,8 +67,7 @@ def read_table(path: Path, how: TableKeys) -> OrderedTable:
 
 def table_of(sheet: Sheet, how: TableKeys) -> OrderedTable:
     """The same from the cells of the file."""
-    if len(sheet.cells) < 4:
-        raise ConfigError(f"{sheet.path}: {len(sheet.cells)} rows under the header leave nothing to split")
+    refuse_few(sheet)
     dates, notes = time_columns(sheet, how.date)
     sheet, times, said = in_order(sheet, dates, how)
     notes = [*sheet.notes, *notes, *said]
@@ -79,6 +78,12 @@ def table_of(sheet: Sheet, how: TableKeys) -> OrderedTable:
     targets, why = (tuple(how.targets), []) if how.targets is not None else price_column(sheet, numeric, decimal)
     frame, missed = _numbers(sheet, [*targets, *how.features], decimal, how)
     return OrderedTable(frame.set_index(pd.Index(times)).dropna(), dates, targets, (*notes, *why, *missed))
+
+
+def refuse_few(sheet: Sheet) -> None:
+    """Refuse a table that no task can use."""
+    if len(sheet.cells) < 4:
+        raise ConfigError(f"{sheet.path}: {len(sheet.cells)} rows under the header leave nothing to split")
 
 
 def _numbers(sheet: Sheet, names: Sequence[str], decimal: str, how: TableKeys) -> tuple[pd.DataFrame, list[str]]:
@@ -110,8 +115,9 @@ def column(sheet: Sheet, name: str) -> pd.Series:
     """
     names = sheet.names
     if name.strip() not in names:
-        why = "; its first line looks like data: a header line must name the columns" if sheet.headless else ""
-        raise ConfigError(f"{sheet.path}: no column {name!r}{nearest(name, names)} (there: {', '.join(names)}){why}")
+        raise ConfigError(
+            f"{sheet.path}: no column {name!r}{nearest(name, names)} (there: {', '.join(names)}){sheet.why_nameless}"
+        )
     return sheet.cells[name.strip()]
 
 

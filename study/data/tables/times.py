@@ -22,7 +22,7 @@ QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])")
 EPOCHS: dict[int, Literal["s", "ms", "us", "ns"]] = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 """Units of the time since 1970, by the digits that it has since 2001."""
 ZONE = r"(?: ?(?:Z|[+-]\d{2}:?\d{2}))?"
-WRITE = "write 2024-12-31 or 2024-12-31 23:00; no other order is guessed"
+WRITE = "write 2024-12-31 or 2024-12-31 23:00, or give its form: task.date_format=%d/%m/%Y; no other order is guessed"
 DATES = (
     (r"\d{1,2}([/.-])\d{1,2}([/.-])\d{4}", ("%d{0}%m{1}%Y", "%m{0}%d{1}%Y")),
     (r"\d{1,2}([/.-])\d{1,2}([/.-])\d{2}", ("%d{0}%m{1}%y", "%m{0}%d{1}%y", "%y{0}%m{1}%d")),
