@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 from torch import Tensor, nn
@@ -150,7 +151,8 @@ class GradientHistory(pl.Callback):
             return
         rows, watch, clip = history.rows(), self._watch, trainer.gradient_clip_val
         finite = all(bool(parameter.isfinite().all()) for parameter in module.parameters())
-        clipped = bool(clip) or bool((rows[:, APPLIED] < rows[:, TOTAL]).any())
+        finite_rows = rows[np.isfinite(rows[:, TOTAL])]  # a loss scaler skips the others, and clips nothing
+        clipped = bool(clip) or bool((finite_rows[:, APPLIED] < finite_rows[:, TOTAL]).any())
         self.diagnosis = diagnose_updates(rows, finite, watch.probed, self._horizon, self._known, self._rate, clipped)
         self.not_measured = list(self._lacking())
         folder = Path(self._folder or Path(trainer.log_dir or trainer.default_root_dir, "gradients"))
