@@ -297,6 +297,9 @@ def test_a_training_it_cannot_see_truly_is_refused(callback: GradientHistory) ->
         fit(Regression(), wanting, callbacks=[wanting])
     with pytest.raises(ConfigError, match="horizon = 0"):
         GradientHistory(horizon=0)
+    for name in ("history", "flow"):
+        with pytest.raises(ConfigError, match="before a fit has started"):
+            getattr(GradientHistory(), name)
 
 
 def test_a_resumed_training_has_its_whole_history(tmp_path: Path) -> None:

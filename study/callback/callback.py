@@ -79,15 +79,20 @@ class GradientHistory(pl.Callback):
     @property
     def history(self) -> pd.DataFrame:
         """Loss, learning rate and every gradient norm, one row an update; also while it trains."""
-        if self._history is None:
-            raise ConfigError("there is no history before a fit has started")
-        self._history.flush()
-        return self._history.table().to_pandas().set_index("update")
+        history = self._begun()
+        history.flush()
+        return history.table().to_pandas().set_index("update")
 
     @property
     def flow(self) -> pd.DataFrame | None:
         """Gradient flow by lag at every update measured, the columns of `flow.parquet`; None where there is none."""
+        self._begun()
         return record.flow_table(self._watch.probed)
+
+    def _begun(self) -> History:
+        if self._history is None:
+            raise ConfigError("there is no history before a fit has started")
+        return self._history
 
     def on_fit_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Refuse what cannot be measured truly, then begin a history, or continue that of a checkpoint."""
