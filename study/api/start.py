@@ -35,14 +35,15 @@ def sweep(experiment: str, *overrides: str, folder: str | None = None, store: st
         store: see `study.api`.
 
     Returns:
-        One row a run that counts: `arm`, `seed`, `run_id`, `outcome`, `verdict`, `test` and other results.
+        One row a run that counts: `arm`, `seed`, `run_id`, `outcome`, `verdict`, `test` and other results;
+        no rows of a dry run, which prints its plan.
 
     Raises:
         ConfigError: the experiment cannot be used.
     """
     own = ["--config-dir", folder] if folder else []
     found = _start(["--multirun", *own, f"experiment={experiment}", *overrides], store)
-    return pd.DataFrame(found["runs"])
+    return pd.DataFrame(found.get("runs", []))
 
 
 def _start(arguments: Sequence[str], store: str | None) -> Any:
