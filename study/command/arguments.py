@@ -116,12 +116,12 @@ def budgets_in_files(overrides: Sequence[str]) -> dict[str, Any]:
     return {key: trainer.get(key.partition(".")[2]) for key in BUDGETS}
 
 
-def _trainer_of(experiment: Mapping[str, Any]) -> Mapping[str, Any]:
+def _trainer_of(experiment: Mapping[Any, Any]) -> dict[str, Any]:
     trainer = experiment.get("trainer")
-    return trainer if isinstance(trainer, Mapping) else {}
+    return trainer if isinstance(trainer, dict) else {}
 
 
-def _own_experiment(name: str, arguments: Sequence[str]) -> Mapping[str, Any]:
+def _own_experiment(name: str, arguments: Sequence[str]) -> Mapping[Any, Any]:
     """The values in an experiment's file in a folder of the user's; none where Hydra would refuse it."""
     for file in (folder / "experiment" / f"{name}.yaml" for folder in own_folders(arguments)):
         if file.is_file():
