@@ -4,6 +4,8 @@ Torch, Lightning and MLflow take seconds to import. One process imports them, on
 no thread of Python's and does not touch a GPU, so its forks are as good as new processes.
 """
 
+import os
+from collections.abc import Mapping
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
 
@@ -14,8 +16,15 @@ PRELOADED = ("study.analysis.result", "study.training.trainer", "study.opponents
 def warm() -> ForkServerContext:
     """The context in which processes are made: `warm().Process`.
 
-    They have the environment of the first one that this process made; pass what may have changed since.
+    They have the environment of the first one that this process made; `adopt` gives them that of today.
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def adopt(environment: Mapping[str, str]) -> None:
+    """Give this process the environment of the one that started it."""
+    environment = dict(environment)
+    os.environ.clear()
+    os.environ.update(environment)

@@ -6,12 +6,14 @@ Numbers are numbers as they were computed, not as they are shown; NaN and infini
 """
 
 import argparse
+import ctypes
 import functools
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,11 +72,27 @@ def printing(as_json: bool) -> Iterator[Printer]:
     _printers.append(Printer(as_json))
     stdout = sys.stdout
     try:
-        with redirect_stdout(sys.stderr if as_json else stdout):
+        with _words_aside() if as_json else nullcontext():
             yield printer()
     finally:
         if found := _printers.pop().found:
             print(json.dumps(plain(found), ensure_ascii=False, allow_nan=False), file=stdout)
+
+
+@contextmanager
+def _words_aside() -> Iterator[None]:
+    """Send what is printed in the block to standard error, also by libraries in C and by processes started in it."""
+    stdout, kept = sys.stdout, os.dup(1)
+    stdout.flush()
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        stdout.flush()  # of a logger that was set up before
+        ctypes.CDLL(None).fflush(None)  # C keeps what it prints until then
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def takes_json(main: Callable[[], Any]) -> Callable[[], Any]:

@@ -1,8 +1,10 @@
 """Tracked runs in a notebook."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from study import api
 from study.errors import ConfigError
 from study.installation import CONF
 from study.schema import Config
+from study.sweep.start import start
 from study.train import train
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -81,6 +84,15 @@ def test_to_import_it_is_cheap() -> None:
     program = "import sys; from study import api; print(sorted({'torch', 'mlflow', 'hydra'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=CONF.parent, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_an_answer_of_any_length_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe holds 64 KiB, which the results of some hundred runs are more than."""
+    command = tmp_path / "python"
+    command.write_text("#!/bin/sh\nexec timeout 5 sh -c 'printf [; yes 1, | head -100000; printf 2]'\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(command))
+    assert len(start([], os.environ)) == 100_001
 
 
 def test_several_runs_where_one_is_needed_are_refused(run_id: str, configure: Configure) -> None:

@@ -31,7 +31,7 @@ INSIDE = {
     "report": ("spreadsheet", "data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
-FLAT = {"errors", "installation", "terminal", "processes", "own", "seeding", "train", "resume", "ui", "api"}
+FLAT = {"errors", "installation", "terminal", "processes", "own", "seeding", "train", "resume", "ui"}
 """The files that are no folder: the doors, and what every room stands on."""
 PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}

@@ -197,6 +197,7 @@ def test_a_step_that_a_loss_scaler_skips_is_an_update_clipped_to_nothing(callbac
     assert found["grad_norm/total"].iloc[-1] < 1e3  # unscaled
     assert callback.diagnosis is not None
     assert callback.diagnosis.outcome == "completed"
+    assert callback.diagnosis.clipping == "none"
 
 
 def test_a_training_that_leaves_the_finite_numbers_is_diverged_and_no_crash(tmp_path: Path, drawn: None) -> None:
@@ -296,6 +297,9 @@ def test_a_training_it_cannot_see_truly_is_refused(callback: GradientHistory) ->
         fit(Regression(), wanting, callbacks=[wanting])
     with pytest.raises(ConfigError, match="horizon = 0"):
         GradientHistory(horizon=0)
+    for name in ("history", "flow"):
+        with pytest.raises(ConfigError, match="before a fit has started"):
+            getattr(GradientHistory(), name)
 
 
 def test_a_resumed_training_has_its_whole_history(tmp_path: Path) -> None:

@@ -231,7 +231,12 @@ def test_the_last_budget_typed_replaces_all_others() -> None:
         (["trainer.max_updates=5"], ["trainer.max_updates=5"], ""),
         (
             ["trainer.max_epochs=2", "seed=1"],
-            ["trainer.max_epochs=2", "seed=1", "trainer.max_updates=null"],
+            ["trainer.max_epochs=2", "trainer.max_updates=null", "seed=1"],
+            "The budget is trainer.max_epochs=2, in place of trainer.max_updates=1000.",
+        ),
+        (
+            ["trainer.max_epochs=2", "--cfg", "job"],
+            ["trainer.max_epochs=2", "trainer.max_updates=null", "--cfg", "job"],  # after an option Hydra takes none
             "The budget is trainer.max_epochs=2, in place of trainer.max_updates=1000.",
         ),
         (
@@ -249,6 +254,14 @@ def test_the_last_budget_typed_replaces_all_others() -> None:
         assert settled(kept, known) == kept
         assert describe_budget(typed, known) == note
     assert budgets_in_files(["experiment=truncation_cliff", "trainer.max_epochs=1"])["trainer.max_steps"] == 67200
+
+
+def test_a_budget_that_is_typed_replaces_that_of_an_experiment_in_a_folder_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("trainer: {max_updates: null, max_steps: 900}\n")
+    for option in (["-cd", str(tmp_path)], [f"--config-dir={tmp_path}"]):
+        found = budgets_in_files([*option, "experiment=mine", "trainer.max_epochs=1"])
+        assert (found["trainer.max_updates"], found["trainer.max_steps"]) == (None, 900)
 
 
 def test_a_path_is_quoted_where_there_is_such_a_file(tmp_path: Path) -> None:

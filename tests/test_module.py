@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from study.seeding import seeded
 from study.tasks import Task
 from study.tracking import writer
 from study.train import assemble
-from study.training import checkpoint
+from study.training import callbacks, checkpoint
 from study.training.history import LOSS, Envelope, History
 from study.training.module import RecurrentModule
 from study.training.pace import CHUNK, plan_pace
@@ -296,3 +297,13 @@ def test_an_interrupted_run_keeps_its_history_and_raises_what_interrupted_it(
     charted = notebook.steps("grad_norm/total")
     assert rows - charted[-1] < charted[-1] - charted[-2]  # whole buckets only: the run may be resumed
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_callback_of_the_user_is_found_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed command has its own folder in Python's path, not the one it is called in."""
+    text = "from pytorch_lightning import Callback\nclass Watch(Callback):\n    def __init__(self, every):\n"
+    (tmp_path / "watching.py").write_text(f"{text}        self.every = every\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    (found,) = callbacks.build([{"class": "watching.Watch", "every": 5}])
+    assert vars(found)["every"] == 5

@@ -1,8 +1,11 @@
 """With --json a command prints one JSON object, the same rows as its tables, and nothing else on standard output."""
 
 import argparse
+import ctypes
 import json
+import logging
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +84,26 @@ def test_words_go_to_standard_error_and_a_refusal_prints_no_json(capsys: pytest.
     assert seen.out == ""
     assert seen.err == "a note\n"
     assert printer().found is None  # the next command draws again
+
+
+def test_what_libraries_and_other_processes_print_is_not_in_the_json(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(1, "w", closefd=False) as stdout:  # as in a process of its own
+        monkeypatch.setattr(sys, "stdout", stdout)
+        _print_beside_json()
+    seen = capfd.readouterr()
+    assert json.loads(seen.out) == {"found": 1}
+    assert all(f"a {who}\n" in seen.err for who in ("logger", "library", "process"))
+
+
+def _print_beside_json() -> None:
+    logger = logging.StreamHandler(sys.stdout)  # set up before the command looks at its arguments
+    with printing(True) as out:
+        logger.emit(logging.makeLogRecord({"msg": "a logger"}))
+        ctypes.CDLL(None).puts(b"a library")
+        subprocess.run(["echo", "a process"], check=True)
+        out.keep(found=1)
 
 
 def test_verify(both: Callable[..., tuple[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

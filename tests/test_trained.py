@@ -14,11 +14,12 @@ from safetensors import safe_open
 from study import api
 from study.errors import ConfigError
 from study.installation import CONF
+from study.reproduce.restore import CONFIG, restore_run
 from study.schema import Config, validate
 from study.tasks.preprocessing import Preprocessing
 from study.tracking import models
 from study.tracking.reader import Logged, find_one
-from study.train import train
+from study.train import assemble, train
 from study.trained.model import load_trained
 from tests import samples
 from tests.composed import composed
@@ -165,6 +166,19 @@ def test_weights_that_are_not_there_or_not_those_of_the_run_are_refused(
     monkeypatch.setattr(Logged, "files", lambda self, folder=None: iter(()))
     with pytest.raises(ConfigError, match=r"keeps no weights.*reproduce"):
         load_trained(run)
+
+
+def test_callbacks_that_a_run_names_are_not_needed_for_its_weights_and_not_executed_unasked(
+    runs: dict[str, Logged], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, read = runs["labelling_conll"], Logged.read
+    other = {CONFIG: run.read(CONFIG).replace(b"callbacks: []", b"callbacks: [nowhere.Mine]")}
+    monkeypatch.setattr(Logged, "read", lambda self, name: other.get(name) or read(self, name))
+    with pytest.raises(ConfigError, match=r"\['nowhere.Mine'\]: executed, .* --trust-code"):
+        restore_run(run, None)
+    assert load_trained(run, "last").config.trainer.callbacks == []
+    with pytest.raises(ConfigError, match=r"trainer.callbacks = 'nowhere.Mine': ModuleNotFoundError"):
+        assemble(restore_run(run, Path()).config)
 
 
 def test_a_run_that_diverged_before_it_was_validated_has_its_last_weights_alone(configure: Configure) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from study.ask import command
 from study.errors import ConfigError
 from study.installation import about
-from study.processes import warm
+from study.processes import adopt, warm
 from study.reproduce.trust import code_folder
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def fork(parent: "Logged", treatments: Sequence[Treatment], at: int, folder: Pat
     if len(jobs) == 1:
         found = [_train(*jobs[0])]
     else:
-        with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), warm()) as pool:
+        here = adopt, (dict(os.environ),)
+        with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1), warm(), *here) as pool:
             found = list(pool.map(_train, *zip(*jobs, strict=True)))
     return [find(parent.uri, run_id)[0] for run_id in found]
 

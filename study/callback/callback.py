@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 from torch import Tensor, nn
@@ -78,15 +79,20 @@ class GradientHistory(pl.Callback):
     @property
     def history(self) -> pd.DataFrame:
         """Loss, learning rate and every gradient norm, one row an update; also while it trains."""
-        if self._history is None:
-            raise ConfigError("there is no history before a fit has started")
-        self._history.flush()
-        return self._history.table().to_pandas().set_index("update")
+        history = self._begun()
+        history.flush()
+        return history.table().to_pandas().set_index("update")
 
     @property
     def flow(self) -> pd.DataFrame | None:
         """Gradient flow by lag at every update measured, the columns of `flow.parquet`; None where there is none."""
+        self._begun()
         return record.flow_table(self._watch.probed)
+
+    def _begun(self) -> History:
+        if self._history is None:
+            raise ConfigError("there is no history before a fit has started")
+        return self._history
 
     def on_fit_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Refuse what cannot be measured truly, then begin a history, or continue that of a checkpoint."""
@@ -150,7 +156,8 @@ class GradientHistory(pl.Callback):
             return
         rows, watch, clip = history.rows(), self._watch, trainer.gradient_clip_val
         finite = all(bool(parameter.isfinite().all()) for parameter in module.parameters())
-        clipped = bool(clip) or bool((rows[:, APPLIED] < rows[:, TOTAL]).any())
+        finite_rows = rows[np.isfinite(rows[:, TOTAL])]  # a loss scaler skips the others, and clips nothing
+        clipped = bool(clip) or bool((finite_rows[:, APPLIED] < finite_rows[:, TOTAL]).any())
         self.diagnosis = diagnose_updates(rows, finite, watch.probed, self._horizon, self._known, self._rate, clipped)
         self.not_measured = list(self._lacking())
         folder = Path(self._folder or Path(trainer.log_dir or trainer.default_root_dir, "gradients"))

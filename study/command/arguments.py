@@ -1,9 +1,13 @@
 """What was typed, as Hydra's grammar takes it: `~`, paths, keys below open ones, one budget."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
 
 from study.errors import ConfigError
 from study.installation import typed
@@ -82,7 +86,8 @@ def settled(overrides: Sequence[str], known: Mapping[str, Any]) -> list[str]:
         return list(overrides)
     kept = [text for text in overrides if _key(text) not in BUDGETS or text == budget or _is_null(text)]
     nulls = [f"{key}=null" for key in BUDGETS if key != _key(budget) and known.get(key) is not None]
-    return kept + [text for text in nulls if text not in kept]
+    beside = kept.index(budget) + 1  # not at the end: there an option of Hydra's may stand, and nothing after it
+    return [*kept[:beside], *(text for text in nulls if text not in kept), *kept[beside:]]
 
 
 def describe_budget(overrides: Sequence[str], known: Mapping[str, Any]) -> str:
@@ -97,14 +102,41 @@ def describe_budget(overrides: Sequence[str], known: Mapping[str, Any]) -> str:
 
 
 def budgets_in_files(overrides: Sequence[str]) -> dict[str, Any]:
-    """The budgets that `conf/` and a chosen experiment set, by dotted key; not looked for where none is typed."""
+    """The budgets that `conf/` and a chosen experiment set, by dotted key; not looked for where none is typed.
+
+    Args:
+        overrides: as typed; an experiment that `conf/` does not have is looked for in the folder after `--config-dir`.
+    """
     if _budget(overrides) is None:
         return {}
     chosen = [text.partition("=")[2] for text in overrides if _key(text) == "experiment"]
     trainer = listed("trainer")
     for name in chosen[-1:]:
-        trainer = trainer | (option("experiment", name).get("trainer") or {})
+        trainer = trainer | _trainer_of(option("experiment", name) or _own_experiment(name, overrides))
     return {key: trainer.get(key.partition(".")[2]) for key in BUDGETS}
+
+
+def _trainer_of(experiment: Mapping[Any, Any]) -> dict[str, Any]:
+    trainer = experiment.get("trainer")
+    return trainer if isinstance(trainer, dict) else {}
+
+
+def _own_experiment(name: str, arguments: Sequence[str]) -> Mapping[Any, Any]:
+    """The values in an experiment's file in a folder of the user's; none where Hydra would refuse it."""
+    for file in (folder / "experiment" / f"{name}.yaml" for folder in own_folders(arguments)):
+        if file.is_file():
+            with suppress(OSError, ValueError, yaml.YAMLError):
+                found = OmegaConf.to_container(OmegaConf.load(file))
+                return found if isinstance(found, dict) else {}
+    return {}
+
+
+def own_folders(arguments: Sequence[str]) -> Iterator[Path]:
+    """The folders with configurations of the user's own."""
+    for argument, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, beside = argument.partition("=")
+        if name in ("-cd", "--config-dir") and (folder := Path(beside if equals else value)).is_dir():
+            yield folder
 
 
 def _budget(overrides: Sequence[str]) -> str | None:

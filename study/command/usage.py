@@ -1,9 +1,10 @@
 """What `--help` prints: the options of every group and what else may be typed, from the files of `conf/` alone."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from study.command.arguments import own_folders
 from study.installation import CONF
 
 HEAD = """\
@@ -30,15 +31,9 @@ def text(typed: Sequence[str]) -> str:
     Args:
         typed: the arguments; of a folder after `-cd` or `--config-dir` the options are listed too.
     """
-    folders = [CONF, *_folders(typed)]
+    folders = [CONF, *own_folders(typed)]
     groups = sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()} - {"hydra"})
     return HEAD + "\n".join(_line(group, folders) for group in groups) + "\n" + TAIL
-
-
-def _folders(typed: Sequence[str]) -> Iterator[Path]:
-    for option, value in zip(typed, [*typed[1:], ""], strict=True):
-        if option in ("-cd", "--config-dir") and Path(value).is_dir():
-            yield Path(value)
 
 
 def _line(group: str, folders: Sequence[Path]) -> str:

@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from study.processes import warm
+from study.processes import adopt, warm
 
 
 class LocalLauncher(Launcher):
@@ -49,11 +49,9 @@ def work(
 ) -> None:
     """Run one job in this new process, in a process group of its own: Ctrl-C is its parent's to pass on.
 
-    SIGINT is how that is done (`_follow_parent`), so it must not stay ignored, as in a shell's background job. The
-    environment is that of this launch: the one it was forked with may be of an earlier one.
+    SIGINT is how that is done (`_follow_parent`), so it must not stay ignored, as in a shell's background job.
     """
-    os.environ.clear()
-    os.environ.update(environment)
+    adopt(environment)
     os.setpgrp()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_follow_parent, daemon=True).start()

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from tempfile import TemporaryFile
 from typing import Any
 
 from study.errors import ConfigError
@@ -24,13 +25,14 @@ def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:
         RuntimeError: it failed, or was interrupted, before it had anything to show.
     """
     command = [sys.executable, "-m", "study.train", *arguments, FLAG]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, env=environment) as process:  # type: ignore[call-overload]
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            print(line, end="")
-        answer = process.stdout.read()  # one object, printed at the end: it waits for nobody
+    with TemporaryFile("w+") as file:  # no pipe: a large answer would wait there for a reader who waits for the end
+        with subprocess.Popen(command, stdout=file, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            said = []
+            for line in process.stderr or ():
+                said.append(line)
+                print(line, end="")
+        file.seek(0)
+        answer = file.read()
     if answer.strip():
         return json.loads(answer)
     if process.returncode == REFUSED:

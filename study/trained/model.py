@@ -22,6 +22,8 @@ from study.tracking.reader import Logged
 from study.train import network
 from study.training.weights import FOLDER, PREPROCESSING
 
+NO_CALLBACKS = "trainer.callbacks=[]"
+"""Nothing is trained, so those of the run need not be here, or be trusted."""
 Which = Literal["best", "last"]
 
 
@@ -61,7 +63,7 @@ def load_trained(run: Logged, which: str = BEST, folder: Path | None = None) -> 
     if which not in (BEST, LAST):
         raise ConfigError(f"weights = {which!r}: allowed are {BEST} and {LAST}")
     refuse_missing(run, which)
-    config = restore_run(run, folder).config
+    config = restore_run(run, folder, [NO_CALLBACKS]).config
     learnt = _preprocessing(run, config)
     with torch.random.fork_rng(devices=[]):
         loss, model = network(config, learnt)

@@ -1,7 +1,9 @@
 """Lightning callbacks of the user's own, by the dotted names of their classes: `trainer.callbacks`."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,7 +12,7 @@ from study.errors import ConfigError
 
 
 def build(plans: Sequence[str | Mapping[str, Any]]) -> list[pl.Callback]:
-    """Import and build callbacks.
+    """Import and build callbacks; modules in the current folder are found too, also by a command that is installed.
 
     Args:
         plans: of each the dotted name of its class, or a mapping of `class` and the arguments of its constructor.
@@ -18,6 +20,8 @@ def build(plans: Sequence[str | Mapping[str, Any]]) -> list[pl.Callback]:
     Raises:
         ConfigError: there is no such class, it is no callback, or it does not take the arguments.
     """
+    if plans and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     return [_build(plan if isinstance(plan, str) else plan["class"], plan) for plan in plans]
 
 
