@@ -98,7 +98,7 @@ def test_marks_stand_on_these_keys_and_all_others_decide() -> None:
     assert set(marked(Decides.DATA)) == paths
     assert set(marked(Decides.HERE)) == {"data", "tracking.uri", "sweep", "trainer.progress_bar"}
     kept = {"slug", "task.horizon", "task.test_lengths", "task.season", "task.frequency", "probe"}
-    kept |= {"trainer.checkpoint", "tracking"}
+    kept |= {"trainer.checkpoint", "trainer.profiler", "tracking"}
     assert set(marked(Decides.RECORD)) == kept
 
 

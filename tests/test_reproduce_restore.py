@@ -112,7 +112,7 @@ def test_what_is_no_plain_mapping_is_refused(text: bytes, reason: str) -> None:
         ("model__hidden_size", "64", "model.hidden_size = '64'"),
         ("model__name", "lstn", "model.name = 'lstn': no such option"),
         ("model__name", "../task/forecasting_stocks", "model.name = '../task/forecasting_stocks': no such option"),
-        ("seed", "???", "seed: Missing mandatory value"),
+        ("seed", "???", "seed: a value is needed"),
         ("seed", date(2001, 1, 1), "seed: "),
         ("probe", 3, "probe = 3"),
         ("tracking", None, "tracking"),

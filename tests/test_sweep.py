@@ -156,16 +156,16 @@ def test_a_run_deleted_in_mlflow_is_made_again_and_no_other(type_sweep, folder):
     assert type_sweep(*asked).returncode == 0
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     (experiment,) = [e.experiment_id for e in client.search_experiments() if e.name == "tried"]
-    before = {run.info.run_name: run for run in client.search_runs([experiment])}
-    client.delete_run(before["lstm grid 0"].info.run_id)
+    before = {without_ending(run.info.run_name): run for run in client.search_runs([experiment])}
+    client.delete_run(before["lstm s0"].info.run_id)
 
     again = type_sweep(*asked)
     assert again.returncode == 0, again.stderr
     assert "1 of the runs of this study are no longer in" in again.stdout
-    after = {run.info.run_name: run for run in client.search_runs([experiment])}
+    after = {without_ending(run.info.run_name): run for run in client.search_runs([experiment])}
     assert after.keys() == before.keys()
-    assert after["elman grid 0"].info.run_id == before["elman grid 0"].info.run_id
-    made, deleted = after["lstm grid 0"], before["lstm grid 0"]
+    assert after["elman s0"].info.run_id == before["elman s0"].info.run_id
+    made, deleted = after["lstm s0"], before["lstm s0"]
     assert made.info.run_id != deleted.info.run_id
     assert made.data.tags["weights_final"] == deleted.data.tags["weights_final"]
     assert "no result yet" not in (folder / "outputs/tried/report/report.html").read_text()

@@ -135,7 +135,7 @@ def test_a_network_gives_every_word_of_a_new_text_its_probability(
         ("forecasting_csv", "own.txt", "no column 'date'"),
         ("forecasting_csv", "none.csv", "there is no file"),
         ("language_text", "own.csv", ""),  # any text can be read; that it is another one shows in `unknown`
-        ("labelling_conll", "own.txt", "there is no sentence in it"),
+        ("labelling_conll", "own.txt", "columns"),
     ],
 )
 def test_what_cannot_be_read_as_the_training_data_is_refused_in_a_sentence(
