@@ -19,6 +19,7 @@ import ast
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -210,20 +211,26 @@ def test_every_experiment_of_a_page_can_be_planned(block: Block, with_files: Pat
 
 
 @pytest.fixture(scope="module")
-def run(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def of_pages(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with nothing in it but what the pages speak of."""
+    return f"sqlite:///{shutil.copy(tables / 'mlflow.db', tmp_path_factory.mktemp('pages'))}"
+
+
+@pytest.fixture(scope="module")
+def run(of_pages: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The id of a run in the store."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("runs"))
-        return train(validate(composed(f"tracking.uri={store}", *TINY))).run_id
+        return train(validate(composed(f"tracking.uri={of_pages}", *TINY))).run_id
 
 
 @pytest.mark.filterwarnings("default")  # Lightning has some, for those who use it as a page does
 @pytest.mark.parametrize("page", PYTHON, ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_from_top_to_bottom(
-    page: Path, run: str, store: str, with_files: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, run: str, of_pages: str, with_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(with_files)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", of_pages)
     namespace = {"__name__": page.stem}
     for block in blocks(page):
         if language(block) == "python":
