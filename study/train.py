@@ -49,9 +49,6 @@ def train(
     from study.tracking import provenance, writer
     from study.tracking.description import describe
     from study.training import checkpoint
-    from study.training.history import Envelope
-    from study.training.recorder import Recorder
-    from study.training.trainer import build_profiler, fit
 
     # Data and model first: what cannot be used is refused before there is a run in the store.
     task, module = assemble(config)
@@ -71,14 +68,26 @@ def train(
         digest, both_ways = provenance.combined(splits), config.model.bidirectional
         rivals = opponents.scores(task, config.task, digest, folder(None, "opponents"), both_ways)
 
-        # The recorder is first: when another callback raises, the history up to there is written all the same.
-        recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
-        saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
-        profiler = build_profiler(config.trainer.profiler)
-        fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving], profiler)
-        if profiler is not None:
-            run.log_texts({"profile.txt": profiler.summary()}, "profile")
+        _fit(module, config, run, place, callbacks)
         return conclude(module, Setup.of(config, module.clip.clips, module.model.core.hidden_size), run, rivals)
+
+
+def _fit(
+    module: "RecurrentModule", config: Config, run: "Run", place: Place, callbacks: "Sequence[pl.Callback]"
+) -> None:
+    """Make the updates; the history is written meanwhile."""
+    from study.training import checkpoint
+    from study.training.history import Envelope
+    from study.training.recorder import Recorder
+    from study.training.trainer import build_profiler, fit
+
+    # The recorder is first: when another callback raises, the history up to there is written all the same.
+    recorder = Recorder(run, Envelope(module.history, module.pace.updates, config.tracking.points))
+    saving = checkpoint.saving(config.trainer, place.checkpoints, run.run_id)
+    profiler = build_profiler(config.trainer.profiler)
+    fit(module, config.trainer, config.seed, [recorder, *callbacks, *saving], profiler)
+    if profiler is not None:
+        run.log_texts({"profile.txt": profiler.summary()}, "profile")
 
 
 def _first_tags(

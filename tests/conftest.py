@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -110,6 +111,21 @@ def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without the pictures, which take much of a short one's time, for tests that are about something else."""
     monkeypatch.setattr("study.analysis.result.figures.figures", lambda *_: {})
+
+
+@pytest.fixture
+def logged(configure: Callable[..., Any]) -> Callable[..., Any]:
+    """Train a small run from overrides and read it back; without probes where they do not ask for any."""
+    from study.tracking.reader import find
+    from study.train import train
+    from tests.reruns import SMALL
+
+    def trained(*overrides: str) -> Any:
+        quiet = [] if any(text.startswith("probe") for text in overrides) else ["probe=none"]
+        config = configure(*SMALL, *quiet, *overrides)
+        return find(config.tracking.uri, train(config, overrides).run_id)[0]
+
+    return trained
 
 
 @pytest.fixture(scope="session")

@@ -177,7 +177,7 @@ MUTANTS: Sequence[Mutant] = (
         "self._state = state if self._stateful else None", "self._state = None", "tests/test_evaluation.py",
     ),
     Mutant(
-        "validation never told that the state is carried", "study/training/validation.py",
+        "validation not informed that the state is carried", "study/training/validation.py",
         "self.task.metrics(), chunks.batches.stateful)", "self.task.metrics(), False)", "tests/test_module.py",
     ),
     Mutant(

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
@@ -99,7 +100,7 @@ def with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("with_files")
 @pytest.mark.parametrize(("block", "line"), COMMANDS, ids=[f"{block}: {line}" for block, line in COMMANDS])
 def test_every_command_exists_and_takes_what_it_is_given(block: Block, line: str) -> None:
-    look_up(line, block.page.read_text())
+    assert look_up(line, block.page.read_text()) in line or line.startswith("make ")
 
 
 @pytest.mark.usefixtures("with_files")
@@ -123,8 +124,11 @@ def test_a_command_that_would_not_work_is_noticed(line: str) -> None:
         look_up(line, "")
 
 
-def look_up(line: str, page: str) -> None:
-    """Check one command, as the top of this file says; a script that the text of its page names is there."""
+def look_up(line: str, page: str) -> str:
+    """Check one command, as the top of this file says, and return its name.
+
+    A script that the text of its page names is there.
+    """
     words = shlex.split(line)
     while re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words.pop(0)
@@ -138,6 +142,7 @@ def look_up(line: str, page: str) -> None:
         assert (ROOT / arguments[0]).is_file() or f"`{arguments[0]}`" in page
     else:
         assert name in OTHERS or (ROOT / name).exists()
+    return name
 
 
 def made(words: list[str]) -> list[str]:
@@ -231,13 +236,17 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
 ) -> None:
     monkeypatch.syspath_prepend(with_files)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", of_pages)
-    namespace = {"__name__": page.stem}
-    for block in blocks(page):
-        if language(block) == "python":
-            code = compile(cut(block.text).replace("<id>", run), f"{block}", "exec", dont_inherit=True)
-            if block.note != "sketch":
-                exec(code, namespace)
+    namespace: dict[str, Any] = {"__name__": page.stem}
+    codes = {
+        block: compile(cut(block.text).replace("<id>", run), f"{block}", "exec", dont_inherit=True)
+        for block in blocks(page)
+        if language(block) == "python"
+    }
+    for block, code in codes.items():
+        if block.note != "sketch":
+            exec(code, namespace)
     plt.close("all")
+    assert codes
 
 
 def cut(text: str) -> str:

@@ -141,14 +141,7 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         run.log_points([(at.length, {lengths.chart(task.primary): at.test[task.primary]}) for at in found])
         run.log_table(lengths.table(found), lengths.TABLE)
     steps = len(history) * module.pace.steps
-    reached = {score.label: score.metrics["test"][task.primary] for score in opponents.values()}
-    tags = {"opponent": label, "opponents": json.dumps(reached)} | diagnosis.tags()
-    tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
-    if module.loss.initial_norm is not None:
-        tags["initial_norm"] = str(float(module.loss.initial_norm))
-    if destroyed:
-        tags["not_measured"] = f"diverged at update {history.diverged}"
-    run.end(tags if stands.solved is None else tags | {"solved": str(stands.solved)})
+    run.end(_tags(module, stands, opponents, steps) | diagnosis.tags())
     limits = history.recorded(LIMIT)
     drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon, limits)
     for name, figure in drawn.items():
@@ -162,6 +155,18 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     measured = dict.fromkeys(ranking, math.nan) | final | probes.final
     ends = run.run_id, diagnosis, len(history), steps, seconds, measured
     return Result(*ends, *ranked, task.notes, further, tuple(tests), run.experiment)
+
+
+def _tags(module: RecurrentModule, stands: Standing, opponents: Mapping[str, Score], steps: float) -> dict[str, str]:
+    """What a run is filtered by at its end, beside its diagnosis."""
+    reached = {score.label: score.metrics["test"][stands.measure] for score in opponents.values()}
+    tags = {"opponent": stands.opponent[1], "opponents": json.dumps(reached)}
+    tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
+    if module.loss.initial_norm is not None:
+        tags["initial_norm"] = str(float(module.loss.initial_norm))
+    if module.history.diverged is not None:
+        tags["not_measured"] = f"diverged at update {module.history.diverged}"
+    return tags if stands.solved is None else tags | {"solved": str(stands.solved)}
 
 
 def _test(module: RecurrentModule, run: writer.Run) -> dict[str, float]:

@@ -54,16 +54,16 @@ def examine(run: Logged, restored: Restored, asked: int | None) -> Autopsy:
     return _concluded(run, chosen, updates, probes, rewound)
 
 
-def _wanted(chosen: Chosen, begun: int, made: int) -> list[int]:
+def _wanted(chosen: Chosen, forked_at: int, made: int) -> list[int]:
     """The update, those beside it, and the one at which something happened.
 
     Args:
         chosen: the update.
-        begun: updates that were made by the run that this one forks.
+        forked_at: updates that were made by the run that this one forks.
         made: updates of the run.
     """
     beside = {chosen.update - 1, chosen.update + 1}
-    return sorted({update for update in beside if begun < update <= made} | {chosen.update, chosen.event})
+    return sorted({update for update in beside if forked_at < update <= made} | {chosen.update, chosen.event})
 
 
 def _cost(run: Logged, wanted: Sequence[int], made: int) -> str:

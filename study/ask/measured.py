@@ -89,13 +89,13 @@ def _place(run: Logged, config: Config, batches: Batches, latest: int, start: di
 
     Where batches end at random that is not known before they are made again: then it is the end of one of them.
     """
-    begun = int(run.tags.get(AT, 0))
-    at = max(begun, between_batches(config, batches, latest))
-    if at > begun and TRUNCATIONS.implementation(config.bptt.name).draws:
+    forked_at = int(run.tags.get(AT, 0))
+    at = max(forked_at, between_batches(config, batches, latest))
+    if at > forked_at and TRUNCATIONS.implementation(config.bptt.name).draws:
         try:
             state_at(run, config, at, start)
         except InsideBatch as inside:
-            return inside.reached if inside.reached <= latest else begun
+            return inside.reached if inside.reached <= latest else forked_at
     return at
 
 

@@ -59,9 +59,9 @@ def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | N
         ConfigError: the run has no such update; or the update lies inside a batch, of which states cannot be kept; or
             this machine does not compute what the run computed.
     """
-    record, begun = refuse(run, update), 0 if start is None else len(start["history"]["rows"])
-    if update < begun:
-        raise not_its_own(run, update, begun)
+    record, forked_at = refuse(run, update), 0 if start is None else len(start["history"]["rows"])
+    if update < forked_at:
+        raise not_its_own(run, update, forked_at)
     if (file := place(run, update)).is_file() and _differs(checkpoint.load(file), record) is None:
         return file
     module = replay(config, update, file, nearest(run, record, update) or start)
@@ -73,11 +73,11 @@ def state_at(run: Logged, config: Config, update: int, start: dict[str, Any] | N
     return file
 
 
-def not_its_own(run: Logged, update: int, begun: int) -> ConfigError:
+def not_its_own(run: Logged, update: int, forked_at: int) -> ConfigError:
     """The error that says that a fork goes on from a later update of another run."""
     return ConfigError(
-        f"update = {update}: run {run.run_id} goes on from update {begun:,} of the run it forks, which made this one: "
-        "ask that run"
+        f"update = {update}: run {run.run_id} goes on from update {forked_at:,} of the run it forks, which made this "
+        "one: ask that run"
     )
 
 
