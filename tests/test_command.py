@@ -268,6 +268,8 @@ def test_a_path_is_quoted_where_there_is_such_a_file(tmp_path: Path) -> None:
     (tmp_path / "a (1)=x.csv").touch()
     assert prepared(["task.path=a (1)=x.csv", "seed=1"]) == ['task.path="a (1)=x.csv"', "seed=1"]
     assert prepared(["task.path=b (1).csv"]) == ["task.path=b (1).csv"]
+    (tmp_path / "preços.csv").touch()
+    assert prepared(["task.path=preços.csv"]) == ['task.path="preços.csv"']
 
 
 def test_help_lists_every_option_without_hydra(

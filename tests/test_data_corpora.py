@@ -125,8 +125,8 @@ def test_the_share_of_unknown_tokens_is_a_tag_and_a_note(tmp_path: Path) -> None
     task = own_text(tmp_path, "a b c d " * 20, "a b x d " * 5, "a b c d " * 5, level="word")
     assert task.tags == {"unknown/val": "0.2500", "unknown/test": "0.0000"}
     assert task.notes == (
-        "Unknown tokens, too rare in the training part or not in it (task.min_count): 0.0% of train, 25.0% of val, "
-        "0.0% of test.",
+        "Unknown tokens, too rare in the training part, not in it, or written as <unk> (task.min_count): "
+        "0.0% of train, 25.0% of val, 0.0% of test.",
     )
 
 

@@ -107,7 +107,7 @@ def test_what_is_drawn_says_its_borders_and_what_is_missing(comparison: Comparis
     assert picture.name == "task-map-model-gain-optimizer-lr"
     assert all(words in picture.svg for words in (CHAOS, RADIUS, "D 1/2", "gru: rmse on test"))
     assert REACHED not in picture.svg
-    assert "Empty: no run yet (2 of 24 cells)." in picture.caption
+    assert "Empty: no run that counts (2 of 24 cells)." in picture.caption
     assert len(picture.data) == 22
 
 

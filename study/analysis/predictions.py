@@ -26,10 +26,6 @@ class Predictions:
         names: of their steps.
         learnt: says what predictions mean.
         most: steps that are kept; None: all.
-
-    Attributes:
-        steps: that were kept.
-        seen: steps that counted.
     """
 
     def __init__(self, batches: Batches, names: Names, learnt: Preprocessing, most: int | None = None):
@@ -37,17 +33,16 @@ class Predictions:
         self._keys: Iterator[Any] = iter(batches.keys(0))
         self._places: list[np.ndarray] = []  # (2, steps): sequence and step
         self._answers: list[Columns] = []
-        self.steps = self.seen = 0
+        self._steps = 0
 
     def __call__(self, predictions: Tensor, batch: Batch) -> None:
         """Take the next batch of the pass; see `study.learning.evaluation.See`."""
         mask = torch.ones(batch.targets.shape[:2], dtype=torch.bool) if batch.mask is None else batch.mask
         key, counting = next(self._keys), mask.flatten().nonzero()[:, 0]
-        self.seen += len(counting)
-        chosen = counting if self._most is None else counting[: self._most - self.steps]
+        chosen = counting if self._most is None else counting[: self._most - self._steps]
         if not len(chosen):
             return
-        self.steps += len(chosen)
+        self._steps += len(chosen)
         places = torch.stack(self._batches.places(key, batch)).flatten(1)[:, chosen]
         parts = (part.flatten(0, 1)[chosen] for part in (predictions, batch.inputs, batch.targets))
         self._places.append(places.numpy())

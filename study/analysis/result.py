@@ -93,10 +93,9 @@ class Result:
     @property
     def _tested(self) -> str:
         """The measures on test, of a network that has them."""
-        found = {key.removesuffix("/test"): value for key, value in self.metrics.items() if key.endswith("/test")}
         if self.diagnosis.outcome == "diverged":
             return "diverged, so it is not tested"
-        return "test: " + "  ".join(f"{key} {value:.4g}" for key, value in found.items())
+        return "test: " + "  ".join(f"{key} {value:.4g}" for key, value in tested(self.metrics).items())
 
     @property
     def _causes(self) -> str:
@@ -124,8 +123,9 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     if not math.isfinite(validated["loss"]):  # the last update ruined the model: no later one could show it
         history.diverged = history.diverged or len(history)
     destroyed = history.diverged is not None
-    measures = {} if destroyed else _named("val", validated) | _named("test", _test(module, run))
-    test = dict.fromkeys(guess, math.nan) | tested(measures)
+    on_test = {} if destroyed else _test(module, run)
+    measures = {} if destroyed else _named("val", validated) | _named("test", on_test)
+    test = dict.fromkeys(guess, math.nan) | on_test
     found = [] if destroyed else lengths.by_length(task, test, guess, lambda other: evaluate(module, other, "test"))
     stands = stand(task, test, guess, opponents, found)
     facts = facts_of(module, setup, stands, validated["loss"])

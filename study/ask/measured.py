@@ -114,7 +114,7 @@ def facts_of_record(run: Logged, setup: Setup) -> Facts:
     losses, norms, applied = (rows[name].to_numpy(np.float32) for name in names)
     diverged = len(rows) if tags["outcome"] == "diverged" else None
     share = rows[SHARE].to_numpy(np.float32) if SHARE in rows else None
-    validations = [value for _, _, value in run.points(["loss/val"])] if "loss/val" in measures else []
+    validations = [value for _, _, value in run.points(["loss/val"])]
     validation = math.nan if diverged else measures.get("loss/val", math.nan)
     course = Course(losses, norms, applied, diverged, validation, share, validations)
     primary, direction = tags["primary"], tags["direction"]

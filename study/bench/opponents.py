@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 
 from study import tasks
-from study.command import CONF
 from study.errors import ConfigError
+from study.installation import CONF
 from study.opponents import Score, best, scores
 from study.schema import validate
 from study.schema.task import TASKS

@@ -79,17 +79,17 @@ class GradientHistory(pl.Callback):
     @property
     def history(self) -> pd.DataFrame:
         """Loss, learning rate and every gradient norm, one row an update; also while it trains."""
-        history = self._begun()
+        history = self._started()
         history.flush()
         return history.table().to_pandas().set_index("update")
 
     @property
     def flow(self) -> pd.DataFrame | None:
         """Gradient flow by lag at every update measured, the columns of `flow.parquet`; None where there is none."""
-        self._begun()
+        self._started()
         return record.flow_table(self._watch.probed)
 
-    def _begun(self) -> History:
+    def _started(self) -> History:
         if self._history is None:
             raise ConfigError("there is no history before a fit has started")
         return self._history
@@ -99,7 +99,8 @@ class GradientHistory(pl.Callback):
         refuse(trainer, pl_module)
         found = find_layer(pl_module, self._layer)
         optimizer = trainer.optimizers[0]
-        self._rate = float(optimizer.param_groups[0]["lr"])
+        group = optimizer.param_groups[0]
+        self._rate = float(group.get("initial_lr", group["lr"]))  # a schedule has scaled lr already
         names, parameters = _trained(pl_module, optimizer)
         self._history = History(names, patience=sys.maxsize)  # a loss that is not finite ends no loop of others
         self._watch = FlowWatch(found, self._horizon, trainer.estimated_stepping_batches)
@@ -168,7 +169,7 @@ class GradientHistory(pl.Callback):
     def _lacking(self) -> Iterator[str]:
         yield NO_TASK
         if self._watch.reason:
-            measured = f" in all but {len(self._watch.probed)} updates" if self._watch.probed else ""
+            measured = f" every time it was due, only {len(self._watch.probed)} times" if self._watch.probed else ""
             yield f"Gradient flow: not measured{measured}: {self._watch.reason}."
         elif self._horizon is None:
             yield NO_HORIZON

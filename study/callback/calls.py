@@ -75,7 +75,7 @@ class LayerListener(ABC):
         """The last way through the layer, after its backward pass.
 
         Raises:
-            NotMeasured: there is none, or its gradient cannot be told from that of later steps.
+            NotMeasured: there is none, or its gradient cannot be separated from that of later steps.
         """
 
 

@@ -17,8 +17,8 @@ from study.schema.run import TrainerConfig
 ADDED = "++"
 """Before a key that Hydra may add."""
 BUDGETS = tuple(f"trainer.{key}" for key in TrainerConfig.BUDGETS)
-MARKS = re.compile(r"[(){}\[\]=,:'\"\\#&]")
-"""What Hydra's grammar gives a meaning in a value."""
+MARKS = re.compile(r"[^\w/.+$%*@?| -]", re.ASCII)
+"""What Hydra's grammar does not take as it stands in a value."""
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator
 from numpy.typing import ArrayLike
 
 from study.figures.style import INK, Curve, tag_run
@@ -61,7 +62,8 @@ def limit(axes: Axes, kept: ArrayLike, others: ArrayLike, curves: Sequence[Curve
 def _label_plainly(axis: Axis) -> None:
     """Numbers as they are said, at the powers of ten and at 2 and 5 times these, for an axis of few decades."""
     axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_minor_formatter("{x:g}")
 
 
 def mark_leaving(axes: Axes, curves: Sequence[Curve]) -> None:

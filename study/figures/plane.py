@@ -123,12 +123,13 @@ def draw_border(
     return bool(len(lines))
 
 
-def draw_value(axes: Axes, swept: Swept, value: int | float, label: str, dashes: str) -> None:
-    """Draw a line at a value of the key along one of the axes, if it lies within them."""
+def draw_value(axes: Axes, swept: Swept, value: int | float, label: str, dashes: str) -> bool:
+    """Draw a line at a value of the key along one of the axes, if it lies within them; return whether it does."""
     draw = axes.axvline if swept.label == axes.get_xlabel() else axes.axhline
     place = float(swept.place(np.array([float(value)]))[0])
-    if swept.edges[0] <= place <= swept.edges[-1]:
+    if within := bool(swept.edges[0] <= place <= swept.edges[-1]):
         _draw_line(draw, (place,), label, dashes)
+    return within
 
 
 def _draw_line(draw: Callable[..., object], where: Sequence[object], label: str, dashes: str) -> None:

@@ -38,7 +38,7 @@ def _level(contents: Contents, level: str, keys: dict[str, Any]) -> dict[str, An
     ends = SplitByShares(validation=keys["validation"], test=keys["test"]).ends(len(codes))
     parts = dict(zip(SPLITS, tokens.by_shares(codes, ends), strict=True))
     if not all(len(part) for part in parts.values()):
-        return {f"{level}s": len(codes), f"{level} vocabulary": 1}
+        return {f"{level}s": len(codes)}
     numbered, known = tokens.number(parts, keys["min_count"])
     unknown = {split: round(share, 4) for split, share in tokens.unknown_shares(numbered).items()}
     return {f"{level}s": len(codes), f"{level} vocabulary": len(known) + 1, f"unknown {level}s": unknown}

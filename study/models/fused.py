@@ -23,10 +23,9 @@ class Fused(Core):
 
     def weights(self, layer: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """W_ih, W_hh and the two biases of a layer, as torch's cells take them; None: the layer has no biases."""
-        w_ih, w_hh = (
-            getattr(self, f"weight_{kind}_l{layer}") for kind in ("ih", "hh")
-        )  # a probe may put tensors there
-        b_ih, b_hh = (getattr(self, f"bias_{kind}_l{layer}", None) for kind in ("ih", "hh"))
+        parts = ("ih", "hh")  # by name: a probe may put tensors there
+        w_ih, w_hh = (getattr(self, f"weight_{part}_l{layer}") for part in parts)
+        b_ih, b_hh = (getattr(self, f"bias_{part}_l{layer}", None) for part in parts)
         return w_ih, w_hh, b_ih, b_hh
 
     def layer_by_layer(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:

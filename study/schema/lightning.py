@@ -5,7 +5,7 @@ _ONE_DEVICE = (
     "update; sweep.workers makes several runs at a time"
 )
 _SHORT = "trainer.max_updates=2 makes a short run"
-_ALWAYS = "it is always so here: runs are reproduced to the bit"
+_ALWAYS = "always on here: runs are reproduced bit for bit"
 
 REASONS = {
     "precision": "it is always 32-true: 16 bits round gradients that vanish to zero and lose those that explode, which "
@@ -28,8 +28,8 @@ REASONS = {
     "enable_progress_bar": "trainer.progress_bar shows or hides it",
     "default_root_dir": "hydra.run.dir is the folder of a run",
     "deterministic": _ALWAYS,
-    "benchmark": "it may choose another algorithm each time, and runs are reproduced to the bit",
-    "detect_anomaly": "NaN is a result here; study-autopsy says which update and which parameter it came from",
+    "benchmark": "it may choose another algorithm each time, and runs are reproduced bit for bit",
+    "detect_anomaly": "NaN is a result here; study-autopsy shows at which update and in which parameters it appeared",
     "fast_dev_run": _SHORT,
     "overfit_batches": _SHORT,
     "limit_train_batches": _SHORT,

@@ -9,14 +9,13 @@ from study.terminal import printer
 
 
 def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -> None:
-    """Print the plan at once, then what is made of it, then an estimate for the runs that are left.
+    """Print what is made of a plan, and an estimate for the runs that are left.
 
     Args:
         common: what is one for all runs.
         plan: of the sweep.
         workers: number of workers for a number of runs.
     """
-    print(plan.describe(), end="", flush=True)  # before torch, which takes seconds
     printer().keep(plan=plan.record)
     plan, made = _made(common, plan)
     total = plan.runs // len(plan.arms)

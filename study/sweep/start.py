@@ -33,8 +33,8 @@ def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:
                 print(line, end="")
         file.seek(0)
         answer = file.read()
-    if answer.strip():
-        return json.loads(answer)
     if process.returncode == REFUSED:
         raise ConfigError("".join(said[-5:]).strip())
+    if answer.strip():
+        return json.loads(answer)
     raise RuntimeError(f"exit code {process.returncode}: {''.join(said[-20:])}")

@@ -48,7 +48,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     for sentence in (*plan.describe_twins(), *plan.describe_readings()):
         print(sentence)
     if common.sweep.dry_run:
-        preview(common, plan, partial(count_workers, common.sweep.workers))
+        print(plan.describe(), end="", flush=True)  # before torch, which takes seconds
     from study.sweep.planning.objective import find_direction
     from study.sweep.trials.pruner import build_pruner
     from study.sweep.trials.sampler import build_sampler
@@ -57,7 +57,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     build_pruner(common.sweep.pruner)
     build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
     if common.sweep.dry_run:
-        return
+        return preview(common, plan, partial(count_workers, common.sweep.workers))
     from study.sweep.trials.storage import open_study, sqlite_file
 
     file = sqlite_file(common.sweep.storage)

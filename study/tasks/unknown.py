@@ -22,4 +22,4 @@ def noted(shares: Mapping[str, float], what: str) -> Iterator[str]:
     """
     if max(shares[split] for split in SPLITS[1:]) >= WORTH_SAYING:
         said = ", ".join(f"{shares[split]:.1%} of {split}" for split in SPLITS)
-        yield f"Unknown {what}, too rare in the training part or not in it (task.min_count): {said}."
+        yield f"Unknown {what}, too rare in the training part, not in it, or written as <unk> (task.min_count): {said}."

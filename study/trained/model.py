@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from study.errors import ConfigError
+from study.installation import about
 from study.learning.losses import Loss
 from study.models import RecurrentModel
 from study.reproduce.restore import restore_run
@@ -86,12 +87,12 @@ def refuse_missing(run: Logged, which: str) -> None:
         return
     if f"{FOLDER}/{LAST}.safetensors" in kept:
         raise ConfigError(
-            f"run {run.run_id} has no best weights: no validation before it {run.tags.get('outcome', 'ended')} gave a "
-            f"finite measure; weights={LAST} are there"
+            f"run {run.run_id} has no best weights: no validation gave a finite measure (outcome: "
+            f"{run.tags.get('outcome', 'unknown')}); weights={LAST} are there"
         )
     raise ConfigError(
         f"run {run.run_id} keeps no weights: it was made before runs kept them, or its process died; "
-        f"`make reproduce RUN={run.run_id}` trains it again, to the same bits, and keeps them"
+        f"`{about('reproduce', run.run_id)}` trains it again, bit for bit, and keeps them"
     )
 
 

@@ -87,4 +87,4 @@ def _log(run: Run, which: str, weights: dict[str, Tensor], described: Mapping[st
     on_cpu = {name: tensor.cpu() for name, tensor in weights.items()}
     content = save(on_cpu, {key: str(value) for key, value in described.items()})
     run.log_files({f"{which}.safetensors": content}, FOLDER)
-    run.tag({DIGESTS[which]: provenance.digest_of(weights)})
+    run.tag({DIGESTS[which]: provenance.digest_of(on_cpu)})

@@ -15,6 +15,10 @@ LABELS = frozenset(("label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tag
 """Names, in lower case, by which a first line is the header of the columns."""
 
 
+class NoColumn(ConfigError):
+    """A file has fewer columns than are asked for."""
+
+
 class Corpus(NamedTuple):
     """Sentences end to end.
 
@@ -189,7 +193,7 @@ def _corpus(path: Path, rows: list[list[str]], word: int, label: int, notes: tup
     if not steps:
         raise ConfigError(f"{path}: there is no sentence in it")
     if max(word, label) > len(steps[0]):
-        raise ConfigError(
+        raise NoColumn(
             f"{path}: there is no column {max(word, label)}, a line has {len(steps[0])} "
             "(task.word_column, task.label_column: numbered from 1)"
         )

@@ -19,7 +19,7 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SAMPLE = 200
 """Rows by which the layout is found."""
 STATED = re.compile(r'"?sep=(.)"?\n')
-"""The first line by which Excel is told the separator."""
+"""The first line that names the separator for Excel."""
 DATUM = re.compile(r"[-+(]?[$€£¥]?[.,]?\d")
 """How a number and a date begin, and no name of a column."""
 

@@ -26,7 +26,7 @@ def conclude(comparison: Comparison, study: Differences, place: int, opponents: 
     mine = comparison.arm(comparison.arms[place])
     measure = comparison.interval(worth(mine))
     if not measure.seeds:
-        return f"{_lost(mine)}, so there is no {comparison.measure} to compare."
+        return f"{_lost(mine) or 'no run has a value on test'}, so there is no {comparison.measure} to compare."
     clauses = (
         _measured(comparison, mine, measure),
         _behind(study.between(place, 0), measure, comparison.arms[0]) if place else _leading(study, measure),
@@ -46,7 +46,7 @@ def _measured(comparison: Comparison, runs: pd.DataFrame, measure: Interval) -> 
 def _ended(runs: pd.DataFrame) -> Iterator[str]:
     """How many runs ended how, those that were lost last and with the updates."""
     kept = runs[~runs["outcome"].isin(LOST)]
-    for ending, count in Counter(map(str, kept["ending"])).most_common():
+    for ending, count in Counter(_possibly(str(ending)) for ending in kept["ending"]).most_common():
         yield ending if len(runs) == 1 else f"all {ending}" if count == len(runs) else f"{count} {ending}"
     if len(kept) < len(runs):
         yield _lost(runs)
@@ -61,6 +61,11 @@ def _lost(runs: pd.DataFrame) -> str:
     )
 
 
+def _possibly(ending: str) -> str:
+    """An ending whose cause, in brackets, is called what it is: a hypothesis."""
+    return ending.replace(" (", " (possibly ", 1)
+
+
 def _number(count: int, of: int) -> str:
     return "the run" if of == 1 else f"all {of} runs" if count == of else str(count)
 
@@ -68,7 +73,7 @@ def _number(count: int, of: int) -> str:
 def _lost_as(ending: str, runs: pd.DataFrame) -> str:
     """What happened to runs that were lost in one way; of diverged ones the last updates."""
     outcome, updates = str(runs["outcome"].iloc[0]), [int(n) for n in runs["updates"].dropna()]
-    cause = ending.removeprefix(outcome)
+    cause = _possibly(ending.removeprefix(outcome))
     if outcome == "ruined":
         return f"ruined by {'its' if len(runs) == 1 else 'their'} own updates{cause}"
     return f"diverged{cause}{f' at {format_span(updates)}' if updates else ''}"

@@ -96,7 +96,7 @@ def _validation(comparison: Comparison, shown: pd.DataFrame) -> dict[str, list[L
 
 def _validated_course(run: str, row: pd.Series, key: str) -> LearningCurve | None:
     logged: Logged = row["logged"]
-    points = sorted({step: value for _, step, value in logged.points([key])}.items()) if key in logged.measures else []
+    points = sorted({step: value for _, step, value in logged.points([key])}.items())
     return _course(run, row, *np.array(points, float).T) if points else None
 
 

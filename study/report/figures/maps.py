@@ -169,8 +169,7 @@ def _draw_borders(axes: Axes, area: Area, comparison: Comparison, plane: Plane) 
         yield RADIUS
     horizon = task_horizon(comparison)
     for swept in (area.x, area.y):
-        if swept.label == "bptt.k2" and horizon is not None:
-            draw_value(axes, swept, horizon, REACHED, ":")
+        if swept.label == "bptt.k2" and horizon is not None and draw_value(axes, swept, horizon, REACHED, ":"):
             yield REACHED
 
 
@@ -195,7 +194,7 @@ def _caption(
     )
     drawn = cells["panel"].nunique()
     if missing := places * drawn - len(cells):
-        yield f"Empty: no run yet ({missing} of {missing + len(cells)} cells)."
+        yield f"Empty: no run that counts ({missing} of {missing + len(cells)} cells)."
     if drawn < combinations:
         yield f"Only {drawn} of {combinations} combinations of the other values are drawn; the data hold all."
     yield from _borders(cells, borders)

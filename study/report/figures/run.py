@@ -23,9 +23,9 @@ def loss_history(run: Logged) -> Picture | None:
     losses = load_table(run, "gradients.parquet", ["update", "loss"])
     if losses is None or losses.empty:
         return None
-    below = bool((losses["loss"] < 0).any())  # a likelihood may be
-    updates, (low, middle, high) = bucket(losses["update"].to_numpy(), losses["loss"].to_numpy(float), not below)
     validated = pd.DataFrame([(step, value) for _, step, value in run.points(["loss/val"])], columns=["update", "loss"])
+    below = bool((losses["loss"] < 0).any() or (validated["loss"] < 0).any())  # a likelihood may be
+    updates, (low, middle, high) = bucket(losses["update"].to_numpy(), losses["loss"].to_numpy(float), not below)
     dotted = {"color": INK, "marker": "o", "ls": "--", "lw": 1}
     curves = [
         Curve(updates, middle, "training (median)", {"color": BEFORE}),

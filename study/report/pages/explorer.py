@@ -35,7 +35,7 @@ Points = tuple[Sequence[int], Sequence[float | None]]
 
 @dataclass(frozen=True)
 class Explorer:
-    """A figure to look into.
+    """An interactive figure.
 
     Attributes:
         caption: what is shown.

@@ -104,7 +104,7 @@ class Forecasting(Task):
                     good &= (spread == 0) | (spread / self._std > LEAST_SPREAD)
                 if not good.all():
                     column = good.index[~good][0]
-                    row = frame[column].abs().argmax()
+                    row = (frame[column] - frame[column].median()).abs().argmax()
                     raise ConfigError(
                         f"{name}: column {column!r} holds {frame[column].iloc[row]:g} ({frame.index[row]}, {split} "
                         "part), too far from the others for float32; mend the value, or give the column in another unit"
@@ -193,7 +193,14 @@ class Forecasting(Task):
             raise ConfigError(f"task = {config.name}: a pandas table is needed, with the columns {learnt.features}")
         if missing := [name for name in learnt.features if name not in source]:
             raise ConfigError(f"data: no column {', '.join(map(repr, missing))} (there: {', '.join(map(str, source))})")
-        return source[learnt.features].astype(float)
+        if isinstance(source.index, pd.DatetimeIndex) and not source.index.is_monotonic_increasing:
+            raise ConfigError(
+                "data: the rows of the table are not in the order of their times; sort them, earliest first"
+            )
+        try:
+            return source[learnt.features].astype(float)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"data: a feature holds no number: {error}") from error
 
     def in_own_unit(
         self, inputs: Float[Tensor, "time batch features"], features: Sequence[str]

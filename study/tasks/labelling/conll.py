@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from study.data import located
-from study.data.corpora.columns import Corpus, read_columns, read_conllu, read_tagged
+from study.data.corpora.columns import Corpus, NoColumn, read_columns, read_conllu, read_tagged
 from study.data.corpora.schemes import scheme
 from study.errors import ConfigError
 from study.schema.run import DataConfig
@@ -33,7 +33,7 @@ def _labelled_or_not(path: Path, config: Config) -> Corpus:
     """A file without the column of labels too: every label is then `_`, as in CoNLL-U."""
     try:
         return _corpus(path, config)
-    except ConfigError as error:
+    except NoColumn as error:
         try:
             corpus = _corpus(path, config.model_copy(update={"label_column": config.word_column}))
         except ConfigError:
