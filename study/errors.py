@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+UNUSABLE = 2
+"""The exit code of a command that was refused."""
+
 
 class ConfigError(Exception):
     """A configuration or an input file that cannot be used; its text is the whole message, exit code 2."""

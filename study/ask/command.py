@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from study.errors import ConfigError
+from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
 from study.reproduce.trust import FLAG, Untrusted
 from study.terminal import add_flag, printing
@@ -15,8 +15,6 @@ from study.tracking.uri import address
 if TYPE_CHECKING:
     from study.ask.finding import Finding
     from study.tracking.reader import Logged
-
-UNUSABLE = 2
 
 
 def parser(name: str, description: str, several: bool = False) -> argparse.ArgumentParser:

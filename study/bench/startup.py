@@ -10,8 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from rich.console import Console
-from rich.table import Table
+from study.terminal import printer, table, takes_json
 
 COMMANDS = {
     "python": ("-c", "pass"),
@@ -25,6 +24,7 @@ COMMANDS = {
     "dry run of `tour`": ("-m", "study.sweep", "experiment=tour", "sweep.dry_run=true"),
 }
 """What is typed, by what it shows."""
+COLUMNS = {"command": "{command}", "CPU seconds": "{seconds:.2f}", "times Python": "{times:.0f}"}
 
 
 def cpu_seconds(arguments: tuple[str, ...]) -> float:
@@ -36,18 +36,16 @@ def cpu_seconds(arguments: tuple[str, ...]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main(arguments: list[str] | None = None) -> None:
+@takes_json
+def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m study.bench.startup", description=__doc__)
     parser.add_argument("--starts", type=int, default=3, help="of every command; default 3")
-    given = parser.parse_args(arguments)
-    table = Table("command", "CPU seconds", "times Python", box=None)
-    alone = 0.0
-    for name, command in COMMANDS.items():
-        seconds = statistics.median(cpu_seconds(command) for _ in range(given.starts))
-        alone = alone or seconds
-        table.add_row(name, f"{seconds:.2f}", f"{seconds / alone:.0f}")
-    Console().print(table)
+    given = parser.parse_args()
+    found = {name: statistics.median(cpu_seconds(c) for _ in range(given.starts)) for name, c in COMMANDS.items()}
+    alone = found["python"]
+    records = [{"command": name, "seconds": spent, "times": spent / alone} for name, spent in found.items()]
+    printer().show("starts", records, table(records, COLUMNS, box=None))
 
 
 if __name__ == "__main__":

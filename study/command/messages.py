@@ -14,11 +14,10 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import InterpolationKeyError
 
 from study.command.arguments import quote
-from study.errors import nearest
+from study.errors import UNUSABLE, nearest
 from study.schema import lightning
 from study.schema.defaults import options
 
-UNUSABLE = 2
 """The exit code of a command that was refused."""
 INSIDE = re.compile(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", re.M)
 """What Hydra's messages say of its own inside."""

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from study.data.files import located
-from study.errors import ConfigError
+from study.errors import UNUSABLE, ConfigError
 from study.look.kind import KINDS, kind_of
 from study.look.seen import Seen
 from study.terminal import add_flag, printing
 
-UNUSABLE = 2
 SHOWN = 12
 """Labels and columns that are printed; all of them are in `--json`."""
 

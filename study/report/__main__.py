@@ -4,12 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from study.errors import ConfigError
+from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
 from study.report import FORMATS
 from study.tracking import uri
-
-UNUSABLE = 2
 
 
 def main(arguments: list[str] | None = None) -> int:

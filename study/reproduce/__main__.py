@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from study.errors import ConfigError
+from study.errors import UNUSABLE, ConfigError
 from study.reproduce.restore import Restored, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.terminal import add_flag, printer, printing
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from study.reproduce.differences import Difference
     from study.reproduce.rerun import Reproduction
 
-SAME, DIFFERENT, UNUSABLE = 0, 1, 2
+SAME, DIFFERENT = 0, 1
 
 
 def main(arguments: list[str] | None = None) -> int:

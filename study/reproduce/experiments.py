@@ -19,13 +19,13 @@ from rich.console import Console
 
 from study.command.arguments import budgets_in_files, settled
 from study.command.messages import explain
-from study.errors import ConfigError, nearest
+from study.errors import UNUSABLE, ConfigError, nearest
 from study.installation import CHECKOUT, CONF
 from study.report import RESULTS
 from study.report.spreadsheet import read_texts
 from study.schema import Config, validate
 
-SAME, DIFFERENT, UNUSABLE = 0, 1, 2
+SAME, DIFFERENT = 0, 1
 COMPARED = ("outcome", "verdict", "clipping", "updates", "steps", "decay", "horizon", "lyapunov", "value", "validation",
            "baseline", "clipped", "norm_median", "norm_peak")  # fmt: skip
 """Columns of `results.csv` that a run of the same bits has the same texts in."""

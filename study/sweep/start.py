@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import Any
 
-from study.errors import ConfigError
+from study.errors import UNUSABLE, ConfigError
 from study.terminal import FLAG
-
-REFUSED = 2
 
 
 def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:
@@ -33,7 +31,7 @@ def start(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:
                 print(line, end="")
         file.seek(0)
         answer = file.read()
-    if process.returncode == REFUSED:
+    if process.returncode == UNUSABLE:
         raise ConfigError("".join(said[-5:]).strip())
     if answer.strip():
         return json.loads(answer)

@@ -59,14 +59,14 @@ def _leading(keys: list[str], table: pd.DataFrame) -> list[str]:
 
 def _go_together(table: pd.DataFrame, key: str, other: str) -> bool:
     """Whether each value of one key comes with one value of the other."""
-    pairs = table[[key, other]].T.drop_duplicates().T.drop_duplicates()
-    return key == other or len(pairs) == table[key].nunique() == table[other].nunique()
+    pairs = table[[key, other]].drop_duplicates()
+    return len(pairs) == table[key].nunique() == table[other].nunique()
 
 
 def _panels(table: pd.DataFrame, others: list[str]) -> pd.Series:
     """The name of every arm by its values of some keys alone."""
-    kept = {str(arm): {k: v for k, v in row.items() if v != ""} for arm, row in table[others].to_dict("index").items()}
-    return pd.Series(name_arms({arm: {str(k): str(v) for k, v in row.items()} for arm, row in kept.items()}))
+    rows = table[others].to_dict("index").items()
+    return pd.Series(name_arms({str(arm): {str(k): str(v) for k, v in row.items() if v != ""} for arm, row in rows}))
 
 
 def cells(plane: Plane, flow: pd.DataFrame) -> pd.DataFrame:

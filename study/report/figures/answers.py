@@ -31,10 +31,9 @@ CHARACTER = 0.0085
 
 @dataclass(frozen=True)
 class References:
-    """What arms are measured against: the level of each, by name, the best first."""
+    """What arms are measured against: the level of each, by name, the best opponent first."""
 
     levels: Mapping[str, float]
-    maximize: bool
 
     @property
     def best(self) -> list[float]:
@@ -48,7 +47,7 @@ def references(comparison: Comparison) -> References:
     guess = comparison.baseline
     if not math.isnan(guess) and not any(math.isclose(level, guess, rel_tol=1e-6) for level in found.values()):
         found[NAIVE] = guess
-    return References(found, comparison.maximize)
+    return References(found)
 
 
 def answer_picture(comparison: Comparison) -> Picture | None:

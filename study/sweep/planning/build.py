@@ -117,7 +117,7 @@ def _title(grid: Grid, values: Mapping[str, str]) -> str:
 
 def _check_space(plan: Plan, composer: Composer) -> None:
     """Refuse a tuned key that no arm has, and ends and choices that cannot be used in an arm that has the key."""
-    groups = composer.groups()
+    groups = composer.groups
     chosen = [d for key, d in plan.search.items() if key in groups]
     valued = [d for key, d in plan.search.items() if key not in groups]
     unused = {d.key for d in valued}

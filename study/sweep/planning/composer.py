@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from copy import deepcopy
-from functools import cache
+from functools import cache, cached_property
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -35,7 +35,6 @@ class Composer:
     def __init__(self, loader: ConfigLoader, master: DictConfig, fixed: Sequence[str] = ()):
         self._loader, self._master, self._fixed = loader, master, fixed
         self._budgets = {key: OmegaConf.select(master, key) for key in BUDGETS}
-        self._groups: set[str] = set()
         self._chosen: dict[tuple[str, ...], DictConfig] = {}
 
     def within(self, fixed: Sequence[str]) -> "Composer":
@@ -48,7 +47,7 @@ class Composer:
         given = [*map(opened, settled([*self._fixed, *overrides, *QUIET], self._budgets))]
         try:
             parsed = [*map(_parsed, given)]
-            values = [override for override in parsed if _sets_a_value(override, self.groups())]
+            values = [override for override in parsed if _sets_a_value(override, self.groups)]
             choices = tuple(text for text, override in zip(given, parsed, strict=True) if override not in values)
             composed = deepcopy(self._base(choices))
             return composed if _put(values, composed) else self._by_hydra(given)
@@ -82,10 +81,10 @@ class Composer:
         """Parse typed overrides; in `glob(*)` the options of the group are known."""
         return OverridesParser.create(config_loader=self._loader).parse_overrides([*map(closed, arguments)])
 
+    @cached_property
     def groups(self) -> set[str]:
         """Names of the config groups."""
-        self._groups = self._groups or set(self._loader.list_groups(""))
-        return self._groups
+        return set(self._loader.list_groups(""))
 
 
 @cache

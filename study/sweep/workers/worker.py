@@ -179,7 +179,7 @@ def sample(plan: Plan, cell: PlannedCell, trial: optuna.Trial, composer: Compose
     overrides = plan.overrides(cell)
     if cell.phase == "grid":
         return overrides
-    groups, dimensions = composer.groups(), plan.search.values()
+    groups, dimensions = composer.groups, plan.search.values()
     overrides += [f"{d.key}={d.suggest(trial)}" for d in dimensions if d.key in groups]
     composed = composer.compose(overrides)
     valued = [d for d in dimensions if d.key not in groups and exists(composed, d.key)]
