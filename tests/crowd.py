@@ -27,7 +27,7 @@ from study.sweep.trials import ledger
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import worker
-from study.tracking import writer
+from study.tracking import store, writer
 from study.tracking.description import describe
 from study.tracking.place import Place
 
@@ -76,7 +76,7 @@ def cold(folder: Path) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         master = compose("train", return_hydra_config=True)
         loader = GlobalHydra.instance().config_loader()
-    writer.prepare(master.tracking.uri, master.slug)
+    store.prepare(master.tracking.uri, master.slug)
     for number in range(4):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"
         common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)

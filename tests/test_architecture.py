@@ -42,6 +42,7 @@ OWNERS = {
         "study.tracking.answers",
         "study.tracking.server",
         "study.tracking.models",
+        "study.tracking.store",
         "study.bench",
     },  # the bench times it by itself
     "optuna": {"study.sweep"},

@@ -14,7 +14,7 @@ from mlflow.entities import RunTag
 
 from study.errors import ConfigError
 from study.schema import Config
-from study.tracking import writer
+from study.tracking import store, writer
 from study.tracking.description import describe
 from study.tracking.place import Place
 from study.tracking.reader import find_one
@@ -179,14 +179,14 @@ def test_a_sweep_is_a_parent_with_its_runs_nested_under_it(configure: Configure)
 
 def test_preparing_a_store_twice_gives_the_same_experiment(configure: Configure) -> None:
     uri = configure().tracking.uri
-    assert writer.prepare(uri, "twice") == writer.prepare(uri, "twice")
+    assert store.prepare(uri, "twice") == writer.prepare(uri, "twice")
 
 
 def test_a_deleted_experiment_is_refused_in_words(configure: Configure) -> None:
     uri = configure().tracking.uri
-    MlflowClient(uri).delete_experiment(writer.prepare(uri, "deleted"))
+    MlflowClient(uri).delete_experiment(store.prepare(uri, "deleted"))
     with pytest.raises(ConfigError, match="slug = 'deleted': this MLflow experiment was deleted"):
-        writer.prepare(uri, "deleted")
+        store.prepare(uri, "deleted")
 
 
 @pytest.mark.parametrize("uri", ["a-folder", "unknown://host/name", "sqlite:///{folder}/not-a-database.db"])
@@ -194,4 +194,4 @@ def test_a_store_that_cannot_be_used_is_refused_in_words(uri: str, tmp_path: Pat
     (tmp_path / "not-a-database.db").write_text("something else\n" * 100)
     uri = uri.format(folder=tmp_path)
     with pytest.raises(ConfigError, match=f"tracking.uri = '{uri}': MLflow cannot use this store"):
-        writer.prepare(uri, "anything")
+        store.prepare(uri, "anything")

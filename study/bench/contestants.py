@@ -17,7 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from study.models import State, detach
 from study.schema import Config
 from study.tasks import Batch, Batches, Task
-from study.tracking import provenance, writer
+from study.tracking import provenance, store, writer
 from study.tracking.description import describe
 from study.tracking.place import Place
 from study.train import assemble
@@ -40,7 +40,7 @@ Contestant = Callable[[Config, Task, RecurrentModule], None]
 def measure(contestant: Contestant, config: Config) -> Took:
     """Time one training, with opening and closing the MLflow run, without building data and model."""
     task, module = assemble(config)
-    writer.prepare(config.tracking.uri, config.slug)
+    store.prepare(config.tracking.uri, config.slug)
     wall, cpu = time.perf_counter(), time.process_time()
     contestant(config, task, module)
     updates = config.trainer.max_updates or 0

@@ -55,8 +55,8 @@ def _gone(common: SweepingConfig, recorded: set[str]) -> frozenset[str]:
     """The runs that were deleted from the store: they would be made again."""
     if not recorded:
         return frozenset()
-    from study.sweep.trials.storage import sqlite_file
     from study.tracking import writer
+    from study.tracking.database import sqlite_file
 
     if (file := sqlite_file(common.tracking.uri)) is not None and not file.is_file():
         return frozenset(recorded)  # to ask MLflow would create it

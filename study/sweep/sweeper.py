@@ -58,7 +58,8 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
     if common.sweep.dry_run:
         return preview(common, plan, partial(count_workers, common.sweep.workers))
-    from study.sweep.trials.storage import open_study, sqlite_file
+    from study.sweep.trials.storage import open_study
+    from study.tracking.database import sqlite_file
 
     file = sqlite_file(common.sweep.storage)
     new = file if file is not None and not file.exists() else None
@@ -76,10 +77,10 @@ def _prepare_store(common: SweepingConfig, study: "Study", new: Path | None) -> 
     Raises:
         ConfigError: it cannot be used.
     """
-    from study.tracking import writer
+    from study.tracking import store
 
     try:
-        writer.prepare(common.tracking.uri, common.slug)
+        store.prepare(common.tracking.uri, common.slug)
     except ConfigError:
         if new is not None and not study.get_trials(deepcopy=False):
             new.unlink(missing_ok=True)
@@ -152,7 +153,7 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
     from study.sweep.summary import best_of_arms
     from study.tracking import writer
-    from study.tracking.lock import locked
+    from study.tracking.database import locked
 
     uri, status = common.tracking.uri, "FAILED"
     with locked(common.sweep.storage, "parent"):  # of two commands that start at once one makes it, the other finds it
@@ -187,8 +188,8 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
     """
     from study.report.pages import study as study_page
     from study.sweep.summary import arm_records, failures, next_question, note_lines, power_lines, reading_lines, table
+    from study.tracking import store, view
     from study.tracking import uri as place
-    from study.tracking import view, writer
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     failed, missing = failures(ledger), ledger.counts()["open"]
@@ -205,7 +206,7 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
     except ConfigError as error:
         lines.append(str(error))
         report = str(error)
-    seen = view.where(common.tracking.uri, writer.prepare(common.tracking.uri, common.slug))
+    seen = view.where(common.tracking.uri, store.prepare(common.tracking.uri, common.slug))
     runs = f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. To browse them: {seen}"
     for line in (next_question(ledger), report, runs):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

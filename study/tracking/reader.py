@@ -19,6 +19,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from study.errors import ConfigError
+from study.tracking.database import sqlite_file
 from study.tracking.outcomes import without_ending
 from study.tracking.writer import Run
 
@@ -155,7 +156,7 @@ def find_one(uri: str, wanted: str) -> Logged:
 
 def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logged]:
     """Runs that meet MLflow's filter, of one experiment or of all, oldest first."""
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if (file := sqlite_file(uri)) is not None and not file.is_file():
         raise ConfigError(f"{uri}: there is no such store")
     client = MlflowClient(uri)
     experiments = [e.experiment_id for e in client.search_experiments() if slug in (None, e.name)]

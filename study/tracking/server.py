@@ -16,6 +16,9 @@ from mlflow import server as mlflow_server
 from mlflow.server.fastapi_app import app
 from mlflow.server.handlers import initialize_backend_stores
 
+from study.tracking.database import locked, make_whole
+from study.tracking.store import make_tables
+
 Message = MutableMapping[str, Any]
 ASSISTANT = "/mlflow/assistant"
 """Part of all its addresses."""
@@ -53,6 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     os.environ[mlflow_server.SERVE_ARTIFACTS_ENV_VAR] = "true"  # as `mlflow ui` does by default
     os.environ[mlflow_server.ARTIFACTS_DESTINATION_ENV_VAR] = given.artifacts
+    with locked(given.store):
+        make_whole(given.store, make_tables)
     initialize_backend_stores(given.store, given.store, "mlflow-artifacts:/")
     mlflow_server.app.view_functions["serve"] = first_page
     uvicorn.run(without_assistant, host="127.0.0.1", port=given.port)

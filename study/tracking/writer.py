@@ -20,20 +20,16 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NAME,
     MLFLOW_RUN_NOTE,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
-from study.errors import ConfigError, Pruned
+from study.errors import Pruned
 from study.tracking import view
 from study.tracking.description import Description
-from study.tracking.lock import locked
 from study.tracking.outcomes import format_ending, with_ending, without_ending
 from study.tracking.place import Place
+from study.tracking.store import connect, prepare
 
 BATCH = 1000
 """Most values that MLflow takes in one call."""
-
-TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-"""So that the UI opens its views of training runs, not those of language-model traces."""
 
 
 class Run:
@@ -123,37 +119,6 @@ class Run:
         self._client.log_figure(self.run_id, figure, name)
 
 
-def prepare(uri: str, slug: str) -> str:
-    """Create the store's tables and the experiment where they are missing; return the experiment's id.
-
-    Safe to call from several processes at once.
-
-    Raises:
-        ConfigError: the store cannot be used, or the experiment was deleted.
-    """
-    try:
-        with locked(uri):
-            client = _client(uri)
-            found = client.get_experiment_by_name(slug)
-            if found is None:
-                return _create(client, slug)
-    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
-    if found.lifecycle_stage != "active":
-        raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
-    return found.experiment_id
-
-
-def _create(client: MlflowClient, slug: str) -> str:
-    """The id of a new experiment, or of the one that another machine has created in the meantime."""
-    try:
-        return client.create_experiment(slug, tags=TRAINING)
-    except MlflowException:
-        if (found := client.get_experiment_by_name(slug)) is None:
-            raise
-        return found.experiment_id
-
-
 @contextmanager
 def run(described: Description, place: Place, tags: Mapping[str, Any] | None = None) -> Iterator[Run]:
     """An MLflow run around a block; its status is how the block ended: FINISHED, FAILED or KILLED.
@@ -163,7 +128,7 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         place: where the run belongs; a resumed run keeps its name and parent, and gets the tags.
         tags: more tags, of a new and of a resumed run.
     """
-    experiment, client = prepare(described.uri, described.slug), _client(described.uri)
+    experiment, client = prepare(described.uri, described.slug), connect(described.uri)
     added = {**(tags or {}), **place.tags}
     tracked = (
         _reopen(client, place.resume, added) if place.resume else _start(client, experiment, described, place, added)
@@ -224,7 +189,7 @@ def _reopen(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> Run:
 
 def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:
     """Start the run that a sweep's runs are nested under, or reopen the `known` one; return its id."""
-    experiment, client = prepare(uri, slug), _client(uri)
+    experiment, client = prepare(uri, slug), connect(uri)
     if known is None or not client.search_runs([experiment], f"attributes.run_id = '{known}'"):
         known = client.create_run(experiment, tags={MLFLOW_RUN_NAME: f"sweep {slug}", "kind": "sweep"}).info.run_id
     client.update_run(known, "RUNNING")
@@ -234,7 +199,7 @@ def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str
 
 def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], best: str = "") -> None:
     """End a sweep's run, with its counts as tags and the best of every arm as its description."""
-    client = _client(uri)
+    client = connect(uri)
     tracked = Run(client, run_id)
     tracked.tag(counts)
     tracked.describe(best)
@@ -245,20 +210,20 @@ def supersede(uri: str, run_ids: Iterable[str]) -> None:
     """Mark confirmations whose arm has a better winner since a longer search: reports leave them out."""
     for run_id in run_ids:
         if is_there(uri, run_id):
-            Run(_client(uri), run_id).tag({"phase": "superseded"})
+            Run(connect(uri), run_id).tag({"phase": "superseded"})
 
 
 def is_there(uri: str, run_id: str) -> bool:
     """Whether the store has a run that is not deleted."""
     try:
-        return _client(uri).get_run(run_id).info.lifecycle_stage == "active"
+        return connect(uri).get_run(run_id).info.lifecycle_stage == "active"
     except MlflowException:
         return False
 
 
 def missing(uri: str, slug: str, run_ids: Collection[str]) -> frozenset[str]:
     """Those of the runs of an experiment that are not in the store, or were deleted there; one query for all."""
-    client, experiment, page, there = _client(uri), prepare(uri, slug), None, set[str]()
+    client, experiment, page, there = connect(uri), prepare(uri, slug), None, set[str]()
     while run_ids:
         found = client.search_runs([experiment], max_results=5000, page_token=page)
         there |= {run.info.run_id for run in found}
@@ -276,7 +241,7 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
         running: returns the numbers of the trials under way. It is called after the store is read, so that a run that
             starts in between does not count as lost.
     """
-    client, experiment = _client(uri), prepare(uri, slug)
+    client, experiment = connect(uri), prepare(uri, slug)
     found = client.search_runs(
         [experiment], f"attributes.status = 'RUNNING' and tags.study = '{slug}'", max_results=5000
     )
@@ -290,7 +255,3 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
 def _name(client: MlflowClient, run_id: str, ending: str) -> None:
     """Put an ending to the name of a run, in the place of the one it may have."""
     client.set_tag(run_id, MLFLOW_RUN_NAME, with_ending(client.get_run(run_id).info.run_name, ending))
-
-
-def _client(uri: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=uri)

@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
@@ -16,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from study.errors import ConfigError
 from study.sweep.planning.objective import Direction
-from study.tracking.lock import locked
+from study.tracking.database import locked, sqlite_file
 
 BEAT = 20
 """Seconds between heartbeats of a running trial, by which workers on other machines know it is alive."""
@@ -58,11 +57,6 @@ def existing_study(url: str, slug: str) -> Iterator[optuna.Study | None]:
         with suppress(KeyError):  # the storage has no such study
             study = opened.enter_context(open_study(url, slug))
         yield study
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite database; None of any other."""
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
 
 def _connected(url: str) -> RDBStorage:

@@ -1,0 +1,90 @@
+"""Databases that many processes open at once: one of them makes the tables, whole or not at all."""
+
+import getpass
+import os
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from filelock import FileLock
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.engine import make_url
+
+
+@contextmanager
+def locked(url: str, what: str = "tables") -> Iterator[None]:
+    """Hold the lock `what` of a database: on all machines for PostgreSQL, on this machine for anything else.
+
+    Args:
+        url: of the database, as SQLAlchemy has it.
+        what: names the lock; different names do not exclude each other.
+    """
+    if url.startswith("postgresql"):
+        key = int.from_bytes(sha256(what.encode()).digest()[:4])  # not the URL: machines may spell it differently
+        with closing(create_engine(make_url(url), poolclass=NullPool).connect()) as connection:
+            connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})  # until the connection closes
+            yield
+    else:
+        file = _lock_file(url, what)
+        with FileLock(file):
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)  # still held: whoever waits for it sees that it is gone, and tries again
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None of any other."""
+    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+
+def make_whole(url: str, make: Callable[[str], object]) -> None:
+    """Make a SQLite database that is not there under another name, and move it into place when it has all its tables.
+
+    Tables are made by dozens of statements that are no one transaction: a process killed among them would leave a file
+    that is neither new nor complete, and that MLflow refuses. A file of tables without a row is such a one, and is made
+    again. To be called under the lock of the tables; nothing is done for other databases.
+
+    Args:
+        url: of the database.
+        make: makes the database of an address, and puts a row into it.
+    """
+    file = sqlite_file(url)
+    if file is None or not file.absolute().parent.is_dir() or _has_rows(file):
+        return
+    for left in file.parent.glob(f".{file.name}.*.new*"):  # by a process that was killed here
+        left.unlink(missing_ok=True)
+    part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.new")  # MLflow remembers what it has opened
+    try:
+        make(f"sqlite:///{part}")
+        file.with_name(f"{file.name}-journal").unlink(missing_ok=True)  # of what was begun there
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _has_rows(file: Path) -> bool:
+    """Whether there is anything in a database besides its tables and their version, or it is none that can be read."""
+    if not file.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
+            return any(
+                connection.execute(f'select 1 from "{table}" limit 1').fetchone()
+                for table in sorted(tables, key="experiments".__ne__)  # has a row in every database that is used
+                if table != "alembic_version"
+            )
+    except sqlite3.Error:
+        return True
+
+
+def _lock_file(url: str, what: str) -> Path:
+    """The lock file: one for each database (however its path is spelled) and user; it is there while the lock is."""
+    file = sqlite_file(url)
+    name = sha256(f"{what} of {file.resolve() if file else url} by {getpass.getuser()}".encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"study-{name}.lock")

@@ -1,0 +1,78 @@
+"""Databases: made whole or not at all, whichever process dies while it makes one; their locks."""
+
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from study.tracking import store
+from study.tracking.database import locked, make_whole
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def execute(file: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.fixture
+def cheap(tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are copied, where making them would take seconds."""
+    make = store.make_tables
+    monkeypatch.setattr(store, "make_tables", lambda uri: (shutil.copy(tables / "mlflow.db", uri[10:]), make(uri)))
+
+
+def test_a_making_that_is_interrupted_leaves_no_database_and_the_next_one_succeeds(tmp_path: Path) -> None:
+    def interrupted(address: str) -> None:
+        execute(Path(address.removeprefix("sqlite:///")), "create table runs (a)")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_whole(url(tmp_path), interrupted)
+    assert not list(tmp_path.iterdir())
+    make_whole(url(tmp_path), lambda address: execute(Path(address[10:]), "create table runs (a)"))
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.usefixtures("cheap")
+@pytest.mark.parametrize("left", ["", "create table experiments (name)"])
+def test_what_a_killed_making_left_is_replaced(left: str, tmp_path: Path) -> None:
+    (tmp_path / ".mlflow.db.1234.new").write_bytes(b"a part")
+    (tmp_path / "mlflow.db-journal").write_bytes(b"")
+    execute(tmp_path / "mlflow.db", *filter(None, ["create table alembic_version (version_num)", left]))
+    execute(tmp_path / "mlflow.db", "insert into alembic_version values ('181f10493468')")
+    assert store.prepare(url(tmp_path), "slug") == store.prepare(url(tmp_path), "slug")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.usefixtures("cheap")
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").touch()
+    assert store.prepare(url(tmp_path), "slug")
+
+
+def test_a_file_with_anything_in_it_is_never_replaced(tables: Path, tmp_path: Path) -> None:
+    execute(tmp_path / "mlflow.db", "create table mine (a)", "insert into mine values (1)")
+    (tmp_path / "text.db").write_text("no database")
+    shutil.copy(tables / "mlflow.db", tmp_path / "used.db")
+    for name in ("mlflow.db", "text.db", "used.db"):
+        before = (tmp_path / name).read_bytes()
+        make_whole(f"sqlite:///{tmp_path / name}", pytest.fail)
+        assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_lock_leaves_no_file_and_names_do_not_exclude_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "locks"))
+    (tmp_path / "locks").mkdir()
+    with locked(url(tmp_path)), locked(url(tmp_path), "parent"), locked(f"sqlite:///{tmp_path}/other.db"):
+        assert len(list((tmp_path / "locks").iterdir())) == 3
+    assert not list((tmp_path / "locks").iterdir())
