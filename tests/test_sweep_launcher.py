@@ -195,10 +195,12 @@ def test_a_run_that_was_interrupted_is_gone_on_with_under_its_own_id_and_values(
 
 
 @pytest.mark.parametrize("host", ["elsewhere", None])
-def test_a_lost_run_is_gone_on_with_only_where_its_process_is_surely_gone(ledger: Ledger, host: str | None) -> None:
+@pytest.mark.parametrize("rebooted", [False, True])
+def test_a_lost_run_is_continued_on_its_own_host(ledger: Ledger, host: str | None, rebooted: bool) -> None:
     first = ledger.claim()
     assert first is not None
     whose = {**process.current(), "launch": "this", "born": 0.0} | ({"host": host} if host else {})
+    whose |= {"machine": "another"} if rebooted or host else {}
     ledger.note(first, {"run_id": "abc", "owner": whose})
     optuna_private.set_state(ledger.study, first, TrialState.FAIL)  # reaped: silent, or its process is gone
     while (again := ledger.claim()) and again.user_attrs["cell"] != first.user_attrs["cell"]:

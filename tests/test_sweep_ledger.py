@@ -1,21 +1,24 @@
 """The ledger of a sweep: every run is made exactly once, whichever process dies."""
 
 import math
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
+from psutil import Process
 
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.trials import process
+from study.sweep.trials import optuna_private, process
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import LOST
 from study.sweep.trials.storage import open_study
@@ -105,7 +108,7 @@ def test_a_run_whose_process_was_killed_is_given_up_and_made_again(open_ledger):
     dead = {**process.current(), "pid": body.pid}
     body.wait()
     ledger.note(trial, {"owner": dead})
-    assert process.is_dead(dead)
+    assert process.is_alive(dead) is False
     ledger.reap()
     assert ledger.counts()["open"] == 2
     ledger.finish(trial, 1.0, RECORD)  # it was alive after all: nobody is harmed
@@ -122,10 +125,22 @@ def test_a_run_that_kills_its_process_again_and_again_has_failed(open_ledger):
     assert ledger.counts() == {"failed": 2, "open": 0}
 
 
-def test_living_owners_and_those_of_other_machines_are_left_alone():
-    assert not process.is_dead(process.current())
-    assert not process.is_dead({**process.current(), "host": "elsewhere", "pid": 1})
-    assert process.is_dead({**process.current(), "born": 0.0})
+def test_of_this_machine_a_process_is_known_to_live_or_not_and_nothing_is_of_another():
+    assert process.is_alive(process.current())
+    assert process.is_alive({**process.current(), "born": 0.0}) is False
+    assert process.is_alive({**process.current(), "pid": 2**22 + 1}) is False
+    for other in ("elsewhere", process.machine().replace("pid:", "pid:1")):  # a container has numbers of its own
+        assert process.is_alive({**process.current(), "machine": other, "pid": 1}) is None
+    before = {"host": socket.gethostname(), "pid": 1, "born": 1.7e9}  # as earlier versions signed
+    assert process.is_alive(before) is None
+
+
+def test_a_clock_that_is_set_makes_nobody_another_process(monkeypatch):
+    """Psutil counts from 1970, by the start of the machine that follows from the clock of now."""
+    me = process.current()
+    real = Process.create_time
+    monkeypatch.setattr(Process, "create_time", lambda self: real(self) + 1.0)
+    assert process.is_alive(me)
 
 
 def test_nan_and_divergence_are_the_worst_value_and_no_failure(open_ledger):
@@ -188,13 +203,49 @@ def test_processes_that_open_a_new_storage_at_once_all_succeed_and_share_the_wor
 def test_a_run_of_another_machine_is_given_up_once_it_gives_no_sign_of_life(open_ledger, tmp_path):
     ledger = open_ledger(seeds=(0,))
     trial = ledger.claim()
-    ledger.note(trial, {"owner": {**process.current(), "host": "elsewhere"}})
+    ledger.note(trial, {"owner": {**process.current(), "machine": "elsewhere"}})
     ledger.reap()
     assert ledger.counts()["running"] == 1
-    with sqlite3.connect(tmp_path / "optuna.db") as storage:
-        storage.execute("update trial_heartbeats set heartbeat = datetime('now', '-1 hour')")
+    silence(tmp_path)
     ledger.reap()
     assert ledger.counts() == {"open": 2}
+    assert not ledger.holds(trial)
+    assert not ledger.finish(trial, 1.0, RECORD)  # it comes back: its run is another's by now
+    assert ledger.counts() == {"open": 2}
+
+
+def silence(folder: Path) -> None:
+    """Let every heartbeat be an hour old."""
+    with sqlite3.connect(folder / "optuna.db") as storage:
+        storage.execute("update trial_heartbeats set heartbeat = datetime('now', '-1 hour')")
+
+
+def test_a_process_of_this_machine_is_asked_however_long_its_heart_was_silent(open_ledger, tmp_path):
+    ledger = open_ledger(seeds=(0,))
+    trial = ledger.claim()
+    silence(tmp_path)
+    ledger.reap()
+    assert ledger.holds(trial)
+    assert ledger.finish(trial, 1.0, RECORD)
+    assert ledger.counts() == {"completed": 1, "open": 1}
+
+
+def test_a_trial_that_was_given_up_before_it_was_signed_is_not_made_twice(open_ledger, monkeypatch):
+    ledger, other = open_ledger(seeds=(0,)), open_ledger(seeds=(0,))
+    claim = optuna_private.claim
+
+    def suspended(study, waiting):
+        """Sleep, between claiming and signing, until another process has given the trial up."""
+        trial = claim(study, waiting)
+        monkeypatch.setattr(optuna_private, "claim", claim)
+        monkeypatch.setattr("study.sweep.trials.ledger.GRACE", timedelta(0))
+        other.reap()
+        monkeypatch.setattr("study.sweep.trials.ledger.GRACE", timedelta(minutes=1))
+        return trial
+
+    monkeypatch.setattr(optuna_private, "claim", suspended)
+    assert work(ledger) == 2
+    assert states(ledger) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
 
 
 def named(ledger: Ledger, value: float = 1.0) -> list[str]:

@@ -207,10 +207,17 @@ def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], 
 
 
 def supersede(uri: str, run_ids: Iterable[str]) -> None:
-    """Mark confirmations whose arm has a better winner since a longer search: reports leave them out."""
+    """Mark runs that others stand for, as where a longer search has a better winner: reports leave them out."""
     for run_id in run_ids:
         if is_there(uri, run_id):
             Run(connect(uri), run_id).tag({"phase": "superseded"})
+
+
+def supersede_trial(uri: str, slug: str, number: int) -> None:
+    """Mark the runs of a trial that was given up while its process lived: another trial makes them again."""
+    condition = f"tags.study = '{slug}' and tags.trial = '{number}'"
+    found = connect(uri).search_runs([prepare(uri, slug)], condition)
+    supersede(uri, [run.info.run_id for run in found])
 
 
 def is_there(uri: str, run_id: str) -> bool:

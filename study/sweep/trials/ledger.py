@@ -92,7 +92,8 @@ class Ledger:
         trial = optuna_private.claim(self.study, waiting)
         if trial is None:
             return None
-        self.note(trial, {"owner": {**process.current(), "launch": self.launch}})
+        if not self.note(trial, {"owner": {**process.current(), "launch": self.launch}}):
+            return None  # given up before it was signed: this process was suspended, or its clock was set
         if self._is_surplus(cell, trial.number):
             self.note(trial, {"surplus": True})
             optuna_private.set_state(self.study, trial, TrialState.FAIL)
@@ -111,7 +112,7 @@ class Ledger:
         last = earlier[-1].user_attrs if earlier else {}
         if "run_id" not in last or "error" in last or earlier[-1].params != params or last["run_id"] in self.gone:
             return {}
-        return last if "interrupted" in last or process.is_dead(last["owner"]) else {}
+        return last if "interrupted" in last or process.was_here(last["owner"]) else {}
 
     def superseded(self) -> list[str]:
         """MLflow runs that confirm a winner which a longer search has replaced: they no longer count."""
@@ -124,8 +125,8 @@ class Ledger:
                 old.append(trial.user_attrs.get("run_id"))
         return [run_id for run_id in old if run_id is not None]
 
-    def finish(self, trial: Trial, value: float | None, record: Mapping[str, Any]) -> None:
-        """End the trial of a run that came to its end.
+    def finish(self, trial: Trial, value: float | None, record: Mapping[str, Any]) -> bool:
+        """End the trial of a run that came to its end; False if it was given up meanwhile: another makes the run.
 
         Args:
             trial: of the run.
@@ -135,8 +136,10 @@ class Ledger:
         self.note(trial, record)
         state = TrialState.FAIL if value is None else TrialState.COMPLETE
         worst = self.sign * math.inf
-        with suppress(UpdateFinishedTrialError, ValueError):  # given up by mistake: another trial makes the run
+        with suppress(UpdateFinishedTrialError, ValueError):
             self.study.tell(trial, worst if value is not None and math.isnan(value) else value, state)
+            return True
+        return False
 
     def prune(self, trial: Trial) -> None:
         """End a trial that a pruner gave up; Optuna takes its last interim value for its result."""
@@ -149,23 +152,33 @@ class Ledger:
         self.note(trial, record)
         optuna_private.set_state(self.study, trial, TrialState.FAIL)
 
-    def note(self, trial: Trial, record: Mapping[str, Any]) -> None:
-        """Set attributes of a trial, unless it was given up by mistake."""
+    def note(self, trial: Trial, record: Mapping[str, Any]) -> bool:
+        """Set attributes of a trial; False if it was given up meanwhile."""
         with suppress(UpdateFinishedTrialError):
             for key, value in record.items():
                 trial.set_user_attr(key, value)
+            return True
+        return False
+
+    def holds(self, trial: Trial) -> bool:
+        """Whether a trial of this process is still its own: not given up by another one."""
+        return optuna_private.is_running(self.study, trial)
 
     def running(self) -> list[FrozenTrial]:
         """All running trials of the study, of this plan or of others."""
         return self._trials(TrialState.RUNNING)
 
     def reap(self) -> None:
-        """Give up running trials whose process is dead (on this machine) or silent (on another)."""
+        """Give up running trials whose process is dead (on this machine) or silent (on another).
+
+        A process of this machine is asked, not timed: it may have been suspended, and its heart with it.
+        """
         silent = optuna_private.silent_trials(self.study)
         for trial in self.running():
             owner = trial.user_attrs.get("owner")
+            alive = process.is_alive(owner) if owner else None
             unsigned = trial.datetime_start is not None and datetime.now() - trial.datetime_start > GRACE
-            if trial.number in silent or (process.is_dead(owner) if owner else unsigned):
+            if alive is False or (alive is None and (trial.number in silent or (owner is None and unsigned))):
                 optuna_private.set_state(self.study, trial, TrialState.FAIL)
 
     def order(self, order: Order) -> None:

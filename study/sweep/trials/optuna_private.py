@@ -77,6 +77,11 @@ def set_state(study: optuna.Study, trial: Trial | FrozenTrial, state: TrialState
     return False
 
 
+def is_running(study: optuna.Study, trial: Trial) -> bool:
+    """Whether a trial of this process has not been ended, by this process or another one."""
+    return study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING
+
+
 def give_sign_of_life(study: optuna.Study, trial: Trial | FrozenTrial) -> None:
     """Record a heartbeat of a running trial."""
     _heartbeats(study).record_heartbeat(trial._trial_id)

@@ -11,7 +11,7 @@ from study.analysis.result import judge
 from study.errors import Pruned
 from study.schema import Config
 from study.sweep.workers.seeds import Record, interim
-from study.sweep.workers.signals import Stop
+from study.sweep.workers.signals import GivenUp, Stop
 from study.training.module import RecurrentModule
 
 
@@ -35,6 +35,8 @@ class SweepCallback(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object) -> None:
         """Stop between updates as if the process were ending: the run is KILLED and its history kept."""
+        if self._stop.given_up:
+            raise GivenUp("another process has taken this one for dead, and makes the run")
         if self._stop.asked:
             raise SystemExit("the sweep was interrupted")
 

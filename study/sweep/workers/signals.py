@@ -12,10 +12,16 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
+    from optuna.trial import Trial
+
     from study.sweep.trials.ledger import Ledger
 
 PAUSE = 1.0
 """Seconds between two reads of the ledger."""
+
+
+class GivenUp(SystemExit):
+    """Another process took this one for dead, as where its machine was suspended, and makes its run."""
 
 
 class Stop:
@@ -23,10 +29,13 @@ class Stop:
 
     Attributes:
         asked: whether there was one.
+        trial: under way, if any.
+        given_up: whether another process has given it up for silent, and makes its run.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked = self.given_up = False
+        self.trial: Trial | None = None
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         """Handle a signal."""
@@ -51,6 +60,15 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def working_on(self, trial: "Trial") -> Iterator[None]:
+        """Watch a trial while in the block."""
+        self.trial, self.given_up = trial, False
+        try:
+            yield
+        finally:
+            self.trial = None
+
     def _keep_reading(self, ledger: "Ledger", main: bool, done: threading.Event) -> None:
         while not done.wait(PAUSE):
             if self._read(ledger, main):
@@ -59,6 +77,9 @@ class Stop:
     def _read(self, ledger: "Ledger", main: bool) -> bool:
         """Read the order to this launch; True if no other can follow."""
         with suppress(SQLAlchemyError, StorageInternalError):  # a busy database is read again later
+            trial = self.trial
+            if trial is not None and not ledger.holds(trial) and trial is self.trial:  # else it has just ended
+                self.given_up = True
             order = ledger.ordered()
             self.asked |= order is not None
             if main and order == "stop at once":

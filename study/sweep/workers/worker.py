@@ -25,7 +25,7 @@ from study.sweep.trials.pruner import build_pruner
 from study.sweep.trials.sampler import build_sampler
 from study.sweep.trials.storage import open_study
 from study.sweep.workers.seeds import Record, join, mean_objective
-from study.sweep.workers.signals import Stop
+from study.sweep.workers.signals import GivenUp, Stop
 from study.tracking.place import Place
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ class Worker:
     def _run(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> None:
         """Make one run and end its trial, whatever it raises."""
         try:
-            with beating(ledger.study, trial):
+            with beating(ledger.study, trial), stop.working_on(trial):
                 runs = self._train_seeds(ledger, trial, stop)
+        except GivenUp:
+            self._leave(trial)
         except (KeyboardInterrupt, SystemExit):
             ledger.fail(trial, {"interrupted": True})
             stop.asked = True
@@ -100,7 +102,15 @@ class Worker:
             traceback.print_exc()
             ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
         else:
-            ledger.finish(trial, mean_objective([run["objective"] for run in runs]), join(runs))
+            if not ledger.finish(trial, mean_objective([run["objective"] for run in runs]), join(runs)):
+                self._leave(trial)
+
+    def _leave(self, trial: optuna.Trial) -> None:
+        """Say that a trial was given up, and mark its runs: those that count are the other process's."""
+        from study.tracking import writer
+
+        print(f"Trial {trial.number} was given up by another process, which makes its run: this one does not count.")
+        writer.supersede_trial(self.common.tracking.uri, self.common.slug, trial.number)
 
     def _objective(self, result: "Result") -> float | None:
         """The objective of a run; of a diverged one NaN, the worst there is, or None with `sweep.diverged=fail`."""
