@@ -52,7 +52,7 @@ def train(
 
     # Data and model first: what cannot be used is refused before there is a run in the store.
     task, module = assemble(config)
-    for note in task.notes:
+    for note in (*task.notes, *provenance.not_kept()):
         print(note, file=sys.stderr)
     described, splits, typed, code = describe(config), provenance.splits(task), portable(overrides), own.texts(config)
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:

@@ -23,7 +23,9 @@ from mlflow.utils.mlflow_tags import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError, Pruned
+from study.masking import masked
 from study.tracking import view
+from study.tracking.client import client_of
 from study.tracking.description import Description
 from study.tracking.lock import locked
 from study.tracking.outcomes import format_ending, with_ending, without_ending
@@ -133,7 +135,7 @@ def prepare(uri: str, slug: str) -> str:
     """
     try:
         with locked(uri):
-            client = _client(uri)
+            client = client_of(uri)
             found = client.get_experiment_by_name(slug)
             if found is None:
                 return _create(client, slug)
@@ -163,7 +165,7 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         place: where the run belongs; a resumed run keeps its name and parent, and gets the tags.
         tags: more tags, of a new and of a resumed run.
     """
-    experiment, client = prepare(described.uri, described.slug), _client(described.uri)
+    experiment, client = prepare(described.uri, described.slug), client_of(described.uri)
     added = {**(tags or {}), **place.tags}
     tracked = (
         _reopen(client, place.resume, added) if place.resume else _start(client, experiment, described, place, added)
@@ -186,8 +188,8 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         tracked.describe(f"**pruned**: {reason}.")
         raise
     except Exception as error:
-        tracked.log_texts({"traceback.txt": traceback.format_exc()}, "failure")
-        tracked.end({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
+        tracked.log_texts({"traceback.txt": masked(traceback.format_exc())}, "failure")
+        tracked.end({"outcome": "failed", "error": masked(f"{type(error).__name__}: {error}")[:5000]})
         raise
     finally:
         client.set_terminated(tracked.run_id, status)
@@ -224,7 +226,7 @@ def _reopen(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> Run:
 
 def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:
     """Start the run that a sweep's runs are nested under, or reopen the `known` one; return its id."""
-    experiment, client = prepare(uri, slug), _client(uri)
+    experiment, client = prepare(uri, slug), client_of(uri)
     if known is None or not client.search_runs([experiment], f"attributes.run_id = '{known}'"):
         known = client.create_run(experiment, tags={MLFLOW_RUN_NAME: f"sweep {slug}", "kind": "sweep"}).info.run_id
     client.update_run(known, "RUNNING")
@@ -234,7 +236,7 @@ def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str
 
 def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], best: str = "") -> None:
     """End a sweep's run, with its counts as tags and the best of every arm as its description."""
-    client = _client(uri)
+    client = client_of(uri)
     tracked = Run(client, run_id)
     tracked.tag(counts)
     tracked.describe(best)
@@ -245,20 +247,20 @@ def supersede(uri: str, run_ids: Iterable[str]) -> None:
     """Mark confirmations whose arm has a better winner since a longer search: reports leave them out."""
     for run_id in run_ids:
         if is_there(uri, run_id):
-            Run(_client(uri), run_id).tag({"phase": "superseded"})
+            Run(client_of(uri), run_id).tag({"phase": "superseded"})
 
 
 def is_there(uri: str, run_id: str) -> bool:
     """Whether the store has a run that is not deleted."""
     try:
-        return _client(uri).get_run(run_id).info.lifecycle_stage == "active"
+        return client_of(uri).get_run(run_id).info.lifecycle_stage == "active"
     except MlflowException:
         return False
 
 
 def missing(uri: str, slug: str, run_ids: Collection[str]) -> frozenset[str]:
     """Those of the runs of an experiment that are not in the store, or were deleted there; one query for all."""
-    client, experiment, page, there = _client(uri), prepare(uri, slug), None, set[str]()
+    client, experiment, page, there = client_of(uri), prepare(uri, slug), None, set[str]()
     while run_ids:
         found = client.search_runs([experiment], max_results=5000, page_token=page)
         there |= {run.info.run_id for run in found}
@@ -276,7 +278,7 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
         running: returns the numbers of the trials under way. It is called after the store is read, so that a run that
             starts in between does not count as lost.
     """
-    client, experiment = _client(uri), prepare(uri, slug)
+    client, experiment = client_of(uri), prepare(uri, slug)
     found = client.search_runs(
         [experiment], f"attributes.status = 'RUNNING' and tags.study = '{slug}'", max_results=5000
     )
@@ -290,7 +292,3 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
 def _name(client: MlflowClient, run_id: str, ending: str) -> None:
     """Put an ending to the name of a run, in the place of the one it may have."""
     client.set_tag(run_id, MLFLOW_RUN_NAME, with_ending(client.get_run(run_id).info.run_name, ending))
-
-
-def _client(uri: str) -> MlflowClient:
-    return MlflowClient(tracking_uri=uri)
