@@ -89,7 +89,8 @@ def _changes(then: bytes | None, here: str) -> Difference:
 def _outline(patch: str) -> str:
     """Return the files that a patch changes, and its length."""
     files, lacking = FILE.findall(patch), re.findall(r"^# not kept, .*: (.*)$", patch, re.M)
-    outline = f"{', '.join(files)}: {len(patch.splitlines())} lines of patch" if patch else "none"
+    lines = [line for line in patch.splitlines() if not line.startswith("# ")]
+    outline = f"{', '.join(files)}: {len(lines)} lines of patch" if lines else "none"
     return f"{outline}; not kept: {', '.join(lacking)}" if lacking else outline
 
 

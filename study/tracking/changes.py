@@ -49,6 +49,12 @@ class Changes:
         notes += [f"# changed too, and no source of the run: {', '.join(self.others)}"] if self.others else []
         return "".join(f"{note}\n" for note in notes) + self.patch
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know who wants these changes kept, a sentence a file."""
+        why = "this looks like a secret, so the changes of the file are not kept, and nobody else can make the code of "
+        return [f"{file}: {why}these runs" for file in self.withheld]
+
 
 @lru_cache
 def changes(root: Path | None = CHECKOUT) -> Changes:

@@ -56,12 +56,6 @@ def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict
     return {"git_commit": commit(), **lacking, "data_digest": combined(parts), "weights_initial": weights(model)}
 
 
-def not_kept() -> list[str]:
-    """What a person should know of changed source that is not kept, a sentence a file."""
-    return [f"{file}: this looks like a secret, so the changes of the file are not kept with the run, and the commit "
-            "alone does not give its code" for file in changes().withheld]  # fmt: skip
-
-
 def circumstances(overrides: Sequence[str]) -> dict[str, str]:
     """What it takes to get a run's numbers again, as tags: what was typed, the versions that compute, the CPU.
 
