@@ -35,7 +35,7 @@ class Plain(Cell):
         self.rate, self.W = rate, nn.Linear(features + hidden_size, hidden_size)
 
     def step(self, inputs, state):
-        if self.rate == 0.2:
+        if self.rate == 0.2 and len(inputs) > 100:  # in training, not when it is tried
             raise RuntimeError("no licence for " + os.environ["LICENCE_API_KEY"])
         return (torch.tanh(self.W(torch.cat([inputs, state[0]], dim=-1))),)
 """
@@ -133,16 +133,20 @@ def _secrets_refused(into: Path, _: int) -> Tally:
     (work / "cell.py").write_text(CELL + f'API_KEY = "{secret("own_file")}"\n')
     address = f"postgresql://me:{secret('conf_file')}@db/x"
     (code / "conf" / "tracking" / "mine.yaml").write_text(f"uri: {address}\npoints: 100\n")
-    env, lost = _environment(code, "sqlite:///mlflow.db", "sqlite:///optuna.db"), 0
-    for typed in (
+    env, lost = _environment(code, "sqlite:///mlflow.db", "sqlite:///optuna.db"), set[str]()
+    commands = (
         f"trainer.callbacks=[{{class: my.Notify, api_key: {secret('typed_option')}}}]",
         f"+hydra.job.env_set.TOKEN_PASSWORD={secret('typed_environment')}",
         "model.file=cell.py",
         "tracking=mine",
-    ):
+    )
+    for place, typed in zip(REFUSED, commands, strict=True):
         _type(work, env, "study.train", *TINY[:-1], *(["model=own"] if "cell" in typed else []), typed)
-        lost += any(file.name not in ("cell.py", SAID) for file in work.rglob("*"))
-    return Tally(len(REFUSED), lost + len(set(found_in(work, REFUSED)) - {"own_file"}), "exit code 2, no file written")
+        if left := {file for file in work.iterdir() if file.name not in ("cell.py", SAID)}:
+            lost.add(place)
+            shutil.move(left.pop(), into / place)
+    lost |= {place for place, files in found_in(work, REFUSED).items() if SAID in files}
+    return Tally(len(REFUSED), len(lost), f"exit code 2 and nothing written{f', but for {sorted(lost)}' * bool(lost)}")
 
 
 def _environment(code: Path, store: str, storage: str) -> dict[str, str]:
