@@ -47,7 +47,7 @@ WORDS = {"str", "int", "float", "bool", "bytes", "none", "null", "true", "false"
 """What stands after a name and is a type, or nothing."""
 EXPRESSION = re.compile(r"=.*|\d+|[a-z_]+\.\S*")
 """What is computed or counted, not written: `=`, a number, an attribute."""
-PLACEHOLDER = re.compile(r"^(?:<.*|\$.*|\*+|\.\.\.|\?+|x+|your[-_ ].*|[\w-]*example[\w-]*|changeme|)$", re.I)
+PLACEHOLDER = re.compile(r"^(?:<.*|\{.*|\$.*|\*+|\.\.\.|\?+|x+|your[-_ ].*|[\w-]*example[\w-]*|changeme|)$", re.I)
 
 
 def shown(address: str) -> str:

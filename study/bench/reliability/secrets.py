@@ -197,7 +197,7 @@ def _postgres(into: Path) -> Iterator[str]:
     try:
         address = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
         opened = address.replace("postgres:@", f"postgres:{secret('storage_address')}@")
-        yield f"{opened}&sslpassword={secret('storage_query')}"
+        yield f"{opened}&sslpassword={secret('storage_query')}"  # pragma: allowlist secret
     finally:
         server.cleanup()
 
