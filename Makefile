@@ -10,7 +10,7 @@ READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
 .PHONY: help sweep train look report reproduce experiments-check resume what-if autopsy fork why export verify mutants ui \
-	test lint bench clean lock
+	test lint bench clean lock audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -79,15 +79,22 @@ clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), their 
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find study tests -name __pycache__ -prune -exec rm -rf {} +
 
-lock: $(READY) ## write requirements.txt from what .venv holds (after a change of pyproject.toml)
-	{ sed '/^[^#]/,$$d' requirements.txt; $(BIN)/pip freeze --all --exclude pip --exclude rnn-study | sed 's/+cpu$$//'; } > .venv/lock
+lock: $(READY) ## write both requirements files from what .venv holds (after a change of pyproject.toml)
+	$(BIN)/pip freeze --all --exclude pip --exclude rnn-study --exclude torch > .venv/frozen
+	{ sed '/^[^#]/,$$d' requirements.txt; $(BIN)/uv pip compile --quiet --universal --no-deps --generate-hashes --no-annotate --no-header --python-version 3.11 .venv/frozen; } > .venv/lock
 	mv .venv/lock requirements.txt
+	{ sed '/^[^#]/,$$d' requirements-torch.txt; $(BIN)/pip freeze --all | sed -n 's/^\(torch==[^+]*\).*/\1/p'; } > .venv/lock
+	mv .venv/lock requirements-torch.txt
 
-# Exact versions. The package itself last, in place, so that conf/ and study/ are the ones edited here.
-.venv/.ready: requirements.txt pyproject.toml setup.py
+audit: $(READY) ## what is installed, and known vulnerabilities in it where the network has a list of them
+	.ci/audit
+
+# Exact versions; a file that is not the one whose hash is locked is refused. The package itself last, in place, so that conf/ and study/ are the ones edited here.
+.venv/.ready: requirements.txt requirements-torch.txt pyproject.toml setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-torch.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -3,12 +3,21 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from study.masking import masked
+
 UNUSABLE = 2
 """The exit code of a command that was refused."""
 
 
 class ConfigError(Exception):
-    """A configuration or an input file that cannot be used; its text is the whole message, exit code 2."""
+    """A configuration or an input file that cannot be used; its text is the whole message, exit code 2.
+
+    Messages have what other libraries say in them, so secrets are masked here.
+    """
+
+    def __str__(self) -> str:
+        """The message."""
+        return masked(super().__str__())
 
 
 class Pruned(Exception):

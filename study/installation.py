@@ -11,6 +11,10 @@ CONF = CHECKOUT / "conf" if CHECKOUT else _SHIPPED
 """Folder of the project's configuration files."""
 
 
+SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "RAY_USAGE_STATS_ENABLED": "0"}
+"""The environment in which the libraries that report how they are used do not; who has set one of these keeps it."""
+
+
 def typed(path: str) -> Path:
     """Convert a path that a user wrote: relative to the current folder, `~` is their home folder."""
     return Path(path).expanduser()

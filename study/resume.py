@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study-resume", description="Resume an interrupted run.")
     parser.add_argument("run", help="run id, unique start of one, or name")
     add_flag(parser)
-    parser.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
+    parser.add_argument("--store", type=address, default=address(), help=f"MLflow tracking URI; default {address()}")
     parser.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     parser.add_argument("--checkpoints", type=typed, help="folder of the checkpoint; default: found under outputs/")
     return parser

@@ -47,12 +47,13 @@ def train(
     from study.schema import own
     from study.schema.identity import portable
     from study.tracking import provenance, writer
+    from study.tracking.changes import changes
     from study.tracking.description import describe
     from study.training import checkpoint
 
     # Data and model first: what cannot be used is refused before there is a run in the store.
     task, module = assemble(config)
-    for note in task.notes:
+    for note in (*task.notes, *changes().warnings):
         print(note, file=sys.stderr)
     described, splits, typed, code = describe(config), provenance.splits(task), portable(overrides), own.texts(config)
     with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:

@@ -20,10 +20,10 @@ TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "errors", "installation", "terminal", "processes", "schema", "command", "own", "seeding", "data", "look", "models",
-    "tasks", "opponents", "learning", "tracking", "probes", "figures", "training", "analysis", "train", "verify",
-    "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask", "trained", "resume", "api", "ui",
-    "bench",
+    "masking", "errors", "addresses", "installation", "terminal", "processes", "schema", "command", "own", "seeding",
+    "data", "look", "models", "tasks", "opponents", "learning", "tracking", "probes", "figures", "training", "analysis",
+    "train", "verify", "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask", "trained",
+    "resume", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
@@ -31,12 +31,25 @@ INSIDE = {
     "report": ("spreadsheet", "data", "figures", "pages", "__main__"),
 }
 """The same for what lies in a room."""
-FLAT = {"errors", "installation", "terminal", "processes", "own", "seeding", "train", "resume", "ui"}
+FLAT = {
+    "masking",
+    "errors",
+    "addresses",
+    "installation",
+    "terminal",
+    "processes",
+    "own",
+    "seeding",
+    "train",
+    "resume",
+    "ui",
+}
 """The files that are no folder: the doors, and what every room stands on."""
 PLAIN_TORCH = {"seeding", "data", "models", "tasks", "opponents", "learning", "probes"}
 FRAMEWORKS = {"mlflow", "pytorch_lightning", "optuna", "hydra"}
 OWNERS = {
     "mlflow": {
+        "study.tracking.client",
         "study.tracking.writer",
         "study.tracking.reader",
         "study.tracking.answers",

@@ -11,13 +11,17 @@ from torch import nn
 from study.tasks import Batch, Batches, Metrics, Split, Task
 from study.tasks.batches import Stream, Windows
 from study.tracking import provenance
+from study.tracking.changes import LARGEST
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
     """A repository of one committed file."""
     git(tmp_path, "init", "-q")
-    (tmp_path / "kept.py").write_text("x = 1\n")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "conf" / "task").mkdir(parents=True)
+    (tmp_path / "study" / "kept.py").write_text("x = 1\n")
+    (tmp_path / "README.md").write_text("what it is\n")
     commit_all(tmp_path)
     yield tmp_path
     provenance.changes.cache_clear()
@@ -35,28 +39,31 @@ def commit_all(root: Path) -> None:
 
 
 def test_a_clean_checkout_has_no_changes(checkout: Path) -> None:
-    assert provenance.changes(checkout) == ""
+    assert str(provenance.changes(checkout)) == ""
     assert provenance.commit(checkout) == git(checkout, "rev-parse", "HEAD").strip()
 
 
 def test_the_patch_applied_to_the_commit_gives_back_the_dirty_tree(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    (checkout / "kept.py").write_text("x = 2\n")
-    (checkout / "new").mkdir()
-    (checkout / "new" / "module.py").write_text("y = 'é'\n")
-    (checkout / "staged.yaml").write_text("z: 1\n")
-    git(checkout, "add", "staged.yaml")
+    (checkout / "study" / "kept.py").write_text("from study.new import module\n")
+    (checkout / "study" / "new").mkdir()
+    (checkout / "study" / "new" / "module.py").write_text("y = 'é'\n")
+    (checkout / "conf" / "task" / "staged.yaml").write_text("z: 1\n")
+    (checkout / "README.md").write_text("changed\n")
+    git(checkout, "add", "conf")
     before = git(checkout, "status", "--short")
-    patch = provenance.changes(checkout)
+    patch = str(provenance.changes(checkout))
     assert git(checkout, "status", "--short") == before
     assert provenance.commit(checkout).endswith("+")
     copy = tmp_path_factory.mktemp("copy")
     git(copy, "clone", "-q", str(checkout), ".")
     (copy / "p.patch").write_text(patch)
     git(copy, "apply", "p.patch")
-    for file in ("kept.py", "new/module.py", "staged.yaml"):
+    for file in ("study/kept.py", "study/new/module.py", "conf/task/staged.yaml"):
         assert (copy / file).read_text() == (checkout / file).read_text()
+    assert (copy / "README.md").read_text() == "what it is\n", "no source: it is named"
+    assert "no source of the run: README.md\n" in patch
 
 
 def test_new_files_that_are_no_source_or_are_ignored_stay_private(checkout: Path) -> None:
@@ -65,26 +72,40 @@ def test_new_files_that_are_no_source_or_are_ignored_stay_private(checkout: Path
     (checkout / "data.bin").write_bytes(b"\x00" * 100)
     (checkout / "notes.md").write_text("private")
     (checkout / "secret.py").write_text("key = 1")
-    assert provenance.changes(checkout) == ""
+    (checkout / "secrets.yaml").write_text("x: 1")
+    (checkout / "conf" / "secrets.yaml").write_text("x: 1")
+    (checkout / "study" / "scratch.py").write_text("x = 1")  # no source names it
+    assert str(provenance.changes(checkout)) == ""
+
+
+def test_a_changed_file_with_a_secret_is_withheld_and_named_and_the_others_are_kept(checkout: Path) -> None:
+    (checkout / "study" / "kept.py").write_text("x = 1\napi_key = 'sw0rdfish'  \n")
+    (checkout / "conf" / "task" / "mine.yaml").write_text("password: swordfish\n")
+    (checkout / "conf" / "task" / "other.yaml").write_text("name: other\n")
+    found = provenance.changes(checkout)
+    assert "fish" not in str(found)
+    assert [file.partition(" ")[0] for file in found.withheld] == ["conf/task/mine.yaml", "study/kept.py"]
+    assert "+name: other" in found.patch
+    assert "# not kept, it looks like it holds a secret: study/kept.py (a value of api_key)" in str(found)
 
 
 def test_too_large_a_patch_leaves_the_names_of_the_files(checkout: Path) -> None:
-    (checkout / "kept.py").write_text("x = 1\n" * provenance.LARGEST)
-    kept = provenance.changes(checkout)
+    (checkout / "study" / "kept.py").write_text("x = 1\n" * LARGEST)
+    kept = str(provenance.changes(checkout))
     assert "too many to keep" in kept
     assert "kept.py" in kept
     assert len(kept) < 1000
 
 
 def test_bytes_that_are_no_text_survive_in_the_patch(checkout: Path) -> None:
-    (checkout / "kept.py").write_bytes("x = 'é'\n".encode("latin-1"))
-    patch = provenance.changes(checkout)
+    (checkout / "study" / "kept.py").write_bytes("x = 'é'\n".encode("latin-1"))
+    patch = str(provenance.changes(checkout))
     assert b"x = '\xe9'" in patch.encode(errors="surrogateescape")
 
 
 def test_outside_a_checkout_nothing_is_known_and_nothing_fails(tmp_path: Path) -> None:
     assert provenance.commit(tmp_path) == "unknown"
-    assert provenance.changes(tmp_path) == ""
+    assert str(provenance.changes(tmp_path)) == ""
 
 
 def test_the_digest_of_weights_changes_with_a_single_bit_a_name_or_a_type() -> None:

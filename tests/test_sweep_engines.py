@@ -17,6 +17,7 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from study.bench.reliability.secrets import CELL, dump, found_in, secret
 from study.schema import Config
 from study.sweep.trials.storage import open_study
 from study.tracking import view, writer
@@ -123,6 +124,36 @@ def test_four_workers_on_a_new_sqlite_storage_at_once_succeed_every_time(tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("round") == 4
     assert {run.tags["outcome"] for run in search(store, slug="scratch")} == {"completed"}
+
+
+def test_no_secret_around_a_sweep_its_report_and_a_rerun_is_in_a_byte_that_they_keep_or_print(
+    database: Database, server: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    addresses = ("store_address", "storage_address", "storage_query")
+    variables = ("licence_api_key", "mlflow_tracking_password", "pgpassword", "aws_secret_access_key", "my_token")
+    files = (".env", "secrets.yaml", "notes.ipynb", "credentials.csv")
+    for name in files:
+        (tmp_path / name).write_text(f"password: {secret(name)}\n")
+    (tmp_path / "cell.py").write_text(CELL)
+    store = server.replace("//", f"//me:{secret('store_address')}@")
+    bare = database("guarded")
+    storage = bare.replace("postgres:@", f"postgres:{secret('storage_address')}@")
+    storage += f"&sslpassword={secret('storage_query')}"
+    env = environment(tmp_path, storage, server, **{name.upper(): secret(name) for name in variables})
+    own = ("model=own", "model.file=cell.py", "model.options.rate=0.1,0.2", "hydra/launcher=basic")
+    swept = typed("study.train", sweep(*TINY, *own, f"tracking.uri={store}", slug="guarded"), tmp_path, env)
+    again = typed("study.reproduce", ["rate=0.1 s0", "--trust-code", "--store", store], tmp_path, env)
+    assert (swept.returncode, again.returncode) == (1, 0), swept.stderr + again.stdout + again.stderr
+    assert "no licence for ***" in swept.stdout, "the run that raised says so"
+    assert "identical: " in again.stdout, "the address is given again, and the run is the same"
+    kept = tmp_path / "outputs"
+    (kept / "said").write_text(swept.stdout + swept.stderr + again.stdout + again.stderr)
+    for name in ("guarded", "mlflow"):
+        dump(bare.replace("/guarded", f"/{name}"), kept / f"{name}.rows")
+    places = (*addresses, *variables, *files)
+    assert found_in(kept, places) | found_in(tmp_path_factory.getbasetemp() / "server0", places) == {}
+    assert "rate=0.1" in (kept / "mlflow.rows").read_text()
+    assert list((tmp_path_factory.getbasetemp() / "server0").rglob("failure/traceback.txt"))
 
 
 def assert_groups_were_composed(storage: str, store: str, slug: str = SLUG) -> None:

@@ -86,7 +86,7 @@ def what_if(run: str, clips: str = "", store: str | None = None, trust_code: boo
     from study.ask.what_if import replay_all
 
     return pd.concat(
-        [one.table().assign(run_id=one.run.run_id) for one in replay_all(store or address(), run, clips, trust_code)],
+        [one.table().assign(run_id=one.run.run_id) for one in replay_all(address(store), run, clips, trust_code)],
         ignore_index=True,
     )
 
@@ -137,6 +137,6 @@ def why(run: str, forks: bool = True, store: str | None = None, trust_code: bool
     from study.reproduce.trust import code_folder
 
     with code_folder(trust_code) as folder:
-        found = find_out(run, store or address(), folder, forks)
+        found = find_out(run, address(store), folder, forks)
         found.keep()
     return found.tables.get("causes", pd.DataFrame())

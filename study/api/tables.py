@@ -30,7 +30,7 @@ def runs(experiment: str | None = None, where: str = "", store: str | None = Non
     """
     from study.tracking.reader import search
 
-    uri = store or address()
+    uri = address(store)
     found = [run for run in search(uri, where, experiment) if "kind" not in run.tags]
     if not (found or where):
         raise ConfigError(f"experiment = {experiment!r}: no run was trained under this slug in {uri}")
@@ -58,7 +58,7 @@ def one_run(wanted: str, store: str | None) -> "Logged":
     """Find a run by its id, the start of its id, or its name."""
     from study.tracking.reader import find_one
 
-    return find_one(store or address(), wanted)
+    return find_one(address(store), wanted)
 
 
 def _numeric(column: pd.Series) -> pd.Series:

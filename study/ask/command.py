@@ -28,7 +28,7 @@ def parser(name: str, description: str, several: bool = False) -> argparse.Argum
     found = argparse.ArgumentParser(prog=f"study-{name}", description=description)
     experiment = "; or the slug of an experiment" if several else ""
     found.add_argument("run", help=f"run id, unique start of one, or name{experiment}")
-    found.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
+    found.add_argument("--store", type=address, default=address(), help=f"MLflow tracking URI; default {address()}")
     found.add_argument("--folder", type=typed, help="where the page is written; default: a folder in outputs/answers")
     add_flag(found)
     found.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")

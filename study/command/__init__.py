@@ -13,10 +13,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from study.addresses import keep
 from study.command import arguments, usage
 from study.command.messages import explain, is_of_hydra, one_line, refuse
 from study.errors import ConfigError
-from study.installation import CONF
+from study.installation import CONF, SILENT
 
 INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 INFORMS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
@@ -43,7 +44,9 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
         if {"--help", "-h"}.intersection(sys.argv):
             return print(usage.text(sys.argv[1:]))
         os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises instead of printing and exiting
+        os.environ.update(SILENT | os.environ)  # before a launcher imports Ray; workers have it from here
         try:
+            sys.argv[1:] = map(keep, sys.argv[1:])  # before anything shows or stores what was typed
             _refuse_contradictions(sys.argv[1:])
             sys.argv[1:] = _settled(arguments.prepared(sys.argv[1:]))
             _skip_search_for_mode()

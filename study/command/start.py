@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -9,8 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from study.command.messages import refuse
 from study.errors import ConfigError
-from study.schema import Config, SweepingConfig, check
+from study.masking import ALLOWED, revealed, revealing
+from study.schema import Config, SweepingConfig, check, own
 from study.schema.run import NAME_VARIABLE
+
+NOT_GIVEN = {f"hydra.{name}" for name in ("runtime", "help", "hydra_help", "job_logging", "hydra_logging")}
+"""What Hydra itself writes into a configuration."""
 
 
 class Start(Callback):
@@ -29,9 +34,44 @@ class Start(Callback):
         )
 
 
+def refuse_secrets(config: DictConfig, checked: Config | SweepingConfig) -> None:
+    """Refuse a configuration with a secret in it: it is written beside the run, and kept with its record.
+
+    Raises:
+        ConfigError: naming the key, and where such a value belongs.
+    """
+    for key, value in (*_texts(OmegaConf.to_container(config, resolve=False)), *_texts(checked.model_dump())):
+        if why := revealing(key, value):
+            raise ConfigError(
+                f"{key}: it looks like a secret ({why}), and a configuration is written beside every run; "
+                "give it in an environment variable, which an address reads by ${oc.env:NAME}, and your code by itself"
+            )
+    for name, text in own.texts(checked).items() if isinstance(checked, Config) else ():
+        for line, why in revealed(text):
+            raise ConfigError(
+                f"{name}, line {line}: it looks like a secret ({why}), and the file is kept with the run; read it from "
+                f"an environment variable, or end the line with  # {ALLOWED}  if it is none"
+            )
+
+
+def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of nested values, each with its dotted key; what Hydra says of the machine and of itself left out."""
+    if key in NOT_GIVEN:
+        return
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _texts(value, f"{key}.{name}".lstrip("."))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value, key)
+    elif isinstance(node, str):
+        yield key, node
+
+
 def _checked(config: DictConfig, keys: list[Any], kind: Any) -> Any:
     try:
         checked = check(OmegaConf.masked_copy(config, keys), kind)
+        refuse_secrets(config, checked)
     except ConfigError as error:
         refuse(str(error))
     if (name := os.environ.get(NAME_VARIABLE, checked.slug)) != checked.slug:

@@ -36,8 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("slug", help="name of the study: its MLflow experiment")
     parser.add_argument("--run", help="id, start of an id, or name of a run: write the page of this run only")
-    address = uri.address()
-    parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
+    default = uri.address()
+    parser.add_argument("--store", type=uri.address, default=default, help=f"MLflow tracking URI; default {default}")
     parser.add_argument("--ui", help=f"address of the MLflow UI that links open; default the store's own, or {uri.UI}")
     parser.add_argument("--folder", type=typed, help="to write into; default: a folder within outputs/SLUG")
     parser.add_argument(

@@ -104,8 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     add_flag(parser)
     parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="relative; default 0: bit for bit")
     parser.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
-    address = place.address()
-    parser.add_argument("--store", default=address, help=f"MLflow tracking URI; default {address}")
+    default = place.address()
+    parser.add_argument("--store", type=place.address, default=default, help=f"MLflow tracking URI; default {default}")
     return parser
 
 

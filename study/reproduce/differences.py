@@ -12,6 +12,7 @@ from study.errors import ConfigError
 from study.reproduce.restore import Restored, parse
 from study.tasks import Task
 from study.tracking import provenance
+from study.tracking.changes import FILE, changes
 from study.tracking.reader import Logged
 
 UNKNOWN = "not recorded"
@@ -43,7 +44,7 @@ def differences(logged: Logged, restored: Restored, task: Task) -> list[Differen
     environment = parse(_read(logged, "environment.yaml") or b"{}")
     return [
         Difference("commit", logged.tags.get("git_commit", UNKNOWN), provenance.commit()),
-        _changes(_read(logged, "changes.patch"), provenance.changes()),
+        _changes(_read(logged, "changes.patch"), str(changes())),
         *(Difference(key, str(environment.get(key, UNKNOWN)), str(v)) for key, v in provenance.environment().items()),
         *_packages((_read(logged, "packages.txt") or b"").decode().splitlines()),
         Difference("data", logged.tags.get("data_digest", UNKNOWN), provenance.data(task)),
@@ -87,8 +88,10 @@ def _changes(then: bytes | None, here: str) -> Difference:
 
 def _outline(patch: str) -> str:
     """Return the files that a patch changes, and its length."""
-    files = re.findall(r"^diff --git a/.* b/(.*)$", patch, re.M)
-    return f"{', '.join(files)}: {len(patch.splitlines())} lines of patch" if patch else "none"
+    files, lacking = FILE.findall(patch), re.findall(r"^# not kept, .*: (.*)$", patch, re.M)
+    lines = [line for line in patch.splitlines() if not line.startswith("# ")]
+    outline = f"{', '.join(files)}: {len(lines)} lines of patch" if lines else "none"
+    return f"{outline}; not kept: {', '.join(lacking)}" if lacking else outline
 
 
 def _resumed(logged: Logged) -> Iterator[Difference]:

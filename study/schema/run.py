@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from study.addresses import keep
 from study.schema.base import Count, Decides, Positive, Strict
 
 NAME_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
@@ -99,7 +100,10 @@ class TrainerConfig(Strict):
 
 
 class TrackingConfig(Strict):
-    """The MLflow store, and how densely histories are drawn there (in full they are in gradients.parquet)."""
+    """The MLflow store, and how densely histories are drawn there (in full they are in gradients.parquet).
 
-    uri: Annotated[str, Decides.HERE]
+    `uri` has no password: `study.addresses` keeps it.
+    """
+
+    uri: Annotated[str, AfterValidator(keep), Decides.HERE]
     points: Annotated[int, Field(ge=10, le=500)]

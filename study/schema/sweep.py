@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
+from study.addresses import keep
 from study.schema.base import Count, Strict
 
 
@@ -35,7 +36,7 @@ class SweepConfig(Strict):
     changed: Literal["refuse", "extend"]
     failures: Count | None
     workers: Count | None
-    storage: str
+    storage: Annotated[str, AfterValidator(keep)]
     dry_run: bool
 
     @field_validator("objective")

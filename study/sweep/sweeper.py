@@ -108,10 +108,13 @@ def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig
     from study.sweep.workers.launcher import run_workers
     from study.sweep.workers.worker import Worker
     from study.tracking import writer
+    from study.tracking.changes import changes
 
     gone = writer.missing(common.tracking.uri, common.slug, Ledger(study, plan).recorded())
     if gone:
         print(f"{len(gone)} of the runs of this study are no longer in {common.tracking.uri} and will be made again.")
+    for warning in changes().warnings:
+        print(warning)
     ledger = Ledger(study, plan, uuid.uuid4().hex[:12], gone)
     folder = Path(str(master.hydra.sweep.dir)).absolute()
     with _parent_run(common, ledger) as parent:

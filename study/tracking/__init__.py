@@ -2,4 +2,7 @@
 
 import os
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before MLflow is imported: runs are no one else's business
+from study.installation import SILENT
+
+for name, value in SILENT.items():  # before MLflow is imported: runs are no one else's business
+    os.environ.setdefault(name, value)

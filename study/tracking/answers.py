@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from study.errors import ConfigError
+from study.tracking.client import client_of
 from study.tracking.reader import Logged, search
 
 Question = Literal["what-if", "autopsy", "fork", "why"]
@@ -40,7 +40,7 @@ def keep(
     """
     under = {MLFLOW_PARENT_RUN_ID: about.run_id, "asked": about.run_id} if nested else {}
     named = {MLFLOW_RUN_NAME: f"{question} of {about.started_as}" if nested else question, MLFLOW_RUN_NOTE: sentence}
-    client = MlflowClient(about.uri)
+    client = client_of(about.uri)
     try:
         run = client.create_run(about.experiment, tags={**tags, **named, **under, "kind": question}).info.run_id
         client.log_artifacts(run, str(folder), FOLDER)

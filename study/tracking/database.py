@@ -14,6 +14,8 @@ from filelock import FileLock
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
+from study.addresses import whole
+
 
 @contextmanager
 def locked(url: str, what: str = "tables") -> Iterator[None]:
@@ -25,7 +27,7 @@ def locked(url: str, what: str = "tables") -> Iterator[None]:
     """
     if url.startswith("postgresql"):
         key = int.from_bytes(sha256(what.encode()).digest()[:4])  # not the URL: machines may spell it differently
-        with closing(create_engine(make_url(url), poolclass=NullPool).connect()) as connection:
+        with closing(create_engine(make_url(whole(url)), poolclass=NullPool).connect()) as connection:
             connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})  # until the connection closes
             yield
     else:

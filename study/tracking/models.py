@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
 from study.errors import ConfigError
+from study.tracking.client import client_of
 from study.tracking.reader import Logged
 
 READY = "READY"
@@ -67,7 +67,7 @@ def exported(run: Logged, which: str) -> str | None:
     """The address of the model that was exported of some weights of a run; None: there is none."""
     described, page = _tags(run, which), None
     while True:
-        found = MlflowClient(run.uri).search_logged_models([run.experiment], page_token=page)
+        found = client_of(run.uri).search_logged_models([run.experiment], page_token=page)
         for model in found:
             if model.source_run_id == run.run_id and described.items() <= model.tags.items() and _whole(model):
                 return str(model.model_uri)
@@ -81,7 +81,7 @@ def log(run: Logged, which: str, folder: Path) -> str:
     Raises:
         ConfigError: the store does not take it.
     """
-    client, name = MlflowClient(run.uri), re.sub(r"[^\w-]+", "-", f"{run.name}-{which}")
+    client, name = client_of(run.uri), re.sub(r"[^\w-]+", "-", f"{run.name}-{which}")
     try:
         about = run.run_id, _tags(run, which)
         model = client.create_logged_model(run.experiment, name, *about, model_type="recurrent network")

@@ -7,9 +7,6 @@ values (`study.tracking.description`); this is the rest. No MLflow here.
 import os
 import platform
 import shlex
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -23,16 +20,11 @@ from torch import Tensor, nn
 
 from study.installation import CHECKOUT
 from study.tasks import SPLITS, Task
+from study.tracking.changes import changes, git
 
 STUDY = Path(__file__).resolve().parents[1]
-SOURCES = ("*.py", "*.yaml", "*.toml")
-"""New files of these names are part of the uncommitted changes; others may be data, or private."""
 RESUMED = "resumed_after_"
 """Prefix of the artifact folder that a resume writes; the number of updates made before it follows."""
-PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
-"""Options of `git diff` that make a patch `git apply` takes, whatever the user has configured."""
-LARGEST = 1_000_000
-"""Most characters of uncommitted changes that are kept."""
 LONGEST_TAG = 5000
 """Most characters of a tag that every MLflow store takes."""
 COMPUTING = ("torch", "numpy", "pytorch-lightning")
@@ -51,13 +43,17 @@ def definition(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
         "overrides.yaml": OmegaConf.to_yaml(list(overrides)),
         "environment.yaml": OmegaConf.to_yaml(environment()),
         "packages.txt": "\n".join(packages()) + "\n",
-        "changes.patch": changes(),
+        "changes.patch": str(changes()),
     }
 
 
 def fingerprints(parts: Mapping[str, tuple[str, int]], model: nn.Module) -> dict[str, str]:
-    """Digests that equal runs share, as tags: the commit, the data (of its `splits`), the initial weights."""
-    return {"git_commit": commit(), "data_digest": combined(parts), "weights_initial": weights(model)}
+    """Digests that equal runs share, as tags: the commit, the data (of its `splits`), the initial weights.
+
+    Where source that differs from the commit was not kept, a tag says which.
+    """
+    lacking = {"code_not_kept": "; ".join(changes().withheld)} if changes().withheld else {}
+    return {"git_commit": commit(), **lacking, "data_digest": combined(parts), "weights_initial": weights(model)}
 
 
 def circumstances(overrides: Sequence[str]) -> dict[str, str]:
@@ -75,30 +71,7 @@ def commit(root: Path | None = CHECKOUT) -> str:
     """The project's commit, with a `+` where tracked files differ from it; `unknown` outside a checkout."""
     if root is None:  # an installed package: the repository around it, if there is one, is another project's
         return "unknown"
-    return _git(root, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*").strip() or "unknown"
-
-
-@lru_cache
-def changes(root: Path | None = CHECKOUT) -> str:
-    """Uncommitted changes, new source files included, as a patch for `git apply` on the commit; empty if none.
-
-    A patch longer than `LARGEST` is replaced by the names of its files.
-    """
-    if root is None:
-        return ""
-    with tempfile.TemporaryDirectory() as folder:
-        index = Path(folder, "index")  # a copy: naming new files would change the user's own
-        staged = root / _git(root, "rev-parse", "--git-path", "index").strip()
-        if not staged.is_file():
-            return ""
-        shutil.copy(staged, index)
-        new = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *SOURCES)
-        listed = ["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"]
-        _git(root, *listed, stdin=new, index=index)
-        patch = _git(root, "diff", *PLAIN, "--binary", "HEAD", index=index)
-        if len(patch) <= LARGEST:
-            return patch
-        return f"{len(patch)} characters, too many to keep:\n" + _git(root, "diff", "--stat", "HEAD", index=index)
+    return git(root, "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*").strip() or "unknown"
 
 
 @lru_cache
@@ -195,15 +168,3 @@ def _gpu() -> str:
 def _flushes_denormals() -> bool:
     """Whether half of the smallest normal number is zero."""
     return bool((torch.tensor(torch.finfo(torch.float32).tiny) / 2) == 0)
-
-
-def _git(root: Path, *arguments: str, stdin: str = "", index: Path | None = None) -> str:
-    """Output of a git command; empty outside a checkout or without git. Bytes that are not UTF-8 survive."""
-    if shutil.which("git") is None:
-        return ""
-    env = {**os.environ, **({"GIT_INDEX_FILE": str(index)} if index else {})}
-    done = subprocess.run(
-        ["git", *arguments], cwd=root, env=env, input=stdin, capture_output=True, check=False,
-        encoding="utf-8", errors="surrogateescape",
-    )  # fmt: skip
-    return done.stdout if done.returncode == 0 else ""

@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from study.errors import ConfigError
+from study.tracking.client import client_of
 from study.tracking.database import sqlite_file
 from study.tracking.outcomes import without_ending
 from study.tracking.writer import Run
@@ -51,12 +51,12 @@ class Logged:
     def points(self, keys: Iterable[str] | None = None) -> Iterator[tuple[str, int, float]]:
         """Every (key, update, value) of some metrics, else of every one, in the order they were logged."""
         for key in self.measures if keys is None else [key for key in keys if key in self.measures]:
-            for metric in MlflowClient(self.uri).get_metric_history(self.run_id, key):
+            for metric in client_of(self.uri).get_metric_history(self.run_id, key):
                 yield key, metric.step, metric.value
 
     def files(self, folder: str | None = None) -> Iterator[str]:
         """Names of all artifacts, folders included in the name."""
-        for file in MlflowClient(self.uri).list_artifacts(self.run_id, folder):
+        for file in client_of(self.uri).list_artifacts(self.run_id, folder):
             yield from self.files(_inside(file.path)) if file.is_dir else [_inside(file.path)]
 
     def read(self, name: str) -> bytes:
@@ -70,7 +70,7 @@ class Logged:
             if ":" not in self.folder or self.folder.startswith("file:"):
                 return self._here(name).read_bytes()
             with tempfile.TemporaryDirectory() as folder:
-                return Path(MlflowClient(self.uri).download_artifacts(self.run_id, name, folder)).read_bytes()
+                return Path(client_of(self.uri).download_artifacts(self.run_id, name, folder)).read_bytes()
         except (MlflowException, OSError) as error:
             raise ConfigError(f"run {self.run_id} has no readable artifact {name}: {error}") from error
 
@@ -100,18 +100,18 @@ class Logged:
             ConfigError: the store does not take artifacts.
         """
         try:
-            MlflowClient(self.uri).log_artifacts(self.run_id, str(folder), name)
+            client_of(self.uri).log_artifacts(self.run_id, str(folder), name)
         except (MlflowException, OSError) as error:
             message = f"{folder} is written, but {self.uri} does not take it as an artifact of run {self.run_id}"
             raise ConfigError(f"{message}: {error}") from error
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        Run(MlflowClient(self.uri), self.run_id).tag(tags)
+        Run(client_of(self.uri), self.run_id).tag(tags)
 
     def end(self, outcome: str) -> None:
         """Say how it ended, other than what it said itself."""
-        Run(MlflowClient(self.uri), self.run_id).end({"outcome": outcome})
+        Run(client_of(self.uri), self.run_id).end({"outcome": outcome})
 
     @property
     def started_as(self) -> str:
@@ -158,7 +158,7 @@ def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logge
     """Runs that meet MLflow's filter, of one experiment or of all, oldest first."""
     if (file := sqlite_file(uri)) is not None and not file.is_file():
         raise ConfigError(f"{uri}: there is no such store")
-    client = MlflowClient(uri)
+    client = client_of(uri)
     experiments = [e.experiment_id for e in client.search_experiments() if slug in (None, e.name)]
     runs, page = [], None
     while experiments:

@@ -5,15 +5,11 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError
+from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """So that the UI opens its views of training runs, not those of language-model traces."""
-
-
-def connect(uri: str) -> MlflowClient:
-    """MLflow's client of a store."""
-    return MlflowClient(tracking_uri=uri)
 
 
 def prepare(uri: str, slug: str) -> str:
@@ -27,7 +23,7 @@ def prepare(uri: str, slug: str) -> str:
     try:
         with locked(uri):
             make_whole(uri, make_tables)
-            client = connect(uri)
+            client = client_of(uri)
             found = client.get_experiment_by_name(slug)
             if found is None:
                 return _create(client, slug)
@@ -40,7 +36,7 @@ def prepare(uri: str, slug: str) -> str:
 
 def make_tables(uri: str) -> None:
     """Make MLflow's tables in a database, and in them the experiment that every store has."""
-    connect(uri).search_experiments(max_results=1)
+    client_of(uri).search_experiments(max_results=1)
 
 
 def _create(client: MlflowClient, slug: str) -> str:

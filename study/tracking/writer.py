@@ -22,11 +22,13 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from study.errors import Pruned
+from study.masking import masked
 from study.tracking import view
+from study.tracking.client import client_of
 from study.tracking.description import Description
 from study.tracking.outcomes import format_ending, with_ending, without_ending
 from study.tracking.place import Place
-from study.tracking.store import connect, prepare
+from study.tracking.store import prepare
 
 BATCH = 1000
 """Most values that MLflow takes in one call."""
@@ -128,7 +130,7 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         place: where the run belongs; a resumed run keeps its name and parent, and gets the tags.
         tags: more tags, of a new and of a resumed run.
     """
-    experiment, client = prepare(described.uri, described.slug), connect(described.uri)
+    experiment, client = prepare(described.uri, described.slug), client_of(described.uri)
     added = {**(tags or {}), **place.tags}
     tracked = (
         _reopen(client, place.resume, added) if place.resume else _start(client, experiment, described, place, added)
@@ -151,8 +153,8 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         tracked.describe(f"**pruned**: {reason}.")
         raise
     except Exception as error:
-        tracked.log_texts({"traceback.txt": traceback.format_exc()}, "failure")
-        tracked.end({"outcome": "failed", "error": f"{type(error).__name__}: {error}"[:5000]})
+        tracked.log_texts({"traceback.txt": masked(traceback.format_exc())}, "failure")
+        tracked.end({"outcome": "failed", "error": masked(f"{type(error).__name__}: {error}")[:5000]})
         raise
     finally:
         client.set_terminated(tracked.run_id, status)
@@ -189,7 +191,7 @@ def _reopen(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> Run:
 
 def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:
     """Start the run that a sweep's runs are nested under, or reopen the `known` one; return its id."""
-    experiment, client = prepare(uri, slug), connect(uri)
+    experiment, client = prepare(uri, slug), client_of(uri)
     if known is None or not client.search_runs([experiment], f"attributes.run_id = '{known}'"):
         known = client.create_run(experiment, tags={MLFLOW_RUN_NAME: f"sweep {slug}", "kind": "sweep"}).info.run_id
     client.update_run(known, "RUNNING")
@@ -199,7 +201,7 @@ def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str
 
 def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], best: str = "") -> None:
     """End a sweep's run, with its counts as tags and the best of every arm as its description."""
-    client = connect(uri)
+    client = client_of(uri)
     tracked = Run(client, run_id)
     tracked.tag(counts)
     tracked.describe(best)
@@ -210,27 +212,27 @@ def supersede(uri: str, run_ids: Iterable[str]) -> None:
     """Mark runs that others stand for, as where a longer search has a better winner: reports leave them out."""
     for run_id in run_ids:
         if is_there(uri, run_id):
-            Run(connect(uri), run_id).tag({"phase": "superseded"})
+            Run(client_of(uri), run_id).tag({"phase": "superseded"})
 
 
 def supersede_trial(uri: str, slug: str, number: int) -> None:
     """Mark the runs of a trial that was given up while its process lived: another trial makes them again."""
     condition = f"tags.study = '{slug}' and tags.trial = '{number}'"
-    found = connect(uri).search_runs([prepare(uri, slug)], condition)
+    found = client_of(uri).search_runs([prepare(uri, slug)], condition)
     supersede(uri, [run.info.run_id for run in found])
 
 
 def is_there(uri: str, run_id: str) -> bool:
     """Whether the store has a run that is not deleted."""
     try:
-        return connect(uri).get_run(run_id).info.lifecycle_stage == "active"
+        return client_of(uri).get_run(run_id).info.lifecycle_stage == "active"
     except MlflowException:
         return False
 
 
 def missing(uri: str, slug: str, run_ids: Collection[str]) -> frozenset[str]:
     """Those of the runs of an experiment that are not in the store, or were deleted there; one query for all."""
-    client, experiment, page, there = connect(uri), prepare(uri, slug), None, set[str]()
+    client, experiment, page, there = client_of(uri), prepare(uri, slug), None, set[str]()
     while run_ids:
         found = client.search_runs([experiment], max_results=5000, page_token=page)
         there |= {run.info.run_id for run in found}
@@ -248,7 +250,7 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
         running: returns the numbers of the trials under way. It is called after the store is read, so that a run that
             starts in between does not count as lost.
     """
-    client, experiment = connect(uri), prepare(uri, slug)
+    client, experiment = client_of(uri), prepare(uri, slug)
     found = client.search_runs(
         [experiment], f"attributes.status = 'RUNNING' and tags.study = '{slug}'", max_results=5000
     )

@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="study-export", description="Export a trained network as a LoggedModel.")
     parser.add_argument("run", help="run id, unique start of one, or name")
     parser.add_argument("--weights", choices=("best", "last"), default="best", help="default: of the best validation")
-    parser.add_argument("--store", default=address(), help=f"MLflow tracking URI; default {address()}")
+    parser.add_argument("--store", type=address, default=address(), help=f"MLflow tracking URI; default {address()}")
     parser.add_argument(FLAG, action="store_true", help="execute code that was logged with the run; without: show it")
     return parser
 

@@ -13,6 +13,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from study.addresses import whole
 from study.errors import ConfigError
 from study.sweep.planning.objective import Direction
 from study.tracking.database import locked, sqlite_file
@@ -68,7 +69,7 @@ def _connected(url: str) -> RDBStorage:
         try:
             with locked(url), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats, since Optuna 2.9
-                storage = RDBStorage(url, engine_kwargs=patience, heartbeat_interval=BEAT, grace_period=SILENCE)
+                storage = RDBStorage(whole(url), engine_kwargs=patience, heartbeat_interval=BEAT, grace_period=SILENCE)
             if url.startswith("sqlite"):
                 _write_one_at_a_time(storage.engine)
             return storage

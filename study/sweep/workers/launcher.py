@@ -16,6 +16,7 @@ from types import FrameType
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
+from study.masking import masked
 from study.sweep.trials.ledger import Ledger
 from study.sweep.workers.display import Display
 
@@ -87,7 +88,7 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
         try:
             launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
         except BaseException as error:
-            raised.append(f"{type(error).__name__}: {error}")
+            raised.append(masked(f"{type(error).__name__}: {error}"))
 
     display, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
     thread.start()  # a worker in this process redirects stdout to its log: the display has taken hold of it before

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Collection, Iterator
@@ -16,6 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from study.errors import Pruned
+from study.masking import masked
 from study.schema import SweepingConfig, validate
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.plan import Plan, PlannedCell
@@ -99,8 +101,8 @@ class Worker:
         except Pruned:
             ledger.prune(trial)
         except Exception as error:
-            traceback.print_exc()
-            ledger.fail(trial, {"error": f"{type(error).__name__}: {error}"[:1000]})
+            print(masked(traceback.format_exc()), file=sys.stderr)
+            ledger.fail(trial, {"error": masked(f"{type(error).__name__}: {error}")[:1000]})
         else:
             if not ledger.finish(trial, mean_objective([run["objective"] for run in runs]), join(runs)):
                 self._leave(trial)
