@@ -40,6 +40,7 @@ OWNERS = {
         "study.tracking.writer",
         "study.tracking.reader",
         "study.tracking.answers",
+        "study.tracking.database",
         "study.tracking.server",
         "study.tracking.models",
         "study.bench",
