@@ -13,7 +13,6 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from functools import lru_cache, partial
@@ -138,27 +137,26 @@ def _spoilt(folder: Path, store: Store) -> Iterator[str]:
 
 def _tried(doctors: Mapping[str, Doctor], commands: Mapping[str, Command], folder: Path, seeds: int) -> Tally:
     """Every command on every doctored copy; there is nothing random in it, so seeds do not matter."""
-    source, found, tried = _built(), Counter[str](), 0
+    source, lost, tried = _built(), 0, 0
     (temporary := folder / "tmp").mkdir()
     tempfile.tempdir = str(temporary)
     try:
-        for what, doctor in doctors.items():
-            store = source.copy(folder / "store")
+        for number, (what, doctor) in enumerate(doctors.items()):
+            store = source.copy(folder / f"store-{number}")  # MLflow keeps connections, also to what is gone
             doctor(store)
             for name, command in commands.items():
                 tried += 1
                 wrong = next(_wrong(name, command, store, folder / "out"), "")
                 if wrong:
-                    found[f"{name}, {what}: {wrong}"] += 1
+                    print(f"{name}, {what}: {wrong}", file=sys.stderr, flush=True)
+                    lost += 1
             for place in (store.folder, folder / "out"):
                 shutil.rmtree(place, ignore_errors=True)
     finally:
         tempfile.tempdir = None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for line in found:
-        print(line, file=sys.stderr)
     large = f"; {peak / 1e6:.1f} GB" if peak > KILOBYTES else f"; at most {peak / 1e6:.1f} GB"
-    return Tally(tried, len(found), f"{len(doctors)} stores x {len(commands)} commands{large}")
+    return Tally(tried, lost, f"{len(doctors)} stores x {len(commands)} commands{large}")
 
 
 def _fault(name: str, about: str, doctors: Mapping[str, Doctor], writing: bool) -> Fault:

@@ -25,13 +25,23 @@ class _Watch:
         elif event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
             self._written(event, arguments[0])
         elif event in CHANGES:
-            self._written(event, arguments[1] if event in ("os.rename", "os.symlink", "os.link") else arguments[0])
+            self._written(event, _place(event, arguments))
 
     def _written(self, event: str, path: object) -> None:
         if isinstance(path, str | bytes | os.PathLike):
             at = Path(os.path.realpath(os.fsdecode(path)))
-            if not any(at.is_relative_to(folder) for folder in self.allowed):
+            if not (event == "os.mkdir" and at.is_dir()) and not any(
+                at.is_relative_to(folder) for folder in self.allowed
+            ):
                 self.seen.append(f"{event} {at}")
+
+
+def _place(event: str, arguments: tuple[object, ...]) -> object:
+    """What is changed; a name may be relative to an open folder."""
+    path, folder = arguments[1] if event in ("os.rename", "os.symlink", "os.link") else arguments[0], arguments[-1]
+    if event in ("os.remove", "os.rmdir", "os.mkdir") and isinstance(folder, int) and folder >= 0:
+        return f"/proc/self/fd/{folder}/{os.fsdecode(path)}"  # type: ignore[arg-type]
+    return path
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:

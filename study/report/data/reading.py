@@ -17,7 +17,8 @@ _notes: ContextVar[dict[str, None] | None] = ContextVar("notes", default=None)
 @contextmanager
 def noting() -> Iterator[dict[str, None]]:
     """Collect what cannot be read or drawn as long as the block runs; the keys are sentences, in their order."""
-    token = _notes.set(found := {})
+    found: dict[str, None] = {}
+    token = _notes.set(found)
     try:
         yield found
     finally:
