@@ -116,7 +116,10 @@ class Logged:
         """
         data = self.read(name)
         try:
-            return artifacts.table(data, columns, optional)
+            found = artifacts.table(data, columns, optional)
+            if name == "gradients.parquet" and (texts := found.select_dtypes(exclude=["number"]).columns.tolist()):
+                raise artifacts.Unreadable(f"column {texts[0]!r} holds no numbers")
+            return found
         except artifacts.Unreadable as error:
             raise artifacts.Unreadable(f"{name} of run {self.run_id}: {error}") from error
 

@@ -27,6 +27,8 @@ from study.report.pages.page import histories
 from study.report.spreadsheet import FORMULA
 
 SECONDS, KILOBYTES = 60.0, 3_000_000
+CACHE = Path(".data").resolve()
+"""Where opponents are kept that were fitted once."""
 Command = Callable[[Store, Path], object]
 
 
@@ -98,7 +100,7 @@ def _built() -> Store:
 def _wrong(name: str, command: Command, store: Store, out: Path) -> Iterator[str]:
     """What a command did that it should not do."""
     said, reads = io.StringIO(), name in READING
-    own = [out, Path(tempfile.gettempdir()), *([] if reads else [store.folder])]
+    own = [out, Path(tempfile.gettempdir()), *([] if reads else [store.folder, CACHE])]
     before, start = store.dump() if reads else [], time.perf_counter()
     with watching(*own) as seen, redirect_stdout(said), redirect_stderr(said):
         try:
@@ -160,7 +162,7 @@ def _tried(doctors: Mapping[str, Doctor], commands: Mapping[str, Command], folde
 
 
 def _fault(name: str, about: str, doctors: Mapping[str, Doctor], writing: bool) -> Fault:
-    commands = READING | WRITING if writing else READING
+    commands = {**READING, **WRITING} if writing else READING
     return Fault(f"foreign-{name}", about, partial(_tried, doctors, commands))
 
 
