@@ -8,7 +8,7 @@ from study.errors import ConfigError
 from study.installation import typed
 from study.reproduce.restore import restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
-from study.terminal import add_flag, printer, printing
+from study.terminal import add_flag, printer, printing, say
 from study.tracking.place import Place
 from study.tracking.reader import find_one
 from study.tracking.uri import address
@@ -19,11 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         with printing(given.json), code_folder(given.trust_code) as code:
-            print(resume(given.run, given.store, given.checkpoints, code))
+            say(resume(given.run, given.store, given.checkpoints, code))
     except ConfigError as error:
         if isinstance(error, Untrusted):
-            print(error.show(), file=sys.stderr if given.json else sys.stdout)
-        print(f"The run cannot be resumed:\n{error}", file=sys.stderr)
+            say(error.show(), sys.stderr if given.json else sys.stdout)
+        say(f"The run cannot be resumed:\n{error}", sys.stderr)
         return 2
     return 0
 
@@ -44,6 +44,7 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
     if run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: this run has finished")
     restored = restore_run(run, code)
+    run.refuse_elsewhere(restored.config.slug)
     from study import tasks
     from study.reproduce.differences import differences, table
     from study.reproduce.fork import beginning
@@ -59,7 +60,7 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
     found = differences(run, restored, tasks.build(config.task, config.data, config.seed))
     if any(difference.differs for difference in found):
         printer().show("circumstances", [difference.record for difference in found], table(found))
-    print(f"Resuming from {file}." if file.is_file() else f"There is no {file}: starting again.")
+    say(f"Resuming from {file}." if file.is_file() else f"There is no {file}: starting again.")
     start = None if file.is_file() else beginning(run, code)
     result = train(config, place=Place(checkpoints=folder, resume=run.run_id, start=start))
     printer().keep(**result.record)

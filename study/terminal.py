@@ -17,6 +17,8 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from rich.console import Console
     from rich.table import Table
 
@@ -95,6 +97,16 @@ def _words_aside() -> Iterator[None]:
         os.close(kept)
 
 
+def clean(text: str) -> str:
+    """A text as it can be shown: what a terminal would interpret is replaced, whoever recorded it; lines stay lines."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in text.expandtabs(4))
+
+
+def say(text: object, file: "TextIO | None" = None) -> None:
+    """Print words that may hold names from a store or a file."""
+    print(clean(str(text)), file=file)
+
+
 def takes_json(main: Callable[[], Any]) -> Callable[[], Any]:
     """Give the option to a command that reads its arguments by itself."""
 
@@ -158,4 +170,4 @@ def _cell(form: str, record: Record) -> str:
         text = form.format_map(record)
     except (TypeError, ValueError):  # None, or a word, where a number would stand
         return MISSING
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return clean(text.replace("\n", "�"))

@@ -110,6 +110,6 @@ if __name__ == "__main__":
         from study.report.pages import study as study_page
         from study.train import main
 
-        study_page.write = lambda *_: Path("no report of no networks")
+        study_page.write = lambda *_, **__: Path("no report of no networks")
         worker.Worker = crowd.Quick  # type: ignore[misc]
         main()

@@ -53,6 +53,7 @@ OWNERS = {
         "study.tracking.writer",
         "study.tracking.reader",
         "study.tracking.answers",
+        "study.tracking.database",
         "study.tracking.server",
         "study.tracking.models",
         "study.tracking.store",

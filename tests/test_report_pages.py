@@ -61,7 +61,7 @@ def slug(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def report(slug: str, store: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its page."""
-    return study_page.write(slug, store, UI, tmp_path_factory.mktemp("pages") / "report", ["pdf"])
+    return study_page.write(slug, store, UI, tmp_path_factory.mktemp("pages") / "report", ["pdf"], kept=True)
 
 
 def _track(
@@ -209,6 +209,8 @@ def test_a_format_of_papers_is_written_where_it_is_asked_for_and_gone_where_it_i
 
 def test_curves_are_looked_into_without_a_network(report: Path) -> None:
     with browser() as page:
+        from playwright.sync_api import expect  # late: where there is no browser, it need not be there
+
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(report.as_uri())
@@ -216,7 +218,7 @@ def test_curves_are_looked_into_without_a_network(report: Path) -> None:
         drawn = page.locator(".explorer .scatterlayer .trace")
         drawn.nth(3).wait_for(state="attached")
         page.locator(".explorer .legendtoggle").first.click()
-        page.wait_for_function("document.querySelectorAll('.explorer .scatterlayer .trace').length == 2")
+        expect(drawn).to_have_count(2)  # the page lets nothing be evaluated from a text
         page.locator(".explorer").get_by_text("linear", exact=True).click()
         assert page.evaluate("document.querySelector('.explorer').layout.yaxis.type") == "linear"
         page.locator(".explorer").get_by_text("training loss", exact=True).last.click()
@@ -256,7 +258,7 @@ def test_the_report_is_kept_with_the_sweep_and_a_run_s_page_with_the_run(
     sweep = next(run for run in runs if run.tags.get("kind") == "sweep")
     assert "report/report.html" in set(sweep.files())
     one = next(run for run in runs if run.tags.get("phase") == "grid")
-    run_page.write(one.run_id, store, UI, tmp_path / "run")
+    run_page.write(one.run_id, store, UI, tmp_path / "run", kept=True)
     page = one.read("report/run.html")
     assert b"study.reproduce" in page
     assert all(f'id="{picture}"'.encode() in page for picture in ("loss", "forecasting_stocks-gradient-norms"))

@@ -11,9 +11,9 @@ import yaml
 
 from study.errors import ConfigError
 from study.installation import CONF
-from study.reproduce import restore as module
 from study.reproduce.restore import parse, restore
 from study.schema import Config
+from study.tracking import plain
 
 Configure = Callable[..., Config]
 STORE = "sqlite:///elsewhere.db"
@@ -89,9 +89,9 @@ def test_what_would_be_called_or_looked_up_is_refused_by_its_key(
         (b"- 1", "mapping"),
         (b"a: [", "not plain YAML"),
         (b"a: \x80", "not plain YAML"),
-        (b"a: " + b"x" * module.LARGEST, "bytes"),
+        (b"a: " + b"x" * plain.LARGEST, "bytes"),
         (b"1: 2", "may not name"),
-        (b"a: " + b"[" * 40_000, "nested more than 20 levels"),
+        (b"a: " + b"[" * 40_000, "nest"),
         (b"a: " + b"[" * 30 + b"]" * 30, "nested more than 20 levels"),
         (b"\n".join(b" " * i + b"a:" for i in range(30)) + b" 1", "nested more than 20 levels"),
         (b"a: " + b"9" * 5_000, "not plain YAML"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
 from study.reproduce.trust import FLAG, Untrusted
-from study.terminal import add_flag, printing
+from study.terminal import add_flag, printing, say
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def answered(given: argparse.Namespace, ask: "Callable[[], Finding]") -> int:
             found = ask()
             kept = found.keep(given.folder)
             printer.keep(**found.record(*kept))
-            print(found.closing(*kept))
+            say(found.closing(*kept))
     except ConfigError as error:
         if isinstance(error, Untrusted):
-            print(error.show(), file=sys.stderr if given.json else sys.stdout)
-        print(f"There is no answer:\n{error}", file=sys.stderr)
+            say(error.show(), sys.stderr if given.json else sys.stdout)
+        say(f"There is no answer:\n{error}", sys.stderr)
         return UNUSABLE
     return 0

@@ -64,6 +64,7 @@ def quarter(parent: Logged, updates: int) -> int | None:
 def _new(parent: Logged, contrast: Contrast, code: Path | None) -> Logged:
     """A new run, as long as the parent where it is to replace it, else up to one of its validations."""
     config = restore_run(parent, code, contrast.overrides).config
+    parent.refuse_elsewhere(config.slug)
     relation, _, kind = RELATIONS[True]
     name = f"{' '.join(contrast.overrides)}, beside {parent.started_as}"
     place = Place(name, parent.run_id, {relation: parent.run_id, "kind": kind})

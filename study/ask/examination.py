@@ -19,7 +19,7 @@ from study.reproduce.restore import Restored
 from study.reproduce.rewind import Moment, Rewound, before, states_before
 from study.schema.defaults import option
 from study.schema.probe import ProbeConfig
-from study.tracking.answers import AT
+from study.tracking.answers import forked_at
 from study.tracking.reader import Logged
 from study.training.history import APPLIED, LOSS, RATE, TOTAL
 
@@ -40,7 +40,7 @@ def examine(run: Logged, restored: Restored, asked: int | None) -> Autopsy:
     """
     rows = recorded(run).astype(float)
     chosen = choose(rows[:, LOSS], rows[:, TOTAL], run.tags.get("outcome") == "diverged", asked)
-    wanted = _wanted(chosen, int(run.tags.get(AT, 0)), len(rows))
+    wanted = _wanted(chosen, forked_at(run), len(rows))
     print(_cost(run, wanted, len(rows)), file=sys.stderr)
     rewound = states_before(run, restored.config, wanted, beginning(run, restored.folder))
     updates, probes = [], pd.DataFrame(columns=[*PROBED])

@@ -53,6 +53,7 @@ def fork(parent: "Logged", treatments: Sequence[Treatment], at: int, folder: Pat
     from study.tracking.reader import find
 
     restored = restore_run(parent, folder)
+    parent.refuse_elsewhere(restored.config.slug)
     replay.refuse(parent, at)
     for treatment in treatments:
         refuse(restored.config, restore_run(parent, folder, treatment).config)

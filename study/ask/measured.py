@@ -27,7 +27,7 @@ from study.schema import Config
 from study.schema.bptt import TRUNCATIONS
 from study.schema.task.base import LengthsConfig
 from study.tasks import Batches
-from study.tracking.answers import AT
+from study.tracking.answers import forked_at
 from study.tracking.outcomes import LOST
 from study.tracking.reader import Logged
 from study.train import assemble
@@ -89,13 +89,13 @@ def _place(run: Logged, config: Config, batches: Batches, latest: int, start: di
 
     Where batches end at random that is not known before they are made again: then it is the end of one of them.
     """
-    forked_at = int(run.tags.get(AT, 0))
-    at = max(forked_at, between_batches(config, batches, latest))
-    if at > forked_at and TRUNCATIONS.implementation(config.bptt.name).draws:
+    parted = forked_at(run)
+    at = max(parted, between_batches(config, batches, latest))
+    if at > parted and TRUNCATIONS.implementation(config.bptt.name).draws:
         try:
             state_at(run, config, at, start)
         except InsideBatch as inside:
-            return inside.reached if inside.reached <= latest else forked_at
+            return inside.reached if inside.reached <= latest else parted
     return at
 
 

@@ -16,7 +16,7 @@ from study.ask.replays import Replayed
 from study.installation import CHECKOUT
 from study.report.figures.what_if import replayed_policies
 from study.report.pages.page import Head, Listing, Row, Section, Table, TableCell
-from study.reproduce.fork import AT, FROM
+from study.tracking.answers import AT, FROM
 
 FILE = "clipping.yaml"
 """The experiment, beside the page."""

@@ -71,7 +71,7 @@ def keep(loggers: Sequence[Any], folder: Path, diagnosis: Diagnosis) -> None:
             uri, experiment = logger.experiment.tracking_uri, logger.experiment_id
             run = Logged(uri, experiment, "", logger.run_id, "", "RUNNING", {}, {}, {})
             try:
-                run.keep(folder, None)
+                run.log(folder, None)
                 run.tag(diagnosis.tags())
             except ConfigError as error:
                 warnings.warn(str(error), stacklevel=2)

@@ -51,6 +51,7 @@ STYLE: Any = {
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": INK, "grid.alpha": 0.15,
     "axes.titlelocation": "left", "legend.frameon": False, "path.simplify": False,
+    "text.parse_math": False,  # names of runs may have dollar signs
 }  # fmt: skip
 
 

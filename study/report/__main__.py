@@ -7,26 +7,28 @@ from pathlib import Path
 from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
 from study.report import FORMATS
+from study.terminal import say
 from study.tracking import uri
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write a page and print its path; return the exit code."""
     given = _parser().parse_args(arguments)
+    from study.report.data.table_files import stem
     from study.report.pages import run as run_page
     from study.report.pages import study as study_page
 
-    folder = given.folder or Path("outputs", given.slug, f"run-{given.run}" if given.run else "report")
+    folder = given.folder or Path("outputs", stem(given.slug), stem(f"run-{given.run}") if given.run else "report")
     ui = given.ui or uri.ui(given.store)
     try:
         if given.run:
-            path = run_page.write(given.run, given.store, ui, folder, given.formats)
+            path = run_page.write(given.run, given.store, ui, folder, given.formats, given.keep)
         else:
-            path = study_page.write(given.slug, given.store, ui, folder, given.formats)
+            path = study_page.write(given.slug, given.store, ui, folder, given.formats, given.keep)
     except ConfigError as error:
-        print(f"There is no report:\n{error}", file=sys.stderr)
+        say(f"There is no report:\n{error}", sys.stderr)
         return UNUSABLE
-    print(f"The report is in {path}")
+    say(f"The report is in {path}")
     return 0
 
 
@@ -38,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", help="id, start of an id, or name of a run: write the page of this run only")
     default = uri.address()
     parser.add_argument("--store", type=uri.address, default=default, help=f"MLflow tracking URI; default {default}")
+    parser.add_argument("--keep", action="store_true", help="also log the page to the sweep, or run, in the store")
     parser.add_argument("--ui", help=f"address of the MLflow UI that links open; default the store's own, or {uri.UI}")
     parser.add_argument("--folder", type=typed, help="to write into; default: a folder within outputs/SLUG")
     parser.add_argument(

@@ -12,7 +12,7 @@ from rich.text import Text
 from study.errors import UNUSABLE, ConfigError
 from study.reproduce.restore import Restored, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
-from study.terminal import add_flag, printer, printing
+from study.terminal import add_flag, clean, printer, printing, say
 from study.tracking import uri as place
 from study.tracking.reader import Logged, find
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         with printing(given.json), code_folder(given.trust_code) as folder:
             return _reproduce(given, folder)
     except ConfigError as error:
-        print(f"The run cannot be reproduced:\n{error}", file=sys.stderr)
+        say(f"The run cannot be reproduced:\n{error}", sys.stderr)
         return UNUSABLE
 
 
@@ -38,19 +38,21 @@ def _reproduce(given: argparse.Namespace, folder: Path | None) -> int:
     runs = find(given.store, given.run)
     restored, refused = _restore(runs, given, folder)
     for text in dict.fromkeys(error.show() for _, error in refused if isinstance(error, Untrusted)):
-        print(text)
+        say(text)
     if not restored:
         raise refused[0][1]
     from study.reproduce.rerun import rerun  # late: nothing heavy is imported for a run that is refused
 
     console, reproductions = Console(), []
     for number, (run, configuration) in enumerate(restored, 1):
-        console.print(Text(f"\n{number} of {len(restored)}: {run.name} {run.run_id}", style="bold"), soft_wrap=True)
+        console.print(
+            Text(clean(f"\n{number} of {len(restored)}: {run.name} {run.run_id}"), style="bold"), soft_wrap=True
+        )
         reproductions.append(rerun(run, configuration, given.tolerance, partial(_show, run, len(runs) == 1)))
         printer().keep(runs=[one.record for one in reproductions])
-        console.print(Text(str(reproductions[-1])), soft_wrap=True)
+        console.print(Text(clean(str(reproductions[-1]))), soft_wrap=True)
     for run, error in refused:
-        print(f"{run.name} {run.run_id} cannot be reproduced: {error}", file=sys.stderr)
+        say(f"{run.name} {run.run_id} cannot be reproduced: {error}", sys.stderr)
     if len(runs) > 1:
         console.print(_total(reproductions, len(refused)), soft_wrap=True)
     return UNUSABLE if refused else SAME if all(one.identical for one in reproductions) else DIFFERENT

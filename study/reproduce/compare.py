@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from study.errors import ConfigError
 from study.tracking.models import DIGESTS
 from study.tracking.reader import Logged
 
@@ -84,7 +85,9 @@ class RunComparison:
         return f"first difference: {self.first}\ndifferent: {counts} are {same}"
 
 
-def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> RunComparison:
+def compare(
+    then: Logged, here: Logged, tolerance: float = 0.0, recorded: pd.DataFrame | None = None
+) -> RunComparison:  # fmt: skip
     """Compare everything that the original recorded with what the rerun recorded.
 
     A measure that only the rerun has is left out; so is one of a diverged network that only the original has.
@@ -96,9 +99,10 @@ def compare(then: Logged, here: Logged, tolerance: float = 0.0) -> RunComparison
         here: the rerun.
         tolerance: 0: bit for bit. Otherwise values with |a - b| <= tolerance max(|a|, |b|) count as the same, and the
             digests of weights, which have no distance, are left out.
+        recorded: the `numbers` of the original, where they were read before; None: they are read now.
     """
     cut = cut_short(then)
-    both = _side_by_side(numbers(then), numbers(here), "left" if cut else "outer")
+    both = _side_by_side(numbers(then) if recorded is None else recorded, numbers(here), "left" if cut else "outer")
     if then.tags.get("outcome") == "diverged":
         both = both[(both["found"] != "left_only") | ~_of_destroyed(both, then.measures.get("run/updates", 0))]
     found = (both["found"] == "both").to_numpy()
@@ -117,6 +121,9 @@ def numbers(run: Logged) -> pd.DataFrame:
 
     Returns:
         Columns source, key, update, nth (counts repeated entries of the same update) and value (float64).
+
+    Raises:
+        ConfigError: a table cannot be read, or counts its updates in no numbers.
     """
     names = sorted(
         (name for name in run.files() if name.endswith(".parquet") and name != PREDICTIONS),
@@ -124,9 +131,16 @@ def numbers(run: Logged) -> pd.DataFrame:
     )
     points = pd.DataFrame(list(run.points()), columns=["key", "update", "value"]).assign(source=METRICS)
     points = points[points["key"].map(lambda key: NOT_COMPARED.search(key) is None).astype(bool)]
-    parts = [_melted(name, run.table(name)) for name in names]
+    parts = [_table(run, name) for name in names]
     recorded = pd.concat([*parts, points.astype({"update": int, "value": float})], ignore_index=True)
     return recorded.assign(nth=recorded.groupby(PLACE[:3]).cumcount())
+
+
+def _table(run: Logged, name: str) -> pd.DataFrame:
+    try:
+        return _melted(name, run.table(name))
+    except (ValueError, TypeError, OverflowError) as error:  # updates that are no numbers, or none that fit
+        raise ConfigError(f"{name} of run {run.run_id} is no table that a run writes: {error}") from error
 
 
 def _melted(name: str, table: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.table import Table
 
@@ -41,7 +41,7 @@ def differences(logged: Logged, restored: Restored, task: Task) -> list[Differen
 
     Call it after `set_up_process`: threads and torch's flags are part of the environment.
     """
-    environment = parse(_read(logged, "environment.yaml") or b"{}")
+    environment = _environment(logged)
     return [
         Difference("commit", logged.tags.get("git_commit", UNKNOWN), provenance.commit()),
         _changes(_read(logged, "changes.patch"), str(changes())),
@@ -78,6 +78,10 @@ def _read(logged: Logged, name: str) -> bytes | None:
         return None
 
 
+def _environment(logged: Logged) -> dict[str, Any]:
+    return parse(_read(logged, "environment.yaml") or b"{}", "environment.yaml")
+
+
 def _changes(then: bytes | None, here: str) -> Difference:
     if then is None:
         return Difference("uncommitted changes", UNKNOWN, _outline(here))
@@ -96,9 +100,9 @@ def _outline(patch: str) -> str:
 
 def _resumed(logged: Logged) -> Iterator[Difference]:
     """Yield the environment entries that changed between the start of a run and its resume."""
-    start, here = parse(_read(logged, "environment.yaml") or b"{}"), provenance.environment()
+    start, here = _environment(logged), provenance.environment()
     for folder in sorted({name.partition("/")[0] for name in logged.files() if name.startswith(provenance.RESUMED)}):
-        environment = parse(logged.read(f"{folder}/environment.yaml"))
+        environment = parse(logged.read(f"{folder}/environment.yaml"), f"{folder}/environment.yaml")
         for key, value in here.items():
             if (then := environment.get(key)) != start.get(key):
                 yield Difference(f"{key}, {folder.replace('_', ' ')}", str(then), str(value))

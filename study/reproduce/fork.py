@@ -20,8 +20,8 @@ from study.reproduce.replay import state_at
 from study.reproduce.restore import Restored, restore_run
 from study.schema import Config
 from study.schema.identity import decides_training, flat_record
-from study.tracking.answers import AT, FROM
-from study.tracking.reader import Logged, find
+from study.tracking.answers import FROM, forked_at
+from study.tracking.reader import Logged, find_one
 from study.train import assemble
 from study.training import checkpoint
 from study.training.module import RecurrentModule
@@ -75,8 +75,19 @@ def beginning(run: Logged, folder: Path | None) -> dict[str, Any] | None:
     """
     if FROM not in run.tags:
         return None
-    parent = find(run.uri, run.tags[FROM])[0]
-    return start(parent, restore_run(parent, folder), restore_run(run, folder).config, int(run.tags[AT]))
+    _refuse_circle(run)
+    parent = find_one(run.uri, run.tags[FROM])
+    return start(parent, restore_run(parent, folder), restore_run(run, folder).config, forked_at(run))
+
+
+def _refuse_circle(run: Logged) -> None:
+    """Refuse runs that are said to fork each other."""
+    seen: set[str] = set()
+    while FROM in run.tags:
+        if run.run_id in seen:
+            raise ConfigError(f"run {run.run_id}: by its tag {FROM} it goes on from itself")
+        seen.add(run.run_id)
+        run = find_one(run.uri, run.tags[FROM])
 
 
 def refuse(config: Config, forked: Config) -> None:

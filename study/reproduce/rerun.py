@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from study import tasks
-from study.reproduce.compare import RunComparison, compare, cut_short, last_update
+from study.reproduce.compare import RunComparison, compare, cut_short, last_update, numbers
 from study.reproduce.differences import Difference, differences
 from study.reproduce.fork import beginning
 from study.reproduce.replay import ENDLESS
@@ -87,6 +87,8 @@ def rerun(
     """
     compared = not restored.varied
     config, ends = _as_far(logged, restored) if compared else (restored.config, [])
+    logged.refuse_elsewhere(config.slug)
+    recorded = numbers(logged) if compared else None  # before anything is trained: a damaged table is found here
     set_up_process(config.trainer.accelerator)
     found = differences(logged, restored, tasks.build(config.task, config.data, config.seed))
     show(found)
@@ -96,7 +98,7 @@ def rerun(
     result = train(config, restored.overrides, place, ends)
     old, new = (find(logged.uri, run_id)[0] for run_id in (logged.run_id, result.run_id))
     old.tag({back: " ".join([*old.tags.get(back, "").split(), new.run_id])})
-    comparison = compare(logged, new, tolerance) if compared else None
+    comparison = compare(logged, new, tolerance, recorded) if compared else None
     if comparison is not None:
         new.tag({"comparison": str(comparison)})
     if compared and cut_short(logged):

@@ -4,11 +4,10 @@ A logged configuration is untrusted input: nothing in it is called or resolved, 
 it lacks, because they were added since, get their defaults.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -24,25 +23,13 @@ from study.schema.base import Decides
 from study.schema.defaults import fill, fill_from, option, options
 from study.schema.identity import config_class, marked
 from study.schema.own import OwnFile
+from study.tracking import plain
 
 if TYPE_CHECKING:
     from study.tracking.reader import Logged
 
 CONFIG = "definition/config.yaml"
 """Where a run keeps it, among its artifacts."""
-
-LARGEST = 100_000
-"""Bytes of a logged configuration; real ones have some 2,000."""
-
-DEEPEST = 20
-"""Levels of nesting of a logged configuration; real ones have 4."""
-OPENING = (
-    yaml.FlowSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.BlockMappingStartToken,
-)
-CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 
 MACHINE = marked(Decides.HERE)
 """Taken from here and now, whatever was logged."""
@@ -132,34 +119,15 @@ def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = (
     return restored._replace(folder=folder)
 
 
-def parse(text: bytes) -> dict[str, Any]:
+def parse(text: bytes, name: str = "config.yaml") -> dict[str, Any]:
     """Read plain values from YAML, resolving nothing.
 
     Raises:
         ConfigError: the text is not a mapping of plain values, or names something to look up or to call.
     """
-    if len(text) > LARGEST:
-        raise ConfigError(f"config.yaml has {len(text)} bytes: no configuration is that long")
-    try:
-        _refuse_bombs(yaml.scan(text))
-        node = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also numbers and nesting without end
-        raise ConfigError(f"config.yaml is not plain YAML: {error}") from error
-    if not isinstance(node, dict):
-        raise ConfigError("config.yaml: a mapping is needed")
+    node = plain.read(text, name)
     _refuse(node, "")
     return node
-
-
-def _refuse_bombs(tokens: Iterable[yaml.Token]) -> None:
-    """Refuse what makes a short text cost much: aliases, which multiply, and nesting, which takes quadratic time."""
-    depth = 0
-    for token in tokens:
-        if isinstance(token, yaml.AliasToken):
-            raise ConfigError("config.yaml: aliases are refused, a few lines of them can fill the memory")
-        depth += isinstance(token, OPENING) - isinstance(token, CLOSING)
-        if depth > DEEPEST:
-            raise ConfigError(f"config.yaml is nested more than {DEEPEST} levels deep: no configuration is")
 
 
 def _refuse(node: Any, path: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.errors import ConfigError
 from study.schema.own import FOLDER, LARGEST, SHOWN, choice, digest
+from study.terminal import clean
 
 if TYPE_CHECKING:
     from study.tracking.reader import Logged
@@ -39,8 +40,7 @@ class Untrusted(ConfigError):
     def show(self) -> str:
         """The files as they can be read in a terminal: what a terminal would interpret is replaced."""
         lines = [line for name, text in self.files.items() for line in (f"--- {name}", *text.splitlines(), "")]
-        whole = "\n".join(line.expandtabs(4) for line in lines)
-        return "".join(letter if letter.isprintable() or letter == "\n" else "�" for letter in whole)
+        return clean("\n".join(lines))
 
 
 def no_code(groups: Mapping[str, dict[str, Any]]) -> dict[str, str]:

@@ -204,7 +204,7 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
     for line in lines:
         console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
     try:
-        page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder)
+        page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder, kept=True)
         report = f"Report: {page}"
     except ConfigError as error:
         lines.append(str(error))

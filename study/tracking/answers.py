@@ -1,5 +1,6 @@
 """Answers to questions about runs, as runs of their own: the run that was asked stays as it was."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -41,6 +42,7 @@ def keep(
     under = {MLFLOW_PARENT_RUN_ID: about.run_id, "asked": about.run_id} if nested else {}
     named = {MLFLOW_RUN_NAME: f"{question} of {about.started_as}" if nested else question, MLFLOW_RUN_NOTE: sentence}
     client = client_of(about.uri)
+    about.refuse_elsewhere()
     try:
         run = client.create_run(about.experiment, tags={**tags, **named, **under, "kind": question}).info.run_id
         client.log_artifacts(run, str(folder), FOLDER)
@@ -48,6 +50,18 @@ def keep(
     except (MlflowException, OSError) as error:
         raise ConfigError(f"{folder} is written, but {about.uri} does not take it: {error}") from error
     return str(run)
+
+
+def forked_at(run: Logged) -> int:
+    """The last update that a run has in common with the one that it forks; 0: it forks none.
+
+    Raises:
+        ConfigError: its tag is no number of an update.
+    """
+    text = run.tags.get(AT, "0")
+    if not re.fullmatch("[0-9]{1,12}", text):
+        raise ConfigError(f"run {run.run_id}: its tag {AT} = {text!r} is no number of an update")
+    return int(text)
 
 
 def given(run: Logged) -> list[Logged]:

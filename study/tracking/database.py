@@ -15,6 +15,7 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
 from study.addresses import whole
+from study.errors import ConfigError
 
 
 @contextmanager
@@ -74,15 +75,42 @@ def _has_rows(file: Path) -> bool:
     if not file.exists():
         return False
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
-            return any(
-                connection.execute(f'select 1 from "{table}" limit 1').fetchone()
-                for table in sorted(tables, key="experiments".__ne__)  # has a row in every database that is used
-                if table != "alembic_version"
-            )
+        with closing(sqlite3.connect(file)) as connection:  # rolls back what was under way in a process that was killed
+            names = sorted(_tables(connection), key="experiments".__ne__)  # which has a row wherever MLflow was used
+            kept = (name for name in names if name != "alembic_version")
+            return any(connection.execute(f'select 1 from "{name}" limit 1').fetchone() for name in kept)
     except sqlite3.Error:
         return True
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+
+
+def refuse_other(uri: str) -> None:
+    """Refuse a database that MLflow would change by reading it: it makes tables in any.
+
+    Raises:
+        ConfigError: it is not there, no store of MLflow, or of a version before or after the one installed.
+    """
+    if (file := sqlite_file(uri)) is None:
+        return
+    if not file.is_file():
+        raise ConfigError(f"{uri}: there is no such store")
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = _tables(connection)
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(f"{uri}: this file is no database that can be read: {error}") from error
+    from mlflow.store.tracking.dbmodels.models import Base  # as MLflow itself decides whether to make tables
+
+    if "experiments" not in tables:
+        raise ConfigError(f"{uri}: this database is no store of MLflow; nothing is read from it, and nothing changed")
+    if lacking := set(Base.metadata.tables) - tables:
+        raise ConfigError(
+            f"{uri}: this store lacks the table {min(lacking)!r} of the installed MLflow; reading does not change a "
+            f"store: `mlflow db upgrade {uri}` does"
+        )
 
 
 def _lock_file(url: str, what: str) -> Path:

@@ -9,17 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError
+from study.tracking import artifacts
 from study.tracking.client import client_of
-from study.tracking.database import sqlite_file
+from study.tracking.database import refuse_other
 from study.tracking.outcomes import without_ending
 from study.tracking.writer import Run
 
@@ -56,6 +57,10 @@ class Logged:
 
     def files(self, folder: str | None = None) -> Iterator[str]:
         """Names of all artifacts, folders included in the name."""
+        if (here := self._here()) is not None:
+            names = artifacts.listing(here)
+            yield from (name for name in names if folder is None or name.startswith(f"{folder}/"))
+            return
         for file in client_of(self.uri).list_artifacts(self.run_id, folder):
             yield from self.files(_inside(file.path)) if file.is_dir else [_inside(file.path)]
 
@@ -64,30 +69,59 @@ class Logged:
 
         Raises:
             ConfigError: there is none of this name, or it lies outside the run's own folder.
+            Unreadable: it is none that a run would write, see `study.tracking.artifacts`.
         """
         _inside(name)
         try:
-            if ":" not in self.folder or self.folder.startswith("file:"):
-                return self._here(name).read_bytes()
-            with tempfile.TemporaryDirectory() as folder:
-                return Path(client_of(self.uri).download_artifacts(self.run_id, name, folder)).read_bytes()
+            if (here := self._here()) is not None:
+                return artifacts.content(here, name)
+            return self._downloaded(name)
         except (MlflowException, OSError) as error:
             raise ConfigError(f"run {self.run_id} has no readable artifact {name}: {error}") from error
+        except artifacts.Unreadable as error:
+            raise artifacts.Unreadable(f"run {self.run_id}: {error}") from error
 
-    def _here(self, name: str) -> Path:
-        """The artifact where it lies, read without a copy; a link in a folder may lead anywhere."""
-        root = Path(local_file_uri_to_path(self.folder)).resolve()
-        file = (root / name).resolve()
-        if not file.is_relative_to(root):
-            raise ConfigError(f"artifact {name!r}: it lies outside the folder of its run")
-        return file
+    def _here(self) -> Path | None:
+        """The folder of the artifacts on this machine; None: the server of the store keeps them.
+
+        Raises:
+            Unreadable: the store names another address. Asking it would tell its owner who reads what.
+        """
+        at, server = urlsplit(self.folder), urlsplit(self.uri)
+        if at.scheme in ("", "file") and at.netloc in ("", "localhost"):
+            return Path(local_file_uri_to_path(self.folder))
+        if at.scheme == "mlflow-artifacts" and server.scheme.startswith("http") and at.netloc in ("", server.netloc):
+            return None
+        raise artifacts.Unreadable(
+            f"its artifacts lie at {self.folder!r}: an address that the store chose is not asked; files of this "
+            "machine are read, and what the store's own server keeps"
+        )
+
+    def _downloaded(self, name: str) -> bytes:
+        """An artifact from the server, if it says that it is not too large."""
+        client, parent = client_of(self.uri), str(PurePosixPath(name).parent)
+        for file in client.list_artifacts(self.run_id, None if parent == "." else parent):
+            if file.path == name:
+                artifacts.refuse_large(name, file.file_size or 0)
+        with tempfile.TemporaryDirectory() as folder:
+            client.download_artifacts(self.run_id, name, folder)
+            return artifacts.content(Path(folder), name)
 
     def table(self, name: str, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> pd.DataFrame:
-        """A Parquet artifact, or some of its columns, and of `optional` ones those that it has."""
-        data = pa.BufferReader(self.read(name))
-        if columns is not None and optional:
-            columns = [*columns, *(column for column in pq.read_schema(data).names if column in optional)]
-        return pq.read_table(data, columns=columns).to_pandas(ignore_metadata=True)
+        """A Parquet artifact, or some of its columns, and of `optional` ones those that it has.
+
+        Raises:
+            ConfigError: see `read`.
+            Unreadable: it is damaged, or holds more than is read.
+        """
+        data = self.read(name)
+        try:
+            found = artifacts.table(data, columns, optional)
+            if name == "gradients.parquet" and (texts := found.select_dtypes(exclude=["number"]).columns.tolist()):
+                raise artifacts.Unreadable(f"column {texts[0]!r} holds no numbers")
+            return found
+        except artifacts.Unreadable as error:
+            raise artifacts.Unreadable(f"{name} of run {self.run_id}: {error}") from error
 
     def keep(self, folder: Path, name: str | None) -> None:
         """Log the files of a folder among the artifacts, also after the run has ended.
@@ -97,13 +131,40 @@ class Logged:
             name: of the folder that they come into; None: they stand beside all others.
 
         Raises:
-            ConfigError: the store does not take artifacts.
+            ConfigError: the store does not take artifacts, or would put them where the run has none.
         """
+        here = self._here()
+        if here is not None and (here.parts[-2:] != (self.run_id, "artifacts") or not here.is_dir()):
+            raise ConfigError(f"{folder} is written, but not kept with run {self.run_id}: {here} is not its folder")
+        self.log(folder, name)
+
+    def log(self, folder: Path, name: str | None) -> None:
+        """The same for a run that this process makes, which may have no artifact yet."""
         try:
             client_of(self.uri).log_artifacts(self.run_id, str(folder), name)
         except (MlflowException, OSError) as error:
             message = f"{folder} is written, but {self.uri} does not take it as an artifact of run {self.run_id}"
             raise ConfigError(f"{message}: {error}") from error
+
+    def refuse_elsewhere(self, slug: str | None = None) -> None:
+        """Refuse to make runs in its experiment, or that of a slug, if their files would not go beside its own.
+
+        Whoever writes a store says where its experiments keep files; only a folder that this run's were found in is
+        written to.
+
+        Raises:
+            ConfigError: the experiment keeps them elsewhere.
+        """
+        client = client_of(self.uri)
+        found = client.get_experiment_by_name(slug) if slug else client.get_experiment(self.experiment)
+        if found is None or (here := self._here()) is None:
+            return
+        there, own = Path(local_file_uri_to_path(found.artifact_location)), here.parent.parent
+        if there.parent != own.parent or here.parts[-2:] != (self.run_id, "artifacts") or not here.is_dir():
+            raise ConfigError(
+                f"{self.uri}: its experiment {found.name!r} keeps files in {there}, but those of run {self.run_id} lie "
+                f"in {here}; nothing is written to where a store says and no run of it lies"
+            )
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -156,16 +217,19 @@ def find_one(uri: str, wanted: str) -> Logged:
 
 def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logged]:
     """Runs that meet MLflow's filter, of one experiment or of all, oldest first."""
-    if (file := sqlite_file(uri)) is not None and not file.is_file():
-        raise ConfigError(f"{uri}: there is no such store")
+    refuse_other(uri)
     client = client_of(uri)
-    experiments = [e.experiment_id for e in client.search_experiments() if slug in (None, e.name)]
-    runs, page = [], None
-    while experiments:
-        found = client.search_runs(experiments, condition, order_by=["attributes.start_time"], page_token=page)
-        runs += [_logged(uri, run) for run in found]
-        if not (page := found.token):
-            break
+    try:
+        experiments = [e.experiment_id for e in client.search_experiments() if slug in (None, e.name)]
+        runs, page = [], None
+        while experiments:
+            found = client.search_runs(experiments, condition, order_by=["attributes.start_time"], page_token=page)
+            runs += [_logged(uri, run) for run in found]
+            if not (page := found.token):
+                break
+    except (MlflowException, SQLAlchemyError, ValueError, TypeError, AttributeError) as error:  # of rows it cannot read
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ConfigError(f"{uri}: MLflow cannot read this store: {said[0]}") from error
     return runs
 
 
@@ -191,6 +255,8 @@ def _children(uri: str, parent: str) -> list[Logged]:
 
 def _logged(uri: str, run: Any) -> Logged:
     info, data = run.info, run.data
+    if not re.fullmatch("[0-9a-f]{32}", info.run_id):  # it becomes a part of paths, filters and commands
+        raise ConfigError(f"{uri}: it has a run with the id {info.run_id!r}, which is none of MLflow's")
     return Logged(
         uri,
         info.experiment_id,

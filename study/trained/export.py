@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from study.errors import ConfigError
 from study.reproduce.trust import FLAG, Untrusted, code_folder
+from study.terminal import say
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         with code_folder(given.trust_code) as folder:
-            print(export(given.run, given.store, given.weights, folder))
+            say(export(given.run, given.store, given.weights, folder))
     except ConfigError as error:
         if isinstance(error, Untrusted):
-            print(error.show())
-        print(f"The network cannot be exported:\n{error}", file=sys.stderr)
+            say(error.show())
+        say(f"The network cannot be exported:\n{error}", sys.stderr)
         return 2
     return 0
 

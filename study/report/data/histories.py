@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from jaxtyping import Float, Int
 
 from study.errors import ConfigError
 from study.figures.norms import NormHistory, bucket, norm_history
 from study.learning.clipping.contract import LIMIT, SHARE
+from study.report.data.reading import note, tried
+from study.tracking.artifacts import Unreadable
 from study.tracking.reader import Logged
 from study.training.history import acted
 
@@ -47,7 +49,11 @@ class Norms:
 
 
 def load_norms(run: Logged) -> Norms | None:
-    """The gradient norms of a run; None where it has none yet."""
+    """The gradient norms of a run; None where it has none yet, or none that can be read."""
+    return tried(f"The gradient history of run {run.run_id} ({run.name})", lambda: _norms(run))
+
+
+def _norms(run: Logged) -> Norms | None:
     table = load_table(run, "gradients.parquet", ["update", "loss", *NORM_COLUMNS], [SHARE, LIMIT])
     if table is None or table.empty:
         return None
@@ -75,7 +81,7 @@ def unreadable(run: Logged, norms: Norms | None) -> str:
     if norms is not None or not run.measures.get("run/updates", 0) > 0:
         return ""
     try:
-        run.read("gradients.parquet")
+        run.table("gradients.parquet", ["update", "loss", *NORM_COLUMNS])
     except ConfigError as error:
         return str(error)
     return f"run {run.run_id}: gradients.parquet holds no history"
@@ -114,7 +120,7 @@ def load_all(runs: pd.DataFrame, load: Callable[[Logged], pd.DataFrame | None]) 
     """
     parts = []
     for run, logged, arm in zip(runs.index, runs["logged"], runs["arm"], strict=True):
-        part = load(logged)
+        part = tried(f"A table of run {run}", partial(load, logged))
         if part is not None:
             parts.append(part.assign(run_id=str(run), arm=str(arm)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -126,5 +132,8 @@ def load_table(
     """A table of a run, or some of its columns; None where it cannot be read or lacks one that is not optional."""
     try:
         return run.table(name, columns, optional)
-    except (ConfigError, pa.ArrowInvalid):
+    except Unreadable as error:
+        note(f"What needs it is left out: {error}.")
+        return None
+    except ConfigError:  # there is none
         return None

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from study.opponents.ranking import standing
 from study.report.data.comparison import Comparison, worth
 from study.report.data.levels import level_intervals
+from study.report.data.reading import tried
 from study.report.data.runs import column
 from study.report.data.statistics import Interval
 
@@ -96,9 +98,17 @@ def hardest(comparison: Comparison) -> tuple[str, float] | None:
     return None if first is None or not math.isclose(*first[1]) else (first[0], first[1][0])
 
 
+def _recorded(text: str) -> dict[str, float]:
+    return {str(name): float(value) for name, value in json.loads(text or "{}").items()}
+
+
 def _references(runs: pd.DataFrame) -> dict[str, pd.Series]:
     """The value of every opponent, run by run; NaN where a run has not got it."""
-    recorded = {run: json.loads(text) for run, text in column(runs, "opponents").items() if text}
+    read = {
+        run: tried(f"What run {run} says of opponents", partial(_recorded, text))
+        for run, text in column(runs, "opponents").items()
+    }
+    recorded = {run: found for run, found in read.items() if found}
     names = dict.fromkeys(name for found in recorded.values() for name in found)
     values = {name: [found.get(name, np.nan) for found in recorded.values()] for name in names}
     return {name: pd.Series(of_runs, list(recorded), dtype=float) for name, of_runs in values.items()}

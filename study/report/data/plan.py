@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from study.errors import ConfigError
+from study.tracking import plain
 from study.tracking.outcomes import ENDED
 from study.tracking.reader import Logged
 
+LARGEST = 2_000_000
+"""Bytes of a plan: that of 1,000 arms has some 200,000."""
 NAMED = 6
 """Arms named in one sentence."""
 
@@ -42,7 +44,7 @@ class Planned:
 def load_plan(parent: Logged | None) -> Planned:
     """Read the plan that a sweep's run keeps; an empty one where none can be read."""
     try:
-        plan = yaml.safe_load(parent.read("plan.yaml")) if parent else {}
+        plan = plain.read(parent.read("plan.yaml"), "plan.yaml", LARGEST) if parent else {}
         others = (plan.get("twins", {}), plan.get("former", {}))
         arms = {
             str(name): {str(name), _label(arm), *(label for labels in others for label in labels.get(name, ()))}
@@ -51,8 +53,10 @@ def load_plan(parent: Logged | None) -> Planned:
         search = {str(key): str(words) for key, words in plan.get("search", {}).items()}
         objective = str(plan.get("objective") or "")
         seeds = int(plan.get("search_seeds", 1))
-        return Planned(arms, list(plan["seeds"]), int(plan.get("trials", 0)), search, objective, seeds)
-    except (ConfigError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return Planned(
+            arms, [int(seed) for seed in plan["seeds"]], int(plan.get("trials", 0)), search, objective, seeds
+        )
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Planned(unread=f"{type(error).__name__}: {error}" if parent else "")
 
 

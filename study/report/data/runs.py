@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import pandas as pd
 
 from study.errors import ConfigError
 from study.report.data.comparison import KNOWN, Comparison, rank
+from study.report.data.reading import tried
 from study.schema.arm_names import name_arms
 from study.schema.identity import deciding
 from study.tracking.answers import QUESTIONS
@@ -74,7 +76,9 @@ def gather(uri: str, slug: str) -> Evidence:
     kind = column(rows, "tags.kind")
     sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])
     parent = sweeps["logged"].iloc[-1] if len(sweeps) else None
-    comparisons = [_compare(task, group) for task, group in runs[runs["counts"]].groupby("task")]
+    by_task = runs[runs["counts"]].groupby("task")
+    compared = [tried(f"The comparison of {task}", partial(_compare, task, group)) for task, group in by_task]
+    comparisons = [comparison for comparison in compared if comparison is not None]
     answers = rows.loc[kind.isin(QUESTIONS), "logged"].tolist()
     experiment = rows["logged"].iloc[0].experiment
     return Evidence(slug, uri, parent, _named(runs, comparisons), comparisons, answers, experiment)
@@ -110,17 +114,25 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
         "solved": column(rows, "tags.solved"),
         "clipping": column(rows, "tags.clipping"),
         "opponents": column(rows, "tags.opponents"),
-        "seed": pd.to_numeric(column(rows, "params.seed", -1)).astype(int),
+        "seed": _seeds(column(rows, "params.seed", -1)),
         "outcome": _outcomes(rows),
         "arm": _digests(rows),
     }
     facts |= {name: column(rows, f"tags.{key}") for name, key in CIRCUMSTANCES.items()}
-    facts |= {name: pd.to_numeric(column(rows, f"tags.{key}", math.nan)) for name, key in COUNTS.items()}
+    facts |= {
+        name: pd.to_numeric(column(rows, f"tags.{key}", math.nan), errors="coerce") for name, key in COUNTS.items()
+    }
     numbers = {name: column(rows, key, math.nan).astype(float) for name, key in NUMBERS.items()}
     runs = common.assign(**facts, **numbers, **_measured(rows, facts["task"]))
     runs["value"] = runs["value"].where(runs["outcome"].isin(FINISHED))
     runs["counts"] = _counting(runs, column(rows, "tags.reproduces"))
     return runs.copy()
+
+
+def _seeds(texts: pd.Series) -> pd.Series:
+    """Seeds as numbers; -1 where a run has none, or a text that is none."""
+    numbers = pd.to_numeric(texts, errors="coerce")
+    return numbers.where(numbers.abs() < 2**53, -1).astype(int)
 
 
 def _outcomes(rows: pd.DataFrame) -> pd.Series:

@@ -1,10 +1,24 @@
 """Tables as files: CSV for spreadsheets and programs, LaTeX for papers."""
 
+import re
+from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 
 from study.report.spreadsheet import guard
+
+LONGEST = 150
+"""Letters of a file's name, without its ending: file systems take 255 bytes."""
+
+
+def stem(name: str) -> str:
+    """A name as that of a file: a plain one as it is, another with its letters replaced and a digest of it.
+
+    Names come from stores, where a task may be called `../../x`.
+    """
+    plain = re.sub(r"[^\w.,=+ -]", "-", name, flags=re.ASCII)[:LONGEST].lstrip(".")
+    return name if plain == name else f"{plain}-{sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> Path:

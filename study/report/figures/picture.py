@@ -4,20 +4,23 @@ Within the page its text takes the page's colour, dark or light, and every mark 
 that the page can name it and open it.
 """
 
+import html
 import itertools
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from study.figures.style import COLOURS, INK
 from study.report import FORMATS
-from study.report.data.table_files import write_csv
+from study.report.data.reading import tried
+from study.report.data.table_files import stem, write_csv
 
 RECOLOURED = {COLOURS[0]: "blue", COLOURS[5]: "sky"}
 """Colours that are too dark on a dark page, and the variables of `page.css` that replace them."""
@@ -42,6 +45,9 @@ class Picture:
     figure: Figure
     data: pd.DataFrame
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", stem(self.name))
+
     @cached_property
     def svg(self) -> str:
         """See `to_svg`."""
@@ -64,6 +70,17 @@ class Picture:
             if form in printed:
                 self.figure.savefig(path, **keywords)
         return [f"{self.name}.{form}" for form in ("svg", *FORMATS, "csv") if form in ("svg", "csv", *printed)]
+
+
+def drawn(make: Callable[..., Picture | None], *given: Any) -> list[Picture]:
+    """The picture that a function draws; none where it has nothing to draw, or what was recorded lets it fail."""
+
+    def draw() -> Picture | None:
+        picture = make(*given)
+        return picture if picture is None or picture.svg else None  # what fails in drawing fails here
+
+    found = tried(f"The picture of {make.__name__.replace('_', ' ')}", draw)
+    return [] if found is None else [found]
 
 
 def count_of(number: int, noun: str) -> str:
@@ -90,8 +107,10 @@ def for_page(svg: str, title: str) -> str:
     body = re.sub(r'(?<= d=")[^"]*', _rounded, body)
     body = re.sub(r'id="run:(\w+):\d+"', r'class="run" data-run="\1"', body)
     body = re.sub(UNUSED_ID, "", body)
-    described = rf'style="width:\1" role="img" aria-label="{title}"'
-    body = re.sub(r'width="([\d.]+pt)" height="[\d.]+pt"', described, body, count=1)
+    described = f'role="img" aria-label="{html.escape(title)}"'
+    body = re.sub(
+        r'width="([\d.]+pt)" height="[\d.]+pt"', lambda size: f'style="width:{size[1]}" {described}', body, count=1
+    )
     return on_page(body).replace(INK, "currentColor")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from study.report.figures.forks import PARENT, parted
 from study.report.pages.page import Head, Row, Section, Table, TableCell
-from study.tracking.answers import AT, TREATMENT, sentence
+from study.tracking.answers import TREATMENT, forked_at, sentence
 from study.tracking.outcomes import LOST, format_ending
 from study.tracking.reader import Logged
 
@@ -30,7 +30,7 @@ def forks(parent: Logged, found: Sequence[Logged], *texts: str) -> Section:
     ]
     rows = [Row(list(_cells(run, parent, measure))) for run in (parent, *found)]
     named = {treatment(fork): fork for fork in found}
-    picture = parted(parent, named, [int(fork.tags[AT]) for fork in named.values()])
+    picture = parted(parent, named, [forked_at(fork) for fork in named.values()])
     return Section("Forks", texts, [Table(heads, rows, EXPLAINED)], [picture] if picture else [])
 
 
@@ -45,7 +45,7 @@ def asked(found: Sequence[Logged]) -> Section:
 
 def treatment(fork: Logged) -> str:
     """What a fork changed, and from where on."""
-    return f"{fork.tags.get(TREATMENT, fork.name)}, from {int(fork.tags[AT]):,}"
+    return f"{fork.tags.get(TREATMENT, fork.name)}, from {forked_at(fork):,}"
 
 
 def _cells(run: Logged, parent: Logged, measure: str) -> Iterator[TableCell]:
@@ -54,7 +54,7 @@ def _cells(run: Logged, parent: Logged, measure: str) -> Iterator[TableCell]:
     lost = [of.tags["outcome"] for of in (run, parent) if of.tags.get("outcome") in LOST]
     itself = run is parent
     yield TableCell(PARENT if itself else run.tags.get(TREATMENT, run.name), run=run.run_id)
-    yield TableCell("-" if itself else f"{int(run.tags[AT]):,}")
+    yield TableCell("-" if itself else f"{forked_at(run):,}")
     yield TableCell(format_ending(run.tags.get("outcome", run.status.lower()), cause))
     yield TableCell(run.tags["outcome"] if run.tags.get("outcome") in LOST else _number(value))
     yield TableCell("-" if itself or lost or not math.isfinite(value - before) else f"{value - before:+.4g}")

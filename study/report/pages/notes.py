@@ -1,6 +1,6 @@
 """What a reader must know before the answers: what is missing, unequal, or could not be read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from study.report.data.histories import describe_lost
 from study.report.data.plan import Planned, missing
@@ -14,6 +14,11 @@ def unread(lost: Mapping[str, str], plan: Planned) -> Iterator[str]:
         yield describe_lost(lost)
     if plan.unread:
         yield f"The plan of the sweep cannot be read ({plan.unread}), so runs that are missing are not named."
+
+
+def further(noted: Iterable[str], lost: Mapping[str, str]) -> list[str]:
+    """What else could not be read or drawn, without the histories that are named anyway."""
+    return [sentence for sentence in noted if not any(reason in sentence for reason in lost.values())]
 
 
 def notes(evidence: Evidence, plan: Planned) -> Iterator[str]:

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from study.errors import ConfigError
 from study.figures.style import colour, dashes
-from study.report.data.table_files import write_csv, write_latex
+from study.report.data.table_files import stem, write_csv, write_latex
 from study.report.figures.picture import Picture, for_page, on_page
 from study.report.pages.explorer import Explorer, packed_script
 
@@ -107,7 +107,7 @@ class Section:
     anchor: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "anchor", "".join(c if c.isalnum() else "-" for c in self.title.lower()))
+        object.__setattr__(self, "anchor", stem("".join(c if c.isalnum() else "-" for c in self.title.lower())))
 
     @property
     def named_tables(self) -> Iterator[tuple[str, Table]]:
@@ -194,11 +194,11 @@ class Page:
         """
         path = folder / f"{name}.html"
         self._refuse_to_replace(path)
-        for place in ("figures", "tables"):
-            (folder / place).mkdir(parents=True, exist_ok=True)
+        for kind in ("figures", "tables"):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
         files = {p.name: p.save(folder / "figures", printed) for s in self.sections for p in s.pictures}
-        for stem, table in (named for section in self.sections for named in section.named_tables):
-            table.write(folder / "tables", stem)
+        for place, table in (named for section in self.sections for named in section.named_tables):
+            table.write(folder / "tables", place)
         path.write_text(self._html(files))
         return path
 

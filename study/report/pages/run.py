@@ -2,22 +2,26 @@
 
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from study.analysis.sample import FILE
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, describe_lost, load_norms, unreadable
 from study.report.data.lengths import by_length
+from study.report.data.reading import noting, tried
 from study.report.data.runs import single
 from study.report.figures import flow
 from study.report.figures.gradients import norm_histories
 from study.report.figures.lengths import generalisation
-from study.report.figures.picture import Picture
+from study.report.figures.picture import Picture, drawn
 from study.report.figures.predictions import predictions
 from study.report.figures.probes import truncation_bias
 from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectrum, recurrent_weights
 from study.report.pages import asked
+from study.report.pages.notes import further
 from study.report.pages.page import Head, Listing, Page, Row, Section, Table, TableCell
+from study.terminal import say
 from study.tracking import answers
 from study.tracking.outcomes import LOST
 from study.tracking.reader import Logged, find_one
@@ -26,8 +30,10 @@ OF_NETWORK = ("/test", "/val", "skill/opponent")
 """Ends of metrics that say how good a network is: of one that was lost they say nothing."""
 
 
-def write(wanted: str, uri: str, ui: str, folder: Path, printed: Collection[str] = ()) -> Path:
-    """Write the page of a run and log it among the run's artifacts.
+def write(
+    wanted: str, uri: str, ui: str, folder: Path, printed: Collection[str] = (), kept: bool = False
+) -> Path:  # fmt: skip
+    """Write the page of a run.
 
     Args:
         wanted: the run's id, the start of it, or its name.
@@ -35,6 +41,7 @@ def write(wanted: str, uri: str, ui: str, folder: Path, printed: Collection[str]
         ui: address of the MLflow UI, which links open.
         folder: to write into.
         printed: formats besides SVG that figures are written in, see `study.report.FORMATS`.
+        kept: whether it is logged among the artifacts of the run; else nothing is written to the store.
 
     Returns:
         The path of the page.
@@ -44,12 +51,16 @@ def write(wanted: str, uri: str, ui: str, folder: Path, printed: Collection[str]
             page that rests on it is there.
     """
     run = find_one(uri, wanted)
-    norms = load_norms(run)
-    lost = {run.run_id: why} if (why := unreadable(run, norms)) else {}
-    path = _page(run, norms, lost, ui).write(folder, "run", printed)
-    if lost:
-        print(describe_lost(lost), file=sys.stderr)
-    run.keep(folder, "report")
+    with noting() as noted:
+        norms = load_norms(run)
+        lost = {run.run_id: why} if (why := unreadable(run, norms)) else {}
+        page = _page(run, norms, lost, ui)
+    known = [*([describe_lost(lost)] if lost else []), *further(noted, lost)]
+    path = replace(page, notes=known).write(folder, "run", printed)
+    for sentence in known:
+        say(sentence, sys.stderr)
+    if kept:
+        run.keep(folder, "report")
     return path
 
 
@@ -66,31 +77,33 @@ def _page(run: Logged, norms: Norms | None, lost: Mapping[str, str], ui: str) ->
         Section("This run", listings=_definition(run)),
     ]
     names = {one.run_id: (one.name, one.experiment) for one in (run, *answers.given(run))}
-    notes, rests_on = [describe_lost(lost)] if lost else [], [] if norms is None else [run.run_id]
-    return Page(run.name, f"{row['outcome']}; run {run.run_id}.", notes, sections, names, ui, rests_on, lost)
+    rests_on = [] if norms is None else [run.run_id]
+    return Page(run.name, f"{row['outcome']}; run {run.run_id}.", [], sections, names, ui, rests_on, lost)
 
 
 def pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Iterator[Picture]:
     """All figures that the run has data for."""
-    drawn = (
-        loss_history(run),
-        norm_histories(comparison, {} if norms is None else {run.run_id: norms}),
-        flow_by_lag(run, flow.task_horizon(comparison)),
-        flow.flow_over_training(comparison, flow.flow_data(comparison)),
-        lyapunov_spectrum(run),
-        recurrent_weights(run),
-        truncation_bias(comparison),
-        generalisation(comparison, by_length(comparison)),
-    )
-    yield from filter(None, drawn)
+    yield from drawn(loss_history, run)
+    yield from drawn(norm_histories, comparison, {} if norms is None else {run.run_id: norms})
+    yield from drawn(flow_by_lag, run, flow.task_horizon(comparison))
+    yield from drawn(flow.flow_over_training, comparison, flow.flow_data(comparison))
+    yield from drawn(lyapunov_spectrum, run)
+    yield from drawn(recurrent_weights, run)
+    yield from drawn(truncation_bias, comparison)
+    yield from drawn(generalisation, comparison, by_length(comparison))
 
 
 def _predicted(run: Logged) -> Iterator[Section]:
     """What the run predicted on its test part, and the text that it continues."""
-    pictures = list(predictions(run))
-    texts = [Listing("A text continued", run.read(FILE).decode())] if FILE in run.files() else []
+    pictures = tried("What the run predicted", lambda: list(predictions(run))) or []
+    texts = tried("The text that it continued", lambda: list(_continued(run))) or []
     if pictures or texts:
         yield Section("Predictions on test", pictures=pictures, listings=texts)
+
+
+def _continued(run: Logged) -> Iterator[Listing]:
+    if FILE in run.files():
+        yield Listing("A text continued", run.read(FILE).decode(errors="replace"))
 
 
 def _asked(run: Logged) -> Iterator[Section]:
@@ -98,7 +111,7 @@ def _asked(run: Logged) -> Iterator[Section]:
     found = answers.given(run)
     forks = [answer for answer in found if answer.tags["kind"] == "fork"]
     if forks:
-        yield asked.forks(run, forks)
+        yield from filter(None, [tried("The table of forks", lambda: asked.forks(run, forks))])
     if others := [answer for answer in found if answer not in forks]:
         yield asked.asked(others)
 

@@ -4,13 +4,16 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, load_norms, unreadable
 from study.report.data.plan import Planned, load_plan
 from study.report.data.ranking import answer
+from study.report.data.reading import noting, tried
 from study.report.data.results import results, write_table
 from study.report.data.runs import Evidence, gather
 from study.report.data.trials import Search, searches
@@ -19,13 +22,16 @@ from study.report.pages import search as search_page
 from study.report.pages import task as task_page
 from study.report.pages.answer import conclusions
 from study.report.pages.asked import asked
-from study.report.pages.notes import notes, unread
-from study.report.pages.page import Page
+from study.report.pages.notes import further, notes, unread
+from study.report.pages.page import Conclusions, Page, Section
+from study.terminal import say
 from study.tracking import view
 
 
-def write(slug: str, uri: str, ui: str, folder: Path, printed: Collection[str] = ()) -> Path:
-    """Write the page of a study, its figures and `results.csv`, and log them to the newest sweep of the study.
+def write(
+    slug: str, uri: str, ui: str, folder: Path, printed: Collection[str] = (), kept: bool = False
+) -> Path:  # fmt: skip
+    """Write the page of a study, its figures and `results.csv`.
 
     Args:
         slug: of the study.
@@ -33,6 +39,7 @@ def write(slug: str, uri: str, ui: str, folder: Path, printed: Collection[str] =
         ui: address of the MLflow UI, which links open.
         folder: to write into.
         printed: formats besides SVG that figures are written in, see `study.report.FORMATS`.
+        kept: whether they are logged to the newest sweep of the study; else nothing is written to the store.
 
     Returns:
         The path of the page.
@@ -41,38 +48,61 @@ def write(slug: str, uri: str, ui: str, folder: Path, printed: Collection[str] =
         study.errors.ConfigError: nothing was tracked under this slug, or the store cannot be used; or a page would be
             replaced by one that lacks a history of it, because that cannot be read any more.
     """
-    evidence = gather(uri, slug)
+    with noting() as noted:
+        evidence = gather(uri, slug)
+        table, known, page = _made(evidence, noted, ui)
+    path = page.write(folder, "report", printed)
+    for sentence in known:
+        say(sentence, sys.stderr)
+    write_table(table, folder)
+    if kept and evidence.parent is not None:
+        evidence.parent.keep(folder, "report")
+    return path
+
+
+def _made(evidence: Evidence, noted: Mapping[str, None], ui: str) -> tuple[pd.DataFrame, list[str], Page]:
+    """The results, what could not be read or drawn, and the page, which says it too."""
     counted = evidence.runs[evidence.runs["counts"]]
     loaded = {str(run): load_norms(logged) for run, logged in counted["logged"].items()}
     norms = {run: found for run, found in loaded.items() if found is not None}
     lost = {run: why for run, found in loaded.items() if (why := unreadable(counted["logged"][run], found))}
     table = results(evidence, norms)
     plan = load_plan(evidence.parent)
-    path = _page(evidence, plan, norms, lost, table, ui).write(folder, "report", printed)
-    for sentence in unread(lost, plan):
-        print(sentence, file=sys.stderr)
-    write_table(table, folder)
-    if evidence.parent is not None:
-        evidence.parent.keep(folder, "report")
-    return path
+    page = _page(evidence, plan, norms, lost, table, ui)
+    known = [*unread(lost, plan), *further(noted, lost)]
+    return table, known, replace(page, notes=[*known, *page.notes])
 
 
 def _page(
     evidence: Evidence, plan: Planned, norms: Mapping[str, Norms], lost: Mapping[str, str], table: pd.DataFrame, ui: str
 ) -> Page:
-    found = list(_searches(evidence, plan))
-    answers = [answer(comparison, norms) for comparison in evidence.comparisons]
-    sections, said = [], []
-    for comparison, answered in zip(evidence.comparisons, answers, strict=True):
-        of_task = task_page.sections(comparison, answered, norms, table)
-        said.append(conclusions(comparison, of_task[0], answered))
-        sections += of_task
-    sections += [section for search in found for section in search_page.sections(search)]
+    found = tried("The search", lambda: list(_searches(evidence, plan))) or []
+    said: list[Conclusions] = []
+    sections: list[Section] = []
+    for comparison in evidence.comparisons:
+        made = tried(f"The comparison of {comparison.task}", partial(_of_task, comparison, norms, table))
+        if made is not None:
+            said.append(made[0])
+            sections += made[1]
+    for search in found:
+        sections += tried(f"The search of {search.task}", partial(_of_search, search)) or []
     sections += [*([asked(evidence.answers)] if evidence.answers else []), runs_page.listed(evidence)]
-    known = [*unread(lost, plan), *notes(evidence, plan)]
     names = _run_names(evidence, found)
     table_of_runs = view.address(ui, evidence.experiment)
+    known = list(notes(evidence, plan))
     return Page(evidence.slug, _lead(evidence), known, sections, names, ui, norms.keys(), lost, table_of_runs, said)
+
+
+def _of_task(
+    comparison: Comparison, norms: Mapping[str, Norms], table: pd.DataFrame
+) -> tuple[Conclusions, list[Section]]:
+    answered = answer(comparison, norms)
+    sections = task_page.sections(comparison, answered, norms, table)
+    return conclusions(comparison, sections[0], answered), sections
+
+
+def _of_search(search: Search) -> list[Section]:
+    return list(search_page.sections(search))
 
 
 def _searches(evidence: Evidence, plan: Planned) -> Iterator[Search]:

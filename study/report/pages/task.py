@@ -8,6 +8,7 @@ from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
 from study.report.data.lengths import by_length
 from study.report.data.ranking import Answer, compare
+from study.report.data.reading import tried
 from study.report.data.wording import format_power
 from study.report.figures import flow
 from study.report.figures.ablation import VARIED, ablation
@@ -16,7 +17,7 @@ from study.report.figures.gradients import norm_histories
 from study.report.figures.learning import learning_curves
 from study.report.figures.lengths import generalisation
 from study.report.figures.maps import maps
-from study.report.figures.picture import Picture
+from study.report.figures.picture import Picture, drawn
 from study.report.figures.probes import decay_against_exponent, truncation_bias
 from study.report.pages import answer
 from study.report.pages import lengths as lengths_page
@@ -56,24 +57,23 @@ def _answers(
     comparison: Comparison, norms: dict[str, Norms], table: pd.DataFrame, further: pd.DataFrame
 ) -> list[Picture]:
     """What every arm reached: at the end, over training, at other lengths, against what was varied."""
-    drawn = (
-        answer_picture(comparison),
-        learning_curves(comparison, norms),
-        generalisation(comparison, further),
-        *(ablation(comparison, table.loc[comparison.runs.index], varied) for varied in VARIED),
-    )
-    return [picture for picture in drawn if picture is not None]
+    rows = table.loc[comparison.runs.index]
+    return [
+        *drawn(answer_picture, comparison),
+        *drawn(learning_curves, comparison, norms),
+        *drawn(generalisation, comparison, further),
+        *(picture for varied in VARIED for picture in drawn(ablation, comparison, rows, varied)),
+    ]
 
 
 def _gradients(comparison: Comparison, norms: dict[str, Norms]) -> list[Picture]:
     """The gradients behind it."""
     data = flow.flow_data(comparison)
-    drawn = (
-        norm_histories(comparison, norms),
-        flow.flow_by_lag(comparison, data),
-        flow.flow_over_training(comparison, data),
-        decay_against_exponent(comparison, data),
-        truncation_bias(comparison),
-        *maps(comparison, data),
-    )
-    return [picture for picture in drawn if picture is not None]
+    return [
+        *drawn(norm_histories, comparison, norms),
+        *drawn(flow.flow_by_lag, comparison, data),
+        *drawn(flow.flow_over_training, comparison, data),
+        *drawn(decay_against_exponent, comparison, data),
+        *drawn(truncation_bias, comparison),
+        *(tried("A map", lambda: list(maps(comparison, data))) or []),
+    ]
