@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 
 import torch
@@ -47,18 +48,24 @@ def set_up_process(accelerator: str) -> None:
     On a GPU deterministic algorithms, where torch has them; where it has none it warns, and the same run made again
     agrees within rounding only (`python -m study.reproduce RUN --tolerance 1e-4`).
 
-    What is imported by now is never garbage, so Python's collector is kept from walking it again and again, which takes
-    up to half of the time in which MLflow writes a history.
-
     Raises:
         ConfigError: there is no such accelerator.
     """
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise ConfigError("trainer.accelerator = 'cuda': no CUDA device is available here; cpu is")
-    if not gc.get_freeze_count():
-        gc.freeze()
+    _spare_the_collector()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if accelerator == "cuda":  # cuBLAS, and cuDNN's recurrent layers through it, are deterministic only so
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(accelerator == "cuda", warn_only=True)
+
+
+@cache
+def _spare_the_collector() -> None:
+    """Keep Python's collector from walking what is imported by now, which is never garbage, again and again.
+
+    To walk it takes up to half of the time in which MLflow writes a history. Once a process: to ask whether it was done
+    already, Python counts all that is kept.
+    """
+    gc.freeze()
