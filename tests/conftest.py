@@ -128,6 +128,26 @@ def logged(configure: Callable[..., Any]) -> Callable[..., Any]:
     return trained
 
 
+@pytest.fixture(scope="module")
+def once() -> Callable[..., Any]:
+    """Trains a checked configuration the first time that a test of the file asks for it, and reads the run.
+
+    For tests that leave the run as it is.
+    """
+    from study.tracking.reader import find_one
+    from study.train import train
+
+    made: dict[str, str] = {}
+
+    def found(config: Any) -> Any:
+        key = config.model_dump_json()
+        if key not in made:
+            made[key] = train(config).run_id
+        return find_one(config.tracking.uri, made[key])
+
+    return found
+
+
 @pytest.fixture(scope="session")
 def database() -> Iterator[Callable[[str], str]]:
     """Makes a new database on a PostgreSQL server; gives its URL."""
