@@ -27,8 +27,18 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 def seeded(seed: int, purpose: str) -> Iterator[None]:
     """Torch's global generator seeded for a purpose within the block, as it was before after it."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(derive(seed, purpose))
+        seed_all(derive(seed, purpose))
         yield
+
+
+def seed_all(seed: int) -> None:
+    """Seed torch's global generators.
+
+    As `torch.manual_seed`, which where there is no device also keeps the stack of every call, for one that may come.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
 
 
 def state() -> list[Tensor]:

@@ -48,7 +48,7 @@ def _plain_torch() -> Iterator[None]:
     """One thread, float32 and a known random state for every test, whatever the one before did."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` keeps the stack of every call, see `study.seeding`
     yield
     torch.set_default_dtype(torch.float32)
 
@@ -111,6 +111,20 @@ def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without the pictures, which take much of a short one's time, for tests that are about something else."""
     monkeypatch.setattr("study.analysis.result.figures.figures", lambda *_: {})
+
+
+@pytest.fixture
+def quick_opponents(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opponents that learn from little, for tests of large data sets that are about something else.
+
+    Their scores are kept apart from those of opponents that learnt all.
+    """
+    from study import data
+
+    apart, folder = tmp_path_factory.getbasetemp() / "opponents", data.folder
+    monkeypatch.setattr("study.opponents.ngrams.MOST_TOKENS", 10_000)
+    monkeypatch.setattr("study.opponents.perceptron.EPOCHS", 1)
+    monkeypatch.setattr(data, "folder", lambda given, name: apart if name == "opponents" else folder(given, name))
 
 
 @pytest.fixture
