@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
 
-from tests import engines
+from tests import engines, shapes
 
 LIBRARIES = ("matplotlib.figure", "mlflow", "optuna", "pytorch_lightning", "scipy.stats", "sklearn.ensemble")
 # Before the hook: what a checked module is the first to import is compiled anew, not read from its cache.
 for library in LIBRARIES:
     importlib.import_module(library)
 
-install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
+shapes.check("study")  # before anything of `study` is imported
 
 ROOT = Path(__file__).resolve().parents[1]
 
