@@ -16,7 +16,7 @@ with_shapes = jaxtyping.jaxtyped
 
 def check(package: str) -> None:
     """Check all that is imported from a package from now on."""
-    jaxtyping.jaxtyped = _jaxtyped
+    jaxtyping.jaxtyped = _jaxtyped  # type: ignore[assignment]
     jaxtyping.install_import_hook(package, "beartype.beartype")
 
 
