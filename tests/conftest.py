@@ -24,14 +24,21 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SLOW = (
     "test_sweep_engines",
-    "test_sweep",
-    "test_reproduce",
+    "test_fork",
     "test_resume",
+    "test_why",
     "test_probes_suite",
-    "test_train",
-    "test_verify",
     "test_install",
+    "test_verify",
+    "test_reproduce",
     "test_module",
+    "test_autopsy",
+    "test_trained",
+    "test_train",
+    "test_reproduce_ended",
+    "test_models",
+    "test_schema_budget",
+    "test_sweep",
 )
 """Files with most of the work: first, so that no process is left alone with one of them at the end."""
 
