@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 
 import torch
@@ -26,8 +27,18 @@ def generator(seed: int, purpose: str) -> torch.Generator:
 def seeded(seed: int, purpose: str) -> Iterator[None]:
     """Torch's global generator seeded for a purpose within the block, as it was before after it."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(derive(seed, purpose))
+        seed_all(derive(seed, purpose))
         yield
+
+
+def seed_all(seed: int) -> None:
+    """Seed torch's global generators.
+
+    As `torch.manual_seed`, which where there is no device also keeps the stack of every call, for one that may come.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
 
 
 def state() -> list[Tensor]:
@@ -47,18 +58,24 @@ def set_up_process(accelerator: str) -> None:
     On a GPU deterministic algorithms, where torch has them; where it has none it warns, and the same run made again
     agrees within rounding only (`python -m study.reproduce RUN --tolerance 1e-4`).
 
-    What is imported by now is never garbage, so Python's collector is kept from walking it again and again, which takes
-    up to half of the time in which MLflow writes a history.
-
     Raises:
         ConfigError: there is no such accelerator.
     """
     if accelerator == "cuda" and not torch.cuda.is_available():
         raise ConfigError("trainer.accelerator = 'cuda': no CUDA device is available here; cpu is")
-    if not gc.get_freeze_count():
-        gc.freeze()
+    _spare_the_collector()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if accelerator == "cuda":  # cuBLAS, and cuDNN's recurrent layers through it, are deterministic only so
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(accelerator == "cuda", warn_only=True)
+
+
+@cache
+def _spare_the_collector() -> None:
+    """Keep Python's collector from walking what is imported by now, which is never garbage, again and again.
+
+    To walk it takes up to half of the time in which MLflow writes a history. Once a process: to ask whether it was done
+    already, Python counts all that is kept.
+    """
+    gc.freeze()

@@ -9,30 +9,36 @@ from typing import Any
 
 import pytest
 import torch
-from jaxtyping import install_import_hook
 
-from tests import engines
+from tests import engines, shapes
 
 LIBRARIES = ("matplotlib.figure", "mlflow", "optuna", "pytorch_lightning", "scipy.stats", "sklearn.ensemble")
 # Before the hook: what a checked module is the first to import is compiled anew, not read from its cache.
 for library in LIBRARIES:
     importlib.import_module(library)
 
-install_import_hook("study", "beartype.beartype")  # before anything of `study` is imported
+shapes.check("study")  # before anything of `study` is imported
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 SLOW = (
     "test_sweep_engines",
-    "test_sweep",
-    "test_reproduce",
+    "test_fork",
     "test_resume",
+    "test_why",
     "test_probes_suite",
-    "test_train",
-    "test_verify",
     "test_install",
+    "test_verify",
+    "test_reproduce",
     "test_module",
+    "test_autopsy",
+    "test_trained",
+    "test_train",
+    "test_reproduce_ended",
+    "test_models",
+    "test_schema_budget",
+    "test_sweep",
 )
 """Files with most of the work: first, so that no process is left alone with one of them at the end."""
 
@@ -48,7 +54,7 @@ def _plain_torch() -> Iterator[None]:
     """One thread, float32 and a known random state for every test, whatever the one before did."""
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float32)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` keeps the stack of every call, see `study.seeding`
     yield
     torch.set_default_dtype(torch.float32)
 
@@ -114,6 +120,20 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def quick_opponents(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opponents that learn from little, for tests of large data sets that are about something else.
+
+    Their scores are kept apart from those of opponents that learnt all.
+    """
+    from study import data
+
+    apart, folder = tmp_path_factory.getbasetemp() / "opponents", data.folder
+    monkeypatch.setattr("study.opponents.ngrams.MOST_TOKENS", 10_000)
+    monkeypatch.setattr("study.opponents.perceptron.EPOCHS", 1)
+    monkeypatch.setattr(data, "folder", lambda given, name: apart if name == "opponents" else folder(given, name))
+
+
+@pytest.fixture
 def logged(configure: Callable[..., Any]) -> Callable[..., Any]:
     """Train a small run from overrides and read it back; without probes where they do not ask for any."""
     from study.tracking.reader import find
@@ -126,6 +146,26 @@ def logged(configure: Callable[..., Any]) -> Callable[..., Any]:
         return find(config.tracking.uri, train(config, overrides).run_id)[0]
 
     return trained
+
+
+@pytest.fixture(scope="module")
+def once() -> Callable[..., Any]:
+    """Trains a checked configuration the first time that a test of the file asks for it, and reads the run.
+
+    For tests that leave the run as it is.
+    """
+    from study.tracking.reader import find_one
+    from study.train import train
+
+    made: dict[str, str] = {}
+
+    def found(config: Any) -> Any:
+        key = config.model_dump_json()
+        if key not in made:
+            made[key] = train(config).run_id
+        return find_one(config.tracking.uri, made[key])
+
+    return found
 
 
 @pytest.fixture(scope="session")

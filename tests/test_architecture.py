@@ -3,6 +3,7 @@
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 
@@ -16,7 +17,6 @@ from study.schema import validate
 ROOT = CONF.parent
 FILES = sorted((ROOT / "study").rglob("*.py"))
 SOURCES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
-TREES = {module: ast.parse(path.read_text()) for module, path in SOURCES.items()}
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
@@ -65,13 +65,20 @@ OWNERS = {
 OPTUNA_PRIVATE = "study.sweep.trials.optuna_private"
 
 
+@cache
+def tree(module: str) -> ast.Module:
+    """Its code, read where a test asks for it: collecting tests reads none."""
+    return ast.parse(SOURCES[module].read_text())
+
+
+@cache
 def imports(module: str) -> set[str]:
     """Every module named in an import statement of a module, wherever it stands, under TYPE_CHECKING too.
 
     Members that a registry names by their address, in a text, are imported when they are asked for and not seen here.
     """
     found = set()
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -79,9 +86,6 @@ def imports(module: str) -> set[str]:
             names = {f"{node.module}.{name.name}" for name in node.names}
             found |= (names & set(SOURCES)) | ({str(node.module)} if names - set(SOURCES) else set())
     return found - {module}
-
-
-IMPORTS = {module: imports(module) for module in SOURCES}
 
 
 def under(module: str, packages: set[str] | tuple[str, ...]) -> bool:
@@ -101,21 +105,21 @@ def part(module: str, depth: int) -> str:
 def test_a_room_imports_only_from_rooms_before_it(module: str) -> None:
     room = part(module, 1)
     assert room in ROOMS, "say in ROOMS where it stands"
-    for other in (name for name in IMPORTS[module] if under(name, {"study"}) and part(name, 1) != room):
+    for other in (name for name in imports(module) if under(name, {"study"}) and part(name, 1) != room):
         assert ROOMS.index(part(other, 1)) < ROOMS.index(room), f"{module} imports {other}"
 
 
 @pytest.mark.parametrize("module", [m for m in within(*INSIDE) if part(m, 2)])
 def test_inside_a_room_too(module: str) -> None:
     order = INSIDE[part(module, 1)]
-    for other in (name for name in IMPORTS[module] if part(name, 1) == part(module, 1) and part(name, 2)):
+    for other in (name for name in imports(module) if part(name, 1) == part(module, 1) and part(name, 2)):
         assert order.index(part(other, 2)) <= order.index(part(module, 2)), f"{module} imports {other}"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     circle: list[str] = []
     try:
-        TopologicalSorter(IMPORTS).prepare()
+        TopologicalSorter({module: imports(module) for module in SOURCES}).prepare()
     except CycleError as found:
         circle = found.args[1]
     assert not circle, " <- ".join(circle)
@@ -133,23 +137,23 @@ def test_what_a_warm_process_imports_is_there() -> None:
 def test_what_runs_are_written_to_and_searched_by_is_known_in_one_place(module: str) -> None:
     for package, owners in OWNERS.items():
         if not under(module, owners):
-            assert not [name for name in IMPORTS[module] if under(name, {package})]
+            assert not [name for name in imports(module) if under(name, {package})]
 
 
 @pytest.mark.parametrize("module", within(*PLAIN_TORCH))
 def test_what_is_trained_and_measured_is_plain_torch(module: str) -> None:
-    assert not [name for name in IMPORTS[module] if under(name, FRAMEWORKS)]
+    assert not [name for name in imports(module) if under(name, FRAMEWORKS)]
 
 
 @pytest.mark.parametrize("module", within("errors", "schema", "command", "data", "look"))
 def test_configurations_are_checked_and_files_read_without_torch(module: str) -> None:
-    assert not [name for name in IMPORTS[module] if under(name, {"torch", "mlflow", "pytorch_lightning"})]
+    assert not [name for name in imports(module) if under(name, {"torch", "mlflow", "pytorch_lightning"})]
 
 
 def test_looking_at_a_file_needs_no_torch() -> None:
     """A command that answers in a second cannot pay for it."""
     reached, found = {"study.look.__main__"}, {"study.look.__main__"}
-    while found := {name for module in found for name in IMPORTS.get(module, ())} - reached:
+    while found := {name for module in found for name in (imports(module) if module in SOURCES else ())} - reached:
         reached |= found
     assert "study.data.tables.table" in reached
     assert not [name for name in reached if under(name, {"torch", "mlflow", "pytorch_lightning"})]
@@ -157,7 +161,7 @@ def test_looking_at_a_file_needs_no_torch() -> None:
 
 def private_names(module: str) -> Iterator[str]:
     """Names with an underscore before them that a module takes from elsewhere."""
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.ImportFrom) and not under(str(node.module), {"study"}):
             yield from (n for n in [*str(node.module).split("."), *(a.name for a in node.names)] if n.startswith("_"))
         elif isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("_"):
@@ -172,7 +176,7 @@ def test_private_names_of_optuna_are_used_in_one_file(module: str) -> None:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_nothing_imports_experiments_or_tests(module: str) -> None:
-    assert not [name for name in IMPORTS[module] if under(name, {"experiments", "tests"})]
+    assert not [name for name in imports(module) if under(name, {"experiments", "tests"})]
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
@@ -185,12 +189,12 @@ def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_every_module_and_every_public_name_says_what_it_is(module: str) -> None:
-    assert ast.get_docstring(TREES[module])
-    assert not [node.name for node in public(TREES[module].body) if not ast.get_docstring(node)]
+    assert ast.get_docstring(tree(module))
+    assert not [node.name for node in public(tree(module).body) if not ast.get_docstring(node)]
 
 
 def test_no_two_classes_share_a_name() -> None:
-    names = Counter(node.name for tree in TREES.values() for node in tree.body if isinstance(node, ast.ClassDef))
+    names = Counter(node.name for module in SOURCES for node in tree(module).body if isinstance(node, ast.ClassDef))
     assert not [name for name, times in names.items() if times > 1]
 
 

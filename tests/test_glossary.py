@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,13 +31,19 @@ SAMPLE = (
 )  # fmt: skip
 """A run with as many numbers, tags and files as one run may have."""
 PAGE = (DOCS / "glossary.md").read_text()
-SOURCES = [ast.parse(file.read_text()) for file in sorted((ROOT / "study").rglob("*.py"))]
-TEXTS = {
-    node.value
-    for node in (node for tree in SOURCES for node in ast.walk(tree))
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value
-}
-"""Every text without a space in the study: keys and names, no sentences."""
+
+
+@cache
+def sources() -> list[ast.Module]:
+    """The code of the study."""
+    return [ast.parse(file.read_text()) for file in sorted((ROOT / "study").rglob("*.py"))]
+
+
+@cache
+def texts() -> set[str]:
+    """Every text without a space in the study: keys and names, no sentences."""
+    nodes = (node for tree in sources() for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {node.value for node in nodes if isinstance(node.value, str) and " " not in node.value}
 
 
 def cells(heading: str) -> Iterator[list[str]]:
@@ -96,7 +103,7 @@ def recorded(registry: Registry) -> set[str]:
 def tagged() -> set[str]:
     """Keys that the code gives to tags: those of dicts in `.tag(...)`, in `Place(...)` and in what it calls tags."""
     found = set()
-    for node in (node for tree in SOURCES for node in ast.walk(tree)):
+    for node in (node for tree in sources() for node in ast.walk(tree)):
         names = {ast.unparse(target) for target in getattr(node, "targets", [getattr(node, "target", None)]) if target}
         called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
         if called == "Place" or called.endswith(".tag") or any(name.endswith("tags") for name in names):
@@ -145,7 +152,7 @@ def test_no_row_names_what_nobody_logs(logged: Logged) -> None:
     seen = logged.metrics | logged.tags | logged.files
     for key in keys("Charts") | keys("Tags") | keys("Artifacts"):
         longest = max(re.split(r"<\w+>|/|_max$", key), key=len)
-        assert key in seen or any(longest in text for text in TEXTS), key
+        assert key in seen or any(longest in text for text in texts()), key
 
 
 @pytest.mark.parametrize("heading", ["Charts", "Measures", "Tags"])

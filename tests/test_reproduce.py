@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,52 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from study.analysis.result import Result
 from study.errors import ConfigError
+from study.reproduce import rerun as again
 from study.reproduce.__main__ import main
 from study.reproduce.compare import HISTORY, MARKS, METRICS, _same, compare, numbers
 from study.reproduce.restore import CONFIG
 from study.schema import Config
 from study.tracking import writer
+from study.tracking.place import Place
 from study.tracking.reader import Logged, find, search
+from study.train import train
 from tests.reruns import SMALL, latest, rerun
 from tests.typed import typed
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 Configure = Callable[..., Config]
+
+
+@pytest.fixture
+def usual(configure: Configure, once: Callable[[Config], Logged], tmp_path: Path) -> Iterator[Logged]:
+    """A small run, trained once for all tests; they may change its files, which are put back."""
+    run = once(configure(*SMALL, "probe=none"))
+    kept = shutil.copytree(run.folder, tmp_path / "kept")
+    yield run
+    shutil.rmtree(run.folder)
+    shutil.copytree(kept, run.folder)
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    """Of trainings that were made again, by what was trained."""
+    return {}
+
+
+@pytest.fixture
+def made_again(results: dict[str, Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made again is trained once: for tests of what is said where the record was changed meanwhile."""
+
+    def remembered(config: Config, overrides: Sequence[str], place: Place, callbacks: Sequence[object]) -> Result:
+        key = f"{config.model_dump_json()} {place.parent}"
+        if key not in results:
+            results[key] = train(config, overrides, place)
+        return results[key]
+
+    monkeypatch.setattr(again, "train", remembered)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +94,8 @@ def test_measures_that_older_versions_took_of_a_diverged_network_are_not_missed(
     assert not compare(latest(run), run).identical
 
 
-def test_what_is_compared_is_the_whole_history_and_every_point(logged: Callable[..., Logged]) -> None:
-    run = logged()
+def test_what_is_compared_is_the_whole_history_and_every_point(usual: Logged) -> None:
+    run = usual
     recorded = numbers(run)
     history = run.table(HISTORY)
     assert (recorded["source"] == HISTORY).sum() == 20 * (len(history.columns) - 1)
@@ -70,9 +104,9 @@ def test_what_is_compared_is_the_whole_history_and_every_point(logged: Callable[
 
 
 def test_one_bit_of_one_norm_is_found_and_named(
-    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+    usual: Logged, made_again: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = logged()
+    run = usual
     path = Path(run.folder, HISTORY)
     frame = pq.read_table(path).to_pandas()
     key = "grad_norm/total"
@@ -89,15 +123,17 @@ def test_one_bit_of_one_norm_is_found_and_named(
     assert circumstances == "differs from then: nothing that was recorded"
 
 
-def test_an_update_too_many_is_a_difference(logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]) -> None:
-    run = logged()
+def test_an_update_too_many_is_a_difference(
+    usual: Logged, made_again: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = usual
     path = Path(run.folder, HISTORY)
     pq.write_table(pq.read_table(path)[:-1], path)
     assert rerun(run) == 1
     assert f"first difference: {HISTORY} loss at update 20: nothing then, " in capsys.readouterr().out
 
 
-def test_a_tolerance_forgives_a_bit_and_only_then(logged: Callable[..., Logged]) -> None:
+def test_a_tolerance_forgives_a_bit_and_only_then(logged: Callable[..., Logged], made_again: None) -> None:
     run = logged()
     path = Path(run.folder, HISTORY)
     frame = pq.read_table(path).to_pandas()
@@ -136,8 +172,8 @@ def test_the_runs_of_a_sweep_are_the_same_alone(
     assert "identical: 2 of 2 runs, " in capsys.readouterr().out
 
 
-def test_overrides_make_a_variation_that_is_tagged_and_not_compared(logged: Callable[..., Logged]) -> None:
-    run = logged()
+def test_overrides_make_a_variation_that_is_tagged_and_not_compared(usual: Logged) -> None:
+    run = usual
     assert rerun(run, "optimizer.lr=0.5", "model=gru") == 0
     new = search(run.uri, f"tags.varies = '{run.run_id}'")[0]
     assert new.tags["kind"] == "variation"
@@ -147,8 +183,8 @@ def test_overrides_make_a_variation_that_is_tagged_and_not_compared(logged: Call
     assert latest(run).tags["varied_by"] == new.run_id
 
 
-def test_where_the_data_lie_is_no_variation(logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]) -> None:
-    assert rerun(logged(), "data.cache=elsewhere") == 0
+def test_where_the_data_lie_is_no_variation(usual: Logged, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rerun(usual, "data.cache=elsewhere") == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("identical")
 
 
@@ -159,9 +195,9 @@ def test_what_defines_a_run_tells_nothing_of_the_machine_it_was_made_on(logged: 
 
 
 def test_what_was_written_by_others_is_shown_as_it_stands(
-    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+    usual: Logged, made_again: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = logged()
+    run = usual
     path = Path(run.folder, "definition", "environment.yaml")
     path.write_text(re.sub("processor: .*", r'processor: "[/nothing][red]\\e[2J"', path.read_text()))
     assert rerun(run) == 0
@@ -171,9 +207,9 @@ def test_what_was_written_by_others_is_shown_as_it_stands(
 
 
 def test_a_run_made_with_two_threads_or_other_packages_is_reported_as_such(
-    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+    usual: Logged, made_again: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = logged()
+    run = usual
     folder = Path(run.folder, "definition")
     for file, old, new in [("environment.yaml", "threads: 1", "threads: 2"), ("packages.txt", "torch==", "torch==0.")]:
         text = (folder / file).read_text()
@@ -186,19 +222,17 @@ def test_a_run_made_with_two_threads_or_other_packages_is_reported_as_such(
 
 
 def test_a_run_from_before_provenance_was_kept_can_be_made_again(
-    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
+    usual: Logged, made_again: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = logged()
+    run = usual
     for file in ("environment.yaml", "packages.txt", "changes.patch", "overrides.yaml"):
         Path(run.folder, "definition", file).unlink()
     assert rerun(run) == 0
     assert "not recorded" in capsys.readouterr().out
 
 
-def test_a_tampered_run_is_refused_before_anything_is_made(
-    logged: Callable[..., Logged], capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = logged()
+def test_a_tampered_run_is_refused_before_anything_is_made(usual: Logged, capsys: pytest.CaptureFixture[str]) -> None:
+    run = usual
     path = Path(run.folder, "definition", "config.yaml")
     path.write_text(path.read_text().replace("name: elman", "_target_: os.system"))
     count = len(search(run.uri))
@@ -207,8 +241,8 @@ def test_a_tampered_run_is_refused_before_anything_is_made(
     assert len(search(run.uri)) == count
 
 
-def test_artifacts_cannot_lead_out_of_the_folder_of_their_run(logged: Callable[..., Logged], tmp_path: Path) -> None:
-    run = logged()
+def test_artifacts_cannot_lead_out_of_the_folder_of_their_run(usual: Logged, tmp_path: Path) -> None:
+    run = usual
     (tmp_path / "secret").write_text("x")
     Path(run.folder, "link.parquet").symlink_to(tmp_path / "secret")
     for name in ("../x", "/etc/passwd", "a/../../x", "..\\x", "file:///etc/passwd", "link.parquet"):
@@ -225,9 +259,9 @@ def test_a_name_that_is_not_one_run_is_refused_with_the_choice(logged: Callable[
 
 
 @pytest.mark.parametrize("wanted", ["no such run", "0" * 32, "x' OR '1'='1", "%", "tour%"])
-def test_what_names_no_run_is_refused(logged: Callable[..., Logged], wanted: str) -> None:
+def test_what_names_no_run_is_refused(usual: Logged, wanted: str) -> None:
     with pytest.raises(ConfigError, match="no run has"):
-        find(logged().uri, wanted)
+        find(usual.uri, wanted)
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

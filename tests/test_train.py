@@ -110,6 +110,7 @@ def test_a_run_that_fails_says_so_and_keeps_its_history(configure: Configure, tm
     assert history(config.tracking.uri, run.info.run_id, tmp_path).num_rows == 3  # of 80 sequences in batches of 32
 
 
+@pytest.mark.usefixtures("quick_opponents")
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name: str) -> None:
     small = ["probe=none", "task.batch_size=500", "model.hidden_size=2"]

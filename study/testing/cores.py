@@ -19,6 +19,7 @@ from study.probes.flow import gradient_flow
 from study.probes.gradients import flat, gradient
 from study.probes.lyapunov import lyapunov
 from study.schema.probe import PROBES
+from study.seeding import seed_all
 from study.testing.probes import full_plan, table
 from study.verify import twins
 from study.verify.networks import FEATURES, MSE, data, normal
@@ -36,14 +37,14 @@ SATURATED = 1e-10
 def build(core_class: CoreClass, layers: int = 1, seed: int = 0, **options: float | str) -> Core:
     """A core in float64, the same for equal seeds."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        seed_all(seed)
         return core_class(FEATURES, HIDDEN, layers, **options).double()
 
 
 def model(core: Core) -> RecurrentModel:
     """The core under a head of one output."""
     with torch.random.fork_rng():
-        torch.manual_seed(1)
+        seed_all(1)
         return RecurrentModel(Inputs(FEATURES, tokens=False), core, 1).double()
 
 

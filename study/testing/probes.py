@@ -20,6 +20,7 @@ from study.probes.result import ProbeResult
 from study.schema.defaults import option
 from study.schema.model import MODELS
 from study.schema.probe import ProbeConfig
+from study.seeding import seed_all
 from study.tasks.contract import Batch
 from study.verify.networks import FEATURES, MSE, data
 
@@ -41,7 +42,7 @@ def table(result: ProbeResult) -> pa.Table:
 def trainer(name: str, bidirectional: bool = False) -> TruncatedBPTT:
     """What trains a registered core of two layers, with dropout, clipping, momentum and truncation."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        seed_all(0)
         kind = core_class(name)
         cores = [kind(FEATURES, HIDDEN, LAYERS, dropout=0.3) for _ in range(1 + bidirectional)]
         network = RecurrentModel(Inputs(FEATURES, tokens=False), cores[0], 1, 0.3, *cores[1:]).double()
@@ -69,7 +70,7 @@ def everything(bptt: TruncatedBPTT) -> dict[str, Any]:
 
 def updates(bptt: TruncatedBPTT) -> Iterator[int]:
     """Train on a few batches, the state carried from each to the next; the number of every update, after it."""
-    torch.manual_seed(5)
+    seed_all(5)
     np.random.seed(5)
     carry: Carry | None = None
     done = 0
