@@ -236,7 +236,7 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     page: Path, run: str, of_pages: str, with_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(with_files)
-    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # a logger of another test may have set it for the process
+    mlflow.set_tracking_uri(None)  # a logger of another test may have set it for the process
     monkeypatch.setenv("MLFLOW_TRACKING_URI", of_pages)
     namespace: dict[str, Any] = {"__name__": page.stem}
     codes = {

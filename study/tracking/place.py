@@ -27,4 +27,4 @@ class Place:
     checkpoints: Path | None = None
     resume: str | None = None
     start: dict[str, Any] | None = None
-    announce: Callable[[str], None] = lambda run_id: None
+    announce: Callable[[str], object] = lambda run_id: None

@@ -166,6 +166,22 @@ def tag(key: str, value: object) -> Doctor:
     return lambda store: store.tag(key, value)
 
 
+def fork(of: Callable[[Store], str], at: object) -> Doctor:
+    """Makes the first run say that it is a fork."""
+
+    def doctor(store: Store) -> None:
+        store.tag("forked_from", of(store))
+        store.tag("forked_at", at)
+
+    return doctor
+
+
+def many_files(store: Store) -> None:
+    """Puts 30,000 files beside the artifacts."""
+    for number in range(30_000):
+        store.artifact(f"{number}.txt").touch()
+
+
 def sql(command: str, *values: object) -> Doctor:
     """Changes the database."""
     return lambda store: store.sql(command, *values)
@@ -203,7 +219,7 @@ ARTIFACTS: Mapping[str, Doctor] = {
     "an environment that is damaged": put("definition/environment.yaml", lambda: b"{[\0"),
     "weights with a lying header": put("weights/last.safetensors", lambda: b"\xff" * 7 + b"\0" + b"{}" * 40),
     "a circle of folders": lambda store: store.artifact("circle").symlink_to(store.artifact("")),
-    "30,000 files": lambda store: [store.artifact(f"{n}.txt").touch() for n in range(30_000)],
+    "30,000 files": many_files,
 }
 PLACES: Mapping[str, Doctor] = {
     "a task with a path": tag("task", "../../../../owned"),
@@ -225,8 +241,8 @@ PLACES: Mapping[str, Doctor] = {
     "a configuration with another slug": lambda store: store.artifact(CONFIG).write_text(
         store.artifact(CONFIG).read_text().replace(f"slug: {SLUG}", "slug: ../../owned")
     ),
-    "a fork of itself": lambda store: [store.tag("forked_from", store.first), store.tag("forked_at", 5)],
-    "a fork at no update": lambda store: [store.tag("forked_from", store.second), store.tag("forked_at", "x")],
+    "a fork of itself": fork(lambda store: store.first, 5),
+    "a fork at no update": fork(lambda store: store.second, "x"),
     "an older schema": sql("DROP TABLE trace_info"),
 }
 MARKUP = "</script><img src=http://127.0.0.1:9/x onerror=alert(1)>"
