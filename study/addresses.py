@@ -47,6 +47,7 @@ def whole(address: str) -> str:
             f"{address}: its password is kept nowhere, and is needed again: give the whole address in an environment "
             "variable, MLFLOW_TRACKING_URI (runs) or OPTUNA_STORAGE (trials)"
         )
+    _guard_tracebacks()
     return found
 
 

@@ -20,33 +20,39 @@ ALLOWED = "pragma: allowlist secret"
 SHORTEST = 6
 """Characters of a password that is looked for in any text; a shorter one is found by what stands around it alone."""
 
-NAMES = r"password|passwd|passphrase|passcode|\bpwd|secret|api_?key|access_?key|private_?key|account_?key|auth_?token"
-NAMES += r"|access_?token|bearer|credentials?"
+NAMES = r"password|passwd|passphrase|passcode|(?<![a-z])pwd|secret|api_?key|access_?key|private_?key|account_?key"
+NAMES += r"|auth_?token|access_?token|bearer|credentials?"
 """What the value is secret of. A `token` alone is a word of language models: there the value has to look like a key."""
 FORMATS = re.compile(
     r"\b(?:A(?:KIA|SIA)[0-9A-Z]{16}"  # Amazon
     r"|gh[oprsu]_\w{30,}|github_pat_\w{22,}|glpat-[\w-]{20,}"  # GitHub, GitLab
-    r"|sk-[\w-]{20,}|hf_[A-Za-z0-9]{30,}|AIza[\w-]{35}"  # OpenAI and others, Hugging Face, Google
+    r"|sk-(?=[\w-]*\d)(?=[\w-]*[A-Z])[\w-]{20,}"  # OpenAI and others
+    r"|hf_[A-Za-z0-9]{30,}|AIza[\w-]{35}"  # Hugging Face, Google
     r"|xox[abeoprs]-[\w-]{10,}|dapi[0-9a-f]{32}|pypi-[\w-]{50,}|npm_\w{36}"  # Slack, Databricks, PyPI, npm
-    r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]*)"  # JSON web tokens
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----)?"
+    r"|eyJ[\w-]{10,4000}\.eyJ[\w-]{10,4000}\.[\w-]*)"  # JSON web tokens
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[\s\S]{0,10000}?-----END [A-Z ]*PRIVATE KEY-----)?"
 )
-_NAMED = rf"[\w.-]*(?:{NAMES})[\w-]*"
+_NAMED = rf"(?<![\w.-])[\w.-]*(?:{NAMES})[\w-]{{0,64}}"
+"""From the first letter of the name on: tried from each letter, a word would take a time that grows as its square."""
 ASSIGNED = re.compile(
-    rf"""(?P<key>{_NAMED}|[\w.-]*token)["']?\s*(?:[:=]|=>)\s*"""
+    rf"""(?P<key>{_NAMED}|(?<![\w.-])[\w.-]*token)["']?\s*(?:[:=]|=>)\s*"""
     r"""(?:(?P<quote>["'])(?P<quoted>(?:(?!(?P=quote)).)+)(?P=quote)|(?P<bare>[^\s"',;&()\[\]{}]+))""",
     re.I,
 )
 """A telling name and its value, in quotes or bare."""
-USER = re.compile(r"""([A-Za-z][\w+.-]*://)([^\s:/@?#'"]*)(:(?!\d+/)(?:[^\s/'"]*|[^\s@'"]*))?@""")
+USER = re.compile(
+    r"""([A-Za-z][\w+.-]{0,40}://)([^\s:/@?#'"]{0,1000})(:(?!\d+[/?,])(?:[^\s/'"]{0,1000}|[^\s@'"]{0,1000}))?@"""
+)
 """Who opens an address: scheme, user, password. A password may hold `@`, or `/`: some drivers take them as they are."""
-QUERY = re.compile(rf"""([?&;](?:{_NAMED}|[\w.-]*(?:token|sig|signature))=)[^&;\s#'"]+""", re.I)
+QUERY = re.compile(rf"""([?&;](?:{_NAMED}|[\w.-]*(?:token|sig|signature))=)[^&;\s#'"]*[^&;\s#'":,.]""", re.I)
 """A secret in the query of an address, such as `?sslpassword=...`."""  # pragma: allowlist secret
 QUOTED = re.compile(r"""(["'])([A-Za-z0-9+=_-]{16,})\1""")
 WORDS = {"str", "int", "float", "bool", "bytes", "none", "null", "true", "false", "any", "object", "path", "optional"}
 """What stands after a name and is a type, or nothing."""
-EXPRESSION = re.compile(r"=.*|\d+|[a-z_]+\.\S*")
+EXPRESSION = re.compile(r"=.*|[-+]?[\d.]+(?:e[-+]?\d+)?|[a-z_]+\.\S*")
 """What is computed or counted, not written: `=`, a number, an attribute."""
+PATH = re.compile(r"/|~|[A-Za-z]:[\\/]")
+"""How the paths begin that such variables hold, `PWD` among them."""
 PLACEHOLDER = re.compile(r"^(?:<.*|\{.*|\$.*|\*+|\.\.\.|\?+|x+|your[-_ ].*|[\w-]*example[\w-]*|changeme|)$", re.I)
 
 
@@ -68,7 +74,7 @@ def _without_password(found: re.Match[str]) -> str:
 def masked(text: str) -> str:
     """A text for a reader without what is a secret, or looks like one."""
     for secret in sorted(_known(), key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)  # a password may be a part of common words
     return FORMATS.sub(HIDDEN, ASSIGNED.sub(_without_value, shown(text)))
 
 
@@ -89,6 +95,8 @@ def revealed(text: str) -> Iterator[tuple[int, str]]:
 
 def revealing(key: str, value: str) -> str:
     """What makes the value of a key look like a secret, in words; empty where nothing does."""
+    if value.lower() in WORDS:
+        return ""
     name = key.rpartition(".")[2]
     return _reason(f'{name}="{value}"') or ("" if "/" in value else _reason(f'"{value}"'))
 
@@ -138,4 +146,4 @@ def _known() -> set[str]:
     passwords = {found[3][1:] for found in USER.finditer(os.environ.get(KEPT, "")) if found[3]}
     named = {value for key, value in os.environ.items() if re.search(rf"{NAMES}|token", key, re.I)}
     found = passwords | {unquote(password) for password in passwords} | named
-    return {secret for secret in found if len(secret) >= SHORTEST and not secret.isdigit() and secret[0] != "/"}
+    return {secret for secret in found if len(secret) >= SHORTEST and not secret.isdigit() and not PATH.match(secret)}

@@ -39,7 +39,12 @@ PLAIN = [
     "seed: 12345678901234567890",
     "http://127.0.0.1:5000/#/experiments/1@x",
     "password = 'hunter2'  # pragma: allowlist secret",
+    "secret_rate = 0.5",
+    "bearer_dim=1e-3",
+    "slug=sk-sequence-knowledge-graphs",
+    "postgresql://db:5432?options=a@b",
 ]
+LONG = ["x", "secret", "a://b:c/", "eyJ-", "-----BEGIN PRIVATE KEY-----", "password=", "password ", "&x.token", "'"]
 
 
 @pytest.mark.parametrize("line", SECRETS)
@@ -51,6 +56,20 @@ def test_a_line_with_a_secret_is_found_and_masked(line: str) -> None:
 @pytest.mark.parametrize("line", PLAIN)
 def test_a_line_without_one_is_not(line: str) -> None:
     assert not list(masking.revealed(line))
+
+
+@pytest.mark.parametrize("part", LONG)
+def test_a_long_text_costs_a_time_that_grows_with_its_length(part: str) -> None:
+    """Half a minute each, where it grows as the square."""
+    assert len(masking.masked(part * (40_000 // len(part)))) <= 45_000
+
+
+def test_only_whole_words_of_a_variable_are_masked_and_no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_PASSWORD", "postgres")  # pragma: allowlist secret
+    monkeypatch.setenv("PWD", "C:/Users/me")
+    monkeypatch.setenv("DB_PWD", "hunter21")
+    assert masking.masked("postgresql://db: C:/Users/me/a.csv") == "postgresql://db: C:/Users/me/a.csv"
+    assert masking.masked("postgres said hunter21.") == "*** said ***."
 
 
 def test_the_source_of_this_project_raises_no_alarm() -> None:
@@ -110,10 +129,10 @@ def test_a_file_of_ones_own_with_a_key_in_it_is_refused_with_its_line(
 
 
 def test_every_door_sets_what_keeps_libraries_from_reporting_and_leaves_what_a_user_has_set(tmp_path: Path) -> None:
-    told = "import os, study.tracking; print([os.environ[name] for name in %r])" % [*SILENT]
+    code = "import os, study.tracking; print([os.environ[name] for name in %r])" % [*SILENT]
     env = {key: value for key, value in os.environ.items() if key not in SILENT}
     env |= {"PYTHONPATH": str(CONF.parent), "RAY_USAGE_STATS_ENABLED": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", told], cwd=tmp_path, capture_output=True, text=True, env=env, check=True
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=env, check=True
     )
     assert done.stdout.strip() == "['true', '1']"

@@ -25,7 +25,7 @@ PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-
 """Options of `git diff` that make a patch `git apply` takes, whatever the user has configured."""
 LARGEST = 1_000_000
 """Most characters of uncommitted changes that are kept."""
-FILE = re.compile(r"^diff --git a/.* b/(.*)$", re.M)
+FILE = re.compile(r'^diff --git "?a/.* "?b/(.*?)"?$', re.M)
 """How the patch of one file starts."""
 
 
@@ -101,7 +101,7 @@ def _imported(root: Path) -> set[str]:
     """The files of the checkout that this process has imported, beside those of packages installed in it."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     inside = {Path(file) for file in files if file and Path(file).is_relative_to(root)}
-    return {str(file.relative_to(root)) for file in inside if "site-packages" not in file.parts}
+    return {file.relative_to(root).as_posix() for file in inside if "site-packages" not in file.parts}
 
 
 def _is_source(root: Path, name: str) -> bool:
@@ -131,7 +131,7 @@ def git(root: Path, *arguments: str, stdin: str = "", index: Path | None = None)
         return ""
     env = {**os.environ, **({"GIT_INDEX_FILE": str(index)} if index else {})}
     done = subprocess.run(
-        ["git", *arguments], cwd=root, env=env, input=stdin, capture_output=True, check=False,
-        encoding="utf-8", errors="surrogateescape",
+        ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=env, input=stdin, capture_output=True,
+        check=False, encoding="utf-8", errors="surrogateescape",
     )  # fmt: skip
     return done.stdout if done.returncode == 0 else ""
