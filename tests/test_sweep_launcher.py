@@ -194,8 +194,7 @@ def test_a_run_that_was_interrupted_is_gone_on_with_under_its_own_id_and_values(
     assert ledger.interrupted(again)["run_id"] == "abc"
 
 
-@pytest.mark.parametrize("host", ["elsewhere", None])
-@pytest.mark.parametrize("rebooted", [False, True])
+@pytest.mark.parametrize(("host", "rebooted"), [("elsewhere", False), (None, False), (None, True)])
 def test_a_lost_run_is_continued_on_its_own_host(ledger: Ledger, host: str | None, rebooted: bool) -> None:
     first = ledger.claim()
     assert first is not None

@@ -179,7 +179,7 @@ def test_a_sweep_is_a_parent_with_its_runs_nested_under_it(configure: Configure)
 
 def test_preparing_a_store_twice_gives_the_same_experiment(configure: Configure) -> None:
     uri = configure().tracking.uri
-    assert store.prepare(uri, "twice") == writer.prepare(uri, "twice")
+    assert store.prepare(uri, "twice") == store.prepare(uri, "twice")
 
 
 def test_a_deleted_experiment_is_refused_in_words(configure: Configure) -> None:

@@ -53,6 +53,15 @@ def test_what_a_killed_making_left_is_replaced(left: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("cheap")
+def test_an_address_may_have_a_query_and_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "mlflow.db").symlink_to(tmp_path / "disk" / "runs.db")
+    assert store.prepare(f"{url(tmp_path)}?timeout=60", "slug") == store.prepare(url(tmp_path), "slug")
+    assert (tmp_path / "mlflow.db").is_symlink()
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["runs.db"]
+
+
+@pytest.mark.usefixtures("cheap")
 def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").touch()
     assert store.prepare(url(tmp_path), "slug")

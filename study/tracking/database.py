@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -37,12 +37,15 @@ def locked(url: str, what: str = "tables") -> Iterator[None]:
             try:
                 yield
             finally:
-                file.unlink(missing_ok=True)  # still held: whoever waits for it sees that it is gone, and tries again
+                with suppress(OSError):  # on Windows filelock removes it
+                    file.unlink()  # still held: whoever waits for it sees that it is gone, and tries again
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite database; None of any other."""
-    return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+    """The file of a SQLite database; None of any other, and of one that lies in no file."""
+    place = url.removeprefix("sqlite:///").partition("?")[0]
+    named = place not in ("", ":memory:") and not place.startswith("file:")
+    return Path(place) if url.startswith("sqlite:///") and named else None
 
 
 def make_whole(url: str, make: Callable[[str], object]) -> None:
@@ -59,6 +62,7 @@ def make_whole(url: str, make: Callable[[str], object]) -> None:
     file = sqlite_file(url)
     if file is None or not file.absolute().parent.is_dir() or _has_rows(file):
         return
+    file = file.resolve()  # a link stays one
     for left in file.parent.glob(f".{file.name}.*.new*"):  # by a process that was killed here
         left.unlink(missing_ok=True)
     part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.new")  # MLflow remembers what it has opened

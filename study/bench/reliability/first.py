@@ -62,7 +62,9 @@ def interrupted(maker: Callable[[Path], None]) -> Callable[[Path, int], Tally]:
             again = started(maker, place)
             again.join()
             lost += again.exitcode != 0 or len(list(place.iterdir())) != 1
-        return Tally(seeds, lost, f"{unfinished} ended unfinished; the same command then worked, nothing was left over")
+        return Tally(
+            seeds, lost, f"{unfinished} ended unfinished; the same command then failed, or left files over, in {lost}"
+        )
 
     return tried
 
@@ -128,7 +130,7 @@ def started(work: Callable[[Path], None], folder: Path) -> BaseProcess:
 
 
 def quietly(work: Callable[[Path], None], folder: Path) -> None:
-    """Do it, and leave the terminal to the table; a Ctrl-C ends it as it ends a command."""
+    """Run the work with its messages discarded; Ctrl-C ends it as it ends a command."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())

@@ -41,8 +41,11 @@ def is_alive(owner: dict[str, Any]) -> bool | None:
 
 
 def was_here(owner: dict[str, Any]) -> bool:
-    """Whether the process of a trial that was given up was one of this host, maybe before the host was restarted."""
-    return owner["host"] == socket.gethostname() and not is_alive(owner)
+    """Whether the process of a trial that was given up was one of this host, maybe before the host was restarted.
+
+    A container of the same host name counts as this host; what an earlier version signed does not.
+    """
+    return owner["host"] == socket.gethostname() and "machine" in owner and not is_alive(owner)
 
 
 def _born(pid: int) -> float:
