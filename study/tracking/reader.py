@@ -104,8 +104,8 @@ class Logged:
             if file.path == name:
                 artifacts.refuse_large(name, file.file_size or 0)
         with tempfile.TemporaryDirectory() as folder:
-            client.download_artifacts(self.run_id, name, folder)
-            return artifacts.content(Path(folder), name)
+            here = Path(client.download_artifacts(self.run_id, name, folder))  # where it lies depends on the store
+            return artifacts.content(here.parent, here.name)
 
     def table(self, name: str, columns: Sequence[str] | None = None, optional: Sequence[str] = ()) -> pd.DataFrame:
         """A Parquet artifact, or some of its columns, and of `optional` ones those that it has.
