@@ -147,7 +147,7 @@ def test_an_experiment_of_ones_own_is_swept_reported_and_reproduced(
 def test_what_identifies_the_code_is_the_package_and_not_the_repository_around_it(
     type_command: Type, folder: Path
 ) -> None:
-    program = "from study.tracking import provenance as p; print(p.commit(), repr(p.changes()), p.source())"
+    program = "from study.tracking import provenance as p; print(p.commit(), repr(str(p.changes())), p.source())"
     done = type_command(folder, "python", "-c", program)
     assert done.stdout == f"unknown '' {provenance.source()}\n", done.stderr
 
