@@ -41,7 +41,7 @@ def test_the_notebook_makes_its_figure(stores: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("FIRST_FIGURE_UPDATES", "3")
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(starting, "start", start_here)
-    monkeypatch.setattr(study_page, "write", lambda *_: Path("report.html"))
+    monkeypatch.setattr(study_page, "write", lambda *_, **__: Path("report.html"))
     names: dict[str, Any] = {}
     for cell in json.loads(NOTEBOOK.read_text())["cells"]:
         if cell["cell_type"] == "code":
