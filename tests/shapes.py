@@ -35,14 +35,15 @@ def _jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
 
 def _without_shapes(function: Any, hints: dict[str, Any]) -> Any:
     """What is checked, and looks as it was written."""
-    written, function.__annotations__ = function.__annotations__, hints
+    unknown = {name: Any for name, hint in hints.items() if isinstance(hint, str)}
+    written, function.__annotations__ = function.__annotations__, hints | unknown
     checked = beartype(function)
     function.__annotations__ = checked.__annotations__ = written
     return checked
 
 
 def _resolved(hint: Any, names: dict[str, Any]) -> Any:
-    """A hint without texts in it; anything, where it names what is imported for the type checker alone."""
+    """A hint without texts in it; the text, where it names what is imported for the type checker alone."""
 
     def holder() -> None: ...
 
@@ -50,11 +51,13 @@ def _resolved(hint: Any, names: dict[str, Any]) -> Any:
     try:
         return get_type_hints(holder, names, include_extras=True)["value"]
     except Exception:
-        return Any
+        return hint
 
 
 def _has_a_shape(hint: Any) -> bool:
-    """Whether a hint is of an array, or has one in it."""
+    """Whether a hint is of an array, or has one in it; of a text, whether it may be."""
+    if isinstance(hint, str):
+        return "[Tensor" in hint
     if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
         return True
     parts = hint if isinstance(hint, list) else get_args(hint)

@@ -4,14 +4,13 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from study.bench.reliability.doctored import FLOW, long_texts, many_rows, parquet
 from study.errors import ConfigError
 from study.report.data.reading import noting, tried
 from study.report.data.table_files import stem
@@ -28,31 +27,12 @@ from study.tracking.reader import Logged, search
 UI = "http://127.0.0.1:5000"
 
 
-def parquet(columns: dict[str, object]) -> bytes:
-    found = BytesIO()
-    pq.write_table(pa.table(columns), found, store_schema=False)
-    return found.getvalue()
-
-
-def many_rows() -> bytes:
-    found, part = BytesIO(), pa.table({"update": np.zeros(2_000_000, np.int8)})
-    with pq.ParquetWriter(found, part.schema) as file:
-        for _ in range(26):
-            file.write_table(part)
-    return found.getvalue()
-
-
-def long_texts() -> bytes:
-    words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(60_000, np.int32)), pa.array(["x" * 10_000]))
-    return parquet({"true": words})
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
         (lambda: b"PAR1 no PAR1", "no Parquet file"),
-        (many_rows, "52,000,000 values"),
-        (long_texts, "600,000,000 letters"),
+        (lambda: many_rows(["update"], 52_000_000), "52,000,000 values"),
+        (lambda: long_texts(["true"], 60_000, 10_000), "600,000,000 letters"),
         (lambda: parquet({"update": [[1]]}), "of lists"),
         (lambda: parquet({"other": [1]}), "no column 'update'"),
     ],
@@ -152,9 +132,7 @@ def test_one_damaged_run_spoils_neither_the_page_nor_the_store(
     bad.tag({"task": "../../../owned", "opponents": "{", "steps_read": "many", "verdict": "</script><img src=x>"})
     Path(bad.folder, "gradients.parquet").write_bytes(b"PAR1 no PAR1")
     Path(bad.folder, "flow.parquet").write_bytes(b"\0")
-    Path(good.folder, "flow.parquet").write_bytes(
-        parquet({"update": [1], "of": ["memory"], "lag": ["x"], "log_phi": ["y"]})
-    )
+    Path(good.folder, "flow.parquet").write_bytes(parquet(FLOW))
     (out := tmp_path / "deep" / "er" / "report").mkdir(parents=True)
     text = study_page.write("foreign", bad.uri, UI, out).read_text()
     assert f'name="histories" content="{good.run_id}"' in text

@@ -52,6 +52,7 @@ def made_again(results: dict[str, Result], monkeypatch: pytest.MonkeyPatch) -> N
     """What is made again is trained once: for tests of what is said where the record was changed meanwhile."""
 
     def remembered(config: Config, overrides: Sequence[str], place: Place, callbacks: Sequence[object]) -> Result:
+        assert not callbacks, "a run that is ended early is another one than what is remembered"
         key = f"{config.model_dump_json()} {place.parent}"
         if key not in results:
             results[key] = train(config, overrides, place)

@@ -21,7 +21,7 @@ from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import worker as working
 from study.sweep.workers.seeds import interim, join, mean_objective
-from study.sweep.workers.signals import Stop
+from study.sweep.workers.signals import GivenUp, Stop
 from study.sweep.workers.worker import Worker
 from tests.typed import typed
 
@@ -102,6 +102,17 @@ def test_after_an_interruption_only_the_missing_runs_are_made(ledger: Ledger, ma
     tuned = last(ledger).params
     assert make({1001: 2.0, 1002: 6.0}) == [1001, 1002]
     assert (last(ledger).value, last(ledger).params) == (pytest.approx(3.0), tuned)
+
+
+def test_a_run_that_another_process_has_taken_over_ends_and_does_not_count_and_the_worker_goes_on(
+    ledger: Ledger, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(Worker, "_leave", lambda _, trial: left.append(trial.number))
+    make({1000: 1.0, 1001: GivenUp()})
+    taken_over = last(ledger)
+    assert (left, taken_over.state.name) == ([taken_over.number], "RUNNING")  # its end is for the other process to say
+    assert "interrupted" not in taken_over.user_attrs
 
 
 def test_a_run_that_raises_fails_the_trial_and_a_pruned_one_prunes_it(ledger: Ledger, make: Make) -> None:

@@ -18,7 +18,6 @@ from study.errors import UNUSABLE, nearest
 from study.schema import lightning
 from study.schema.defaults import options
 
-"""The exit code of a command that was refused."""
 INSIDE = re.compile(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", re.M)
 """What Hydra's messages say of its own inside."""
 LIBRARIES = tuple(str(Path(str(library.__file__)).parent) for library in (hydra, omegaconf))

@@ -68,7 +68,7 @@ def make_whole(url: str, make: Callable[[str], object]) -> None:
     part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.new")  # MLflow remembers what it has opened
     try:
         make(f"sqlite:///{part}")
-        file.with_name(f"{file.name}-journal").unlink(missing_ok=True)  # of what was begun there
+        file.with_name(f"{file.name}-journal").unlink(missing_ok=True)  # it would be applied to the new file
         os.replace(part, file)
     finally:
         part.unlink(missing_ok=True)

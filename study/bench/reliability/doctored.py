@@ -4,8 +4,9 @@ import os
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -98,35 +99,32 @@ def build(folder: Path) -> Store:
 Doctor = Callable[[Store], object]
 
 
-def _table(**columns: object) -> bytes:
+def parquet(columns: Mapping[str, object]) -> bytes:
+    """A table as a Parquet file, without what Arrow adds of its own types."""
     found = BytesIO()
-    pq.write_table(pa.table(columns), found)
+    pq.write_table(pa.table(dict(columns)), found, store_schema=False)
     return found.getvalue()
 
 
 def _history(**other: object) -> bytes:
     norms = np.ones(20, np.float32)
     columns = {"update": np.arange(1, 21), "loss": norms, "grad_norm/total": norms, "grad_norm/applied": norms}
-    return _table(**(columns | other))
+    return parquet(columns | other)
 
 
-def _many_rows() -> bytes:
-    found, part = BytesIO(), pa.table({name: pa.array(np.zeros(10_000_000, np.float32)) for name in (
-        "update", "loss", "grad_norm/total", "grad_norm/applied")})  # fmt: skip
+def many_rows(names: Sequence[str], rows: int) -> bytes:
+    """A short file of many millions of zeros, two million a part."""
+    found, part = BytesIO(), pa.table({name: np.zeros(2_000_000, np.int8) for name in names})
     with pq.ParquetWriter(found, part.schema) as file:
-        for _ in range(10):
+        for _ in range(rows // len(part)):
             file.write_table(part)
     return found.getvalue()
 
 
-def _long_texts() -> bytes:
-    words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(5_000_000, np.int32)), pa.array(["x" * 100_000]))
-    found, schema = BytesIO(), pa.schema({"true": pa.string(), "predicted": pa.string()})
-    pq.write_table(
-        pa.table({"true": words, "predicted": words}), found, store_schema=False
-    )  # so they are read as texts
-    assert pq.read_schema(BytesIO(found.getvalue())) == schema
-    return found.getvalue()
+def long_texts(names: Sequence[str], rows: int, letters: int) -> bytes:
+    """A short file of one long text, again and again; it is read as texts."""
+    words = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * letters]))
+    return parquet(dict.fromkeys(names, words))
 
 
 def _zip_bomb() -> bytes:
@@ -190,16 +188,19 @@ def sql(command: str, *values: object) -> Doctor:
 BOMB = b"a: &a [x, x, x, x, x, x, x, x, x]\n" + b"".join(
     b"%c: &%c [%s]\n" % (n + 1, n + 1, b", ".join([b"*%c" % n] * 9)) for n in range(97, 106)
 )
+NORMS = ("update", "loss", "grad_norm/total", "grad_norm/applied")
+FLOW = {"update": [1], "of": ["memory"], "lag": ["x"], "log_phi": ["y"]}
+"""Numbers that are texts."""
 HISTORY, CONFIG, PLAN = "gradients.parquet", "definition/config.yaml", "plan.yaml"
 
 ARTIFACTS: Mapping[str, Doctor] = {
-    "a history of 100 million rows": put(HISTORY, _many_rows),
+    "a history of 100 million rows": put(HISTORY, partial(many_rows, NORMS, 100_000_000)),
     "a history that is no Parquet": put(HISTORY, lambda: b"PAR1 no PAR1"),
     "a history that is cut": lambda store: os.truncate(store.artifact(HISTORY), 2000),
     "a history of texts": put(HISTORY, lambda: _history(loss=["x"] * 20)),
     "a history of lists": put(HISTORY, lambda: _history(loss=[[1.0]] * 20)),
     "updates that are no numbers": put(HISTORY, lambda: _history(update=["one"] * 20)),
-    "a history without a column": put(HISTORY, lambda: _table(update=[1, 2])),
+    "a history without a column": put(HISTORY, lambda: parquet({"update": [1, 2]})),
     "a history of 1e308 and NaN": put(HISTORY, lambda: _history(loss=[1e308, -1e308, np.nan, np.inf] * 5)),
     "a history with negative updates": put(HISTORY, lambda: _history(update=-np.arange(20))),
     "a history at update 10^18": put(HISTORY, lambda: _history(update=10**18 + np.arange(20))),
@@ -209,9 +210,11 @@ ARTIFACTS: Mapping[str, Doctor] = {
     "an endless device": instead(HISTORY, lambda path: path.symlink_to("/dev/zero")),
     "a history of 20 GB": sparse(HISTORY, 20 << 30),
     "a zip bomb for a history": put(HISTORY, _zip_bomb),
-    "a flow of texts": put("flow.parquet", lambda: _table(update=[1], of=["memory"], lag=["x"], log_phi=["y"])),
+    "a flow of texts": put("flow.parquet", lambda: parquet(FLOW)),
     "a flow that is no Parquet": put("flow.parquet", lambda: b"\0" * 100),
-    "predictions of long texts": put("predictions.parquet", _long_texts),
+    "predictions of long texts": put(
+        "predictions.parquet", partial(long_texts, ["true", "predicted"], 5_000_000, 100_000)
+    ),
     "a pipe for a configuration": instead(CONFIG, os.mkfifo),
     "a configuration of 1 GB": sparse(CONFIG, 1 << 30),
     "a configuration of aliases": put(CONFIG, lambda: BOMB),

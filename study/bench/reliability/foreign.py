@@ -5,6 +5,7 @@ writes outside of its folder, asks an address, changes a store that it only read
 page of the others.
 """
 
+import atexit
 import csv
 import io
 import re
@@ -89,6 +90,7 @@ WRITING: Mapping[str, Command] = {"what-if": _ask, "reproduce": _reproduce}
 def _built() -> Store:
     """The store that is doctored, made once; reading it warms caches that libraries keep outside of any folder."""
     folder = Path(tempfile.mkdtemp(prefix="study-foreign-")).resolve()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     sys.dont_write_bytecode = True
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         store = doctored.build(folder / "store")

@@ -20,7 +20,7 @@ from study.tracking.reader import Logged
 GRID = 200
 """Most abscissas of a median."""
 ALIKE_UP_TO = 2
-"""Values within this factor are told apart on a linear axis, whatever leaves the panel."""
+"""The axis is linear where values that stay in the panel lie within this factor of each other."""
 
 
 @dataclass(frozen=True)
