@@ -269,7 +269,7 @@ NUMBERS: Mapping[str, Doctor] = {
     "measures of NaN": sql("UPDATE latest_metrics SET value = 0, is_nan = 1 WHERE run_uuid = :run"),
     "measures of 1e308": sql("UPDATE latest_metrics SET value = 1e308 WHERE run_uuid = :run"),
     "negative steps": sql("UPDATE metrics SET step = -step WHERE run_uuid = :run"),
-    "steps of 10^18": sql("UPDATE metrics SET step = 1000000000000000000 WHERE run_uuid = :run"),
+    "steps of 10^18": sql("UPDATE metrics SET step = step + 1000000000000000000 WHERE run_uuid = :run"),
     "no tags": sql("DELETE FROM tags WHERE run_uuid = :run"),
     "no parameters": sql("DELETE FROM params WHERE run_uuid = :run"),
     "no metrics": sql("DELETE FROM latest_metrics WHERE run_uuid = :run"),
