@@ -145,6 +145,8 @@ def test_one_damaged_run_spoils_neither_the_page_nor_the_store(
 
 def test_a_report_writes_to_its_store_only_where_it_is_asked_to(foreign: list[Logged], tmp_path: Path) -> None:
     before = dump(foreign[0]), sorted(Path(foreign[0].folder).rglob("*"))
+    with pytest.raises(ConfigError, match="no sweep"):
+        study_page.write("foreign", foreign[0].uri, UI, tmp_path / "out", kept=True)
     study_page.write("foreign", foreign[0].uri, UI, tmp_path / "out")
     assert (dump(foreign[0]), sorted(Path(foreign[0].folder).rglob("*"))) == before
 

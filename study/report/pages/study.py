@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.errors import ConfigError
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms, load_norms, unreadable
 from study.report.data.plan import Planned, load_plan
@@ -45,17 +46,19 @@ def write(
         The path of the page.
 
     Raises:
-        study.errors.ConfigError: nothing was tracked under this slug, or the store cannot be used; or a page would be
-            replaced by one that lacks a history of it, because that cannot be read any more.
+        ConfigError: nothing was tracked under this slug, or the store cannot be used; or a page would be replaced by
+            one that lacks a history of it, because that cannot be read any more; or there is no sweep to log it to.
     """
     with noting() as noted:
         evidence = gather(uri, slug)
+        if kept and evidence.parent is None:
+            raise ConfigError(f"{slug!r} is no sweep, so there is no run of one to log the page to: leave --keep out")
         table, known, page = _made(evidence, noted, ui)
     path = page.write(folder, "report", printed)
     for sentence in known:
         say(sentence, sys.stderr)
     write_table(table, folder)
-    if kept and evidence.parent is not None:
+    if kept and evidence.parent:
         evidence.parent.keep(folder, "report")
     return path
 
