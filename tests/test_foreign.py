@@ -15,6 +15,7 @@ from study.errors import ConfigError
 from study.report.data.reading import noting, tried
 from study.report.data.table_files import stem
 from study.report.pages import study as study_page
+from study.reproduce.compare import history
 from study.reproduce.fork import beginning
 from study.schema import Config
 from study.terminal import clean
@@ -141,6 +142,11 @@ def test_one_damaged_run_spoils_neither_the_page_nor_the_store(
     assert f"A table of run {good.run_id} is left out" in text
     assert "is left out" in capsys.readouterr().err
     assert not [path for path in tmp_path.rglob("*owned*") if out not in path.parents]
+
+
+def test_a_history_that_lacks_a_column_is_refused_by_its_name(foreign: list[Logged]) -> None:
+    with pytest.raises(ConfigError, match=f"gradients.parquet of run {foreign[0].run_id} has no column 'lr'"):
+        history(foreign[0])
 
 
 def test_a_report_writes_to_its_store_only_where_it_is_asked_to(foreign: list[Logged], tmp_path: Path) -> None:

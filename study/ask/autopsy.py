@@ -55,12 +55,13 @@ def find_out(wanted: str, update: int | None, store: str, folder: Path | None = 
     """
     from study.ask.finding import Finding
     from study.report.pages.autopsy import sections
+    from study.reproduce.compare import history
     from study.tracking.reader import find_one
 
     run = find_one(store, wanted)
     found = autopsy(run, update, folder)
     tables = {"sequences": found.sequences, "lags": found.lags, "parameters": found.parameters, "probes": found.probes}
-    shown = sections(found, run.table("gradients.parquet"))
+    shown = sections(found, history(run))
     tags = {"update": str(found.chosen.update)}
     return Finding("autopsy", [run], found.sentence, LIMITS, shown, tables, _next(run, found), tags)
 

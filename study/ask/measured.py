@@ -21,7 +21,7 @@ from study.analysis.diagnosis.facts import Course, Facts, Setup, Standing
 from study.analysis.lengths import AtLength
 from study.analysis.result import evaluate, probed_of
 from study.learning.clipping.contract import SHARE
-from study.reproduce.compare import HISTORY
+from study.reproduce.compare import history
 from study.reproduce.replay import InsideBatch, at_end, between_batches, state_at
 from study.schema import Config
 from study.schema.bptt import TRUNCATIONS
@@ -109,7 +109,7 @@ def _before(run: Logged, config: Config, at: int, start: dict[str, Any] | None) 
 
 def facts_of_record(run: Logged, setup: Setup) -> Facts:
     """What the record of a run says of its course and of where it stands; no measures of probes."""
-    rows, tags, measures = run.table(HISTORY), run.tags, run.measures
+    rows, tags, measures = history(run), run.tags, run.measures
     names = ("loss", "grad_norm/total", "grad_norm/applied")
     losses, norms, applied = (rows[name].to_numpy(np.float32) for name in names)
     diverged = len(rows) if tags["outcome"] == "diverged" else None

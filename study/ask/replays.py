@@ -11,7 +11,7 @@ import pandas as pd
 from study.analysis.what_if import Deeds, Past, Replay, askable, deeds, replay, summary
 from study.ask.clips import Wanted, called, checked
 from study.errors import ConfigError
-from study.reproduce.compare import HISTORY
+from study.reproduce.compare import HISTORY, history
 from study.reproduce.restore import CONFIG, parse
 from study.reproduce.trust import logged_code
 from study.schema.clip import CLIPS, ClipConfig
@@ -74,7 +74,7 @@ def ask(run: Logged, policies: Sequence[Wanted], folder: Path | None) -> Replaye
         ConfigError: its history or configuration cannot be read.
         Untrusted: its own policy is code that was logged with it, and there is no folder.
     """
-    table, record = run.table(HISTORY), parse(run.read(CONFIG))
+    table, record = history(run), parse(run.read(CONFIG))
     fill(record)
     own = _own(run, record["clip"], folder)
     past = Past.of(table, own.of_the_flow)

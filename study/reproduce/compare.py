@@ -136,6 +136,20 @@ def numbers(run: Logged) -> pd.DataFrame:
     return recorded.assign(nth=recorded.groupby(PLACE[:3]).cumcount())
 
 
+def history(run: Logged) -> pd.DataFrame:
+    """The history of a run, whole.
+
+    Raises:
+        ConfigError: it cannot be read, or lacks a column that every history has.
+    """
+    from study.training.history import FIXED  # late: it imports torch
+
+    found = run.table(HISTORY)
+    if lacking := [column for column in ("update", *FIXED) if column not in found]:
+        raise ConfigError(f"{HISTORY} of run {run.run_id} has no column {lacking[0]!r}, as every history of a run has")
+    return found
+
+
 def _table(run: Logged, name: str) -> pd.DataFrame:
     try:
         return _melted(name, run.table(name))

@@ -108,7 +108,10 @@ def parquet(columns: Mapping[str, object]) -> bytes:
 
 def _history(**other: object) -> bytes:
     norms = np.ones(20, np.float32)
-    columns = {"update": np.arange(1, 21), "loss": norms, "grad_norm/total": norms, "grad_norm/applied": norms}
+    columns = {
+        "update": np.arange(1, 21),
+        **dict.fromkeys(("loss", "lr", "grad_norm/total", "grad_norm/applied"), norms),
+    }
     return parquet(columns | other)
 
 
