@@ -48,6 +48,7 @@ class Store:
     def sql(self, command: str, *values: object) -> None:
         """Change the database; `:run` is the first run."""
         connection = sqlite3.connect(self.folder / "mlflow.db")
+        connection.execute("PRAGMA ignore_check_constraints = 1")  # whoever doctors a store can do that too
         connection.execute(command.replace(":run", f"'{self.first}'"), values)
         connection.commit()
         connection.close()
