@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train look report reproduce experiments-check resume what-if autopsy fork why export verify mutants ui \
+.PHONY: help sweep train look report reproduce experiments-check resume deliver what-if autopsy fork why export verify mutants ui \
 	test lint bench clean lock audit
 
 help: ## this list
@@ -38,6 +38,9 @@ what-if: $(READY) ## other clip policies:  make what-if RUN=<id, its start, name
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
 	$(BIN)/python -m study.resume '$(RUN)' $(ARGS)
+
+deliver: $(READY) ## what runs could not write, into the store: make deliver
+	$(BIN)/python -m study.deliver $(ARGS)
 
 autopsy: $(READY) ## what carried a gradient: make autopsy RUN=... [UPDATE=4211]; default: the divergence or leap of the run
 	$(BIN)/python -m study.ask.autopsy '$(RUN)' $(if $(UPDATE),--update '$(UPDATE)') $(ARGS)
@@ -73,9 +76,9 @@ lint: $(READY) ## style and types
 bench: $(READY) ## what things cost:       make bench [BENCHES=study.bench.probes] [ARGS=--help]
 	for bench in $(BENCHES); do $(BIN)/python -m $$bench $(ARGS) || exit; done
 
-clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), their checkpoints, .venv and .data stay
+clean: ## remove caches and outputs; runs (mlflow.db, mlruns, optuna.db), their checkpoints, what waits to be delivered, .venv and .data stay
 	rm -rf outputs/replays
-	[ ! -d outputs ] || { find outputs -type f ! -name '*.ckpt' ! -name '*.lock' -delete && find outputs -type d -empty -delete; }
+	[ ! -d outputs ] || { find outputs -type f ! -name '*.ckpt' ! -name '*.lock' ! -path 'outputs/undelivered/*' -delete && find outputs -type d -empty -delete; }
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find study tests -name __pycache__ -prune -exec rm -rf {} +
 

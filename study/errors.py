@@ -20,6 +20,14 @@ class ConfigError(Exception):
         return masked(super().__str__())
 
 
+class Trouble(ConfigError):
+    """A store that does not answer: nothing is wrong with what was asked for, which may be asked for again as it is."""
+
+
+class Undelivered(Trouble):
+    """A run has ended, and what it wrote lies in a file: its store does not take it."""
+
+
 class Pruned(Exception):
     """A run ended early because it is not worth its time; its text says why. No failure."""
 

@@ -29,7 +29,7 @@ from study.tracking.reader import Logged, find_one, search
 from study.train import train
 from study.training import checkpoint
 from study.training.history import RATE
-from tests.test_resume import COMMON, SETTINGS, Killed, Life, writer
+from tests.test_resume import COMMON, SETTINGS, Killed, Life
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -236,7 +236,6 @@ def test_a_fork_is_reproduced_and_resumed_from_the_state_of_its_parent(
     assert rerun(one, restore_run(one, None)).identical
     with pytest.MonkeyPatch.context() as patch:  # dies before it has a checkpoint of its own
         Life(patch, 20)
-        patch.setattr(writer.MlflowClient, "set_terminated", lambda *_: None)
         tags = {"kind": "fork", FROM: run.run_id, AT: 18, "victim": "yes"}
         forked = restore_run(run, None, change).config
         state = start(run, restore_run(run, None), forked, 18)

@@ -60,7 +60,7 @@ class Notebook(writer.Run):
     def log_table(self, table: pa.Table, name: str) -> None:
         self.tables[name] = table
 
-    def log_files(self, files: Mapping[str, bytes], folder: str) -> None:
+    def log_files(self, files: Mapping[str, bytes], folder: str | None = None) -> None:
         self.files.update(files)
 
     def tag(self, tags: Mapping[str, object]) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from mlflow import MlflowClient
 
 from study.analysis.result import Result
 from study.errors import ConfigError
@@ -88,7 +87,7 @@ def test_measures_that_older_versions_took_of_a_diverged_network_are_not_missed(
     assert run.name.endswith(" · diverged (step size)")
     assert re.fullmatch(r"diverged at update \d+", run.tags["not_measured"])
     assert not [key for key in run.measures if key == "skill/opponent" or key.endswith(("/test", "/val"))]
-    record, end = writer.Run(MlflowClient(run.uri), run.run_id), int(run.measures["run/updates"])
+    record, end = writer.opened(run.uri, run.run_id), int(run.measures["run/updates"])
     record.log_points([(end, {"rmse/val": 1e9, "rmse/test": 1e9, "skill/opponent": -1e9})])
     assert compare(latest(run), run).identical
     record.log_points([(end, {"flow/decay": 0.5})])

@@ -20,7 +20,8 @@ from study.reproduce.differences import differences
 from study.reproduce.restore import CONFIG, restore
 from study.resume import main
 from study.schema import Config
-from study.tracking import provenance, writer
+from study.tracking import provenance
+from study.tracking.outbox import Outbox
 from study.tracking.outcomes import FINISHED
 from study.tracking.place import Place
 from study.tracking.reader import Logged, find, search
@@ -71,22 +72,19 @@ SETTINGS: tuple[tuple[str, ...], ...] = (
 )
 
 
-WRITES = ("log_batch", "log_text", "log_artifact", "log_artifacts", "log_figure", "log_inputs", "set_tag")
-
-
 class Killed(BaseException):
     """Stands for SIGKILL."""
 
 
 class Life:
-    """Counts the moments of a run, its updates and its calls of MLflow; at the `last` one it dies.
+    """Counts the moments of a run, its updates and what it writes to MLflow; at the `last` one it dies.
 
     From then on nothing that the run still tries is done, as if its process were gone.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, last: int | None = None):
         self.moments, self.last, self.dead = 0, last, False
-        for kind, names in ((TruncatedBPTT, ("_step",)), (writer.MlflowClient, WRITES)):
+        for kind, names in ((TruncatedBPTT, ("_step",)), (Outbox, ("put",))):
             for name in names:
                 monkeypatch.setattr(kind, name, self._counted(getattr(kind, name)))
 
@@ -125,7 +123,6 @@ def killed(config: Config, moment: int, folder: Path, resume: str | None = None)
     """Train, or resume, until a moment; the id of the run that is left."""
     with pytest.MonkeyPatch.context() as patch:
         Life(patch, moment)
-        patch.setattr(writer.MlflowClient, "set_terminated", lambda *_: None)
         with pytest.raises(Killed):
             train(config, place=Place(tags={"victim": str(folder)}, checkpoints=folder, resume=resume))
     return search(config.tracking.uri, f"tags.victim = '{folder}'")[0].run_id

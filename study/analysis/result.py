@@ -177,7 +177,7 @@ def _test(module: RecurrentModule, run: writer.Run) -> dict[str, float]:
     del measures["loss"]
     run.log_table(predictions.arrow(), TABLE)
     if (text := sample(module)) is not None:
-        run.log_text(text, FILE)
+        run.log_texts({FILE: text})
     return measures
 
 

@@ -16,8 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from study.addresses import keep
 from study.command import arguments, usage
 from study.command.messages import explain, is_of_hydra, one_line, refuse
-from study.errors import ConfigError
+from study.errors import UNUSABLE, ConfigError, Undelivered
 from study.installation import CONF, SILENT
+from study.terminal import say
 
 INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 INFORMS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
@@ -34,6 +35,9 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
     def explained(composed: DictConfig) -> None:
         try:
             job(composed)
+        except Undelivered as error:
+            say(error, sys.stderr)
+            sys.exit(UNUSABLE)
         except ConfigError as error:
             _leave_nothing(HydraConfig.get())
             refuse(str(error))  # here, not below: Hydra would print lines of its own first

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.data.files import refuse_missing
-from study.errors import ConfigError
+from study.errors import ConfigError, Trouble
 from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
@@ -154,9 +154,9 @@ PARENT = "mlflow_parent_run"
 @contextmanager
 def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
-    from study.sweep.summary import best_of_arms
     from study.tracking import writer
     from study.tracking.database import locked
+    from study.tracking.trouble import AT_ONCE, PATIENCE, patiently
 
     uri, status = common.tracking.uri, "FAILED"
     with locked(common.sweep.storage, "parent"):  # of two commands that start at once one makes it, the other finds it
@@ -172,9 +172,25 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
         _print_how_to_continue(ledger)
         raise
     finally:
-        writer.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
-        writer.supersede(uri, ledger.superseded())
-        writer.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
+        try:
+            patiently(partial(_end, common, ledger, parent, status), uri, AT_ONCE if status == "KILLED" else PATIENCE)
+        except Trouble as error:
+            counts = ledger.counts()
+            raise Trouble(
+                f"{error}\n{counts['open']} of {counts.total()} runs are still to be made. When the store works again, "
+                "the same command makes them, and the report"
+            ) from error
+
+
+def _end(common: SweepingConfig, ledger: "Ledger", parent: str, status: str) -> None:
+    """End the MLflow run of a sweep; may be done twice."""
+    from study.sweep.summary import best_of_arms
+    from study.tracking import writer
+
+    uri = common.tracking.uri
+    writer.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
+    writer.supersede(uri, ledger.superseded())
+    writer.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
 
 
 def _print_how_to_continue(ledger: "Ledger") -> None:
@@ -199,7 +215,7 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
     printer().show("runs", arm_records(ledger), table(ledger), console)
     for line in (*note_lines(ledger), *reading_lines(ledger), *power_lines(ledger)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    reason = f" The launcher reported: {problem}" if problem else ""
+    reason = f" {problem}" if problem else ""
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]
     for line in lines:
         console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)

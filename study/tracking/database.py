@@ -17,6 +17,9 @@ from sqlalchemy.engine import make_url
 from study.addresses import whole
 from study.errors import ConfigError
 
+CONNECTING = 10
+"""Seconds in which a server of PostgreSQL has to answer."""
+
 
 @contextmanager
 def locked(url: str, what: str = "tables") -> Iterator[None]:
@@ -28,7 +31,8 @@ def locked(url: str, what: str = "tables") -> Iterator[None]:
     """
     if url.startswith("postgresql"):
         key = int.from_bytes(sha256(what.encode()).digest()[:4])  # not the URL: machines may spell it differently
-        with closing(create_engine(make_url(whole(url)), poolclass=NullPool).connect()) as connection:
+        engine = create_engine(make_url(whole(url)), poolclass=NullPool, connect_args={"connect_timeout": CONNECTING})
+        with closing(engine.connect()) as connection:
             connection.execute(text("select pg_advisory_lock(:key)"), {"key": key})  # until the connection closes
             yield
     else:

@@ -22,7 +22,7 @@ from study.tracking import artifacts
 from study.tracking.client import client_of
 from study.tracking.database import refuse_other
 from study.tracking.outcomes import without_ending
-from study.tracking.writer import Run
+from study.tracking.writer import opened
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every small file else
 
@@ -168,11 +168,11 @@ class Logged:
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
-        Run(client_of(self.uri), self.run_id).tag(tags)
+        opened(self.uri, self.run_id).tag(tags)
 
     def end(self, outcome: str) -> None:
         """Say how it ended, other than what it said itself."""
-        Run(client_of(self.uri), self.run_id).end({"outcome": outcome})
+        opened(self.uri, self.run_id).end({"outcome": outcome})
 
     @property
     def started_as(self) -> str:

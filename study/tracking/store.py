@@ -1,37 +1,47 @@
 """A store of runs, opened: its tables and experiments are made where they are missing."""
 
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
+from study.tracking.trouble import briefly, patiently
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """So that the UI opens its views of training runs, not those of language-model traces."""
 
 
-def prepare(uri: str, slug: str) -> str:
+def prepare(uri: str, slug: str, patience: float = 0.0) -> str:
     """Create the store's tables and the experiment where they are missing; return the experiment's id.
 
     Safe to call from several processes at once.
 
+    Args:
+        uri: of the store.
+        slug: names the experiment.
+        patience: seconds to wait for a store in trouble; 0: it has to answer within seconds.
+
     Raises:
+        Trouble: the store does not answer.
         ConfigError: the store cannot be used, or the experiment was deleted.
     """
     try:
-        with locked(uri):
-            make_whole(uri, make_tables)
-            client = client_of(uri)
-            found = client.get_experiment_by_name(slug)
-            if found is None:
-                return _create(client, slug)
+        found = patiently(lambda: _found_or_made(uri, slug), uri, patience)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
-    return found.experiment_id
+    return str(found.experiment_id)
+
+
+def _found_or_made(uri: str, slug: str) -> Experiment:
+    with locked(uri), briefly():
+        make_whole(uri, make_tables)
+        client = client_of(uri)
+        return client.get_experiment_by_name(slug) or _made(client, slug)
 
 
 def make_tables(uri: str) -> None:
@@ -39,11 +49,11 @@ def make_tables(uri: str) -> None:
     client_of(uri).search_experiments(max_results=1)
 
 
-def _create(client: MlflowClient, slug: str) -> str:
-    """The id of a new experiment, or of the one that another machine has created in the meantime."""
+def _made(client: MlflowClient, slug: str) -> Experiment:
+    """A new experiment, or the one that another machine has made in the meantime."""
     try:
-        return client.create_experiment(slug, tags=TRAINING)
+        return client.get_experiment(client.create_experiment(slug, tags=TRAINING))
     except MlflowException:
         if (found := client.get_experiment_by_name(slug)) is None:
             raise
-        return found.experiment_id
+        return found

@@ -1,45 +1,44 @@
 """Writes to MLflow: stores, experiments, runs; what of a run goes where."""
 
+import io
 import json
-import tempfile
+import sys
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
-    MLFLOW_PARENT_RUN_ID,
-    MLFLOW_RUN_NAME,
-    MLFLOW_RUN_NOTE,
-)
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
-from study.errors import Pruned
+from study.errors import Pruned, Undelivered
 from study.masking import masked
+from study.terminal import say
 from study.tracking import view
 from study.tracking.client import client_of
 from study.tracking.description import Description
-from study.tracking.outcomes import format_ending, with_ending, without_ending
+from study.tracking.outbox import Outbox, deliver
+from study.tracking.outcomes import format_ending, without_ending
 from study.tracking.place import Place
+from study.tracking.spool import place as waiting
 from study.tracking.store import prepare
+from study.tracking.trouble import PATIENCE, may_pass
+from study.tracking.writes import Write
 
-BATCH = 1000
-"""Most values that MLflow takes in one call."""
+STOPPING = 5.0
+"""Seconds that a run which was asked to stop waits for a store in trouble: whoever stops it may not wait longer."""
 
 
 class Run:
     """One MLflow run, open for writing.
 
     Args:
-        client: of the store.
         run_id: of MLflow.
+        send: has one thing written, at once or later.
         experiment: its id; empty where nobody asks for it.
         known: (key, update) of the points it has already. No point is written twice: a resumed run replays them, and
             the end of a run may be validated twice.
@@ -50,27 +49,39 @@ class Run:
     """
 
     def __init__(
-        self, client: MlflowClient, run_id: str, experiment: str = "", known: Collection[tuple[str, int]] = ()
+        self,
+        run_id: str,
+        send: Callable[[Write], None],
+        experiment: str = "",
+        known: Collection[tuple[str, int]] = (),
     ):
-        self._client, self.run_id, self.experiment, self._known = client, run_id, experiment, set(known)
+        self.run_id, self._send, self.experiment, self._known = run_id, send, experiment, set(known)
 
     def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-        """Log (update, {key: value}) points, in as few calls as possible; those known already are left out."""
+        """Log (update, {key: value}) points; those known already are left out."""
         now = int(time.time() * 1000)
         new = ((key, value, step) for step, values in points for key, value in values.items())
-        metrics = [Metric(key, value, now, step) for key, value, step in new if (key, step) not in self._known]
-        self._known |= {(metric.key, metric.step) for metric in metrics}
-        for first in range(0, len(metrics), BATCH):
-            self._client.log_batch(self.run_id, metrics=metrics[first : first + BATCH])
+        rows = [(key, float(value), now, step) for key, value, step in new if (key, step) not in self._known]
+        self._known |= {(key, step) for key, _, _, step in rows}
+        if rows:
+            self._send(Write("points", rows))
 
     def tag(self, tags: Mapping[str, Any]) -> None:
         """Set tags; values are written as text."""
-        self._client.log_batch(self.run_id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self._send(Write("tags", {key: str(value) for key, value in tags.items()}))
+
+    def log_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Log what defines the run, to be seen and filtered by."""
+        self._send(Write("parameters", dict(parameters)))
 
     def end(self, tags: Mapping[str, Any]) -> None:
         """Set tags, `outcome` and `cause` among them, that say how the run ended; its name then says it too."""
         self.tag(tags)
-        _name(self._client, self.run_id, format_ending(tags["outcome"], tags.get("cause", "none")))
+        self._send(Write("ending", format_ending(tags["outcome"], tags.get("cause", "none"))))
+
+    def terminate(self, status: str) -> None:
+        """Set MLflow's status, and that it ended now."""
+        self._send(Write("status", [status, int(time.time() * 1000)]))
 
     def log_data(self, name: str, source: str, splits: Mapping[str, tuple[str, int]]) -> None:
         """Log the data set as the run's inputs, one a split.
@@ -81,44 +92,41 @@ class Run:
             splits: digest and size of what was really used, by split.
         """
         kind, origin = ("http", {"url": source}) if source.startswith("https:") else ("local", {"uri": source})
-        inputs = [
-            DatasetInput(
-                Dataset(name, digest, kind, json.dumps(origin), profile=json.dumps({"size": size})),
-                [InputTag(MLFLOW_DATASET_CONTEXT, split)],
-            )
+        one = {"name": name, "source_type": kind, "source": json.dumps(origin)}
+        inputs = {
+            split: {**one, "digest": digest, "profile": json.dumps({"size": size})}
             for split, (digest, size) in splits.items()
-        ]
-        self._client.log_inputs(self.run_id, inputs)
+        }
+        self._send(Write("inputs", inputs))
 
     def describe(self, text: str) -> None:
         """Set the description at the top of the run's page, in Markdown."""
-        self._client.set_tag(self.run_id, MLFLOW_RUN_NOTE, text)
+        self.tag({MLFLOW_RUN_NOTE: text})
 
-    def log_texts(self, texts: Mapping[str, str], folder: str) -> None:
-        """Write texts, by file name, into a folder of the run's artifacts; nothing where there are none."""
+    def log_files(self, files: Mapping[str, bytes], folder: str | None = None) -> None:
+        """Write files, by name, into a folder of the run's artifacts, or beside all folders."""
+        self._send(Write("files", {"folder": folder, "files": dict(files)}))
+
+    def log_texts(self, texts: Mapping[str, str], folder: str | None = None) -> None:
+        """The same for texts; nothing is written where there are none."""
         if texts:
             self.log_files({name: text.encode(errors="surrogateescape") for name, text in texts.items()}, folder)
 
-    def log_text(self, text: str, name: str) -> None:
-        """Write a text as an artifact."""
-        self._client.log_text(self.run_id, text, name)
-
-    def log_files(self, files: Mapping[str, bytes], folder: str) -> None:
-        """Write files, by name, into a folder of the run's artifacts."""
-        with tempfile.TemporaryDirectory() as temporary:
-            for name, content in files.items():
-                Path(temporary, name).write_bytes(content)
-            self._client.log_artifacts(self.run_id, temporary, folder)
-
     def log_table(self, table: pa.Table, name: str) -> None:
         """Write a table as a Parquet artifact."""
-        with tempfile.TemporaryDirectory() as folder:
-            pq.write_table(table, Path(folder) / name)
-            self._client.log_artifact(self.run_id, str(Path(folder) / name))
+        pq.write_table(table, buffer := io.BytesIO())
+        self.log_files({name: buffer.getvalue()})
 
     def log_figure(self, figure: Any, name: str) -> None:
-        """Write a matplotlib figure as an artifact."""
-        self._client.log_figure(self.run_id, figure, name)
+        """Write a matplotlib figure as an artifact, a PNG."""
+        figure.savefig(buffer := io.BytesIO(), format="png")
+        self.log_files({name: buffer.getvalue()})
+
+
+def opened(uri: str, run_id: str) -> Run:
+    """A run that is there, to be written to at once: an error is raised where it happens."""
+    client = client_of(uri)
+    return Run(run_id, lambda write: write.make(client, run_id))
 
 
 @contextmanager
@@ -130,17 +138,21 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         place: where the run belongs; a resumed run keeps its name and parent, and gets the tags.
         tags: more tags, of a new and of a resumed run.
     """
-    experiment, client = prepare(described.uri, described.slug), client_of(described.uri)
+    experiment, client = prepare(described.uri, described.slug, place.patience), client_of(described.uri)
     added = {**(tags or {}), **place.tags}
-    tracked = (
-        _reopen(client, place.resume, added) if place.resume else _start(client, experiment, described, place, added)
-    )
-    status = "FAILED"
+    if "primary" in added:
+        _show(client, experiment, str(added["primary"]))
+    if place.resume:
+        run_id, known = place.resume, _reopen(client, place.resume)
+    else:
+        run_id, known = _start(client, experiment, described, place, added), set()
+    outbox = Outbox(client, run_id, described.uri)
+    tracked, status = Run(run_id, outbox.put, experiment, known), "FAILED"
     try:
-        if "primary" in added:
-            _show(client, experiment, str(added["primary"]))
-        if place.resume is None:
-            client.log_batch(tracked.run_id, params=[Param(*item) for item in described.parameters.items()])
+        if place.resume:
+            tracked.tag(added)
+        else:
+            tracked.log_parameters(described.parameters)
         yield tracked
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
@@ -157,17 +169,27 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         tracked.end({"outcome": "failed", "error": masked(f"{type(error).__name__}: {error}")[:5000]})
         raise
     finally:
-        client.set_terminated(tracked.run_id, status)
+        tracked.terminate(status)
+        _close(outbox, status)
 
 
-def _start(client: MlflowClient, experiment: str, described: Description, place: Place, tags: Mapping[str, Any]) -> Run:
+def _close(outbox: Outbox, status: str) -> None:
+    """Wait until all of a run is written; of one that raises an error of its own, what is left over is only said."""
+    try:
+        outbox.close(STOPPING if status == "KILLED" else PATIENCE)
+    except Undelivered as left:
+        if status == "FINISHED":
+            raise
+        say(left, sys.stderr)
+
+
+def _start(client: MlflowClient, experiment: str, described: Description, place: Place, tags: Mapping[str, Any]) -> str:
     """Create a run, its tags in the same call: whoever sees the run sees them."""
     mlflow_tags = {MLFLOW_RUN_NAME: place.name or described.name}
     if place.parent:
         mlflow_tags[MLFLOW_PARENT_RUN_ID] = place.parent
     texts = {key: str(value) for key, value in tags.items()}  # a server takes nothing else
-    made = client.create_run(experiment, tags={**mlflow_tags, **described.tags, **texts})
-    return Run(client, made.info.run_id, experiment)
+    return str(client.create_run(experiment, tags={**mlflow_tags, **described.tags, **texts}).info.run_id)
 
 
 def _show(client: MlflowClient, experiment: str, measure: str) -> None:
@@ -176,17 +198,15 @@ def _show(client: MlflowClient, experiment: str, measure: str) -> None:
         client.set_experiment_tag(experiment, key, value)
 
 
-def _reopen(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> Run:
-    """Forget how an interrupted run ended, and remember the points it has."""
+def _reopen(client: MlflowClient, run_id: str) -> set[tuple[str, int]]:
+    """Deliver what an interrupted run has left, forget how it ended; return key and update of the points it has."""
+    if (left := waiting(run_id)).is_file():
+        deliver(left)
     found = client.get_run(run_id)
     client.update_run(run_id, "RUNNING", without_ending(found.info.run_name))
-    data = found.data
-    for key in {"outcome", "error"} & set(data.tags):
+    for key in {"outcome", "error"} & set(found.data.tags):
         client.delete_tag(run_id, key)
-    known = {(key, point.step) for key in data.metrics for point in client.get_metric_history(run_id, key)}
-    tracked = Run(client, run_id, found.info.experiment_id, known)
-    tracked.tag(tags)
-    return tracked
+    return {(key, point.step) for key in found.data.metrics for point in client.get_metric_history(run_id, key)}
 
 
 def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:
@@ -201,18 +221,17 @@ def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str
 
 def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], best: str = "") -> None:
     """End a sweep's run, with its counts as tags and the best of every arm as its description."""
-    client = client_of(uri)
-    tracked = Run(client, run_id)
+    tracked = opened(uri, run_id)
     tracked.tag(counts)
     tracked.describe(best)
-    client.set_terminated(run_id, status)
+    tracked.terminate(status)
 
 
 def supersede(uri: str, run_ids: Iterable[str]) -> None:
     """Mark runs that others stand for, as where a longer search has a better winner: reports leave them out."""
     for run_id in run_ids:
         if is_there(uri, run_id):
-            Run(client_of(uri), run_id).tag({"phase": "superseded"})
+            opened(uri, run_id).tag({"phase": "superseded"})
 
 
 def supersede_trial(uri: str, slug: str, number: int) -> None:
@@ -226,7 +245,9 @@ def is_there(uri: str, run_id: str) -> bool:
     """Whether the store has a run that is not deleted."""
     try:
         return client_of(uri).get_run(run_id).info.lifecycle_stage == "active"
-    except MlflowException:
+    except MlflowException as error:
+        if may_pass(error):  # it says nothing about the run
+            raise
         return False
 
 
@@ -257,10 +278,6 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
     alive = running()
     for entity in found:
         if int(entity.data.tags["trial"]) not in alive:
-            Run(client, entity.info.run_id).end({"outcome": "killed"})
-            client.set_terminated(entity.info.run_id, "KILLED")
-
-
-def _name(client: MlflowClient, run_id: str, ending: str) -> None:
-    """Put an ending to the name of a run, in the place of the one it may have."""
-    client.set_tag(run_id, MLFLOW_RUN_NAME, with_ending(client.get_run(run_id).info.run_name, ending))
+            lost = opened(uri, entity.info.run_id)
+            lost.end({"outcome": "killed"})
+            lost.terminate("KILLED")

@@ -4,21 +4,19 @@ import gzip
 import io
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pyarrow.parquet as pq
 from sqlalchemy import NullPool, create_engine, inspect, text
 
 from study.bench.reliability.contract import Fault, Tally
+from study.bench.reliability.serving import free_port, started
 from study.data.folders import folder
 from study.installation import CONF
 
@@ -170,22 +168,13 @@ def _type(into: Path, env: Mapping[str, str], module: str, *arguments: str) -> s
 @contextmanager
 def _server(into: Path) -> Iterator[str]:
     """MLflow's server on a database of its own."""
-    (here := into / "server").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "study.tracking.server", "sqlite:///mlflow.db", str(port)]
-    with (here / "log").open("w") as log, subprocess.Popen(command, cwd=here, stdout=log, stderr=log) as process:
-        try:
-            for _ in range(600):
-                try:
-                    urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                    break
-                except OSError:
-                    time.sleep(0.2)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    (folder := into / "server").mkdir()
+    server = started(folder, port := free_port())
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @contextmanager

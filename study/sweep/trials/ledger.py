@@ -189,6 +189,14 @@ class Ledger:
         """The order to this launch; None if there is none."""
         return self.study.user_attrs.get(f"order {self.launch}")
 
+    def stop_launching(self, why: str) -> None:
+        """Have no more workers launched by this command; those that are at work go on."""
+        self.study.set_user_attr(f"trouble {self.launch}", why)
+
+    def trouble(self) -> str:
+        """Why no more workers are to be launched by this command; empty where nothing is wrong."""
+        return str(self.study.user_attrs.get(f"trouble {self.launch}", ""))
+
     def claimed(self) -> dict[int, TrialState]:
         """Number and state of the trials that workers of this launch have claimed."""
         owners = [(trial, trial.user_attrs.get("owner", {})) for trial in self._trials()]

@@ -57,7 +57,7 @@ class SignalCounter:
 
 
 def run_workers(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int], failures: int | None) -> str:
-    """Launch workers until every run is made, or a launch starts none; return what the last launch raised.
+    """Launch workers until every run is made, or a launch starts none; return what went wrong in the last launch.
 
     Args:
         launcher: of Hydra.
@@ -73,6 +73,8 @@ def run_workers(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int
         if failures is not None and ledger.counts()["failed"] >= failures:
             break
         problem = _launch(launcher, ledger, workers(open_runs))
+        if why := ledger.trouble():
+            return why
     return problem
 
 
@@ -81,14 +83,14 @@ def _count_trials(ledger: Ledger) -> int:
 
 
 def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
-    """Launch once; return what was raised, as a line."""
+    """Launch once; return what was raised, as a sentence."""
     raised: list[str] = []
 
     def launch() -> None:
         try:
             launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
         except BaseException as error:
-            raised.append(masked(f"{type(error).__name__}: {error}"))
+            raised.append(masked(f"The launcher reported {type(error).__name__}: {error}"))
 
     display, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
     thread.start()  # a worker in this process redirects stdout to its log: the display has taken hold of it before

@@ -16,7 +16,7 @@ import optuna
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from study.errors import Pruned
+from study.errors import Pruned, Trouble
 from study.masking import masked
 from study.schema import SweepingConfig, validate
 from study.sweep.planning.composer import Composer, exists
@@ -100,6 +100,11 @@ class Worker:
             stop.asked = True
         except Pruned:
             ledger.prune(trial)
+        except Trouble as error:  # no result of the run, which stays open; nor would the next one do better
+            print(error, file=sys.stderr)
+            ledger.fail(trial, {"interrupted": True})
+            ledger.stop_launching(str(error))
+            stop.asked = True
         except Exception as error:
             print(masked(traceback.format_exc()), file=sys.stderr)
             ledger.fail(trial, {"error": masked(f"{type(error).__name__}: {error}")[:1000]})
@@ -110,9 +115,11 @@ class Worker:
     def _leave(self, trial: optuna.Trial) -> None:
         """Say that a trial was given up, and mark its runs: those that count are the other process's."""
         from study.tracking import writer
+        from study.tracking.trouble import patiently
 
         print(f"Trial {trial.number} was given up by another process, which makes its run: this one does not count.")
-        writer.supersede_trial(self.common.tracking.uri, self.common.slug, trial.number)
+        uri, slug = self.common.tracking.uri, self.common.slug
+        patiently(lambda: writer.supersede_trial(uri, slug, trial.number), uri)
 
     def _objective(self, result: "Result") -> float | None:
         """The objective of a run; of a diverged one NaN, the worst there is, or None with `sweep.diverged=fail`."""
@@ -149,16 +156,19 @@ class Worker:
         """Make one run; `made` are the runs of the trial on other seeds, `resume` the MLflow run to go on with."""
         from study.sweep.workers.callback import SweepCallback
         from study.tracking import writer
+        from study.tracking.trouble import PATIENCE, patiently
         from study.train import train
 
         cell, config = PlannedCell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
+        uri = config.tracking.uri
         tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
             name=self.plan.name(cell, config.seed),
             parent=self.parent,
             tags={**tags, **self._arm(cell), **self._candidate(cell)},
             checkpoints=self.folder / "checkpoints",
-            resume=resume if resume and writer.is_there(config.tracking.uri, resume) else None,
+            resume=resume if resume and patiently(lambda: writer.is_there(uri, resume), uri) else None,
+            patience=PATIENCE,
             announce=lambda run_id: ledger.note(trial, {"run_id": run_id, "seed": config.seed}),
         )
         return train(config, overrides, place, [SweepCallback(trial, config, stop, made)])

@@ -1,0 +1,192 @@
+"""A store of runs in trouble while one is trained: locked, failing, slow, suspended, gone, out of reach."""
+
+import os
+import random
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+from hydra import compose, initialize_config_dir
+
+from study.bench.reliability.contract import Fault, Tally
+from study.bench.reliability.serving import free_port, gated, started
+from study.errors import Trouble, Undelivered
+from study.installation import CONF
+from study.reproduce.compare import compare
+from study.schema import Config, validate
+from study.tracking import spool, store, writer
+from study.tracking.outbox import deliver
+from study.tracking.place import Place
+from study.tracking.reader import find_one
+from study.train import train
+from study.training import recorder
+
+TINY = ("model.hidden_size=4", "trainer.max_updates=1500", "trainer.validate_every=100", "task.batch_size=64")
+LOCKED, FAILING, SUSPENDED = 40.0, 60.0, 45.0
+"""Seconds."""
+DELAY = 1.0
+"""Seconds that a slow server takes for each answer."""
+SECONDS = 15.0
+"""Longest time in which a store that is not there has to be refused."""
+Begin = Callable[[], Callable[[], object]]
+"""Begins a trouble and returns what ends it."""
+
+
+def composed(uri: str) -> Config:
+    """A small run, its store there."""
+    with initialize_config_dir(str(CONF), version_base=None):
+        return validate(compose("train", [*TINY, "slug=trouble", f"tracking.uri={uri}"]))
+
+
+def lasting(config: Config, begin: Begin, seconds: float, seed: int) -> str:
+    """Train while the store is in trouble, from a random moment on, for a time; return what was lost, if anything."""
+    ends: list[Callable[[], object]] = []
+
+    def disturb() -> None:
+        time.sleep(random.Random(seed).uniform(0, 2))
+        end = begin()
+        ends.append(end)
+        time.sleep(seconds)
+        end()
+
+    disturbing = threading.Thread(target=disturb)
+    announced = Place(announce=lambda _: disturbing.start())
+    result = train(config, place=announced)
+    disturbing.join()
+    return lost(config, result.run_id)
+
+
+def lost(config: Config, run_id: str) -> str:
+    """What a run lacks beside one that was never disturbed; empty where it lacks nothing."""
+    run, whole = find_one(config.tracking.uri, run_id), find_one(config.tracking.uri, "undisturbed")
+    compared = compare(whole, run)
+    if not compared.identical:
+        return str(compared)
+    if run.status != "FINISHED" or set(run.files()) != set(whole.files()) or set(run.tags) != set(whole.tags):
+        return f"{run.status}, files {set(run.files()) ^ set(whole.files())}, tags {set(run.tags) ^ set(whole.tags)}"
+    return "a file is left" if spool.place(run_id).exists() else ""
+
+
+def disturbed(config: Config, begin: Begin, seconds: float, times: int) -> Tally:
+    """The tally of some runs beside one that is not disturbed."""
+    with patch.object(recorder, "PAUSE", 0.2):
+        start = time.monotonic()
+        train(config, place=Place("undisturbed"))
+        alone = time.monotonic() - start
+        found = [lasting(config, begin, seconds, seed) for seed in range(times)]
+    wrong = [one for one in found if one]
+    seen = (
+        f"trouble of {seconds:.0f} s from a random moment of a run of {alone:.0f} s; the run equals an undisturbed one"
+    )
+    return Tally(times, len(wrong), "; ".join([*wrong, seen]))
+
+
+@contextmanager
+def here(folder: Path) -> Iterator[None]:
+    """Make a folder the current one: what waits lies below it."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def locked(folder: Path, seeds: int) -> Tally:
+    """The database locked by another program."""
+
+    def lock() -> Callable[[], object]:
+        connection = sqlite3.connect(folder / "mlflow.db", timeout=60, check_same_thread=False)
+        connection.execute("begin exclusive")
+        return connection.close
+
+    with here(folder):
+        return disturbed(composed(f"sqlite:///{folder}/mlflow.db"), lock, LOCKED, max(1, seeds // 10))
+
+
+def failing(folder: Path, seeds: int) -> Tally:
+    """A server that answers 500."""
+    with here(folder), gated(folder) as gate:
+        return disturbed(composed(gate.uri), partial(gate.begin, failing=True), FAILING, max(1, seeds // 10))
+
+
+def slow(folder: Path, seeds: int) -> Tally:
+    """A server that takes its time."""
+    with here(folder), gated(folder) as gate:
+        return disturbed(composed(gate.uri), partial(gate.begin, delay=DELAY), FAILING, max(1, seeds // 10))
+
+
+def suspended(folder: Path, seeds: int) -> Tally:
+    """A server that is stopped, then continued: it takes requests and does not answer."""
+    server = started(folder, port := free_port())
+
+    def stop() -> Callable[[], object]:
+        server.send_signal(signal.SIGSTOP)
+        return lambda: server.send_signal(signal.SIGCONT)
+
+    try:
+        with here(folder):
+            return disturbed(composed(f"http://127.0.0.1:{port}"), stop, SUSPENDED, max(1, seeds // 10))
+    finally:
+        server.kill()
+        server.wait()
+
+
+def gone(folder: Path, seeds: int) -> Tally:
+    """A server killed while a run is trained, and started again after the run has ended."""
+    port, wrong, times = free_port(), [], max(1, seeds // 4)
+    servers = [started(folder, port)]
+    with here(folder), patch.object(recorder, "PAUSE", 0.2), patch.object(writer, "PATIENCE", 3.0):
+        config = composed(f"http://127.0.0.1:{port}")
+        train(config, place=Place("undisturbed"))
+        for seed in range(times):
+            ids: list[str] = []
+
+            def kill(run_id: str, ids: list[str] = ids, seed: int = seed) -> None:
+                ids.append(run_id)
+                threading.Timer(random.Random(seed).uniform(0, 2), servers[-1].kill).start()
+
+            with suppress(Undelivered):
+                train(config, place=Place(announce=kill))
+                wrong.append("nobody noticed")
+            servers[-1].wait()
+            servers.append(started(folder, port))
+            if waiting := spool.place(ids[0]).exists():
+                deliver(spool.place(ids[0]))
+            wrong.append(lost(config, ids[0]) if waiting else "no file")
+        servers[-1].kill()
+    found = [one for one in wrong if one]
+    return Tally(times, len(found), "; ".join([*found, "delivered from the file, the run equals an undisturbed one"]))
+
+
+def away(folder: Path, _: int) -> Tally:
+    """A server that is not there, one that takes requests and never answers, a database that is not there."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    uris = [f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{silent.getsockname()[1]}"]
+    uris.append(f"postgresql+psycopg://me@127.0.0.1:{free_port()}/runs")
+    took = []
+    with here(folder), closing(silent):
+        for uri in uris:
+            start = time.monotonic()
+            with suppress(Trouble):
+                store.prepare(uri, "away")
+                start = 0.0
+            took.append(time.monotonic() - start)
+    return Tally(len(uris), sum(one > SECONDS for one in took), "refused in " + ", ".join(f"{s:.1f} s" for s in took))
+
+
+FAULTS = [
+    Fault("store-locked", "the database locked by another program while a run is trained", locked),
+    Fault("server-fails", "MLflow's server answering 500 while a run is trained", failing),
+    Fault("server-slow", "MLflow's server taking a second for each answer", slow),
+    Fault("server-suspended", "MLflow's server stopped while a run is trained, then continued", suspended),
+    Fault("server-gone", "MLflow's server killed while a run is trained; started again after its end", gone),
+    Fault("store-away", "a store that is not there when a command begins", away),
+]

@@ -1,0 +1,85 @@
+"""Stores in trouble: locked, slow, out of reach. What may pass is tried again; what the store refuses is not."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain, repeat
+from typing import TypeVar
+
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from study.errors import Trouble
+from study.masking import shown
+
+T = TypeVar("T")
+
+PATIENCE = 120.0
+"""Seconds without an answer after which a run that has ended, or a worker between two runs, waits no longer."""
+AT_ONCE = 10.0
+"""Seconds in which a server has to answer where a command has only begun."""
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between attempts; the last is repeated."""
+WAITING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+"""MLflow's own patience with a server, a request; by default it tries for a quarter of an hour, and says nothing."""
+PASSING = {
+    *("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"),
+    *("DEADLINE_EXCEEDED", "IO_ERROR", "CANCELLED", "ABORTED"),
+}
+"""MLflow's names of what is no refusal."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what a store raised may be over in a while."""
+    if isinstance(error, MlflowException):
+        return error.error_code in PASSING
+    return isinstance(error, OperationalError | InterfaceError | OSError)
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between attempts, without end."""
+    return chain(PAUSES, repeat(PAUSES[-1]))
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, on one line of some length: there may be SQL in it, with all its values."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0] if len(lines[0]) < 300 else f"{lines[0][:300]}..."
+
+
+def patiently(call: Callable[[], T], uri: str, seconds: float = PATIENCE) -> T:
+    """Return what a call to a store gives; it is made again while the store is in trouble.
+
+    Args:
+        call: may be made twice.
+        uri: of the store.
+        seconds: to wait in all; with 0 it is made once.
+
+    Raises:
+        Trouble: the store is in trouble after all.
+        Exception: the store refuses the call.
+    """
+    end = time.monotonic() + seconds
+    for pause in pauses():
+        try:
+            return call()
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            if time.monotonic() + pause > end:
+                raise Trouble(f"tracking.uri = {shown(uri)!r}: the store does not answer: {reason(error)}") from error
+        time.sleep(pause)
+    raise AssertionError
+
+
+@contextmanager
+def briefly() -> Iterator[None]:
+    """Wait no longer than seconds for a server in the block, unless the user has set how long."""
+    short = {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{AT_ONCE:.0f}", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    ours = {name: value for name, value in short.items() if os.environ.get(name) == WAITING[name]}
+    os.environ |= ours
+    try:
+        yield
+    finally:
+        os.environ |= {name: WAITING[name] for name in ours}
