@@ -8,14 +8,14 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-
-from mlflow import MlflowClient
 
 from study.errors import ConfigError, Undelivered
 from study.installation import door
 from study.tracking.client import client_of
+from study.tracking.database import refuse_other
 from study.tracking.spool import Spool, place, whose
 from study.tracking.trouble import AT_ONCE, may_pass, patiently, pauses, reason
 from study.tracking.writes import Write
@@ -30,13 +30,13 @@ class Outbox:
     """What one run writes, on its way to the store.
 
     Args:
-        client: of the store.
+        make: writes one thing to the run; may raise anything.
         run_id: of MLflow.
         uri: of the store, without its password.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, uri: str):
-        self._client, self._run_id, self._uri = client, run_id, uri
+    def __init__(self, make: Callable[[Write], None], run_id: str, uri: str):
+        self._make, self._run_id, self._uri = make, run_id, uri
         self._waiting: deque[Write] = deque()
         self._spool, self._changed = Spool(place(run_id), run_id, uri), threading.Condition()
         self._trouble: Exception | None = None
@@ -79,8 +79,9 @@ class Outbox:
 
     def _is_worth_waiting(self, patience: float) -> bool:
         refused = self._trouble is not None and not may_pass(self._trouble)
-        if self._trouble is not None and not self._said:
-            self._say(f"waiting up to {patience:.0f} s for {self._uri}: {reason(self._trouble)}")
+        if self._trouble is not None and not refused and not self._said:
+            self._said = True
+            self._say(f"Waiting up to {patience:.0f} s for the store {self._uri}: {reason(self._trouble)}")
         return not refused and time.monotonic() - self._worked < patience
 
     def _leave(self) -> None:
@@ -90,7 +91,7 @@ class Outbox:
 
     def _what_is_left(self) -> str:
         why = f": {reason(self._trouble)}" if self._trouble else ""
-        ended = f"run {self._run_id} has ended, but {self._uri} does not take what it wrote{why}\n"
+        ended = f"Run {self._run_id} has ended, but the store {self._uri} does not take what it wrote{why}\n"
         if self._waiting:
             return f"{ended}Nor can it be kept in {self._spool.file}, which cannot be written: it is lost."
         return (
@@ -104,7 +105,7 @@ class Outbox:
         while (write := self._next()) is not None:
             self._began = time.monotonic() if self._trouble is None else self._began
             try:
-                write.make(self._client, self._run_id)
+                self._make(write)
             except Exception as error:
                 self._hold(error)
                 with self._changed:
@@ -133,7 +134,7 @@ class Outbox:
                 self._waiting.popleft()
             self._trouble, self._worked = None, time.monotonic()
             if self._said:
-                self._say(f"{self._uri} takes values again")
+                self._say(f"The store {self._uri} takes values again")
                 self._said = False
             self._changed.notify_all()
 
@@ -147,7 +148,7 @@ class Outbox:
             if not self._said and time.monotonic() - self._began > SUSPECTED:
                 self._said = True
                 self._say(
-                    f"{self._uri} takes no values ({reason(error)}): training goes on, and they wait in "
+                    f"The store {self._uri} takes no values ({reason(error)}). Training goes on; they wait in "
                     f"{self._spool.file}"
                 )
             self._changed.notify_all()
@@ -160,7 +161,7 @@ class Outbox:
                 self._waiting.clear()
 
     def _say(self, words: str) -> None:
-        print(f"{words[0].upper()}{words[1:]}.", file=sys.stderr)
+        print(f"{words}.", file=sys.stderr)
 
 
 def deliver(file: Path, patience: float = AT_ONCE) -> int:
@@ -172,9 +173,11 @@ def deliver(file: Path, patience: float = AT_ONCE) -> int:
         ConfigError: it is no such file, or a process is at work with it, or the store does not take it.
     """
     run_id, uri = whose(file)
-    spool, client, made = Spool(file, run_id, uri), client_of(uri), 0
+    spool, made = Spool(file, run_id, uri), 0
     spool.hold()
     try:
+        refuse_other(uri)
+        client = client_of(uri)
         if patiently(lambda: client.get_run(run_id), uri, patience).info.status == "FINISHED":
             spool.remove()
         while (write := spool.first()) is not None:

@@ -21,6 +21,8 @@ AT_ONCE = 10.0
 """Seconds in which a server has to answer where a command has only begun."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts; the last is repeated."""
+LONGEST = 200
+"""Letters of a reason that is shown."""
 WAITING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """MLflow's own patience with a server, a request; by default it tries for a quarter of an hour, and says nothing."""
 PASSING = {
@@ -43,9 +45,10 @@ def pauses() -> Iterator[float]:
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, on one line of some length: there may be SQL in it, with all its values."""
+    """What an error says, on one line of some length: there may be SQL in it, or what a library wrapped around it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0] if len(lines[0]) < 300 else f"{lines[0][:300]}..."
+    said = lines[0].rpartition("(Caused by ")[2]
+    return said if len(said) < LONGEST else f"{said[:LONGEST]}..."
 
 
 def patiently(call: Callable[[], T], uri: str, seconds: float = PATIENCE) -> T:

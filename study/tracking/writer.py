@@ -146,7 +146,7 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         run_id, known = place.resume, _reopen(client, place.resume)
     else:
         run_id, known = _start(client, experiment, described, place, added), set()
-    outbox = Outbox(client, run_id, described.uri)
+    outbox = Outbox(lambda write: write.make(client, run_id), run_id, described.uri)
     tracked, status = Run(run_id, outbox.put, experiment, known), "FAILED"
     try:
         if place.resume:

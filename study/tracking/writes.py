@@ -45,8 +45,8 @@ def _files(client: MlflowClient, run_id: str, given: Mapping[str, Any]) -> None:
     """The content of files, by name, and the folder of the artifacts they come into; None: beside all others."""
     with tempfile.TemporaryDirectory() as temporary:
         for name, content in given["files"].items():
-            if PurePosixPath(name).name != name:
-                raise ValueError(f"artifact {name!r}: a file's name is needed")
+            if PurePosixPath(name).name != name or ".." in PurePosixPath(given["folder"] or "").parts:
+                raise ValueError(f"artifact {name!r} in {given['folder']!r}: it would lie outside the run's folder")
             Path(temporary, name).write_bytes(content)
         client.log_artifacts(run_id, temporary, given["folder"])
 

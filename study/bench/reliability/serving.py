@@ -7,10 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 
 def free_port() -> int:
@@ -33,22 +31,23 @@ def started(folder: Path, port: int) -> subprocess.Popen[bytes]:
     raise RuntimeError((folder / "server.log").read_text())
 
 
-class Gate(ThreadingHTTPServer):
-    """Stands before a server and passes requests on.
+class Gate:
+    """Stands before a server and passes on what clients send and what it answers.
+
+    Args:
+        port: of the server.
 
     Attributes:
-        port: of the server.
-        failing: whether requests are answered with 500.
-        delay: seconds before each answer.
+        failing: whether requests are answered with 500 here.
+        delay: seconds before each part of a request is passed on.
+        uri: of the gate.
     """
 
-    daemon_threads = True
-
     def __init__(self, port: int):
-        super().__init__(("127.0.0.1", 0), _Passing)
         self.port, self.failing, self.delay = port, False, 0.0
-        self.uri = f"http://127.0.0.1:{self.server_address[1]}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def begin(self, **trouble: object) -> Callable[[], object]:
         """Set attributes; return what sets them back."""
@@ -56,34 +55,27 @@ class Gate(ThreadingHTTPServer):
         self.__dict__ |= trouble
         return lambda: self.__dict__.update(before)
 
+    def close(self) -> None:
+        """Take no more clients."""
+        self._listener.close()
 
-class _Passing(BaseHTTPRequestHandler):
-    server: Gate
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                server = socket.create_connection(("127.0.0.1", self.port))
+                threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
+                threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
 
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-    def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        time.sleep(self.server.delay)
-        status, answer, headers = 500, b"out of order", {}
-        if not self.server.failing:
-            kept = {key: value for key, value in self.headers.items() if key not in ("Host", "Connection")}
-            asked = Request(f"http://127.0.0.1:{self.server.port}{self.path}", body or None, kept, method=self.command)
-            try:
-                with urlopen(asked) as answered:
-                    status, answer, headers = answered.status, answered.read(), dict(answered.headers)
-            except HTTPError as error:
-                status, answer, headers = error.code, error.read(), dict(error.headers)
-        self.send_response(status)
-        for key, value in headers.items():
-            if key.lower() not in ("content-length", "transfer-encoding", "connection", "server", "date"):
-                self.send_header(key, value)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
+    def _pass(self, sender: socket.socket, receiver: socket.socket, asking: bool) -> None:
+        """Pass on until one of them closes; a request is delayed, or answered with 500."""
+        with suppress(OSError), sender, receiver:
+            while data := sender.recv(65536):
+                if asking and self.failing:
+                    sender.sendall(b"HTTP/1.1 500 Out of order\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    break
+                time.sleep(self.delay if asking else 0)
+                receiver.sendall(data)
 
 
 @contextmanager
@@ -94,7 +86,6 @@ def gated(folder: Path) -> Iterator[Gate]:
     try:
         yield gate
     finally:
-        gate.shutdown()
-        gate.server_close()
+        gate.close()
         server.kill()
         server.wait()
