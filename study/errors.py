@@ -20,6 +20,28 @@ class ConfigError(Exception):
         return masked(super().__str__())
 
 
+class Unwritable(ConfigError):
+    """A place that is full, read-only or not permitted: no fault of what was asked for, and no result of a run.
+
+    Args:
+        place: that cannot be used.
+        why: in a few words.
+        remedy: what to do, as an order.
+
+    Attributes:
+        then: what works after that, as a sentence; a run that goes on names its command.
+    """
+
+    def __init__(self, place: str, why: str, remedy: str):
+        super().__init__(place, why, remedy)
+        self.then = ""
+
+    def __str__(self) -> str:
+        """The message."""
+        place, why, remedy = self.args
+        return masked(f"{place}: {why}; {remedy}, then {self.then or 'the same command works'}")
+
+
 class Pruned(Exception):
     """A run ended early because it is not worth its time; its text says why. No failure."""
 

@@ -20,10 +20,10 @@ SOURCES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "masking", "errors", "addresses", "installation", "terminal", "processes", "schema", "command", "own", "seeding",
-    "data", "look", "models", "tasks", "opponents", "learning", "tracking", "probes", "figures", "training", "analysis",
-    "train", "verify", "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask", "trained",
-    "resume", "api", "ui", "bench",
+    "masking", "errors", "disk", "addresses", "installation", "terminal", "processes", "schema", "command", "own",
+    "seeding", "data", "look", "models", "tasks", "opponents", "learning", "tracking", "probes", "figures", "training",
+    "analysis", "train", "verify", "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask",
+    "trained", "resume", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
@@ -34,6 +34,7 @@ INSIDE = {
 FLAT = {
     "masking",
     "errors",
+    "disk",
     "addresses",
     "installation",
     "terminal",

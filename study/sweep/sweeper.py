@@ -18,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.data.files import refuse_missing
-from study.errors import ConfigError
+from study.disk import refuse_unwritable, writing
+from study.errors import ConfigError, Unwritable
 from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
@@ -63,7 +64,9 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
 
     file = sqlite_file(common.sweep.storage)
     new = file if file is not None and not file.exists() else None
-    with open_study(common.sweep.storage, common.slug, direction) as study:
+    refuse_unwritable(Path(str(master.hydra.sweep.dir)))
+    storing = writing(common.sweep.storage, common.tracking.uri)
+    with storing, open_study(common.sweep.storage, common.slug, direction) as study:
         _prepare_store(common, study, new)
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
@@ -170,6 +173,10 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     except KeyboardInterrupt:
         status = "KILLED"
         _print_how_to_continue(ledger)
+        raise
+    except Unwritable as error:
+        status = "KILLED"
+        error.then = "the same command makes the {open} runs that are missing".format(**ledger.counts())
         raise
     finally:
         writer.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})

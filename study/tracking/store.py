@@ -4,6 +4,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from study.disk import reason, writing
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
@@ -21,14 +22,14 @@ def prepare(uri: str, slug: str) -> str:
         ConfigError: the store cannot be used, or the experiment was deleted.
     """
     try:
-        with locked(uri):
+        with writing(uri), locked(uri):
             make_whole(uri, make_tables)
             client = client_of(uri)
             found = client.get_experiment_by_name(slug)
             if found is None:
                 return _create(client, slug)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
+        raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {reason(error)}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
     return found.experiment_id

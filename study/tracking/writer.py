@@ -21,7 +21,8 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_RUN_NOTE,
 )
 
-from study.errors import Pruned
+from study.disk import writing
+from study.errors import Pruned, Unwritable
 from study.masking import masked
 from study.tracking import view
 from study.tracking.client import client_of
@@ -141,11 +142,16 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
             _show(client, experiment, str(added["primary"]))
         if place.resume is None:
             client.log_batch(tracked.run_id, params=[Param(*item) for item in described.parameters.items()])
-        yield tracked
+        with writing(described.uri):
+            yield tracked
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         tracked.end({"outcome": "killed"})
+        raise
+    except Unwritable as error:
+        status = "KILLED"  # no result of the run, which can be continued
+        tracked.end({"outcome": "killed", "error": str(error)})
         raise
     except Pruned as reason:
         status = "FINISHED"

@@ -19,6 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from study.errors import Unwritable
 from study.sweep.planning.plan import Plan, PlannedCell
 from study.sweep.trials import optuna_private, process
 from study.sweep.trials.status import CellStatus, State, cell_of, cell_statuses, count, counts_as_made
@@ -188,6 +189,16 @@ class Ledger:
     def ordered(self) -> Order | None:
         """The order to this launch; None if there is none."""
         return self.study.user_attrs.get(f"order {self.launch}")
+
+    def give_up(self, error: Unwritable) -> None:
+        """Order every worker of this launch to stop, as a place cannot be written that all of them need."""
+        self.study.set_user_attr(f"unwritable {self.launch}", error.args)
+        self.order("stop")
+
+    def given_up(self) -> Unwritable | None:
+        """Why a worker of this launch has given up; None if none has."""
+        found = self.study.user_attrs.get(f"unwritable {self.launch}")
+        return Unwritable(*found) if found else None
 
     def claimed(self) -> dict[int, TrialState]:
         """Number and state of the trials that workers of this launch have claimed."""

@@ -67,12 +67,15 @@ def run_workers(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int
 
     Raises:
         KeyboardInterrupt: after a Ctrl-C, when all workers have ended.
+        Unwritable: a worker could not write, when all workers have ended.
     """
     problem, trials = "", -1
     while (open_runs := ledger.counts()["open"]) and trials != (trials := _count_trials(ledger)):
         if failures is not None and ledger.counts()["failed"] >= failures:
             break
         problem = _launch(launcher, ledger, workers(open_runs))
+        if (error := ledger.given_up()) is not None:
+            raise error
     return problem
 
 

@@ -16,7 +16,8 @@ import optuna
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from study.errors import Pruned
+from study.disk import writing
+from study.errors import Pruned, Unwritable
 from study.masking import masked
 from study.schema import SweepingConfig, validate
 from study.sweep.planning.composer import Composer, exists
@@ -67,7 +68,8 @@ class Worker:
     def __call__(self, _: DictConfig) -> None:
         """Work until no run of the plan is left, or until asked to stop: the run under way stays open then."""
         stop, sweep = Stop(), self.common.sweep
-        with self._logging_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
+        storing = writing(sweep.storage)
+        with storing, self._logging_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
             study.sampler = build_sampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
             study.pruner = build_pruner(sweep.pruner)
             ledger = Ledger(study, self.plan, self.launch, self.gone)
@@ -97,6 +99,11 @@ class Worker:
             self._leave(trial)
         except (KeyboardInterrupt, SystemExit):
             ledger.fail(trial, {"interrupted": True})
+            stop.asked = True
+        except Unwritable as error:
+            print(error, file=sys.stderr)
+            ledger.fail(trial, {"interrupted": True})
+            ledger.give_up(error)
             stop.asked = True
         except Pruned:
             ledger.prune(trial)
