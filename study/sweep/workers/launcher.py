@@ -16,6 +16,7 @@ from types import FrameType
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
+from study.errors import Unwritable
 from study.masking import masked
 from study.sweep.trials.ledger import Ledger
 from study.sweep.workers.display import Display
@@ -84,27 +85,34 @@ def _count_trials(ledger: Ledger) -> int:
 
 
 def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
-    """Launch once; return what was raised, as a line."""
-    raised: list[str] = []
+    """Launch once; return what was raised, as a line.
+
+    Raises:
+        Unwritable: a worker could not even write to the study, so that the ledger does not say how its run ended.
+    """
+    raised: list[BaseException] = []
 
     def launch() -> None:
         try:
-            launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
+            jobs = launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
+            raised.extend(job._return_value for job in jobs if isinstance(job._return_value, Unwritable))
         except BaseException as error:
-            raised.append(masked(f"{type(error).__name__}: {error}"))
+            raised.append(error)
 
     display, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
     thread.start()  # a worker in this process redirects stdout to its log: the display has taken hold of it before
-    _watch(thread, ledger, display)
-    return "".join(raised)
+    _watch(thread, ledger, display, raised)
+    for error in _unwritable(raised):
+        raise error
+    return "".join(masked(f"{type(error).__name__}: {error}") for error in raised)
 
 
-def _watch(thread: threading.Thread, ledger: Ledger, display: Display) -> None:
+def _watch(thread: threading.Thread, ledger: Ledger, display: Display, raised: list[BaseException]) -> None:
     """Display the ledger until the workers have ended, or have had the time to; pass signals on to them."""
     signals, ordered, idle, patience = SignalCounter(), 0, 0.0, math.inf
     before = len(ledger.claimed())
     with signals.counted(), display:
-        while idle < patience and _is_working(thread, ledger):
+        while idle < patience and not _unwritable(raised) and _is_working(thread, ledger):
             time.sleep(PAUSE)
             display.show()
             if signals.count > ordered:
@@ -114,6 +122,10 @@ def _watch(thread: threading.Thread, ledger: Ledger, display: Display) -> None:
             idle = 0.0 if patience == math.inf else idle + PAUSE
     if ordered:
         raise KeyboardInterrupt
+
+
+def _unwritable(raised: list[BaseException]) -> list[Unwritable]:
+    return [error for error in raised if isinstance(error, Unwritable)]
 
 
 def _order_to_stop(ledger: Ledger, display: Display, at_once: bool) -> None:
