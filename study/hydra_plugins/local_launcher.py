@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +15,6 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from study.errors import UNUSABLE, Unwritable
 from study.processes import adopt, warm
 
 
@@ -64,12 +62,8 @@ def work(
     with open_dict(composed):
         composed.hydra.job.id, composed.hydra.job.num = str(number), number
     HydraConfig.instance().set_config(composed)
-    try:
-        with suppress(KeyboardInterrupt):
-            run_job(task, composed, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value  # noqa: B018 (raises)
-    except Unwritable as error:  # a traceback would hide what is to be done
-        print(error, file=sys.stderr)
-        sys.exit(UNUSABLE)
+    with suppress(KeyboardInterrupt):
+        run_job(task, composed, "hydra.sweep.dir", "hydra.sweep.subdir", context).return_value  # noqa: B018 (raises)
 
 
 def _follow_parent() -> None:

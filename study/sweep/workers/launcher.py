@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
@@ -95,7 +96,7 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
     def launch() -> None:
         try:
             jobs = launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
-            raised.extend(job._return_value for job in jobs if isinstance(job._return_value, Unwritable))
+            raised.extend(filter(None, (job.return_value for job in jobs if job.status == JobStatus.COMPLETED)))
         except BaseException as error:
             raised.append(error)
 

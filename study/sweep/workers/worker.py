@@ -65,16 +65,27 @@ class Worker:
     def __post_init__(self) -> None:
         self.composer = Composer(self.loader, self.master)
 
-    def __call__(self, _: DictConfig) -> None:
-        """Work until no run of the plan is left, or until asked to stop: the run under way stays open then."""
+    def __call__(self, _: DictConfig) -> Unwritable | None:
+        """Work until no run of the plan is left, or until asked to stop: the run under way stays open then.
+
+        Returns:
+            What kept it from writing to its log or to the study, where the others could read of it.
+        """
         stop, sweep = Stop(), self.common.sweep
-        storing = writing(sweep.storage)
-        with storing, self._logging_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
-            study.sampler = build_sampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
-            study.pruner = build_pruner(sweep.pruner)
-            ledger = Ledger(study, self.plan, self.launch, self.gone)
-            with stop.listening(ledger):
-                self._work(ledger, stop)
+        try:
+            with (
+                writing(sweep.storage),
+                self._logging_to_a_file(),
+                open_study(sweep.storage, self.common.slug) as study,
+            ):
+                study.sampler = build_sampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
+                study.pruner = build_pruner(sweep.pruner)
+                ledger = Ledger(study, self.plan, self.launch, self.gone)
+                with stop.listening(ledger):
+                    self._work(ledger, stop)
+        except Unwritable as error:
+            return error
+        return None
 
     def _work(self, ledger: Ledger, stop: Stop) -> None:
         """Make run after run; without an open one, wait while others run: their workers may die."""
