@@ -49,7 +49,7 @@ OF_SQLITE = {
 }
 """The same of SQLite's numbers."""
 NO_TEMPORARY = "no folder for temporary files can be written", "set TMPDIR to one"
-PART = ".part"
+PART, SQLITE = ".part", "sqlite:///"
 
 
 @contextmanager
@@ -133,20 +133,22 @@ def _place(error: BaseException, places: tuple[Path | str, ...]) -> str:
     named = (error.filename2 or error.filename) if isinstance(error, OSError) else None
     if isinstance(named, str):
         return named.removesuffix(PART)
-    known = [str(place) for place in places or (OUTPUTS, Path.cwd())]
+    known = [str(place).removeprefix(SQLITE) for place in places or (OUTPUTS, Path.cwd())]
+    known = [place for place in known if "://" not in place]  # a server says by itself what is wrong there
     if tempfile.tempdir and not isinstance(error, sqlite3.Error):
         known.append(tempfile.tempdir)
     fitting = (place for place in known if _fits(place, MAKE_ROOM in _words(error)))
-    return next(fitting, " or ".join(known))
+    return next(fitting, " or ".join(known or map(str, places)))
 
 
 def _fits(place: str, full: bool) -> bool:
     """Whether a place is `full`, or may only be read, now."""
-    file = Path(place.removeprefix("sqlite:///"))
+    file = Path(place)
     above = next((folder for folder in (file, *file.absolute().parents) if folder.exists()), file)
     if full:
         return shutil.disk_usage(above).free < ROOM
-    return not os.access(above, os.W_OK) or not os.access(above.absolute().parent, os.W_OK)
+    beside = above if above.is_dir() else above.absolute().parent  # where SQLite makes a journal
+    return not os.access(above, os.W_OK) or not os.access(beside, os.W_OK)
 
 
 def _remove_torn_copy(error: BaseException) -> None:

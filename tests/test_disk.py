@@ -48,7 +48,7 @@ def test_a_database_without_room_is_named_however_deep_its_error_lies(tmp_path: 
     with pytest.raises(Unwritable) as refused, writing(address):
         full_database(address, wrapped)
     assert str(refused.value) == (
-        f"{address}: no space is left on this disk; make room there, then the same command works"
+        f"{tmp_path}/a.db: no space is left on this disk; make room there, then the same command works"
     )
 
 

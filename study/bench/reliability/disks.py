@@ -62,7 +62,7 @@ SAID = re.compile(r"^\S.*: .*; .*, then .*$", re.M)
 """The sentence: place, what is wrong, what to do, what works then."""
 
 
-class Case(NamedTuple):
+class Trouble(NamedTuple):
     """A command, a place it writes to, a moment."""
 
     module: str
@@ -71,29 +71,28 @@ class Case(NamedTuple):
     moment: str
 
 
-def cases() -> list[Case]:
+def cases() -> list[Trouble]:
     """All that are tried."""
     during = ("before", "begun", "update", "checkpoint", "end")
-    runs = [
-        Case("study.train", [*TINY, "slug=tried"], place, at) for place in PLACES if place != "study" for at in during
-    ]
-    sweeps = [Case("study.train", SWEEP, place, at) for place in PLACES for at in ("before", "update", "end")]
+    one = [*TINY, "slug=tried"]
+    runs = [Trouble("study.train", one, place, at) for place in PLACES if place != "study" for at in during]
+    sweeps = [Trouble("study.train", SWEEP, place, at) for place in PLACES for at in ("before", "update", "end")]
     asked = [
-        Case("study.report", ["tried"], "outputs", "before"),
-        Case("study.report", ["tried"], "outputs", "page"),
-        Case("study.report", ["tried", "--keep"], "artifacts", "before"),
-        Case("study.reproduce", ["{finished}"], "temporary", "before"),
-        Case("study.trained.export", ["{finished}"], "temporary", "before"),
-        Case("study.trained.export", ["{finished}"], "artifacts", "before"),
-        Case("study.trained.export", ["{finished}"], "store", "before"),
-        Case("study.ask.fork", ["{finished}", "--at", "3", "optimizer.lr=0.1"], "outputs", "before"),
-        Case("study.ask.fork", ["{finished}", "--at", "3", "optimizer.lr=0.1"], "store", "update"),
-        Case("study.ask.fork", ["{finished}", "--at", "3", "optimizer.lr=0.1"], "outputs", "page"),
-        Case("study.ask.what_if", ["{finished}"], "outputs", "page"),
-        Case("study.ask.why", ["{finished}", "--no-forks"], "outputs", "page"),
-        Case("study.resume", ["{killed}"], "checkpoints", "before"),
-        Case("study.resume", ["{killed}"], "checkpoints", "checkpoint"),
-        Case("study.resume", ["{killed}"], "store", "end"),
+        Trouble("study.report", ["tried"], "outputs", "before"),
+        Trouble("study.report", ["tried"], "outputs", "page"),
+        Trouble("study.report", ["tried", "--keep"], "artifacts", "before"),
+        Trouble("study.reproduce", ["{finished}"], "temporary", "before"),
+        Trouble("study.trained.export", ["{finished}"], "temporary", "before"),
+        Trouble("study.trained.export", ["{finished}"], "artifacts", "before"),
+        Trouble("study.trained.export", ["{finished}"], "store", "before"),
+        Trouble("study.ask.fork", ["{finished}", "--at", "3", "optimizer.lr=0.1"], "outputs", "before"),
+        Trouble("study.ask.fork", ["{finished}", "--at", "3", "optimizer.lr=0.1"], "store", "update"),
+        Trouble("study.ask.fork", ["{finished}", "--at", "3", "optimizer.lr=0.1"], "outputs", "page"),
+        Trouble("study.ask.what_if", ["{finished}"], "outputs", "page"),
+        Trouble("study.ask.why", ["{finished}", "--no-forks"], "outputs", "page"),
+        Trouble("study.resume", ["{killed}"], "checkpoints", "before"),
+        Trouble("study.resume", ["{killed}"], "checkpoints", "checkpoint"),
+        Trouble("study.resume", ["{killed}"], "store", "end"),
     ]
     return [*asked, *runs, *sweeps]
 
@@ -152,7 +151,7 @@ def _copied(template: Path, folder: Path) -> None:
             store.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(template), str(folder)))
 
 
-def _try(folder: Path, case: Case, kind: str, known: dict[str, str]) -> tuple[str, bool]:
+def _try(folder: Path, case: Trouble, kind: str, known: dict[str, str]) -> tuple[str, bool]:
     """Type a command in trouble, then what it says or the same; return what is wrong, and whether the disk was real."""
     real = alone()
     disk = SmallDisk(folder / PLACES[case.place], real)
@@ -194,7 +193,7 @@ def _counted(folder: Path) -> Iterator[str]:
     yield from (f"run {run.id} counts as {run.status}" for run in _runs(folder) if run.status == "FAILED")
 
 
-def _other_numbers(folder: Path, case: Case, known: dict[str, str]) -> Iterator[str]:
+def _other_numbers(folder: Path, case: Trouble, known: dict[str, str]) -> Iterator[str]:
     """Runs that are missing, or have other numbers than without the trouble."""
     slug = "swept" if "slug=swept" in case.arguments else "tried"
     done = [run for run in _runs(folder, slug) if run.status == "FINISHED"]
@@ -204,7 +203,7 @@ def _other_numbers(folder: Path, case: Case, known: dict[str, str]) -> Iterator[
     yield from (f"run {run.id} has other numbers" for run in done if _numbers(run) != known[run.seed])
 
 
-class Run(NamedTuple):
+class Kept(NamedTuple):
     """A run of a store."""
 
     id: str
@@ -213,16 +212,16 @@ class Run(NamedTuple):
     folder: str
 
 
-def _runs(folder: Path, slug: str = "%") -> list[Run]:
+def _runs(folder: Path, slug: str = "%") -> list[Kept]:
     """The runs of a store, but those of sweeps, answers and forks."""
     query = """select run_uuid, status, value, runs.artifact_uri from runs join experiments using (experiment_id)
         join params using (run_uuid) where key = 'seed' and experiments.name like ? and run_uuid not in
         (select run_uuid from tags where key = 'forked_from')"""
     with closing(sqlite3.connect(folder / STORE)) as store:
-        return [Run(*row) for row in store.execute(query, (slug,))]
+        return [Kept(*row) for row in store.execute(query, (slug,))]
 
 
-def _numbers(run: Run) -> str:
+def _numbers(run: Kept) -> str:
     """Every number of a history, in short."""
     table = pq.read_table(Path(run.folder, "gradients.parquet")).to_pandas()
     return sha256(table.to_csv().encode()).hexdigest()
