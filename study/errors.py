@@ -21,11 +21,45 @@ class ConfigError(Exception):
 
 
 class Trouble(ConfigError):
-    """A store that does not answer: nothing is wrong with what was asked for, which may be asked for again as it is."""
+    """Something outside failed, a disk or a store: no fault of what was asked for, and no result of a run.
+
+    Its text is what failed and what to do.
+
+    Attributes:
+        then: what works after that; a run that goes on names its command.
+    """
+
+    def __init__(self, *words: str):
+        super().__init__(*words)
+        self.then = ""
+
+    @property
+    def what(self) -> str:
+        """What failed, and what to do."""
+        return masked(str(self.args[0]))
+
+    def __str__(self) -> str:
+        """The message."""
+        return f"{self.what}, then {self.then or 'the same command works'}"
 
 
-class Undelivered(Trouble):
-    """A run has ended, and what it wrote lies in a file: its store does not take it."""
+class Unwritable(Trouble):
+    """A place that is full, read-only or not permitted.
+
+    Args:
+        place: that cannot be used.
+        why: in a few words.
+        remedy: what to do, as an order.
+    """
+
+    def __init__(self, place: str, why: str, remedy: str):
+        super().__init__(place, why, remedy)
+
+    @property
+    def what(self) -> str:
+        """Where, why, and what to do."""
+        place, why, remedy = self.args
+        return masked(f"{place}: {why}; {remedy}")
 
 
 class Pruned(Exception):

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from study.disk import writing
 from study.errors import ConfigError
 from study.installation import typed
 from study.reproduce.restore import restore_run
@@ -18,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Resume a run; exit code 2 where that is not possible."""
     given = _parser().parse_args(arguments)
     try:
-        with printing(given.json), code_folder(given.trust_code) as code:
+        with writing(), printing(given.json), code_folder(given.trust_code) as code:
             say(resume(given.run, given.store, given.checkpoints, code))
     except ConfigError as error:
         if isinstance(error, Untrusted):

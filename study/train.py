@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from study.command import command
 from study.data.files import refuse_missing
+from study.disk import refuse_unwritable
 from study.schema import Config, validate
 from study.schema.bptt import RULE
 from study.terminal import printer, takes_json
@@ -56,8 +57,11 @@ def train(
     for note in (*task.notes, *changes().warnings):
         print(note, file=sys.stderr)
     described, splits, typed, code = describe(config), provenance.splits(task), portable(overrides), own.texts(config)
-    with writer.run(described, place, _first_tags(task, module, splits, typed, place)) as run:
-        place.announce(run.run_id)
+    tags = _first_tags(task, module, splits, typed, place)
+    if place.checkpoints is not None:
+        refuse_unwritable(place.checkpoints)
+    with checkpoint.resumable(place, described.uri) as announce, writer.run(described, place, tags) as run:
+        announce(run.run_id)
         if (saved := checkpoint.to_continue(place, run.run_id)) is not None:
             module.load_state(saved)
         definition = provenance.definition(described.config, typed)

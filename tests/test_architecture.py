@@ -20,10 +20,10 @@ SOURCES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "masking", "errors", "addresses", "installation", "terminal", "processes", "schema", "command", "own", "seeding",
-    "data", "look", "models", "tasks", "opponents", "learning", "tracking", "probes", "figures", "training", "analysis",
-    "train", "verify", "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask", "trained",
-    "resume", "api", "ui", "bench",
+    "masking", "errors", "disk", "addresses", "installation", "terminal", "processes", "schema", "command", "own",
+    "seeding", "data", "look", "models", "tasks", "opponents", "learning", "tracking", "probes", "figures", "training",
+    "analysis", "train", "verify", "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask",
+    "trained", "resume", "deliver", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
@@ -34,6 +34,7 @@ INSIDE = {
 FLAT = {
     "masking",
     "errors",
+    "disk",
     "addresses",
     "installation",
     "terminal",
@@ -42,6 +43,7 @@ FLAT = {
     "seeding",
     "train",
     "resume",
+    "deliver",
     "ui",
 }
 """The files that are no folder: the doors, and what every room stands on."""
@@ -57,6 +59,8 @@ OWNERS = {
         "study.tracking.server",
         "study.tracking.models",
         "study.tracking.store",
+        "study.tracking.trouble",
+        "study.tracking.writes",
         "study.bench",
     },  # the bench times it by itself
     "optuna": {"study.sweep"},

@@ -302,6 +302,28 @@ def test_a_training_it_cannot_see_truly_is_refused(callback: GradientHistory) ->
             getattr(GradientHistory(), name)
 
 
+def test_where_nothing_can_be_written_training_ends_well_and_the_history_is_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InTheWay(pl.Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            (tmp_path / "gradients").touch()
+
+    callback = GradientHistory(folder=tmp_path / "gradients")
+    said: list[str] = []
+    monkeypatch.setattr(warnings, "warn", lambda text, *_, **__: said.append(str(text)))
+    fit(Regression(), callback, callbacks=[callback, InTheWay()])
+    monkeypatch.undo()
+    assert said[-1].endswith(
+        "a file is where a folder is needed; move that away, then the callback's "
+        "history.to_parquet(FILE) writes what was recorded"
+    )
+    assert (len(callback.history), callback.page) == (UPDATES, None)
+    again = GradientHistory(folder=tmp_path / "gradients")
+    with pytest.raises(ConfigError, match="a file is where a folder is needed"):  # before anything is trained
+        fit(Regression(), again, callbacks=[again])
+
+
 def test_a_resumed_training_has_its_whole_history(tmp_path: Path) -> None:
     class Ending(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:

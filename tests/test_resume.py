@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import pytorch_lightning as pl
@@ -296,8 +296,8 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
     keeper = checkpoint.Checkpoint(file, 0.0)
     keeper._save(Module())
 
-    def full_disk(_: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def full_disk(_: object, opened: BinaryIO) -> None:
+        opened.write(b"half")
         raise OSError
 
     monkeypatch.setattr(torch, "save", full_disk)

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
 
 from study import deliver as delivering
-from study.errors import ConfigError, Trouble, Undelivered
+from study.errors import ConfigError, Trouble
 from study.reproduce.compare import compare
 from study.schema import Config
 from study.tracking import outbox, spool, store, trouble, writer
@@ -91,7 +91,7 @@ def test_a_slow_store_leaves_no_more_than_a_bound_in_memory(monkeypatch: pytest.
 @pytest.mark.parametrize("error", [TEMPORARILY_UNAVAILABLE, INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST])
 def test_what_is_not_taken_lies_in_a_file_that_is_named_and_what_is_refused_is_not_waited_for(error: int) -> None:
     start, passes = time.monotonic(), error == TEMPORARILY_UNAVAILABLE
-    with pytest.raises(Undelivered, match=r"database is locked\nIts history.* lies in .*jsonl.*this delivers it: "):
+    with pytest.raises(Trouble, match=r"database is locked.* its history.* lies in .*jsonl.*, then `study-deliver`"):
         written_through(Store(10**9, error), 3, patience=0.2 if passes else 60.0)
     assert time.monotonic() - start < 30
     assert [json.loads(line) for line in spool.place(RUN).read_bytes().splitlines()][1:] == [
@@ -113,7 +113,7 @@ def test_ctrl_c_while_waiting_leaves_everything_in_the_file(monkeypatch: pytest.
 
 def test_where_the_file_cannot_be_written_either_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("a file where the folder would be")
-    with pytest.raises(Undelivered, match=r"Nor can it be kept in .*jsonl"):
+    with pytest.raises(Trouble, match=r"nor can that be kept in .*jsonl.*, then `study-resume"):
         written_through(Store(10**9), 3, patience=0.2)
 
 
@@ -129,7 +129,7 @@ def test_a_run_whose_store_is_gone_is_delivered_from_its_file_and_equals_one_tha
             patch.setattr(Write, "make", lambda write, *_: Store(1)(write))
 
         patch.setattr(writer, "PATIENCE", 0.2)
-        with pytest.raises(Undelivered, match="database is locked"):
+        with pytest.raises(Trouble, match="database is locked"):
             train(config, place=Place(announce=leave))
     assert find_one(config.tracking.uri, ids[0]).status == "RUNNING"
     assert delivering.main([]) == 0
@@ -169,7 +169,7 @@ def test_the_first_error_of_a_run_is_raised_also_where_the_store_does_not_take_i
 
     with pytest.raises(RuntimeError, match="the first"):
         fail()
-    assert "this delivers it" in capsys.readouterr().err
+    assert "`study-deliver` brings it there" in capsys.readouterr().err
 
 
 def test_a_run_that_has_finished_since_takes_nothing_old(configure: Configure) -> None:
@@ -215,7 +215,7 @@ def test_a_file_that_a_run_is_still_filling_is_left_alone(configure: Configure) 
         time.sleep(0.01)
     with pytest.raises(ConfigError, match="a process is at work with it"):
         deliver(spool.place(RUN))
-    with pytest.raises(Undelivered):
+    with pytest.raises(Trouble):
         box.close(0.0)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
+from study.errors import Unwritable
 from study.schema import Config
 from study.sweep.planning.plan import Arm, Plan
 from study.sweep.trials import optuna_private, process
@@ -99,7 +101,7 @@ def test_a_launch_that_makes_nothing_is_the_last_and_its_error_is_returned(ledge
         raise ValueError("no such partition")
 
     launcher = Launched(job)
-    assert run_workers(launcher, ledger) == "ValueError: no such partition"
+    assert run_workers(launcher, ledger) == "The launcher reported ValueError: no such partition"
     assert launcher.times == 1
 
 
@@ -206,3 +208,31 @@ def test_a_lost_run_is_continued_on_its_own_host(ledger: Ledger, host: str | Non
         ledger.finish(again, 1.0, RECORD)
     assert again is not None
     assert ledger.interrupted(again).get("run_id") == (None if host else "abc")
+
+
+def test_a_worker_that_cannot_write_stops_the_others_and_what_it_was_at_stays_open(ledger: Ledger) -> None:
+    def job() -> None:
+        trial = ledger.claim()
+        assert trial is not None
+        ledger.fail(trial, {"interrupted": True})
+        ledger.give_up(Unwritable("outputs/x.ckpt", "no space is left on this disk", "make room there"))
+
+    with pytest.raises(Unwritable, match=r"^outputs/x.ckpt: no space is left on this disk; make room there, then"):
+        run_workers(launched := Launched(job), ledger)
+    assert launched.times == 1
+    assert (ledger.ordered(), ledger.counts()) == ("stop", {"open": 4})
+    work(Ledger(ledger.study, ledger.plan, "next"))
+    assert ledger.counts() == {"completed": 4, "open": 0}
+
+
+def test_a_worker_that_cannot_write_to_the_study_itself_is_not_waited_for(ledger: Ledger) -> None:
+    ended = JobReturn(status=JobStatus.COMPLETED)
+    ended.return_value = Unwritable("optuna.db", "it may only be read", "choose another place")
+
+    class Returning(Launched):
+        def launch(self, job_overrides: Any, initial_job_idx: int) -> list[Any]:
+            assert ledger.claim() is not None
+            return [ended]
+
+    with pytest.raises(Unwritable, match=r"optuna\.db: it may only be read"):
+        run_workers(Returning(lambda: None), ledger)

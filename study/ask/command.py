@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from study.disk import writing
 from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
 from study.reproduce.trust import FLAG, Untrusted
@@ -44,7 +45,7 @@ def pace(run: "Logged") -> tuple[int, float]:
 def answered(given: argparse.Namespace, ask: "Callable[[], Finding]") -> int:
     """Ask, keep the answer and print it; return the exit code: 2 where there is no answer."""
     try:
-        with printing(given.json) as printer:
+        with writing(), printing(given.json) as printer:
             found = ask()
             kept = found.keep(given.folder)
             printer.keep(**found.record(*kept))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from study.disk import whole
 from study.installation import door
 from study.report.data.table_files import write_csv
 from study.report.pages.page import Listing, Page, Section
@@ -74,7 +75,8 @@ class Finding:
         for name, table in self.tables.items():
             write_csv(table, folder / f"{name}.csv")
         for name, text in self.files.items():
-            (folder / name).write_text(text)
+            with whole(folder / name) as part:
+                part.write_text(text)
         for run in self.keepers:
             run.keep(folder, answers.FOLDER)
         if self.keepers:

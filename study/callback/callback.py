@@ -9,6 +9,7 @@ print(history.diagnosis)       # outcome, verdict, cause
 """
 
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from study.callback.judged import diagnose_updates
 from study.callback.layers import find_layer
 from study.callback.norms import UpdateNorms
 from study.callback.watch import FlowWatch
-from study.errors import ConfigError
+from study.disk import refuse_unwritable, writing
+from study.errors import ConfigError, Unwritable
 from study.training.history import APPLIED, TOTAL, History
 
 NO_TASK = "What was learnt is not measured: that takes a task with opponents. An outcome here is completed or diverged."
@@ -97,6 +99,7 @@ class GradientHistory(pl.Callback):
     def on_fit_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
         """Refuse what cannot be measured truly, then begin a history, or continue that of a checkpoint."""
         refuse(trainer, pl_module)
+        refuse_unwritable(self._place(trainer))
         found = find_layer(pl_module, self._layer)
         optimizer = trainer.optimizers[0]
         group = optimizer.param_groups[0]
@@ -161,10 +164,22 @@ class GradientHistory(pl.Callback):
         clipped = bool(clip) or bool((finite_rows[:, APPLIED] < finite_rows[:, TOTAL]).any())
         self.diagnosis = diagnose_updates(rows, finite, watch.probed, self._horizon, self._known, self._rate, clipped)
         self.not_measured = list(self._lacking())
-        folder = Path(self._folder or Path(trainer.log_dir or trainer.default_root_dir, "gradients"))
-        name, found = type(module).__name__, self.flow
-        self.page = record.write(folder, name, history, found, self.diagnosis, self._horizon, self.not_measured)
-        record.keep(trainer.loggers, folder, self.diagnosis)
+        self._write(trainer, type(module).__name__, history, self.diagnosis)
+
+    def _write(self, trainer: "pl.Trainer", name: str, history: History, diagnosis: Diagnosis) -> None:
+        """Write tables and page; where that cannot be, warn: the training is done, and what it measured is here."""
+        folder = self._place(trainer)
+        try:
+            with writing(folder):
+                self.page = record.write(folder, name, history, self.flow, diagnosis, self._horizon, self.not_measured)
+        except Unwritable as error:
+            error.then = "the callback's history.to_parquet(FILE) writes what was recorded"
+            warnings.warn(str(error), stacklevel=2)
+        else:
+            record.keep(trainer.loggers, folder, diagnosis)
+
+    def _place(self, trainer: "pl.Trainer") -> Path:
+        return Path(self._folder or Path(trainer.log_dir or trainer.default_root_dir, "gradients"))
 
     def _lacking(self) -> Iterator[str]:
         yield NO_TASK

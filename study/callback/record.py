@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from study.analysis.diagnosis.facts import Probed
 from study.analysis.diagnosis.judge import Diagnosis
+from study.disk import whole
 from study.errors import ConfigError
 from study.report.data.histories import load_norms
 from study.report.data.runs import single
@@ -45,10 +46,12 @@ def write(
         notes: what was not measured, and why.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(history.table(), folder / "gradients.parquet")
+    with whole(folder / "gradients.parquet") as part:
+        pq.write_table(history.table(), part)
     (folder / "flow.parquet").unlink(missing_ok=True)  # of an earlier training
     if flow is not None:
-        pq.write_table(pa.Table.from_pandas(flow, preserve_index=False), folder / "flow.parquet")
+        with whole(folder / "flow.parquet") as part:
+            pq.write_table(pa.Table.from_pandas(flow, preserve_index=False), part)
     params = {} if horizon is None else {"task.horizon": str(horizon)}
     run = Logged("", "", str(folder.resolve()), "", name, "FINISHED", {**diagnosis.tags(), "task": name}, params, {})
     found, norms = single(run), load_norms(run)

@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from study.addresses import keep
 from study.command import arguments, usage
 from study.command.messages import explain, is_of_hydra, one_line, refuse
-from study.errors import UNUSABLE, ConfigError, Undelivered
+from study.disk import writing
+from study.errors import ConfigError, Trouble
 from study.installation import CONF, SILENT
-from study.terminal import say
 
 INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 INFORMS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
@@ -34,13 +35,13 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
     @functools.wraps(job)
     def explained(composed: DictConfig) -> None:
         try:
-            job(composed)
-        except Undelivered as error:
-            say(error, sys.stderr)
-            sys.exit(UNUSABLE)
+            with writing():
+                job(composed)
         except ConfigError as error:
-            _leave_nothing(HydraConfig.get())
-            refuse(str(error))  # here, not below: Hydra would print lines of its own first
+            if not (isinstance(error, Trouble) and error.then):  # else there is a run, and these are its files
+                with suppress(OSError):  # it may be read-only by now
+                    _leave_nothing(HydraConfig.get())
+            refuse(error)  # here, not below: Hydra would print lines of its own first
 
     application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(explained)
 
@@ -54,15 +55,16 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
             _refuse_contradictions(sys.argv[1:])
             sys.argv[1:] = _settled(arguments.prepared(sys.argv[1:]))
             _skip_search_for_mode()
-            application()
+            with writing():
+                application()
         except ConfigError as error:
-            refuse(str(error))
+            refuse(error)
         except (HydraException, OmegaConfBaseException) as error:
-            refuse(explain(error))
+            refuse(ConfigError(explain(error)))
         except (ValueError, TypeError, AssertionError, UserWarning) as error:
             if not is_of_hydra(error):
                 raise
-            refuse(f"Hydra cannot use what was typed: {one_line(str(error))}")
+            refuse(ConfigError(f"Hydra cannot use what was typed: {one_line(str(error))}"))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 

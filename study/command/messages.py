@@ -14,7 +14,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import InterpolationKeyError
 
 from study.command.arguments import quote
-from study.errors import UNUSABLE, nearest
+from study.errors import UNUSABLE, ConfigError, Trouble, nearest
 from study.schema import lightning
 from study.schema.defaults import options
 
@@ -23,9 +23,10 @@ INSIDE = re.compile(r"^Error merging override |^ *(full_key|object_type|referenc
 LIBRARIES = tuple(str(Path(str(library.__file__)).parent) for library in (hydra, omegaconf))
 
 
-def refuse(message: str) -> NoReturn:
-    """End the process with a message."""
-    print(f"The configuration cannot be used:\n{message}", file=sys.stderr)
+def refuse(error: ConfigError) -> NoReturn:
+    """End the process with what an error says."""
+    head = "" if isinstance(error, Trouble) else "The configuration cannot be used:\n"
+    print(f"{head}{error}", file=sys.stderr)
     sys.exit(UNUSABLE)
 
 

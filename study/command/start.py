@@ -3,12 +3,15 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from study.command.messages import refuse
+from study.disk import refuse_unwritable
 from study.errors import ConfigError
 from study.masking import ALLOWED, revealed, revealing
 from study.schema import Config, SweepingConfig, check, own
@@ -24,6 +27,8 @@ class Start(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check a run, and say what it is."""
         run = _checked(config, [key for key in config if key != "hydra"], Config)
+        with _refusing():
+            refuse_unwritable(Path(config.hydra.run.dir))
         print(f"{run.slug}: {run.model.name} on {run.task.name}, {run.trainer.budget}", file=sys.stderr)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -68,12 +73,18 @@ def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, node
 
 
-def _checked(config: DictConfig, keys: list[Any], kind: Any) -> Any:
+@contextmanager
+def _refusing() -> Iterator[None]:
     try:
+        yield
+    except ConfigError as error:
+        refuse(error)
+
+
+def _checked(config: DictConfig, keys: list[Any], kind: Any) -> Any:
+    with _refusing():
         checked = check(OmegaConf.masked_copy(config, keys), kind)
         refuse_secrets(config, checked)
-    except ConfigError as error:
-        refuse(str(error))
     if (name := os.environ.get(NAME_VARIABLE, checked.slug)) != checked.slug:
         print(f"{NAME_VARIABLE} = {name!r} is not used: slug = {checked.slug!r} was given.", file=sys.stderr)
     return checked

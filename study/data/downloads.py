@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from study.data.folders import folder
+from study.disk import writing
 from study.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def fetched(data: "DataConfig", download: Download) -> Path:
     try:
         pooch.get_logger().setLevel("WARNING")
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
-        return Path(pooch.retrieve(download.url, f"sha256:{download.sha256}", name, cache, downloader=downloader))
+        with writing(cache):
+            return Path(pooch.retrieve(download.url, f"sha256:{download.sha256}", name, cache, downloader=downloader))
     except (OSError, ValueError) as error:  # requests' exceptions are OSErrors; a wrong hash is a ValueError
         raise ConfigError(
             f"data.cache = {data.cache!r}: {cache / name} is not there or not the right file, and the download "

@@ -10,6 +10,8 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from study.disk import whole
+from study.errors import Unwritable
 from study.opponents.contract import measure
 from study.opponents.registry import fit, named
 from study.schema.task import TaskConfig
@@ -102,13 +104,19 @@ def _writable(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        logging.getLogger(__name__).warning("scores of opponents are not kept: %s", error)
+        _warn(error)
         return False
     return os.access(folder, os.W_OK)
 
 
+def _warn(error: Exception) -> None:
+    logging.getLogger(__name__).warning("scores of opponents are not kept: %s", error)
+
+
 def _write(file: Path, score: Score) -> None:
-    """Whole or not at all, so that a killed process leaves nothing half."""
-    new = file.with_suffix(".new")
-    new.write_text(score.model_dump_json(indent=1))
-    new.replace(file)
+    """Whole or not at all; a disk that is full does without."""
+    try:
+        with whole(file) as part:
+            part.write_text(score.model_dump_json(indent=1))
+    except Unwritable as error:
+        _warn(error)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from study.disk import writing
 from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
 from study.report import FORMATS
@@ -21,10 +22,11 @@ def main(arguments: list[str] | None = None) -> int:
     folder = given.folder or Path("outputs", stem(given.slug), stem(f"run-{given.run}") if given.run else "report")
     ui = given.ui or uri.ui(given.store)
     try:
-        if given.run:
-            path = run_page.write(given.run, given.store, ui, folder, given.formats, given.keep)
-        else:
-            path = study_page.write(given.slug, given.store, ui, folder, given.formats, given.keep)
+        with writing(folder):
+            if given.run:
+                path = run_page.write(given.run, given.store, ui, folder, given.formats, given.keep)
+            else:
+                path = study_page.write(given.slug, given.store, ui, folder, given.formats, given.keep)
     except ConfigError as error:
         say(f"There is no report:\n{error}", sys.stderr)
         return UNUSABLE

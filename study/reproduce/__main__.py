@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from study.disk import writing
 from study.errors import UNUSABLE, ConfigError
 from study.reproduce.restore import Restored, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Rerun logged runs and compare; the exit code says whether every number is the same."""
     given = _parser().parse_intermixed_args(arguments)
     try:
-        with printing(given.json), code_folder(given.trust_code) as folder:
+        with writing(), printing(given.json), code_folder(given.trust_code) as folder:
             return _reproduce(given, folder)
     except ConfigError as error:
         say(f"The run cannot be reproduced:\n{error}", sys.stderr)

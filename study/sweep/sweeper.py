@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from study.data.files import refuse_missing
+from study.disk import refuse_unwritable, writing
 from study.errors import ConfigError, Trouble
 from study.schema import SweepingConfig, check
 from study.sweep.planning.build import build_plan
@@ -63,7 +64,9 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
 
     file = sqlite_file(common.sweep.storage)
     new = file if file is not None and not file.exists() else None
-    with open_study(common.sweep.storage, common.slug, direction) as study:
+    refuse_unwritable(Path(str(master.hydra.sweep.dir)))
+    storing = writing(common.sweep.storage, common.tracking.uri)
+    with storing, open_study(common.sweep.storage, common.slug, direction) as study:
         _prepare_store(common, study, new)
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
@@ -171,15 +174,20 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
         status = "KILLED"
         _print_how_to_continue(ledger)
         raise
+    except Trouble as error:
+        status = "KILLED"
+        error.then = _what_is_left(ledger)
+        raise
     finally:
         try:
             patiently(partial(_end, common, ledger, parent, status), uri, AT_ONCE if status == "KILLED" else PATIENCE)
         except Trouble as error:
-            counts = ledger.counts()
-            raise Trouble(
-                f"{error}\n{counts['open']} of {counts.total()} runs are still to be made. When the store works again, "
-                "the same command makes them, and the report"
-            ) from error
+            error.then = _what_is_left(ledger)
+            raise
+
+
+def _what_is_left(ledger: "Ledger") -> str:
+    return f"the same command makes the {ledger.counts()['open']} runs that are missing, and the report"
 
 
 def _end(common: SweepingConfig, ledger: "Ledger", parent: str, status: str) -> None:

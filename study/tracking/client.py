@@ -1,6 +1,5 @@
 """MLflow's client of a store whose address may lack its password."""
 
-import logging
 import os
 
 from mlflow import MlflowClient
@@ -16,7 +15,6 @@ def client_of(uri: str) -> MlflowClient:
         ConfigError: the address lacks its password, and nothing here knows it.
     """
     os.environ.update(WAITING | os.environ)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback of each error that it raises
     if (address := whole(uri)) != uri:  # MLflow prints where a run is seen when it ends, with the password
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     return MlflowClient(tracking_uri=address)

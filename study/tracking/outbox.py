@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from study.errors import ConfigError, Undelivered
-from study.installation import door
+from study.disk import writing
+from study.errors import ConfigError, Trouble
+from study.installation import about, door
 from study.tracking.client import client_of
 from study.tracking.database import refuse_other
 from study.tracking.spool import Spool, place, whose
@@ -46,11 +47,18 @@ class Outbox:
         self._thread.start()
 
     def put(self, write: Write) -> None:
-        """Have something written; returns at once."""
+        """Have something written; returns at once.
+
+        Raises:
+            Unwritable: the store does not take it, memory is full, and there is no place for a file.
+        """
         with self._changed:
             self._waiting.append(write)
-            if self._trouble is not None or sum(waiting.size for waiting in self._waiting) > MEMORY:
-                self._spill()
+            if sum(waiting.size for waiting in self._waiting) > MEMORY:
+                with writing(self._spool.file):
+                    self._spill()
+            elif self._trouble is not None:
+                self._try_to_spill()
             self._changed.notify_all()
 
     def close(self, patience: float) -> None:
@@ -60,7 +68,7 @@ class Outbox:
             patience: seconds without any success after which the rest is left in the file.
 
         Raises:
-            Undelivered: naming it.
+            Trouble: naming it.
         """
         with self._changed:
             self._closed, self._worked = True, time.monotonic()
@@ -74,7 +82,7 @@ class Outbox:
                     self._leave()
                 self._changed.notify_all()
         if left:
-            raise Undelivered(self._what_is_left())
+            raise self._what_is_left()
         self._thread.join()
 
     def _is_worth_waiting(self, patience: float) -> bool:
@@ -85,19 +93,21 @@ class Outbox:
         return not refused and time.monotonic() - self._worked < patience
 
     def _leave(self) -> None:
-        self._spill()
+        self._try_to_spill()
         if self._spool.file.exists():
             self._spool.let_go()
 
-    def _what_is_left(self) -> str:
-        why = f": {reason(self._trouble)}" if self._trouble else ""
-        ended = f"Run {self._run_id} has ended, but the store {self._uri} does not take what it wrote{why}\n"
+    def _what_is_left(self) -> Trouble:
+        why = f" ({reason(self._trouble)})" if self._trouble else ""
+        lies = f"its history, and all else that did not arrive, lies in {self._spool.file}"
         if self._waiting:
-            return f"{ended}Nor can it be kept in {self._spool.file}, which cannot be written: it is lost."
-        return (
-            f"{ended}Its history, and all else that did not arrive, lies in {self._spool.file}. When the store works "
-            f"again, this delivers it: {door('deliver')}"
+            lies = f"nor can that be kept in {self._spool.file}"
+        found = Trouble(
+            f"Run {self._run_id} has ended, but the store {self._uri} does not take what it wrote{why}; {lies}; "
+            "see that the store works"
         )
+        found.then = f"`{about('resume', self._run_id)}` makes it again" if self._waiting else f"`{door('deliver')}` brings it there"
+        return found
 
     def _deliver(self) -> None:
         """Make write after write, the thread's work; one that fails is tried again, before any other."""
@@ -144,7 +154,7 @@ class Outbox:
             if self._given_up:
                 return
             self._trouble = error
-            self._spill()
+            self._try_to_spill()
             if not self._said and time.monotonic() - self._began > SUSPECTED:
                 self._said = True
                 self._say(
@@ -153,12 +163,15 @@ class Outbox:
                 )
             self._changed.notify_all()
 
+    def _try_to_spill(self) -> None:
+        with suppress(OSError):  # it stays in memory
+            self._spill()
+
     def _spill(self) -> None:
-        """Move what waits in memory to the end of the file; where that cannot be written it stays."""
-        with suppress(OSError):
-            if self._waiting:
-                self._spool.append(self._waiting)
-                self._waiting.clear()
+        """Move what waits in memory to the end of the file."""
+        if self._waiting:
+            self._spool.append(self._waiting)
+            self._waiting.clear()
 
     def _say(self, words: str) -> None:
         print(f"{words}.", file=sys.stderr)

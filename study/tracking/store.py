@@ -5,10 +5,11 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from study.disk import writing
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
-from study.tracking.trouble import briefly, patiently
+from study.tracking.trouble import briefly, patiently, reason
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """So that the UI opens its views of training runs, not those of language-model traces."""
@@ -31,14 +32,14 @@ def prepare(uri: str, slug: str, patience: float = 0.0) -> str:
     try:
         found = patiently(lambda: _found_or_made(uri, slug), uri, patience)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
+        raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {reason(error)}") from error
     if found.lifecycle_stage != "active":
         raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
     return str(found.experiment_id)
 
 
 def _found_or_made(uri: str, slug: str) -> Experiment:
-    with locked(uri), briefly():
+    with writing(uri), locked(uri), briefly():
         make_whole(uri, make_tables)
         client = client_of(uri)
         return client.get_experiment_by_name(slug) or _made(client, slug)

@@ -10,6 +10,7 @@ from typing import TypeVar
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from study import disk
 from study.errors import Trouble
 from study.masking import shown
 
@@ -44,10 +45,9 @@ def pauses() -> Iterator[float]:
     return chain(PAUSES, repeat(PAUSES[-1]))
 
 
-def reason(error: BaseException) -> str:
+def reason(error: Exception) -> str:
     """What an error says, on one line of some length: there may be SQL in it, or what a library wrapped around it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    said = lines[0].rpartition("(Caused by ")[2]
+    said = disk.reason(error).rpartition("(Caused by ")[2]
     return said if len(said) < LONGEST else f"{said[:LONGEST]}..."
 
 
@@ -71,7 +71,8 @@ def patiently(call: Callable[[], T], uri: str, seconds: float = PATIENCE) -> T:
             if not may_pass(error):
                 raise
             if time.monotonic() + pause > end:
-                raise Trouble(f"tracking.uri = {shown(uri)!r}: the store does not answer: {reason(error)}") from error
+                said = f"the store does not answer ({reason(error)}); see that it does"
+                raise Trouble(f"tracking.uri = {shown(uri)!r}: {said}") from error
         time.sleep(pause)
     raise AssertionError
 

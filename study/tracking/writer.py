@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
-from study.errors import Pruned, Undelivered
+from study.disk import writing
+from study.errors import Pruned, Trouble, Unwritable
 from study.masking import masked
 from study.terminal import say
 from study.tracking import view
@@ -125,8 +126,17 @@ class Run:
 
 def opened(uri: str, run_id: str) -> Run:
     """A run that is there, to be written to at once: an error is raised where it happens."""
+    return Run(run_id, _maker(uri, run_id))
+
+
+def _maker(uri: str, run_id: str) -> Callable[[Write], None]:
     client = client_of(uri)
-    return Run(run_id, lambda write: write.make(client, run_id))
+
+    def make(write: Write) -> None:
+        with writing(uri):
+            write.make(client, run_id)
+
+    return make
 
 
 @contextmanager
@@ -146,18 +156,23 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         run_id, known = place.resume, _reopen(client, place.resume)
     else:
         run_id, known = _start(client, experiment, described, place, added), set()
-    outbox = Outbox(lambda write: write.make(client, run_id), run_id, described.uri)
+    outbox = Outbox(_maker(described.uri, run_id), run_id, described.uri)
     tracked, status = Run(run_id, outbox.put, experiment, known), "FAILED"
     try:
         if place.resume:
             tracked.tag(added)
         else:
             tracked.log_parameters(described.parameters)
-        yield tracked
+        with writing(described.uri):
+            yield tracked
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit):
         status = "KILLED"
         tracked.end({"outcome": "killed"})
+        raise
+    except Unwritable as error:
+        status = "KILLED"  # no result of the run, which can be continued
+        tracked.end({"outcome": "killed", "error": str(error)})
         raise
     except Pruned as reason:
         status = "FINISHED"
@@ -177,7 +192,7 @@ def _close(outbox: Outbox, status: str) -> None:
     """Wait until all of a run is written; of one that raises an error of its own, what is left over is only said."""
     try:
         outbox.close(STOPPING if status == "KILLED" else PATIENCE)
-    except Undelivered as left:
+    except Trouble as left:
         if status == "FINISHED":
             raise
         say(left, sys.stderr)

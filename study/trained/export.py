@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from study.disk import writing
 from study.errors import ConfigError
 from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.terminal import say
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Export a network; exit code 2 where that is not possible."""
     given = _parser().parse_args(arguments)
     try:
-        with code_folder(given.trust_code) as folder:
+        with writing(), code_folder(given.trust_code) as folder:
             say(export(given.run, given.store, given.weights, folder))
     except ConfigError as error:
         if isinstance(error, Untrusted):

@@ -6,8 +6,9 @@ after the last recorded step training continues from the restored state. Lightni
 would repeat batches and skip validations.
 """
 
-import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytorch_lightning as pl
 import torch
 from filelock import FileLock, Timeout
 
-from study.errors import ConfigError
+from study.disk import whole, writing
+from study.errors import ConfigError, Unwritable
+from study.installation import about
 from study.schema.run import TrainerConfig
 from study.tracking.place import Place
 
@@ -76,9 +79,8 @@ def load(file: Path) -> dict[str, Any]:
 
 def save(state: dict[str, Any], file: Path) -> None:
     """Write a state, whole or not at all."""
-    part = file.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, file)  # atomic: a kill at any moment leaves the old file or the new one
+    with whole(file) as part, part.open("wb") as opened:
+        torch.save(state, opened)  # by Python's file, whose errors say what is wrong; those of torch's own do not
 
 
 def to_continue(place: Place, run_id: str) -> dict[str, Any] | None:
@@ -88,6 +90,41 @@ def to_continue(place: Place, run_id: str) -> dict[str, Any] | None:
     if place.resume is None or place.checkpoints is None or not path(place.checkpoints, run_id).is_file():
         return None
     return load(path(place.checkpoints, run_id))
+
+
+@contextmanager
+def resumable(place: Place, uri: str) -> Iterator[Callable[[str], None]]:
+    """Let an error of the disk that ends a run say how the run is resumed, once it has begun.
+
+    Args:
+        place: of the run.
+        uri: of the store of runs.
+
+    Yields:
+        What announces the run, by its MLflow run id, when it begins.
+    """
+    begun: list[str] = []
+
+    def announce(run_id: str) -> None:
+        begun.append(run_id)
+        place.announce(run_id)
+
+    try:
+        with writing(uri):
+            yield announce
+    except Unwritable as error:
+        for run_id in begun:
+            error.then = _how_to_resume(place, run_id)
+        raise
+
+
+def _how_to_resume(place: Place, run_id: str) -> str:
+    command = f"`{about('resume', run_id)}`"
+    try:
+        updates = len(load(path(place.checkpoints or FOLDER, run_id))["history"]["rows"])
+    except ConfigError:
+        return f"{command} makes the run from its start: it has no checkpoint yet"
+    return f"{command} continues the run from update {updates:,}, its last checkpoint"
 
 
 class Journal:

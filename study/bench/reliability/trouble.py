@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 
 from study.bench.reliability.contract import Fault, Tally
 from study.bench.reliability.serving import free_port, gated, started
-from study.errors import Trouble, Undelivered
+from study.errors import Trouble
 from study.installation import CONF
 from study.reproduce.compare import compare
 from study.schema import Config, validate
@@ -153,7 +153,7 @@ def gone(folder: Path, seeds: int) -> Tally:
                 ids.append(run_id)
                 threading.Timer(random.Random(seed).uniform(0, 2), servers[-1].kill).start()
 
-            with suppress(Undelivered):
+            with suppress(Trouble):
                 train(config, place=Place(announce=kill))
                 wrong.append("nobody noticed")
             servers[-1].wait()

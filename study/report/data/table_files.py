@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from study.disk import whole
 from study.report.spreadsheet import guard
 
 LONGEST = 150
@@ -24,7 +25,8 @@ def stem(name: str) -> str:
 def write_csv(table: pd.DataFrame, path: Path) -> Path:
     """Write a table without its index, numbers with six digits, texts such that no spreadsheet runs them."""
     guarded = pd.concat([_guarded(column) for _, column in table.items()], axis=1)
-    guarded.rename(columns=guard).to_csv(path, index=False, float_format="%.6g")
+    with whole(path) as part:
+        guarded.rename(columns=guard).to_csv(part, index=False, float_format="%.6g")
     return path
 
 
@@ -34,7 +36,8 @@ def write_latex(table: pd.DataFrame, path: Path) -> Path:
     For a document with `\usepackage{booktabs}`.
     """
     style = table.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
-    path.write_text(style.to_latex(hrules=True))
+    with whole(path) as part:
+        part.write_text(style.to_latex(hrules=True))
     return path
 
 

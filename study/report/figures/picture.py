@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from study.disk import whole
 from study.figures.style import COLOURS, INK
 from study.report import FORMATS
 from study.report.data.reading import tried
@@ -61,14 +62,16 @@ class Picture:
         Returns:
             The names of the files.
         """
-        (folder / f"{self.name}.svg").write_text(for_file(self.svg))
+        with whole(folder / f"{self.name}.svg") as part:
+            part.write_text(for_file(self.svg))
         write_csv(self.data, folder / f"{self.name}.csv")
         self.figure.set_layout_engine("none")  # it was laid out for the SVG
         for form, keywords in FORMATS.items():
             path = folder / f"{self.name}.{form}"
             path.unlink(missing_ok=True)
             if form in printed:
-                self.figure.savefig(path, **keywords)
+                with whole(path) as part:
+                    self.figure.savefig(part, format=form, **keywords)
         return [f"{self.name}.{form}" for form in ("svg", *FORMATS, "csv") if form in ("svg", "csv", *printed)]
 
 

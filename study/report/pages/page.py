@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from study.disk import whole, writing
 from study.errors import ConfigError
 from study.figures.style import colour, dashes
 from study.report.data.table_files import stem, write_csv, write_latex
@@ -195,11 +196,13 @@ class Page:
         path = folder / f"{name}.html"
         self._refuse_to_replace(path)
         for kind in ("figures", "tables"):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
+            with writing(folder):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
         files = {p.name: p.save(folder / "figures", printed) for s in self.sections for p in s.pictures}
         for place, table in (named for section in self.sections for named in section.named_tables):
             table.write(folder / "tables", place)
-        path.write_text(self._html(files))
+        with whole(path) as part:
+            part.write_text(self._html(files))
         return path
 
     def _refuse_to_replace(self, path: Path) -> None:

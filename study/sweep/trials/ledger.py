@@ -19,6 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from study.errors import Trouble
 from study.sweep.planning.plan import Plan, PlannedCell
 from study.sweep.trials import optuna_private, process
 from study.sweep.trials.status import CellStatus, State, cell_of, cell_statuses, count, counts_as_made
@@ -189,13 +190,15 @@ class Ledger:
         """The order to this launch; None if there is none."""
         return self.study.user_attrs.get(f"order {self.launch}")
 
-    def stop_launching(self, why: str) -> None:
-        """Have no more workers launched by this command; those that are at work go on."""
-        self.study.set_user_attr(f"trouble {self.launch}", why)
+    def give_up(self, error: Trouble) -> None:
+        """Order every worker of this launch to stop, as something failed that all of them need."""
+        self.study.set_user_attr(f"trouble {self.launch}", error.what)
+        self.order("stop")
 
-    def trouble(self) -> str:
-        """Why no more workers are to be launched by this command; empty where nothing is wrong."""
-        return str(self.study.user_attrs.get(f"trouble {self.launch}", ""))
+    def given_up(self) -> Trouble | None:
+        """Why a worker of this launch has given up; None if none has."""
+        found = self.study.user_attrs.get(f"trouble {self.launch}")
+        return Trouble(found) if found else None
 
     def claimed(self) -> dict[int, TrialState]:
         """Number and state of the trials that workers of this launch have claimed."""

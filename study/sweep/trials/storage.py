@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from study.addresses import whole
+from study.disk import writing
 from study.errors import ConfigError
 from study.sweep.planning.objective import Direction
 from study.tracking.database import locked, sqlite_file
@@ -67,7 +68,7 @@ def _connected(url: str) -> RDBStorage:
     patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     for pause in (*PAUSES, None):
         try:
-            with locked(url), warnings.catch_warnings():
+            with writing(url), locked(url), warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats, since Optuna 2.9
                 storage = RDBStorage(whole(url), engine_kwargs=patience, heartbeat_interval=BEAT, grace_period=SILENCE)
             if url.startswith("sqlite"):

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
+from study.errors import Trouble
 from study.masking import masked
 from study.sweep.trials.ledger import Ledger
 from study.sweep.workers.display import Display
@@ -67,14 +69,15 @@ def run_workers(launcher: Launcher, ledger: Ledger, workers: Callable[[int], int
 
     Raises:
         KeyboardInterrupt: after a Ctrl-C, when all workers have ended.
+        Trouble: a worker gave up, when all workers have ended.
     """
     problem, trials = "", -1
     while (open_runs := ledger.counts()["open"]) and trials != (trials := _count_trials(ledger)):
         if failures is not None and ledger.counts()["failed"] >= failures:
             break
         problem = _launch(launcher, ledger, workers(open_runs))
-        if why := ledger.trouble():
-            return why
+        if (error := ledger.given_up()) is not None:
+            raise error
     return problem
 
 
@@ -83,27 +86,34 @@ def _count_trials(ledger: Ledger) -> int:
 
 
 def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
-    """Launch once; return what was raised, as a sentence."""
-    raised: list[str] = []
+    """Launch once; return what was raised, as a sentence.
+
+    Raises:
+        Trouble: a worker could not even write to the study, so that the ledger does not say how its run ended.
+    """
+    raised: list[BaseException] = []
 
     def launch() -> None:
         try:
-            launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
+            jobs = launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
+            raised.extend(filter(None, (job.return_value for job in jobs if job.status == JobStatus.COMPLETED)))
         except BaseException as error:
-            raised.append(masked(f"The launcher reported {type(error).__name__}: {error}"))
+            raised.append(error)
 
     display, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
     thread.start()  # a worker in this process redirects stdout to its log: the display has taken hold of it before
-    _watch(thread, ledger, display)
-    return "".join(raised)
+    _watch(thread, ledger, display, raised)
+    for error in _troubles(raised):
+        raise error
+    return "".join(masked(f"The launcher reported {type(error).__name__}: {error}") for error in raised)
 
 
-def _watch(thread: threading.Thread, ledger: Ledger, display: Display) -> None:
+def _watch(thread: threading.Thread, ledger: Ledger, display: Display, raised: list[BaseException]) -> None:
     """Display the ledger until the workers have ended, or have had the time to; pass signals on to them."""
     signals, ordered, idle, patience = SignalCounter(), 0, 0.0, math.inf
     before = len(ledger.claimed())
     with signals.counted(), display:
-        while idle < patience and _is_working(thread, ledger):
+        while idle < patience and not _troubles(raised) and _is_working(thread, ledger):
             time.sleep(PAUSE)
             display.show()
             if signals.count > ordered:
@@ -113,6 +123,10 @@ def _watch(thread: threading.Thread, ledger: Ledger, display: Display) -> None:
             idle = 0.0 if patience == math.inf else idle + PAUSE
     if ordered:
         raise KeyboardInterrupt
+
+
+def _troubles(raised: list[BaseException]) -> list[Trouble]:
+    return [error for error in raised if isinstance(error, Trouble)]
 
 
 def _order_to_stop(ledger: Ledger, display: Display, at_once: bool) -> None:

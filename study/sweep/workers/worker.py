@@ -16,6 +16,7 @@ import optuna
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
+from study.disk import writing
 from study.errors import Pruned, Trouble
 from study.masking import masked
 from study.schema import SweepingConfig, validate
@@ -64,15 +65,27 @@ class Worker:
     def __post_init__(self) -> None:
         self.composer = Composer(self.loader, self.master)
 
-    def __call__(self, _: DictConfig) -> None:
-        """Work until no run of the plan is left, or until asked to stop: the run under way stays open then."""
+    def __call__(self, _: DictConfig) -> Trouble | None:
+        """Work until no run of the plan is left, or until asked to stop: the run under way stays open then.
+
+        Returns:
+            What kept it from writing to its log or to the study, where the others could read of it.
+        """
         stop, sweep = Stop(), self.common.sweep
-        with self._logging_to_a_file(), open_study(sweep.storage, self.common.slug) as study:
-            study.sampler = build_sampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
-            study.pruner = build_pruner(sweep.pruner)
-            ledger = Ledger(study, self.plan, self.launch, self.gone)
-            with stop.listening(ledger):
-                self._work(ledger, stop)
+        try:
+            with (
+                writing(sweep.storage),
+                self._logging_to_a_file(),
+                open_study(sweep.storage, self.common.slug) as study,
+            ):
+                study.sampler = build_sampler(sweep.sampler, self.plan.trials, int.from_bytes(os.urandom(4)))
+                study.pruner = build_pruner(sweep.pruner)
+                ledger = Ledger(study, self.plan, self.launch, self.gone)
+                with stop.listening(ledger):
+                    self._work(ledger, stop)
+        except Trouble as error:
+            return error
+        return None
 
     def _work(self, ledger: Ledger, stop: Stop) -> None:
         """Make run after run; without an open one, wait while others run: their workers may die."""
@@ -98,13 +111,13 @@ class Worker:
         except (KeyboardInterrupt, SystemExit):
             ledger.fail(trial, {"interrupted": True})
             stop.asked = True
-        except Pruned:
-            ledger.prune(trial)
-        except Trouble as error:  # no result of the run, which stays open; nor would the next one do better
+        except Trouble as error:
             print(error, file=sys.stderr)
             ledger.fail(trial, {"interrupted": True})
-            ledger.stop_launching(str(error))
+            ledger.give_up(error)
             stop.asked = True
+        except Pruned:
+            ledger.prune(trial)
         except Exception as error:
             print(masked(traceback.format_exc()), file=sys.stderr)
             ledger.fail(trial, {"error": masked(f"{type(error).__name__}: {error}")[:1000]})
