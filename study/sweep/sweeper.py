@@ -176,7 +176,7 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
         raise
     except Unwritable as error:
         status = "KILLED"
-        error.then = "the same command makes the {open} runs that are missing".format(**ledger.counts())
+        error.then = f"the same command makes the {ledger.counts()['open']} runs that are missing"
         raise
     finally:
         writer.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
