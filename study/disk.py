@@ -21,6 +21,8 @@ OUTPUTS = Path("outputs")
 """Where commands write, if they say nothing else."""
 ROOM = 1 << 20
 """Bytes: a disk with less is full, a new database alone needs more."""
+LONGEST = 200
+"""Letters of a reason that is shown."""
 MAKE_ROOM, ALLOW, MOVE = "make room there", "make it writable, or choose another place", "move that away"
 NO_SPACE = "no space is left on this disk", MAKE_ROOM
 READ_ONLY = "it may only be read", ALLOW
@@ -105,13 +107,17 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """What keeps something from being written, in a few words; the first line of an error of another kind."""
+    """What keeps something from being written, in a few words; of another error one line of some length.
+
+    There may be SQL in it, with all its values, or what a library wrapped around the words that matter.
+    """
     if isinstance(error, Trouble):
         return error.what
     if (found := _cause(error)) is not None:
         return _words(found)[0]
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    said = lines[0].rpartition("(Caused by ")[2] if lines else type(error).__name__
+    return said if len(said) < LONGEST else f"{said[:LONGEST]}..."
 
 
 def _cause(error: BaseException | None) -> BaseException | None:

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
-from study.errors import Unwritable
+from study.errors import Trouble, Unwritable
 from study.schema import Config
 from study.sweep.planning.plan import Arm, Plan
 from study.sweep.trials import optuna_private, process
@@ -217,7 +217,7 @@ def test_a_worker_that_cannot_write_stops_the_others_and_what_it_was_at_stays_op
         ledger.fail(trial, {"interrupted": True})
         ledger.give_up(Unwritable("outputs/x.ckpt", "no space is left on this disk", "make room there"))
 
-    with pytest.raises(Unwritable, match=r"^outputs/x.ckpt: no space is left on this disk; make room there, then"):
+    with pytest.raises(Trouble, match=r"^outputs/x.ckpt: no space is left on this disk; make room there, then"):
         run_workers(launched := Launched(job), ledger)
     assert launched.times == 1
     assert (ledger.ordered(), ledger.counts()) == ("stop", {"open": 4})

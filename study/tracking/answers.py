@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
+from study.disk import reason
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.reader import Logged, search
@@ -48,7 +49,7 @@ def keep(
         client.log_artifacts(run, str(folder), FOLDER)
         client.set_terminated(run)
     except (MlflowException, OSError) as error:
-        raise ConfigError(f"{folder} is written, but {about.uri} does not take it: {error}") from error
+        raise ConfigError(f"{folder} is written, but {about.uri} does not take it: {reason(error)}") from error
     return str(run)
 
 

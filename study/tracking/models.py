@@ -10,6 +10,7 @@ from typing import Any
 from mlflow.entities import LoggedModelOutput
 from mlflow.exceptions import MlflowException
 
+from study.disk import reason
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.reader import Logged
@@ -89,7 +90,7 @@ def log(run: Logged, which: str, folder: Path) -> str:
         client.finalize_logged_model(model.model_id, READY)
         client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, 0)])
     except (MlflowException, OSError) as error:
-        raise ConfigError(f"{run.uri} does not take the model of run {run.run_id}: {error}") from error
+        raise ConfigError(f"{run.uri} does not take the model of run {run.run_id}: {reason(error)}") from error
     return str(model.model_uri)
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from study.disk import writing
+from study.disk import reason, writing
 from study.errors import ConfigError, Trouble
 from study.installation import about, door
 from study.tracking.client import client_of
 from study.tracking.database import refuse_other
 from study.tracking.spool import Spool, place, whose
-from study.tracking.trouble import AT_ONCE, may_pass, patiently, pauses, reason
+from study.tracking.trouble import AT_ONCE, may_pass, patiently, pauses
 from study.tracking.writes import Write
 
 MEMORY = 64e6
@@ -106,7 +106,11 @@ class Outbox:
             f"Run {self._run_id} has ended, but the store {self._uri} does not take what it wrote{why}; {lies}; "
             "see that the store works"
         )
-        found.then = f"`{about('resume', self._run_id)}` makes it again" if self._waiting else f"`{door('deliver')}` brings it there"
+        found.then = (
+            f"`{about('resume', self._run_id)}` makes it again"
+            if self._waiting
+            else f"`{door('deliver')}` brings it there"
+        )
         return found
 
     def _deliver(self) -> None:

@@ -17,6 +17,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
+from study.disk import reason
 from study.errors import ConfigError
 from study.tracking import artifacts
 from study.tracking.client import client_of
@@ -144,7 +145,7 @@ class Logged:
             client_of(self.uri).log_artifacts(self.run_id, str(folder), name)
         except (MlflowException, OSError) as error:
             message = f"{folder} is written, but {self.uri} does not take it as an artifact of run {self.run_id}"
-            raise ConfigError(f"{message}: {error}") from error
+            raise ConfigError(f"{message}: {reason(error)}") from error
 
     def refuse_elsewhere(self, slug: str | None = None) -> None:
         """Refuse to make runs in its experiment, or that of a slug, if their files would not go beside its own.

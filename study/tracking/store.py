@@ -5,11 +5,11 @@ from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.disk import writing
+from study.disk import reason, writing
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
-from study.tracking.trouble import briefly, patiently, reason
+from study.tracking.trouble import briefly, patiently
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """So that the UI opens its views of training runs, not those of language-model traces."""

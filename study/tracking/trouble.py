@@ -10,7 +10,7 @@ from typing import TypeVar
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from study import disk
+from study.disk import reason
 from study.errors import Trouble
 from study.masking import shown
 
@@ -22,8 +22,6 @@ AT_ONCE = 10.0
 """Seconds in which a server has to answer where a command has only begun."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts; the last is repeated."""
-LONGEST = 200
-"""Letters of a reason that is shown."""
 WAITING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """MLflow's own patience with a server, a request; by default it tries for a quarter of an hour, and says nothing."""
 PASSING = {
@@ -43,12 +41,6 @@ def may_pass(error: Exception) -> bool:
 def pauses() -> Iterator[float]:
     """Seconds between attempts, without end."""
     return chain(PAUSES, repeat(PAUSES[-1]))
-
-
-def reason(error: Exception) -> str:
-    """What an error says, on one line of some length: there may be SQL in it, or what a library wrapped around it."""
-    said = disk.reason(error).rpartition("(Caused by ")[2]
-    return said if len(said) < LONGEST else f"{said[:LONGEST]}..."
 
 
 def patiently(call: Callable[[], T], uri: str, seconds: float = PATIENCE) -> T:

@@ -4,29 +4,25 @@ Lost is a try that ended with a traceback, with another exit code than 2, withou
 with a file in halves, or with a run that did not come to the numbers of an undisturbed one once there was room again.
 """
 
-import itertools
 import os
 import random
 import re
-import runpy
 import shutil
 import sqlite3
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from hashlib import sha256
-from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from study.bench.reliability.contract import Fault, Tally
 from study.bench.reliability.small_disk import SmallDisk, alone
+from study.bench.reliability.troubled import MOMENTS, STORE, Typed, in_a_process, type_command, warm
 from study.data.folders import folder as data_folder
 from study.errors import UNUSABLE
 
@@ -34,9 +30,8 @@ UPDATES = 6
 TINY = ["model.hidden_size=4", f"trainer.max_updates={UPDATES}", "probe=none", "task.batch_size=512"]
 TINY += ["trainer.checkpoint=0.001", "trainer.progress_bar=false", f"data.carriers={data_folder(None, 'carriers')}"]
 SWEEP = ["--multirun", *TINY, "slug=swept", "seed=0,1", "hydra/launcher=basic"]
-STORE = "store/mlflow.db"
-KILLED, SKIPPED = 9, 99
-"""Exit codes."""
+KILLED = 9
+"""An exit code."""
 PLACES = {
     "outputs": "outputs",
     "checkpoints": "outputs/checkpoints",
@@ -46,26 +41,8 @@ PLACES = {
     "temporary": "tmp",
 }
 """Folders, by what lies in them."""
-MOMENTS = {
-    "before": None,
-    "begun": ("study.train", "_define"),
-    "update": ("study.training.recorder", "Recorder.on_train_batch_end"),
-    "checkpoint": ("study.training.checkpoint", "save"),
-    "end": ("study.analysis.result", "conclude"),
-    "page": ("study.report.pages.page", "Page.write"),
-}
-WARM: tuple[str, ...] = (
-    "study.analysis.result",
-    "study.report.pages.study",
-    "study.sweep.sweeper",
-    "study.sweep.workers.worker",
-)
-WARM += ("study.training.trainer", "mlflow.store.tracking.sqlalchemy_store", "study.train")
-OFTEN = ("on_train_batch_end", "save")
-"""Functions at whose second call it happens."""
-"""When it happens: before the command, or as some function is called."""
-SAID = re.compile(r"^\S.*: .*; .*, then .*$", re.M)
-"""The sentence: place, what is wrong, what to do, what works then."""
+SAID = re.compile(r"^\S.*: (.*; .*, then .*|no space is left .*|it may only be read|.* is needed)$", re.M)
+"""The sentence: place, what is wrong, what to do, what works then; at the end of a command that did its work, less."""
 
 
 class Obstacle(NamedTuple):
@@ -110,15 +87,14 @@ def tried(kind: str, folder: Path, seeds: int) -> Tally:
     chosen = [case for number, case in enumerate(cases()) if number % 20 < seeds]
     if kind == "close":
         chosen = [case for case in chosen if case.moment in ("before", "page")]
-    for module in WARM:
-        import_module(module)  # once, not in every process that is forked from here
+    warm()
     (template := folder / "template").mkdir()
-    known = _in_a_process(_prepare, template)
+    known = in_a_process(_prepare, template)
     lost = limited = 0
     for number, case in enumerate(chosen):
         place = folder / str(number)
         _copied(template, place)
-        wrong, real = _in_a_process(_try, place, case, kind, known)
+        wrong, real = in_a_process(_try, place, case, kind, known)
         limited += not real
         lost += bool(wrong)
         if wrong:
@@ -132,23 +108,13 @@ def tried(kind: str, folder: Path, seeds: int) -> Tally:
     return Tally(len(chosen), lost, f"{len(PLACES)} places, {len(MOMENTS)} moments{how}")
 
 
-def _in_a_process(work: Callable[..., Any], *given: Any) -> Any:
-    """What some work returns, done in a forked process."""
-    context = get_context("fork")
-    answers = context.SimpleQueue()
-    process = context.Process(target=lambda: answers.put(work(*given)))
-    process.start()
-    process.join()
-    return answers.get()
-
-
 def _prepare(folder: Path) -> dict[str, str]:
     """Make a sweep that is done, and a run that was killed; return their ids, and the numbers of each seed."""
     for place in PLACES.values():
         (folder / place).mkdir(parents=True, exist_ok=True)
-    assert _type(folder, "study.train", [*SWEEP[:-3], "slug=tried", *SWEEP[-2:]]).code == 0
+    assert type_command(folder, "study.train", [*SWEEP[:-3], "slug=tried", *SWEEP[-2:]]).code == 0
     dies = partial(os._exit, KILLED)
-    assert _type(folder, "study.train", [*TINY, "slug=tried", "seed=1"], dies, "end").code == KILLED
+    assert type_command(folder, "study.train", [*TINY, "slug=tried", "seed=1"], dies, "end").code == KILLED
     runs = _runs(folder, "tried")
     numbers = {run.seed: _numbers(run) for run in runs if run.status == "FINISHED"}
     found = {run.status.lower(): run.id for run in runs}
@@ -168,17 +134,19 @@ def _try(folder: Path, case: Obstacle, kind: str, known: dict[str, str]) -> tupl
     real = alone()
     disk = SmallDisk(folder / PLACES[case.place], real)
     arguments = [argument.format(**known) for argument in case.arguments]
-    typed = _type(folder, case.module, arguments, getattr(disk, kind), case.moment)
+    typed = type_command(folder, case.module, arguments, getattr(disk, kind), case.moment)
     wrong = [*_misled(typed), *_halves(folder), *_counted(folder)]
     disk.mend()
     if typed.code == UNUSABLE:
         again = re.search(r"study-resume (\w{32})", typed.said)
-        then = _type(folder, "study.resume", [again[1]]) if again else _type(folder, case.module, arguments)
+        then = (
+            type_command(folder, "study.resume", [again[1]]) if again else type_command(folder, case.module, arguments)
+        )
         wrong += [f"then exit code {then.code}: {then.said[-300:]}"] if then.code else []
     return next(iter([*wrong, *_other_numbers(folder, case, known)]), ""), real
 
 
-def _misled(typed: "Typed") -> Iterator[str]:
+def _misled(typed: Typed) -> Iterator[str]:
     """What is wrong with what a command said in trouble; it may also have done without the place."""
     if typed.code not in (0, UNUSABLE):
         yield f"exit code {typed.code}: {typed.said[-300:]}"
@@ -238,56 +206,6 @@ def _numbers(run: Kept) -> str:
     """Every number of a history, in short."""
     table = pq.read_table(Path(run.folder, "gradients.parquet")).to_pandas()
     return sha256(table.to_csv().encode()).hexdigest()
-
-
-class Typed(NamedTuple):
-    """What a command left."""
-
-    code: int
-    said: str
-
-
-def _type(
-    folder: Path, module: str, arguments: Sequence[str], trouble: Callable[[], bool] | None = None, at: str = "before"
-) -> Typed:
-    """Type a command in a process of its own, and let there be trouble at a moment."""
-    process = get_context("fork").Process(target=_become, args=(folder, module, arguments, trouble, MOMENTS[at]))
-    process.start()
-    process.join()
-    return Typed(process.exitcode or 0, (folder / "said").read_text())
-
-
-def _become(
-    folder: Path, module: str, arguments: Sequence[str], trouble: Callable[[], bool] | None, at: tuple[str, str] | None
-) -> None:
-    os.chdir(folder)
-    with open("said", "w") as said:
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
-    addresses = {"MLFLOW_TRACKING_URI": f"sqlite:///{STORE}", "OPTUNA_STORAGE": "sqlite:///study/optuna.db"}
-    os.environ.update(addresses | {"TMPDIR": str(folder / "tmp")})
-    tempfile.tempdir = None
-    if trouble is not None and at is None:
-        trouble()
-    elif trouble is not None and at is not None:
-        _patch(*at, trouble)
-    sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def _patch(module: str, name: str, trouble: Callable[[], bool]) -> None:
-    """Let there be trouble at the second call of a function, or the first of one that is called once."""
-    *owner, name = name.split(".")
-    place = getattr(import_module(module), owner[0]) if owner else import_module(module)
-    function, calls = getattr(place, name), itertools.count(1)
-
-    def troubled(*given: Any, **named: Any) -> Any:
-        if next(calls) == (2 if name in OFTEN else 1) and not trouble():
-            os._exit(SKIPPED)
-        return function(*given, **named)
-
-    setattr(place, name, troubled)
 
 
 FAULTS = [

@@ -51,6 +51,7 @@ class Worker:
         folder: of the sweep, for checkpoints and logs of workers.
         launch: name of the command that it works for.
         gone: see `Ledger`.
+        trouble: what ended this worker, if it could not write to its log or to the study.
     """
 
     loader: ConfigLoader
@@ -61,6 +62,7 @@ class Worker:
     folder: Path
     launch: str
     gone: Collection[str] = ()
+    trouble: Trouble | None = None
 
     def __post_init__(self) -> None:
         self.composer = Composer(self.loader, self.master)
@@ -71,6 +73,8 @@ class Worker:
         Returns:
             What kept it from writing to its log or to the study, where the others could read of it.
         """
+        if self.trouble:  # what this process was at looks like running to whoever asks whether it lives
+            return self.trouble
         stop, sweep = Stop(), self.common.sweep
         try:
             with (
@@ -84,8 +88,8 @@ class Worker:
                 with stop.listening(ledger):
                     self._work(ledger, stop)
         except Trouble as error:
-            return error
-        return None
+            self.trouble = error
+        return self.trouble
 
     def _work(self, ledger: Ledger, stop: Stop) -> None:
         """Make run after run; without an open one, wait while others run: their workers may die."""
