@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
+from study.tracking.deleted import restoring_experiment
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """So that the UI opens its views of training runs, not those of language-model traces."""
@@ -30,7 +31,8 @@ def prepare(uri: str, slug: str) -> str:
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
     if found.lifecycle_stage != "active":
-        raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
+        how = restoring_experiment(uri, found.experiment_id)
+        raise ConfigError(f"slug = {slug!r}: this MLflow experiment cannot be used: {how}; or choose another slug")
     return found.experiment_id
 
 

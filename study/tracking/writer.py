@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Run:
             )
             for split, (digest, size) in splits.items()
         ]
-        self._client.log_inputs(self.run_id, inputs)
+        _agreed(lambda: self._client.log_inputs(self.run_id, inputs))
 
     def describe(self, text: str) -> None:
         """Set the description at the top of the run's page, in Markdown."""
@@ -139,7 +140,7 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
     try:
         if "primary" in added:
             _show(client, experiment, str(added["primary"]))
-        if place.resume is None:
+        if place.resume is None or not client.get_run(place.resume).data.params:  # killed before it had any
             client.log_batch(tracked.run_id, params=[Param(*item) for item in described.parameters.items()])
         yield tracked
         status = "FINISHED"
@@ -173,7 +174,21 @@ def _start(client: MlflowClient, experiment: str, described: Description, place:
 def _show(client: MlflowClient, experiment: str, measure: str) -> None:
     """Let the view of an experiment show the measure that ranks a run; see `study.tracking.view`."""
     for key, value in view.updated(client.get_experiment(experiment).tags, measure).items():
-        client.set_experiment_tag(experiment, key, value)
+        _agreed(partial(client.set_experiment_tag, experiment, key, value))
+
+
+def _agreed(write: Callable[[], object]) -> None:
+    """Write what other processes may be writing too.
+
+    MLflow looks whether a row is there and then adds it: who adds it second fails, and finds it the next time.
+    """
+    for left in (2, 1, 0):
+        try:
+            write()
+            return
+        except MlflowException as error:
+            if not left or "unique" not in str(error).lower():
+                raise
 
 
 def _reopen(client: MlflowClient, run_id: str, tags: Mapping[str, Any]) -> Run:
@@ -193,10 +208,20 @@ def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str
     """Start the run that a sweep's runs are nested under, or reopen the `known` one; return its id."""
     experiment, client = prepare(uri, slug), client_of(uri)
     if known is None or not client.search_runs([experiment], f"attributes.run_id = '{known}'"):
-        known = client.create_run(experiment, tags={MLFLOW_RUN_NAME: f"sweep {slug}", "kind": "sweep"}).info.run_id
+        tags = {MLFLOW_RUN_NAME: f"sweep {slug}", "kind": "sweep"}
+        known = _unclaimed(client, experiment) or client.create_run(experiment, tags=tags).info.run_id
     client.update_run(known, "RUNNING")
     client.log_text(known, plan, "plan.yaml")
     return known
+
+
+def _unclaimed(client: MlflowClient, experiment: str) -> str | None:
+    """The run of a sweep that was killed before its study knew of it: under way, and without a run of its own."""
+    for found in client.search_runs([experiment], "attributes.status = 'RUNNING' and tags.kind = 'sweep'"):
+        own = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{found.info.run_id}'"
+        if not client.search_runs([experiment], own, max_results=1):
+            return str(found.info.run_id)
+    return None
 
 
 def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], best: str = "") -> None:

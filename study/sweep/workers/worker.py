@@ -27,7 +27,7 @@ from study.sweep.trials.pruner import build_pruner
 from study.sweep.trials.sampler import build_sampler
 from study.sweep.trials.storage import open_study
 from study.sweep.workers.seeds import Record, join, mean_objective
-from study.sweep.workers.signals import GivenUp, Stop
+from study.sweep.workers.signals import GivenUp, Stop, giving_up
 from study.tracking.place import Place
 
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ class Worker:
     def _train_seeds(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> list[Record]:
         """Make the runs of a trial, one for each of its seeds until one diverges; not again what was made of it."""
         cell = PlannedCell(**trial.user_attrs["cell"])
-        overrides = sample(self.plan, cell, trial, self.composer)  # gives the trial its values: it is known by them
+        with giving_up():
+            overrides = sample(self.plan, cell, trial, self.composer)  # gives the trial its values: it is known by them
         before = ledger.interrupted(trial)
         made: dict[str, Record] = dict(before.get("made", {}))
         for seed in self.plan.seeds_of(cell):
