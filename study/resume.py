@@ -1,7 +1,9 @@
 """Resume an interrupted run from its last checkpoint, to the same bits: `python -m study.resume RUN`."""
 
 import argparse
+import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from study.errors import ConfigError
@@ -9,6 +11,7 @@ from study.installation import about, typed
 from study.reproduce.restore import CONFIG, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.terminal import add_flag, printer, printing, say
+from study.tracking import writer
 from study.tracking.place import Place
 from study.tracking.reader import Logged, find
 from study.tracking.uri import address
@@ -60,7 +63,7 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
         printer().show("circumstances", [difference.record for difference in found], table(found))
     say(f"Resuming from {file}." if file.is_file() else f"There is no {file}: starting again.")
     start = None if file.is_file() else beginning(run, code)
-    result = train(config, place=Place(checkpoints=folder, resume=run.run_id, start=start))
+    result = train(config, _overrides(run), Place(checkpoints=folder, resume=run.run_id, start=start))
     printer().keep(**result.record)
     return result.summary(config.slug, config.tracking.uri)
 
@@ -79,12 +82,21 @@ def _wanted(store: str, wanted: str) -> Logged:
     run = runs[0]
     if run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: this run has finished; `{about('reproduce', run.run_id)}` makes it again")
-    if CONFIG not in run.files():
+    if CONFIG not in run.files("definition"):
+        if run.status == "RUNNING":
+            writer.end_killed(store, run.run_id)
         raise ConfigError(
             f"RUN = {wanted!r}: this run has no {CONFIG}, as one that was killed before it was written; the command "
             "that started it, typed again, makes it"
         )
     return run
+
+
+def _overrides(run: Logged) -> list[str]:
+    """What was typed to start a run; empty where its tag does not say so."""
+    with suppress(ValueError):  # no text that a shell splits
+        return shlex.split(run.tags.get("overrides", ""))
+    return []
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -54,6 +54,7 @@ OWNERS = {
         "study.tracking.reader",
         "study.tracking.answers",
         "study.tracking.database",
+        "study.tracking.deleted",
         "study.tracking.server",
         "study.tracking.models",
         "study.tracking.store",

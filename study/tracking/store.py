@@ -32,7 +32,7 @@ def prepare(uri: str, slug: str) -> str:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {error}") from error
     if found.lifecycle_stage != "active":
         how = restoring_experiment(uri, found.experiment_id)
-        raise ConfigError(f"slug = {slug!r}: this MLflow experiment cannot be used: {how}; or choose another slug")
+        raise ConfigError(f"slug = {slug!r}: this MLflow experiment cannot be used, {how}; or choose another slug")
     return found.experiment_id
 
 

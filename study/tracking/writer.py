@@ -282,8 +282,13 @@ def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> Non
     alive = running()
     for entity in found:
         if int(entity.data.tags["trial"]) not in alive:
-            Run(client, entity.info.run_id).end({"outcome": "killed"})
-            client.set_terminated(entity.info.run_id, "KILLED")
+            end_killed(uri, entity.info.run_id)
+
+
+def end_killed(uri: str, run_id: str) -> None:
+    """Say how a run ended that could not say it itself."""
+    Run(client_of(uri), run_id).end({"outcome": "killed"})
+    client_of(uri).set_terminated(run_id, "KILLED")
 
 
 def _name(client: MlflowClient, run_id: str, ending: str) -> None:

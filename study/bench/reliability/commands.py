@@ -4,7 +4,6 @@ Also the warm process from which a sweep's workers are forked is forked from her
 The processes of a command are those of its session, whatever became of its parent.
 """
 
-import multiprocessing.util
 import os
 import signal
 import sqlite3
@@ -17,9 +16,11 @@ from importlib import import_module
 from multiprocessing import forkserver, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import psutil
-from optuna.trial import TrialState
+
+from study.errors import UNUSABLE
 
 if TYPE_CHECKING:
     from study.tracking.reader import Logged
@@ -96,14 +97,14 @@ def _become(folder: Path, module: str, arguments: Sequence[str], prepare: Prepar
     os.chdir(folder)
     os.environ |= {"MLFLOW_TRACKING_URI": store(folder), "OPTUNA_STORAGE": trials(folder)}
     for number, name in enumerate(("stdout", "stderr"), 1):
-        said = Path(name).open("a", buffering=1)
+        said = Path(name).open("a", buffering=1)  # noqa: SIM115, as long as the process
         os.dup2(said.fileno(), number)
         setattr(sys, name, said)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [module, *arguments]
     prepare()
-    setattr(multiprocessing.util, "spawnv_passfds", _fork)  # noqa: B010
-    forkserver.ensure_running()  # before the command opens a database
+    with patch("multiprocessing.util.spawnv_passfds", _fork):  # before the command has a thread, or opens a database
+        forkserver.ensure_running()
     sys.exit(import_module(module).main())
 
 
@@ -147,20 +148,21 @@ def ending(*commands: Command) -> Iterator[None]:
 
 
 def repeat(folder: Path, arguments: Sequence[str], prepare: Prepare) -> int:
-    """Type a command, or resume its run, until it succeeds; how often, `MOST` + 1 if it never did."""
+    """Type a command, or resume its run, until it succeeds; how often, `MOST` + 1 if it never did.
+
+    A run that is finished already is left alone; one that `resume` refuses is made by the command that started it.
+    """
+    code: int | None = None
     for count in range(1, MOST + 1):
-        module, typed = ("study.train", arguments) if arguments is SWEEP else _again(folder, arguments)
+        runs = [] if arguments is SWEEP else _runs(folder)
+        if "FINISHED" in dict(runs).values():
+            return count - 1
+        module, typed = ("study.resume", [runs[0][0]]) if runs and code != UNUSABLE else ("study.train", arguments)
         command = Command(folder, module, typed, prepare)
         with ending(command):
-            if command.wait(120) == 0:
+            if (code := command.wait(120)) == 0:
                 return count
     return MOST + 1
-
-
-def _again(folder: Path, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """What makes a run that was interrupted: `resume`, or the command itself where there is no run yet."""
-    unfinished = [run_id for run_id, status in _runs(folder) if status != "FINISHED"]
-    return ("study.resume", unfinished) if unfinished else ("study.train", arguments)
 
 
 def states(folder: Path) -> Counter[str]:
@@ -205,7 +207,7 @@ def wrong_trials(folder: Path) -> list[str]:
 
     with open_study(trials(folder), SLUG) as study:
         found = study.get_trials(deepcopy=False)
-    made = Counter(str(trial.user_attrs["cell"]) for trial in found if trial.state == TrialState.COMPLETE)
+    made = Counter(str(trial.user_attrs["cell"]) for trial in found if trial.state.name == "COMPLETE")
     wrong = [f"{cell} made {count} times" for cell, count in made.items() if count > 1]
     wrong += [f"{len(made)} of {CELLS} cells made"] if len(made) != CELLS else []
     return wrong + [f"trial {trial.number} is {trial.state.name}" for trial in found if not trial.state.is_finished()]
@@ -215,7 +217,7 @@ def wrong_runs(folder: Path, reference: Path) -> list[str]:
     """Where the runs of a folder are not those of another: their number, their ends, and every value in them."""
     from study.tracking.reader import search
 
-    then, here = ([run for run in search(store(place), slug=SLUG)] for place in (reference, folder))
+    then, here = (search(store(place), slug=SLUG) for place in (reference, folder))
     wrong = [f"{run.name} is {run.status}" for run in here if run.status not in ("FINISHED", "KILLED")]
     made = [run for run in here if run.status == "FINISHED"]
     if sorted(run.name for run in made) != sorted(run.name for run in then):

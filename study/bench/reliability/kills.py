@@ -16,6 +16,7 @@ from datetime import timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 
@@ -33,6 +34,8 @@ GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL, as `docker stop` waits."""
 UNSIGNED = timedelta(seconds=3)
 """In place of a minute, until a trial that nobody has signed is given up."""
+QUICK = 0.2
+"""Seconds, in place of one, between two reads of the ledger."""
 Strike = Callable[[Command, random.Random], object]
 
 CLIENT, OPTUNA, LEDGER = "mlflow.MlflowClient", "study.sweep.trials.optuna_private", "study.sweep.trials.ledger"
@@ -60,10 +63,17 @@ PARENT = [
 
 
 def plainly() -> None:
-    """Leave out what takes time and is nothing of a run: the page at the end, and the pictures."""
-    setattr(import_module("study.report.pages.study"), "write", lambda *_, **__: "not made here")
-    setattr(import_module("study.analysis.figures"), "figures", lambda *_: {})
-    setattr(import_module(LEDGER), "GRACE", UNSIGNED)
+    """Leave out what takes time and is nothing of a run: the page at the end, the pictures, and some of the waiting."""
+    replaced = {
+        "study.report.pages.study.write": lambda *_, **__: "not made here",
+        "study.analysis.figures.figures": lambda *_: {},
+        f"{LEDGER}.GRACE": UNSIGNED,
+        "study.sweep.workers.launcher.PAUSE": QUICK,
+        "study.sweep.workers.worker.POLL": QUICK,
+        "study.sweep.workers.signals.PAUSE": QUICK,
+    }
+    for name, value in replaced.items():
+        patch(name, value).start()
 
 
 def undisturbed(folder: Path, arguments: Sequence[str]) -> None:
