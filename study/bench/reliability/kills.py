@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +36,9 @@ UNSIGNED = timedelta(seconds=3)
 """In place of a minute, until a trial that nobody has signed is given up."""
 QUICK = 0.2
 """Seconds, in place of one, between two reads of the ledger."""
+JUMPS = (1.0, -1.0, 3600.0, -3600.0)
+"""Seconds by which the clock is set."""
+Prepared = Callable[[Path, int], object]
 Strike = Callable[[Command, random.Random], object]
 
 CLIENT, OPTUNA, LEDGER = "mlflow.MlflowClient", "study.sweep.trials.optuna_private", "study.sweep.trials.ledger"
@@ -88,7 +91,42 @@ def undisturbed(folder: Path, arguments: Sequence[str]) -> None:
         raise RuntimeError(f"the undisturbed command ended with exit code {code}")
 
 
-def row(arguments: Sequence[str], strike: Strike, aims: Sequence[Aim] = ()) -> Callable[[Path, int], Tally]:
+def untouched(place: Path, seed: int) -> None:
+    """Prepare a command to which something is done from outside."""
+    plainly()
+
+
+def aimed(*aims: Aim) -> Prepared:
+    """Prepare a command that kills itself, or a worker itself, at a certain moment."""
+
+    def prepare(place: Path, seed: int) -> None:
+        plainly()
+        take(place / "struck", aims, seed)
+
+    return prepare
+
+
+def clock(place: Path, seed: int) -> None:
+    """Prepare a command in which the clock, as Python's libraries read it, is set while it trains."""
+    plainly()
+    jump, start, real = JUMPS[seed % len(JUMPS)], time.monotonic() + 2 + random.Random(seed).uniform(0, SPAN), time.time
+
+    def now() -> float:
+        return real() + (jump if time.monotonic() > start else 0.0)
+
+    class Datetime(datetime):
+        """The same clock."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(now(), tz)
+
+    patch("time.time", now).start()
+    for module in (LEDGER, "optuna.storages._rdb.storage", "study.sweep.workers.display"):
+        patch(f"{module}.datetime", Datetime).start()
+
+
+def row(arguments: Sequence[str], strike: Strike, prepare: Prepared = untouched) -> Callable[[Path, int], Tally]:
     """A row: a command that is struck, or strikes itself, and is then typed, or resumed, until it is made."""
 
     def tried(folder: Path, seeds: int) -> Tally:
@@ -97,8 +135,7 @@ def row(arguments: Sequence[str], strike: Strike, aims: Sequence[Aim] = ()) -> C
         for seed in range(seeds):
             place = folder / str(seed)
             shutil.copytree(folder / "empty", place)
-            prepare = partial(_aiming, place, aims, seed) if aims else plainly
-            command = Command(place, "study.train", arguments, prepare)
+            command = Command(place, "study.train", arguments, partial(prepare, place, seed))
             with ending(command):
                 strike(command, random.Random(seed))
                 states += commands.states(place)
@@ -107,19 +144,14 @@ def row(arguments: Sequence[str], strike: Strike, aims: Sequence[Aim] = ()) -> C
             struck += (place / "struck").exists()
             wrong += [f"seed {seed}: {'; '.join(found)}"] if found else []
         after = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-        seen = [f"runs after it: {after}", f"typed {typed} times", *([f"{struck} hit"] if aims else []), *wrong]
+        seen = [f"runs after it: {after}", f"typed {typed} times", *([f"{struck} hit"] if struck else []), *wrong]
         return Tally(seeds, len(wrong), "; ".join(seen))
 
     return tried
 
 
-def _aiming(place: Path, aims: Sequence[Aim], seed: int) -> None:
-    plainly()
-    take(place / "struck", aims, seed)
-
-
 def by_itself(command: Command, draw: random.Random) -> None:
-    """Wait for the end of a command that is killed at its aim, or goes on without the worker that was."""
+    """Wait for the end of a command that is left to itself."""
     command.wait()
 
 
@@ -189,10 +221,11 @@ FAULTS = [
     Fault("kill-warm", "the process that a sweep's workers are forked from killed", row(SWEEP, kill_warm)),
     Fault("kill-parent", "the command of a sweep killed", row(SWEEP, kill_parent)),
     Fault("kill-everything", "all processes of a sweep killed at once", row(SWEEP, kill_everything)),
-    Fault("kill-checkpoint", "a worker killed while it writes a checkpoint", row(SWEEP, by_itself, CHECKPOINT)),
-    Fault("kill-artifact", "a worker killed while it writes to MLflow", row(SWEEP, by_itself, ARTIFACT)),
-    Fault("kill-owner", "a worker killed while it claims, signs or ends a trial", row(SWEEP, by_itself, OWNER)),
-    Fault("kill-record", "the command killed while it writes the sweep's own run", row(SWEEP, by_itself, PARENT)),
+    Fault("kill-checkpoint", "a worker killed while it writes a checkpoint", row(SWEEP, by_itself, aimed(*CHECKPOINT))),
+    Fault("kill-artifact", "a worker killed while it writes to MLflow", row(SWEEP, by_itself, aimed(*ARTIFACT))),
+    Fault("kill-owner", "a worker killed while it claims, signs or ends a trial", row(SWEEP, by_itself, aimed(*OWNER))),
+    Fault("kill-record", "the command killed while it writes the sweep's run", row(SWEEP, by_itself, aimed(*PARENT))),
+    Fault("clock", "the clock set by a second, or an hour, in a sweep", row(SWEEP, by_itself, clock)),
     Fault("ctrl-c", "Ctrl-C once or twice in a sweep", row(SWEEP, interrupt)),
     Fault("ctrl-c-run", "Ctrl-C once or twice in a run, resumed", row(RUN, interrupt)),
     Fault("sigterm", "a sweep terminated, as Slurm and `docker stop` do", row(SWEEP, terminate)),
