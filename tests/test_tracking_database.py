@@ -92,6 +92,6 @@ def test_a_lock_leaves_no_file_and_names_do_not_exclude_each_other(
 def test_a_store_whose_making_was_interrupted_says_what_makes_it_whole(made: str, tmp_path: Path) -> None:
     execute(tmp_path / "mlflow.db", *filter(None, ["create table alembic_version (version_num)", made]))
     before = (tmp_path / "mlflow.db").read_bytes()
-    with pytest.raises(ConfigError, match="its making was interrupted; whatever trains makes it whole, `.*train`"):
+    with pytest.raises(ConfigError, match=r"its making was interrupted; whatever trains makes it whole, `.*train`"):
         refuse_other(url(tmp_path))
     assert (tmp_path / "mlflow.db").read_bytes() == before

@@ -201,8 +201,8 @@ def find(uri: str, wanted: str) -> list[Logged]:
         return found if found[0].tags.get("kind") != "sweep" else _children(uri, found[0].run_id)
     if found := [run for run in search(uri, slug=wanted) if "kind" not in run.tags]:
         return found
-    if found := restoring(uri, wanted):
-        raise ConfigError(f"RUN = {wanted!r}: {found}")
+    if how := restoring(uri, wanted):
+        raise ConfigError(f"RUN = {wanted!r}: {how}")
     raise ConfigError(f"RUN = {wanted!r}: no run has this id or name, and no experiment this slug, in {uri}")
 
 
