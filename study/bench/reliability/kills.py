@@ -25,7 +25,12 @@ from study.bench.reliability.aims import Aim, take
 from study.bench.reliability.commands import RUN, SWEEP, Command, ending
 from study.bench.reliability.contract import Fault, Tally
 
-WARM = ("study.sweep.sweeper", "study.sweep.workers.worker", "study.sweep.summary", "study.report.pages.study")
+WARM: tuple[str, ...] = (
+    "study.sweep.sweeper",
+    "study.sweep.workers.worker",
+    "study.sweep.summary",
+    "study.report.pages.study",
+)
 WARM += ("study.opponents", "study.training.trainer", "study.resume", "study.reproduce.differences", "study.train")
 WARM += ("mlflow.store.tracking.sqlalchemy_store",)
 SPAN = 4.0
