@@ -44,7 +44,7 @@ QUICK = 0.2
 JUMPS = (1.0, -1.0, 3600.0, -3600.0)
 """Seconds by which the clock is set."""
 Prepared = Callable[[Path, int], object]
-Strike = Callable[[Command, random.Random], object]
+Strike = Callable[[Command, random.Random, float], object]
 
 CLIENT, OPTUNA, LEDGER = "mlflow.MlflowClient", "study.sweep.trials.optuna_private", "study.sweep.trials.ledger"
 CHECKPOINT = [Aim("torch", "save", 8, writes=True), Aim("study.training.checkpoint", "save", 8)]
@@ -84,16 +84,20 @@ def plainly() -> None:
         patch(name, value).start()
 
 
-def undisturbed(folder: Path, arguments: Sequence[str]) -> None:
-    """Make `empty`, stores to start from, and `reference`, where nothing happened to a command."""
+def undisturbed(folder: Path, arguments: Sequence[str]) -> float:
+    """Make `empty`, stores to start from, and `reference`, where nothing happened; return the seconds of training."""
     for module in WARM:
         import_module(module)
     (folder / "empty").mkdir()
     for make in (first.make_runs_store, first.make_study):
         first.started(make, folder / "empty").join()
     shutil.copytree(folder / "empty", folder / "reference")
-    if (code := Command(folder / "reference", "study.train", arguments, plainly).wait()) != 0:
+    command = Command(folder / "reference", "study.train", arguments, plainly)
+    _train(command, 0.0)
+    start = time.monotonic()
+    if (code := command.wait()) != 0:
         raise RuntimeError(f"the undisturbed command ended with exit code {code}")
+    return time.monotonic() - start
 
 
 def untouched(place: Path, seed: int) -> None:
@@ -135,14 +139,14 @@ def row(arguments: Sequence[str], strike: Strike, prepare: Prepared = untouched)
     """A row: a command that is struck, or strikes itself, and is then typed, or resumed, until it is made."""
 
     def tried(folder: Path, seeds: int) -> Tally:
-        undisturbed(folder, arguments)
+        span = undisturbed(folder, arguments)
         wrong, states, struck, typed = list[str](), Counter[str](), 0, 0
         for seed in range(seeds):
             place = folder / str(seed)
             shutil.copytree(folder / "empty", place)
             command = Command(place, "study.train", arguments, partial(prepare, place, seed))
             with ending(command):
-                strike(command, random.Random(seed))
+                strike(command, random.Random(seed), span)
                 states += commands.states(place)
                 typed += (count := commands.repeat(place, arguments, plainly))
                 found = commands.wrong(place, folder / "reference", arguments, count, command)
@@ -155,41 +159,41 @@ def row(arguments: Sequence[str], strike: Strike, prepare: Prepared = untouched)
     return tried
 
 
-def by_itself(command: Command, draw: random.Random) -> None:
+def by_itself(command: Command, draw: random.Random, span: float) -> None:
     """Wait for the end of a command that is left to itself."""
     command.wait()
 
 
-def kill_worker(command: Command, draw: random.Random) -> None:
+def kill_worker(command: Command, draw: random.Random, span: float) -> None:
     """A process that trains; the command has to go on without."""
-    _train(command, draw)
+    _train(command, draw.uniform(0, span))
     _kill(draw.sample(command.workers(), k=min(1, len(command.workers()))))
     command.wait()
 
 
-def kill_warm(command: Command, draw: random.Random) -> None:
+def kill_warm(command: Command, draw: random.Random, span: float) -> None:
     """The process from which those that train are forked."""
-    _train(command, draw)
+    _train(command, draw.uniform(0, span))
     _kill(command.warm())
     command.wait()
 
 
-def kill_parent(command: Command, draw: random.Random) -> None:
+def kill_parent(command: Command, draw: random.Random, span: float) -> None:
     """The command itself: what it has started finds that out."""
-    command.wait(draw.uniform(0, 2 * SPAN))
+    _train(command, draw.uniform(0, span))
     _kill([process for process in command.processes() if process.pid == command.pid])
 
 
-def kill_everything(command: Command, draw: random.Random) -> None:
+def kill_everything(command: Command, draw: random.Random, span: float) -> None:
     """All processes at once, as where a machine loses its power."""
-    command.wait(draw.uniform(0, 2 * SPAN))
+    _train(command, draw.uniform(0, span))
     _kill(command.processes())
     command.wait()
 
 
-def interrupt(command: Command, draw: random.Random) -> None:
+def interrupt(command: Command, draw: random.Random, span: float) -> None:
     """Ctrl-C, once or twice, to the processes of the foreground."""
-    _train(command, draw)
+    _train(command, draw.uniform(0, span))
     for _ in range(draw.randint(1, 2)):
         with suppress(ProcessLookupError):
             os.killpg(command.pid, signal.SIGINT)
@@ -197,9 +201,9 @@ def interrupt(command: Command, draw: random.Random) -> None:
     command.wait()
 
 
-def terminate(command: Command, draw: random.Random) -> None:
+def terminate(command: Command, draw: random.Random, span: float) -> None:
     """SIGTERM to the command, or to all its processes, and SIGKILL to what is left after a while."""
-    _train(command, draw)
+    _train(command, draw.uniform(0, span))
     for process in command.processes():
         if process.pid == command.pid or draw.random() < 0.5:
             process.terminate()
@@ -208,11 +212,11 @@ def terminate(command: Command, draw: random.Random) -> None:
     command.wait()
 
 
-def _train(command: Command, draw: random.Random) -> None:
+def _train(command: Command, seconds: float) -> None:
     """Let a command train for a while."""
     while command.code is None and not (command.folder / "outputs").exists():
         time.sleep(0.05)
-    command.wait(draw.uniform(0, SPAN))
+    command.wait(seconds)
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:
