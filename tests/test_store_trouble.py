@@ -17,7 +17,7 @@ from study import deliver as delivering
 from study.errors import ConfigError, Trouble
 from study.reproduce.compare import compare
 from study.schema import Config
-from study.tracking import outbox, spool, store, trouble, writer
+from study.tracking import outbox, spool, store, sweeps, trouble, writer
 from study.tracking.description import describe
 from study.tracking.outbox import Outbox, deliver
 from study.tracking.place import Place
@@ -253,7 +253,7 @@ def test_a_store_in_trouble_is_not_taken_for_one_that_lost_a_run(
 ) -> None:
     uri = configure("slug=trouble").tracking.uri
     store.prepare(uri, "trouble")
-    assert not writer.is_there(uri, RUN)
+    assert not sweeps.is_there(uri, RUN)
     monkeypatch.setattr(MlflowClient, "get_run", lambda *_: Store(1)(Write("tags", {})))
     with pytest.raises(MlflowException, match="locked"):
-        writer.is_there(uri, RUN)
+        sweeps.is_there(uri, RUN)

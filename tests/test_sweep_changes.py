@@ -24,7 +24,7 @@ from study.sweep.planning.plan import Plan
 from study.sweep.trials.changes import adopt_digests, known_arms, refuse_changes, save_arms
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.storage import open_study
-from study.tracking import writer
+from study.tracking import sweeps
 from study.tracking.reader import search
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -150,7 +150,7 @@ def test_an_arm_keeps_the_labels_that_its_runs_are_tagged_with(study: Study, dra
     assert [arm.former for arm in plan.arms.values()] == [
         (f"first model={model}", f"model={model}") for model in ("elman", "lstm")
     ]
-    writer.open_parent(store, "labels", plan.describe())
+    sweeps.open_parent(store, "labels", plan.describe())
     (parent,) = search(store, slug="labels")
     assert load_plan(parent).arms["second model=lstm"] >= {"second model=lstm", "first model=lstm", "model=lstm"}
 

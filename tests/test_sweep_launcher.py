@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import pytorch_lightning as pl
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
@@ -18,11 +20,14 @@ from study.schema import Config
 from study.sweep.planning.plan import Arm, Plan
 from study.sweep.trials import optuna_private, process
 from study.sweep.trials.ledger import Ledger
+from study.sweep.trials.optuna_private import beating
 from study.sweep.trials.status import LOST
 from study.sweep.trials.storage import open_study
 from study.sweep.workers import launcher as workers_launcher
+from study.sweep.workers.callback import SweepCallback
 from study.sweep.workers.launcher import SignalCounter
-from study.sweep.workers.signals import Stop
+from study.sweep.workers.signals import GivenUp, Stop, giving_up
+from study.training.module import RecurrentModule
 
 pytestmark = pytest.mark.usefixtures("stores")
 RECORD = {"outcome": "completed", "verdict": "healthy", "measure": "rmse", "test": 1.0, "seconds": 1.0}
@@ -190,10 +195,35 @@ def test_a_run_that_was_interrupted_is_gone_on_with_under_its_own_id_and_values(
     assert first is not None
     ledger.note(first, {"run_id": "abc"})
     ledger.fail(first, {"interrupted": True})
-    while (again := ledger.claim()) and again.user_attrs["cell"] != first.user_attrs["cell"]:
-        ledger.finish(again, 1.0, RECORD)
-    assert again is not None
-    assert ledger.interrupted(again)["run_id"] == "abc"
+    for _ in range(2):
+        while (again := ledger.claim()) and again.user_attrs["cell"] != first.user_attrs["cell"]:
+            ledger.finish(again, 1.0, RECORD)
+        assert again is not None
+        assert ledger.interrupted(again)["run_id"] == "abc"
+        optuna_private.set_state(ledger.study, again, TrialState.FAIL)  # killed before it was announced
+
+
+def test_a_trial_that_another_process_has_ended_takes_nothing_and_its_run_is_given_up(ledger: Ledger) -> None:
+    trial, (arm,) = ledger.claim(), ledger.plan.arms.values()
+    assert trial is not None
+    optuna_private.set_state(ledger.study, trial, TrialState.FAIL)
+    validated = Mock(spec=pl.Trainer, callback_metrics={"rmse/val": 1.0})
+    module = Mock(spec=RecurrentModule, task=Mock(primary="rmse"), history=[])
+    writes: list[Callable[[], object]] = [
+        lambda: trial.suggest_float("optimizer.lr", 0.1, 1.0),
+        lambda: trial.set_user_attr("note", 1),
+        lambda: SweepCallback(trial, arm.config, Stop()).on_validation_end(validated, module),
+    ]
+    for write in writes:
+        with pytest.raises(GivenUp), giving_up():
+            write()
+    ledger.fail(trial, {"error": "ValueError: no"})
+    ledger.prune(trial)
+    assert not ledger.finish(trial, 1.0, RECORD)
+    assert not ledger.holds(trial)
+    with beating(ledger.study, trial):
+        ledger.reap()
+    assert ledger.counts() == {"open": 4}
 
 
 @pytest.mark.parametrize(("host", "rebooted"), [("elsewhere", False), (None, False), (None, True)])

@@ -151,6 +151,21 @@ def test_nan_and_divergence_are_the_worst_value_and_no_failure(open_ledger):
     assert ledger.counts() == {"completed": 1, "diverged": 1, "open": 0}
 
 
+def test_a_search_trial_that_is_lost_again_and_again_keeps_the_values_it_began_with(open_ledger):
+    ledger = open_ledger(seeds=(0,), trials=1)
+
+    def claim_elman():
+        while (trial := ledger.claim()).user_attrs["cell"]["arm"] != "elman":
+            ledger.finish(trial, trial.suggest_float("optimizer.lr", 0.1, 1.0), RECORD)
+        return trial
+
+    first = claim_elman()
+    value = first.suggest_float("optimizer.lr", 0.1, 1.0)
+    ledger.fail(first, {"interrupted": True})
+    optuna_private.set_state(ledger.study, claim_elman(), TrialState.FAIL)  # killed before it had its value
+    assert claim_elman().suggest_float("optimizer.lr", 0.1, 1.0) == value
+
+
 def test_the_winner_of_every_arm_is_confirmed_on_every_seed_when_its_search_is_over(open_ledger):
     ledger = open_ledger(trials=4)
     assert work(ledger) == len(ledger.plan) == 2 * (4 + 2)

@@ -11,13 +11,14 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as Entity
 from mlflow.entities import RunTag
+from mlflow.exceptions import MlflowException
 
 from study.errors import ConfigError
 from study.schema import Config
-from study.tracking import store, writer
+from study.tracking import store, sweeps, writer
 from study.tracking.description import describe
 from study.tracking.place import Place
-from study.tracking.reader import find_one
+from study.tracking.reader import find, find_one
 
 Configure = Callable[..., Config]
 
@@ -168,13 +169,38 @@ def test_files_come_back_as_they_were_given(configure: Configure, tmp_path: Path
 
 def test_a_sweep_is_a_parent_with_its_runs_nested_under_it(configure: Configure) -> None:
     config = configure("slug=family")
-    parent = writer.open_parent(config.tracking.uri, config.slug, "plan: of the sweep\n")
+    parent = sweeps.open_parent(config.tracking.uri, config.slug, "plan: of the sweep\n")
     with writer.run(describe(config), Place("child", parent)) as run:
         pass
-    writer.close_parent(config.tracking.uri, parent, "FINISHED", {"done": 1})
+    sweeps.close_parent(config.tracking.uri, parent, "FINISHED", {"done": 1})
     assert stored(config, run.run_id).data.tags["mlflow.parentRunId"] == parent
     assert stored(config, parent).info.status == "FINISHED"
     assert stored(config, parent).data.tags["done"] == "1"
+
+
+def test_a_sweep_that_was_killed_before_its_study_knew_its_run_finds_it_again(configure: Configure) -> None:
+    config = configure("slug=orphaned")
+    asked = config.tracking.uri, config.slug, "plan: of the sweep\n"
+    first = sweeps.open_parent(*asked)
+    assert sweeps.open_parent(*asked) == first
+    with writer.run(describe(config), Place("child", first)):
+        pass
+    assert sweeps.open_parent(*asked) != first  # another study's sweep, which is under way
+
+
+def test_a_data_set_that_another_process_logs_at_the_same_moment_is_no_failure(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def second(_: MlflowClient, run_id: str, inputs: object) -> None:
+        calls.append(run_id)
+        if len(calls) == 1:
+            raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id")
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", second)
+    record(configure("slug=at-once"), lambda run: run.log_data("name", "source", {"train": ("digest", 1)}))
+    assert len(calls) == 2
 
 
 def test_preparing_a_store_twice_gives_the_same_experiment(configure: Configure) -> None:
@@ -185,8 +211,19 @@ def test_preparing_a_store_twice_gives_the_same_experiment(configure: Configure)
 def test_a_deleted_experiment_is_refused_in_words(configure: Configure) -> None:
     uri = configure().tracking.uri
     MlflowClient(uri).delete_experiment(store.prepare(uri, "deleted"))
-    with pytest.raises(ConfigError, match="slug = 'deleted': this MLflow experiment was deleted"):
+    how = "it was deleted; `MLFLOW_TRACKING_URI=.* mlflow experiments restore --experiment-id [0-9]+` brings it back"
+    with pytest.raises(ConfigError, match=f"slug = 'deleted': this MLflow experiment cannot be used, {how}"):
         store.prepare(uri, "deleted")
+    with pytest.raises(ConfigError, match=f"RUN = 'deleted': {how}"):
+        find(uri, "deleted")
+
+
+def test_a_deleted_run_is_not_found_but_said_to_be_deleted(configure: Configure) -> None:
+    config = configure("slug=one-deleted")
+    run_id = record(config, lambda run: None)
+    MlflowClient(config.tracking.uri).delete_run(run_id)
+    with pytest.raises(ConfigError, match=f"mlflow runs restore --run-id {run_id}` brings it back"):
+        find(config.tracking.uri, run_id[:8])
 
 
 @pytest.mark.parametrize("uri", ["a-folder", "unknown://host/name", "sqlite:///{folder}/not-a-database.db"])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from study.errors import ConfigError
 from study.tracking import store
-from study.tracking.database import locked, make_whole
+from study.tracking.database import locked, make_whole, refuse_other
 
 
 def url(folder: Path) -> str:
@@ -85,3 +86,12 @@ def test_a_lock_leaves_no_file_and_names_do_not_exclude_each_other(
     with locked(url(tmp_path)), locked(url(tmp_path), "parent"), locked(f"sqlite:///{tmp_path}/other.db"):
         assert len(list((tmp_path / "locks").iterdir())) == 3
     assert not list((tmp_path / "locks").iterdir())
+
+
+@pytest.mark.parametrize("made", ["", "create table experiments (name)"])
+def test_a_store_whose_making_was_interrupted_says_what_makes_it_whole(made: str, tmp_path: Path) -> None:
+    execute(tmp_path / "mlflow.db", *filter(None, ["create table alembic_version (version_num)", made]))
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(ConfigError, match=r"its making was interrupted; whatever trains makes it whole, `.*train`"):
+        refuse_other(url(tmp_path))
+    assert (tmp_path / "mlflow.db").read_bytes() == before

@@ -55,9 +55,9 @@ def _gone(common: SweepingConfig, recorded: set[str]) -> frozenset[str]:
     """The runs that were deleted from the store: they would be made again."""
     if not recorded:
         return frozenset()
-    from study.tracking import writer
+    from study.tracking import sweeps
     from study.tracking.database import sqlite_file
 
     if (file := sqlite_file(common.tracking.uri)) is not None and not file.is_file():
         return frozenset(recorded)  # to ask MLflow would create it
-    return writer.missing(common.tracking.uri, common.slug, recorded)
+    return sweeps.missing(common.tracking.uri, common.slug, recorded)

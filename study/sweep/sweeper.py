@@ -110,10 +110,10 @@ def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig
     from study.sweep.trials.ledger import Ledger
     from study.sweep.workers.launcher import run_workers
     from study.sweep.workers.worker import Worker
-    from study.tracking import writer
+    from study.tracking import sweeps
     from study.tracking.changes import changes
 
-    gone = writer.missing(common.tracking.uri, common.slug, Ledger(study, plan).recorded())
+    gone = sweeps.missing(common.tracking.uri, common.slug, Ledger(study, plan).recorded())
     if gone:
         print(f"{len(gone)} of the runs of this study are no longer in {common.tracking.uri} and will be made again.")
     for warning in changes().warnings:
@@ -157,7 +157,7 @@ PARENT = "mlflow_parent_run"
 @contextmanager
 def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     """The MLflow run that the sweep's runs are nested under, the same for every command; its status is the sweep's."""
-    from study.tracking import writer
+    from study.tracking import sweeps
     from study.tracking.database import locked
     from study.tracking.trouble import AT_ONCE, PATIENCE, patiently
 
@@ -165,7 +165,7 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     with locked(common.sweep.storage, "parent"):  # of two commands that start at once one makes it, the other finds it
         known = ledger.study.user_attrs.get(PARENT)
         plan = f"objective: {common.sweep.objective or 'null'}\n{ledger.plan.describe()}"
-        parent = writer.open_parent(uri, common.slug, plan, known)
+        parent = sweeps.open_parent(uri, common.slug, plan, known)
         ledger.study.set_user_attr(PARENT, parent)
     try:
         yield parent
@@ -193,12 +193,12 @@ def _what_is_left(ledger: "Ledger") -> str:
 def _end(common: SweepingConfig, ledger: "Ledger", parent: str, status: str) -> None:
     """End the MLflow run of a sweep; may be done twice."""
     from study.sweep.summary import best_of_arms
-    from study.tracking import writer
+    from study.tracking import sweeps
 
     uri = common.tracking.uri
-    writer.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
-    writer.supersede(uri, ledger.superseded())
-    writer.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
+    sweeps.end_lost(uri, common.slug, lambda: {trial.number for trial in ledger.running()})
+    sweeps.supersede(uri, ledger.superseded())
+    sweeps.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
 
 
 def _print_how_to_continue(ledger: "Ledger") -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from study.addresses import whole
 from study.errors import ConfigError
+from study.installation import door
 
 CONNECTING = 10
 """Seconds in which a server of PostgreSQL has to answer."""
@@ -112,6 +113,11 @@ def refuse_other(uri: str) -> None:
         raise ConfigError(f"{uri}: this file is no database that can be read: {error}") from error
     from mlflow.store.tracking.dbmodels.models import Base  # as MLflow itself decides whether to make tables
 
+    if tables <= {*Base.metadata.tables, "alembic_version"} and not _has_rows(file):
+        raise ConfigError(
+            f"{uri}: nothing is kept in this store yet, its making was interrupted; whatever trains makes it whole, "
+            f"`{door('train')}` or `{door('sweep')}`"
+        )
     if "experiments" not in tables:
         raise ConfigError(f"{uri}: this database is no store of MLflow; nothing is read from it, and nothing changed")
     if lacking := set(Base.metadata.tables) - tables:

@@ -61,6 +61,12 @@ class Outbox:
                 self._try_to_spill()
             self._changed.notify_all()
 
+    def settle(self) -> None:
+        """Wait for what was put so far to be written; what takes longer than moments goes into the file."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, SUSPECTED)
+            self._try_to_spill()
+
     def close(self, patience: float) -> None:
         """Wait until everything is written.
 

@@ -22,6 +22,7 @@ from study.errors import ConfigError
 from study.tracking import artifacts
 from study.tracking.client import client_of
 from study.tracking.database import refuse_other
+from study.tracking.deleted import restoring
 from study.tracking.outcomes import without_ending
 from study.tracking.writer import opened
 
@@ -201,6 +202,8 @@ def find(uri: str, wanted: str) -> list[Logged]:
         return found if found[0].tags.get("kind") != "sweep" else _children(uri, found[0].run_id)
     if found := [run for run in search(uri, slug=wanted) if "kind" not in run.tags]:
         return found
+    if how := restoring(uri, wanted):
+        raise ConfigError(f"RUN = {wanted!r}: {how}")
     raise ConfigError(f"RUN = {wanted!r}: no run has this id or name, and no experiment this slug, in {uri}")
 
 

@@ -9,6 +9,7 @@ from study.disk import reason, writing
 from study.errors import ConfigError
 from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
+from study.tracking.deleted import restoring_experiment
 from study.tracking.trouble import briefly, patiently
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
@@ -34,7 +35,8 @@ def prepare(uri: str, slug: str, patience: float = 0.0) -> str:
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise ConfigError(f"tracking.uri = {uri!r}: MLflow cannot use this store: {reason(error)}") from error
     if found.lifecycle_stage != "active":
-        raise ConfigError(f"slug = {slug!r}: this MLflow experiment was deleted; restore it, or choose another slug")
+        how = restoring_experiment(uri, found.experiment_id)
+        raise ConfigError(f"slug = {slug!r}: this MLflow experiment cannot be used, {how}; or choose another slug")
     return str(found.experiment_id)
 
 

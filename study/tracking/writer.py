@@ -5,14 +5,14 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from study.disk import writing
@@ -27,7 +27,7 @@ from study.tracking.outcomes import format_ending, without_ending
 from study.tracking.place import Place
 from study.tracking.spool import place as waiting
 from study.tracking.store import prepare
-from study.tracking.trouble import PATIENCE, may_pass
+from study.tracking.trouble import PATIENCE
 from study.tracking.writes import Write
 
 STOPPING = 5.0
@@ -43,10 +43,12 @@ class Run:
         experiment: its id; empty where nobody asks for it.
         known: (key, update) of the points it has already. No point is written twice: a resumed run replays them, and
             the end of a run may be validated twice.
+        settle: returns when all that was sent is written, or will be even if this process is killed.
 
     Attributes:
         run_id: of MLflow.
         experiment: its id.
+        settle: see above.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Run:
         send: Callable[[Write], None],
         experiment: str = "",
         known: Collection[tuple[str, int]] = (),
+        settle: Callable[[], None] = lambda: None,
     ):
         self.run_id, self._send, self.experiment, self._known = run_id, send, experiment, set(known)
+        self.settle = settle
 
     def log_points(self, points: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Log (update, {key: value}) points; those known already are left out."""
@@ -153,15 +157,15 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
     if "primary" in added:
         _show(client, experiment, str(added["primary"]))
     if place.resume:
-        run_id, known = place.resume, _reopen(client, place.resume)
+        run_id, (known, described_before) = place.resume, _reopen(client, place.resume)
     else:
-        run_id, known = _start(client, experiment, described, place, added), set()
+        run_id, known, described_before = _start(client, experiment, described, place, added), set(), False
     outbox = Outbox(_maker(described.uri, run_id), run_id, described.uri)
-    tracked, status = Run(run_id, outbox.put, experiment, known), "FAILED"
+    tracked, status = Run(run_id, outbox.put, experiment, known, outbox.settle), "FAILED"
     try:
         if place.resume:
             tracked.tag(added)
-        else:
+        if not described_before:
             tracked.log_parameters(described.parameters)
         with writing(described.uri):
             yield tracked
@@ -210,89 +214,21 @@ def _start(client: MlflowClient, experiment: str, described: Description, place:
 def _show(client: MlflowClient, experiment: str, measure: str) -> None:
     """Let the view of an experiment show the measure that ranks a run; see `study.tracking.view`."""
     for key, value in view.updated(client.get_experiment(experiment).tags, measure).items():
-        client.set_experiment_tag(experiment, key, value)
+        agreed(partial(client.set_experiment_tag, experiment, key, value))
 
 
-def _reopen(client: MlflowClient, run_id: str) -> set[tuple[str, int]]:
-    """Deliver what an interrupted run has left, forget how it ended; return key and update of the points it has."""
+def _reopen(client: MlflowClient, run_id: str) -> tuple[set[tuple[str, int]], bool]:
+    """Deliver what an interrupted run has left, and forget how it ended.
+
+    Returns:
+        Key and update of the points it has, and whether it has parameters: it may have been killed before.
+    """
     if (left := waiting(run_id)).is_file():
         deliver(left)
     found = client.get_run(run_id)
     client.update_run(run_id, "RUNNING", without_ending(found.info.run_name))
     for key in {"outcome", "error"} & set(found.data.tags):
         client.delete_tag(run_id, key)
-    return {(key, point.step) for key in found.data.metrics for point in client.get_metric_history(run_id, key)}
-
-
-def open_parent(uri: str, slug: str, plan: str, known: str | None = None) -> str:
-    """Start the run that a sweep's runs are nested under, or reopen the `known` one; return its id."""
-    experiment, client = prepare(uri, slug), client_of(uri)
-    if known is None or not client.search_runs([experiment], f"attributes.run_id = '{known}'"):
-        known = client.create_run(experiment, tags={MLFLOW_RUN_NAME: f"sweep {slug}", "kind": "sweep"}).info.run_id
-    client.update_run(known, "RUNNING")
-    client.log_text(known, plan, "plan.yaml")
-    return known
-
-
-def close_parent(uri: str, run_id: str, status: str, counts: Mapping[Any, int], best: str = "") -> None:
-    """End a sweep's run, with its counts as tags and the best of every arm as its description."""
-    tracked = opened(uri, run_id)
-    tracked.tag(counts)
-    tracked.describe(best)
-    tracked.terminate(status)
-
-
-def supersede(uri: str, run_ids: Iterable[str]) -> None:
-    """Mark runs that others stand for, as where a longer search has a better winner: reports leave them out."""
-    for run_id in run_ids:
-        if is_there(uri, run_id):
-            opened(uri, run_id).tag({"phase": "superseded"})
-
-
-def supersede_trial(uri: str, slug: str, number: int) -> None:
-    """Mark the runs of a trial that was given up while its process lived: another trial makes them again."""
-    condition = f"tags.study = '{slug}' and tags.trial = '{number}'"
-    found = client_of(uri).search_runs([prepare(uri, slug)], condition)
-    supersede(uri, [run.info.run_id for run in found])
-
-
-def is_there(uri: str, run_id: str) -> bool:
-    """Whether the store has a run that is not deleted."""
-    try:
-        return client_of(uri).get_run(run_id).info.lifecycle_stage == "active"
-    except MlflowException as error:
-        if may_pass(error):  # it says nothing about the run
-            raise
-        return False
-
-
-def missing(uri: str, slug: str, run_ids: Collection[str]) -> frozenset[str]:
-    """Those of the runs of an experiment that are not in the store, or were deleted there; one query for all."""
-    client, experiment, page, there = client_of(uri), prepare(uri, slug), None, set[str]()
-    while run_ids:
-        found = client.search_runs([experiment], max_results=5000, page_token=page)
-        there |= {run.info.run_id for run in found}
-        if not (page := found.token):
-            break
-    return frozenset(run_ids) - there
-
-
-def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> None:
-    """Mark the RUNNING runs of a study whose process is gone as KILLED.
-
-    Args:
-        uri: of the store.
-        slug: of the study.
-        running: returns the numbers of the trials under way. It is called after the store is read, so that a run that
-            starts in between does not count as lost.
-    """
-    client, experiment = client_of(uri), prepare(uri, slug)
-    found = client.search_runs(
-        [experiment], f"attributes.status = 'RUNNING' and tags.study = '{slug}'", max_results=5000
-    )
-    alive = running()
-    for entity in found:
-        if int(entity.data.tags["trial"]) not in alive:
-            lost = opened(uri, entity.info.run_id)
-            lost.end({"outcome": "killed"})
-            lost.terminate("KILLED")
+    metrics = found.data.metrics
+    known = {(key, point.step) for key in metrics for point in client.get_metric_history(run_id, key)}
+    return known, bool(found.data.params)

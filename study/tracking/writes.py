@@ -16,6 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NAME
 
 from study.tracking.outcomes import with_ending
+from study.tracking.trouble import agreed
 
 BATCH = 1000
 """Most values that MLflow takes in one call."""
@@ -38,7 +39,7 @@ def _tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None:
 def _inputs(client: MlflowClient, run_id: str, inputs: Mapping[str, Mapping[str, str]]) -> None:
     """Data sets, by split: the arguments of MLflow's `Dataset`."""
     sets = [DatasetInput(Dataset(**data), [InputTag(MLFLOW_DATASET_CONTEXT, split)]) for split, data in inputs.items()]
-    client.log_inputs(run_id, sets)
+    agreed(lambda: client.log_inputs(run_id, sets))
 
 
 def _files(client: MlflowClient, run_id: str, given: Mapping[str, Any]) -> None:

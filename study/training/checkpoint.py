@@ -71,7 +71,8 @@ def load(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in torch, pickle or zip, in many ways
-        raise ConfigError(f"{file} is no checkpoint of a run: {error}") from error
+        said = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"{file} is no checkpoint of a run: {said}; without it the run starts again") from error
     if missing := KEYS - set(state if isinstance(state, dict) else ()):
         raise ConfigError(f"{file} is no checkpoint of a run: it has no {', '.join(sorted(missing))}")
     return ADDED | state
@@ -83,13 +84,19 @@ def save(state: dict[str, Any], file: Path) -> None:
         torch.save(state, opened)  # by Python's file, whose errors say what is wrong; those of torch's own do not
 
 
-def to_continue(place: Place, run_id: str) -> dict[str, Any] | None:
-    """The state that a run goes on from: its own, where it is resumed and has one, or that of the run it forks."""
+def to_continue(place: Place) -> tuple[dict[str, Any] | None, bool]:
+    """The state that a run continues, if any, and whether it is its own: else it begins, at another run's or at none.
+
+    A run that is resumed may have none: it was killed before the first was saved.
+
+    Raises:
+        ConfigError: the file is no checkpoint.
+    """
     if place.start is not None:
-        return ADDED | place.start
-    if place.resume is None or place.checkpoints is None or not path(place.checkpoints, run_id).is_file():
-        return None
-    return load(path(place.checkpoints, run_id))
+        return ADDED | place.start, False
+    if place.resume is None or place.checkpoints is None or not path(place.checkpoints, place.resume).is_file():
+        return None, False
+    return load(path(place.checkpoints, place.resume)), True
 
 
 @contextmanager

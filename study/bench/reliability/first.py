@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,6 +16,7 @@ from unittest.mock import patch
 from hydra import compose, initialize_config_dir
 
 from study.bench.reliability.contract import Fault, Tally
+from study.bench.reliability.postgres import postgres
 from study.installation import CONF
 from study.schema import validate
 from study.sweep.planning.plan import Arm, Plan
@@ -34,13 +36,12 @@ BEAT, SILENCE, SUSPENDED = 1, 2, 6.0
 
 def make_runs_store(folder: Path) -> None:
     """Open the store of runs, as every command does."""
-    store.prepare(f"sqlite:///{folder}/mlflow.db", "slug")
+    open_runs(f"sqlite:///{folder}/mlflow.db", folder)
 
 
 def make_study(folder: Path) -> None:
     """Open the database of the study."""
-    with storage.open_study(f"sqlite:///{folder}/optuna.db", "slug", "minimize") as study:
-        study.set_user_attr("opened", True)
+    open_trials(f"sqlite:///{folder}/optuna.db", folder)
 
 
 def interrupted(maker: Callable[[Path], None]) -> Callable[[Path, int], Tally]:
@@ -138,9 +139,45 @@ def quietly(work: Callable[[Path], None], folder: Path) -> None:
         work(folder)
 
 
+def at_once_on_a_server(folder: Path, seeds: int) -> Tally:
+    """Several processes at first use of an empty database of PostgreSQL; then one that is killed, and the next one."""
+    failed = killed = 0
+    make_runs_store(folder)
+    with postgres() as create:
+        for seed in range(max(1, seeds // 4)):
+            addresses = {create(f"runs{seed}"): open_runs, create(f"trials{seed}"): open_trials}
+            processes = [started(partial(make, url), folder) for url, make in addresses.items() for _ in range(2)]
+            failed += sum(_ended(process) != 0 for process in processes)
+        for seed in range(seeds):
+            first = started(partial(open_runs, url := create(f"killed{seed}")), folder)
+            first.join(random.Random(seed).uniform(0, LONGEST))
+            if first.is_alive():
+                killed += 1
+                first.kill()
+            failed += _ended(started(partial(open_runs, url), folder)) != 0
+    return Tally(max(1, seeds // 4) * 4 + seeds, failed, f"two processes at a time, each database; {killed} killed")
+
+
+def open_runs(url: str, folder: Path) -> None:
+    """Open a store of runs at some address."""
+    store.prepare(url, "slug")
+
+
+def open_trials(url: str, folder: Path) -> None:
+    """Open a database of the study at some address."""
+    with storage.open_study(url, "slug", "minimize") as study:
+        study.set_user_attr("opened", True)
+
+
+def _ended(process: BaseProcess) -> int | None:
+    process.join()
+    return process.exitcode
+
+
 FAULTS = [
     Fault("mlflow-tables", "killed, or Ctrl-C, while MLflow's tables are made", interrupted(make_runs_store)),
     Fault("optuna-tables", "killed, or Ctrl-C, while Optuna's tables are made", interrupted(make_study)),
     Fault("first-use", "databases opened for the first time by several processes at once", at_once),
+    Fault("first-use-postgres", "PostgreSQL opened for the first time, or killed then", at_once_on_a_server),
     Fault("suspended", "the process of a trial stopped for longer than heartbeats may fail, then continued", suspended),
 ]

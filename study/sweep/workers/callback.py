@@ -11,7 +11,7 @@ from study.analysis.result import judge
 from study.errors import Pruned
 from study.schema import Config
 from study.sweep.workers.seeds import Record, interim
-from study.sweep.workers.signals import GivenUp, Stop
+from study.sweep.workers.signals import GivenUp, Stop, giving_up
 from study.training.module import RecurrentModule
 
 
@@ -44,9 +44,12 @@ class SweepCallback(pl.Callback):
         """Report the objective; end a search trial that is not worth its time."""
         measure = self._config.sweep.measure(pl_module.task.primary)
         value = float(trainer.callback_metrics[measure])
-        self._trial.report(*interim(self._made, value, len(pl_module.history)))
+        with giving_up():
+            self._trial.report(*interim(self._made, value, len(pl_module.history)))
         if self._searching and not pl_module.history.diverged:
-            if self._trial.should_prune():
+            with giving_up():  # some pruners keep notes in the trial
+                poor = self._trial.should_prune()
+            if poor:
                 raise Pruned(f"{measure} {value:.4g} after {len(pl_module.history)} updates")
             self._prune_by_gradients(pl_module)
 

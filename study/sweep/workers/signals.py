@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from sqlalchemy.exc import SQLAlchemyError
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ PAUSE = 1.0
 
 class GivenUp(SystemExit):
     """Another process took this one for dead, as where its machine was suspended, and makes its run."""
+
+
+@contextmanager
+def giving_up() -> Iterator[None]:
+    """Take it for what it is that the trial of a run can no longer be written to: another process has ended it."""
+    try:
+        yield
+    except UpdateFinishedTrialError as error:
+        raise GivenUp("another process has taken this one for dead, and makes the run") from error
 
 
 class Stop:

@@ -28,7 +28,7 @@ from study.sweep.trials.pruner import build_pruner
 from study.sweep.trials.sampler import build_sampler
 from study.sweep.trials.storage import open_study
 from study.sweep.workers.seeds import Record, join, mean_objective
-from study.sweep.workers.signals import GivenUp, Stop
+from study.sweep.workers.signals import GivenUp, Stop, giving_up
 from study.tracking.place import Place
 
 if TYPE_CHECKING:
@@ -131,12 +131,12 @@ class Worker:
 
     def _leave(self, trial: optuna.Trial) -> None:
         """Say that a trial was given up, and mark its runs: those that count are the other process's."""
-        from study.tracking import writer
+        from study.tracking import sweeps
         from study.tracking.trouble import patiently
 
         print(f"Trial {trial.number} was given up by another process, which makes its run: this one does not count.")
         uri, slug = self.common.tracking.uri, self.common.slug
-        patiently(lambda: writer.supersede_trial(uri, slug, trial.number), uri)
+        patiently(lambda: sweeps.supersede_trial(uri, slug, trial.number), uri)
 
     def _objective(self, result: "Result") -> float | None:
         """The objective of a run; of a diverged one NaN, the worst there is, or None with `sweep.diverged=fail`."""
@@ -147,7 +147,8 @@ class Worker:
     def _train_seeds(self, ledger: Ledger, trial: optuna.Trial, stop: Stop) -> list[Record]:
         """Make the runs of a trial, one for each of its seeds until one diverges; not again what was made of it."""
         cell = PlannedCell(**trial.user_attrs["cell"])
-        overrides = sample(self.plan, cell, trial, self.composer)  # gives the trial its values: it is known by them
+        with giving_up():
+            overrides = sample(self.plan, cell, trial, self.composer)  # gives the trial its values: it is known by them
         before = ledger.interrupted(trial)
         made: dict[str, Record] = dict(before.get("made", {}))
         for seed in self.plan.seeds_of(cell):
@@ -172,7 +173,7 @@ class Worker:
     ) -> "Result":
         """Make one run; `made` are the runs of the trial on other seeds, `resume` the MLflow run to go on with."""
         from study.sweep.workers.callback import SweepCallback
-        from study.tracking import writer
+        from study.tracking import sweeps
         from study.tracking.trouble import PATIENCE, patiently
         from study.train import train
 
@@ -184,7 +185,7 @@ class Worker:
             parent=self.parent,
             tags={**tags, **self._arm(cell), **self._candidate(cell)},
             checkpoints=self.folder / "checkpoints",
-            resume=resume if resume and patiently(lambda: writer.is_there(uri, resume), uri) else None,
+            resume=resume if resume and patiently(lambda: sweeps.is_there(uri, resume), uri) else None,
             patience=PATIENCE,
             announce=lambda run_id: ledger.note(trial, {"run_id": run_id, "seed": config.seed}),
         )

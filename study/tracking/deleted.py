@@ -1,0 +1,34 @@
+"""What was deleted in MLflow is still there, marked: the commands that bring it back."""
+
+import re
+
+from mlflow.entities import ViewType
+
+from study.tracking.client import client_of
+
+
+def restoring(uri: str, wanted: str) -> str:
+    """Say how a deleted experiment, or run, is brought back; empty where there is none of this name, or id."""
+    client = client_of(uri)
+    experiments = client.search_experiments(view_type=ViewType.ALL)
+    gone = [e.experiment_id for e in experiments if e.lifecycle_stage == "deleted" and e.name == wanted]
+    if gone:
+        return restoring_experiment(uri, gone[0])
+    if not re.fullmatch("[0-9a-f]{4,32}", wanted):
+        return ""
+    everywhere, condition = [e.experiment_id for e in experiments], f"attributes.run_id LIKE '{wanted}%'"
+    for run in client.search_runs(everywhere, condition, ViewType.DELETED_ONLY, max_results=1):
+        stages = {e.experiment_id: e.lifecycle_stage for e in experiments}
+        if stages[run.info.experiment_id] == "deleted":
+            return restoring_experiment(uri, run.info.experiment_id)
+        return _typed(uri, f"mlflow runs restore --run-id {run.info.run_id}")
+    return ""
+
+
+def restoring_experiment(uri: str, experiment: str) -> str:
+    """Say how a deleted experiment is brought back, with its runs."""
+    return _typed(uri, f"mlflow experiments restore --experiment-id {experiment}")
+
+
+def _typed(uri: str, command: str) -> str:
+    return f"it was deleted; `MLFLOW_TRACKING_URI={uri} {command}` brings it back"
