@@ -42,8 +42,7 @@ def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Counter[str]]:
         if study is None:
             return plan, Counter[str]()
         plan = adopt_digests(study, plan)
-        ledger = Ledger(study, plan)
-        ledger.gone = _gone(common, ledger.recorded())
+        ledger = Ledger(study, plan, gone=_gone(common, Ledger(study, plan).recorded()))
         runs = Counter[str]()
         for status in ledger.statuses():
             if status.state in MADE:
