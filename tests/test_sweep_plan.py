@@ -217,7 +217,7 @@ def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer
 
 
 def test_what_is_typed_of_the_sweep_itself_reaches_every_run(composer):
-    master = composer._master
+    master = composer._chosen._master
     master.sweep.bad_verdicts = 3
     assert composer.compose(["model=gru"]).sweep.bad_verdicts == 3
 
