@@ -1,6 +1,7 @@
 """Sweeps as they are written, and the plans made from them."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,21 @@ def test_a_tuned_key_may_exist_in_some_arms_only_but_in_one_at_least(draw):
     assert len(draw(search=search | {"clip": "choice(none,norm)"}).arms) == 1
     with pytest.raises(ConfigError, match=r"sweep\.search\.clip\.threshold: no arm"):
         draw(arms=[{"clip": "none"}], search=search)
+
+
+def test_options_that_are_composed_one_by_one_are_what_hydra_makes_of_all(composer, monkeypatch):
+    asked, by_hydra = [], composer._chosen.by_hydra
+    monkeypatch.setattr(composer._chosen, "by_hydra", lambda given: asked.append(given) or by_hydra(given))
+    parts = product(("language_bible_char", "forecasting_stocks"), ("lstm", "elman"), ("norm", "none"))
+    composed = [composer.compose([f"task={t}", f"model={m}", f"clip={c}", "seed=3"]) for t, m, c in parts]
+    assert len(asked) == 4  # as it stands, and with each of the three that it has not
+    together = ["task=language_bible_char", "model=lstm", "clip=norm", "seed=3", "trainer.progress_bar=false"]
+    assert composed[0] == by_hydra(together).config
+    assert [*composed[0]] == [*by_hydra(together).config]
+    assert composed[-1].loss.name == "mse"
+    assert composed[0].loss.name == "cross_entropy"
+    for typed in (["task=language_bible_char", "loss=mse"], ["loss=mse", "task=language_bible_char"]):
+        assert composer.compose(typed).loss.name == "mse"  # what is typed, not what the task brings
 
 
 def test_a_key_exists_even_if_it_is_null(composer):
