@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from copy import copy
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -78,7 +78,7 @@ class Composer:
         return set(self._loader.list_groups(""))
 
 
-@cache
+@lru_cache(maxsize=1000)  # every trial of a search has values of its own
 def _parsed(override: str) -> Override:
     return OverridesParser.create().parse_overrides([override])[0]
 
