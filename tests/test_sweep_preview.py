@@ -36,7 +36,7 @@ def dry(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_dry_run_ends_before_torch_and_leaves_nothing(tmp_path: Path) -> None:
     made = dry(tmp_path)
     assert (made.returncode, made.stdout.count("budget:")) == (0, 4), made.stderr
-    assert "time: 4 runs by" in made.stdout
+    assert "time: not known" in made.stdout
     assert "sweep.dry_run=timed" in made.stdout
     assert not [*tmp_path.iterdir()]
 
@@ -51,10 +51,10 @@ def test_a_dry_run_refuses_what_a_sweep_refuses(tmp_path: Path) -> None:
 def test_what_is_left_takes_as_long_as_what_is_made_where_every_arm_has_a_run() -> None:
     known = Expected({"a": 2, "b": 1}, {"a": 10.0, "b": 40.0, "done": 1000.0}, workers=2)
     assert known.seconds == 30.0
-    assert "3 runs by 2 workers: about 0:00:30" in str(known)
+    assert "about 0:00:30 (workers: 2)" in str(known)
     partly = Expected({"a": 2, "b": 1}, {"a": 10.0}, workers=2)
     assert partly.seconds is None
-    assert "1 of 2 arms have no run yet" in str(partly)
+    assert "arms without a run: 1 of 2" in str(partly)
     assert partly.record == {"runs": 3, "workers": 2, "seconds": None, "took": {"a": 10.0}}
 
 
@@ -74,4 +74,4 @@ def test_a_dry_run_counts_what_is_made(
         assert trial is not None
         ledger.finish(trial, 1.0, {"outcome": "completed"})
     preview(common, plan, lambda runs: min(runs, 2))
-    assert "made: 1\nleft: 1\ntime: 1 runs by 1 workers: not known, for 1 of 1 arms" in capsys.readouterr().out
+    assert "made: 1\nleft: 1\ntime: not known (workers: 1), arms without a run: 1 of 1" in capsys.readouterr().out

@@ -42,12 +42,13 @@ class Expected(NamedTuple):
 
     def __str__(self) -> str:
         """A line."""
-        who = f"{sum(self.left.values())} runs by {self.workers} workers"
         if self.seconds is not None:
-            return f"time: {who}: about {timedelta(seconds=round(self.seconds))}, if they take as long as those made"
+            whole = timedelta(seconds=round(self.seconds))
+            return f"time: about {whole} (workers: {self.workers}), if runs take as long as those made of their arm"
         new = len(self.left.keys() - self.took.keys())
-        none = "no run is made yet" if not self.took else f"{new} of {len(self.left)} arms have no run yet"
-        return f"time: {who}: not known, for {none}; sweep.dry_run=timed reads the data and times updates of every arm"
+        why = f"arms without a run: {new} of {len(self.left)}" if self.took else "no run is made yet"
+        timed = "sweep.dry_run=timed reads the data and times updates of every arm"
+        return f"time: not known (workers: {self.workers}), {why}; {timed}"
 
 
 def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -> None:
