@@ -66,8 +66,8 @@ def test_a_dry_run_counts_what_is_made(
     typed = ["sweep.dry_run=true", "slug=slug"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         master = compose("train", overrides=typed, return_hydra_config=True)
-        plan = build_plan(master.sweep, ["model=elman,gru"], Composer(GlobalHydra.instance().config_loader(), master))
-    common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
+        common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
+        plan = build_plan(common.sweep, ["model=elman,gru"], Composer(GlobalHydra.instance().config_loader(), master))
     with open_study(common.sweep.storage, "slug", "minimize") as study:
         ledger = Ledger(study, plan)
         trial = ledger.claim()
