@@ -45,9 +45,10 @@ class Seen(NamedTuple):
 
 def many_runs(folder: Path, seeds: int) -> Tally:
     """A sweep of runs of a few updates by two workers."""
-    runs, into = RUNS * seeds, {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    runs, nowhere = RUNS * seeds, subprocess.DEVNULL
     typed = ["slug=many", *TINY, "trainer.max_updates=10", f"seed=range({runs})", "sweep.workers=2"]
-    with subprocess.Popen([sys.executable, "-m", "study.sweep", *typed], **into) as parent:  # type: ignore[call-overload]
+    command = [sys.executable, "-m", "study.sweep", *typed]
+    with subprocess.Popen(command, cwd=folder, stdout=nowhere, stderr=nowhere) as parent:
         seen = _watched(parent)
     with open_study(f"sqlite:///{folder}/optuna.db", "many") as study:
         trials = study.get_trials(deepcopy=False)
@@ -64,7 +65,7 @@ def many_runs(folder: Path, seeds: int) -> Tally:
 
 def _watched(parent: subprocess.Popen[bytes]) -> list[Seen]:
     """The memory of a process and all that it started, twice a second until it ends."""
-    root, seen = psutil.Process(parent.pid), []
+    root, seen = psutil.Process(parent.pid), list[Seen]()
     while parent.poll() is None:
         with suppress(psutil.Error):
             everyone = [root, *root.children(recursive=True)]
@@ -89,7 +90,7 @@ def _at(when: datetime, seen: Sequence[Seen]) -> Mapping[int, float]:
 
 def _starts(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
     """Seconds from the end of a worker's run to the start of its next, of the first ones and of the last ones."""
-    by_worker = defaultdict(list)
+    by_worker: dict[int, list[FrozenTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: trial.number):
         by_worker[trial.user_attrs["owner"]["pid"]].append(trial)
     gaps = [
@@ -104,7 +105,7 @@ def _starts(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
 
 def many_claims(folder: Path, seeds: int) -> Tally:
     """Runs claimed and finished one after another by one process, with nothing trained."""
-    runs, spent, taken = RUNS * seeds, [], set()
+    runs, spent, taken = RUNS * seeds, list[float](), set[str]()
     with opened(folder, range(runs)) as ledger:
         while True:
             began = time.process_time()

@@ -71,8 +71,9 @@ class Chosen:
 
     def _joined(self, fixed: Sequence[str], choices: Sequence[str]) -> DictConfig | None:
         """Put together what every option decides; None where that may not be what Hydra makes of all."""
-        decided = {choice: parts(*choice.partition("=")[::2]) for choice in choices}
-        if not all(decided.values()) or sum(map(len, decided.values())) > len(frozenset().union(*decided.values())):
+        decided = {choice: parts(choice.partition("=")[0], choice.partition("=")[2]) for choice in choices}
+        keys_of_all = [key for keys in decided.values() for key in keys]
+        if not all(decided.values()) or len(keys_of_all) > len({*keys_of_all}):
             return None
         base = self._once(*fixed)
         joined = deepcopy(base.config)
