@@ -162,7 +162,12 @@ def test_a_tuned_key_may_exist_in_some_arms_only_but_in_one_at_least(draw):
 
 def test_options_that_are_composed_one_by_one_are_what_hydra_makes_of_all(composer, monkeypatch):
     asked, by_hydra = [], composer._chosen.by_hydra
-    monkeypatch.setattr(composer._chosen, "by_hydra", lambda given: asked.append(given) or by_hydra(given))
+
+    def counted(given):
+        asked.append(given)
+        return by_hydra(given)
+
+    monkeypatch.setattr(composer._chosen, "by_hydra", counted)
     parts = product(("language_bible_char", "forecasting_stocks"), ("lstm", "elman"), ("norm", "none"))
     composed = [composer.compose([f"task={t}", f"model={m}", f"clip={c}", "seed=3"]) for t, m, c in parts]
     assert len(asked) == 4  # as it stands, and with each of the three that it has not
