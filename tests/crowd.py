@@ -66,7 +66,7 @@ class Quick(worker.Worker):
         import study.train
 
         study.train.train = train  # type: ignore[assignment]
-        self.composer = OneComposer(self.loader, self.master)
+        self.composer = OneComposer(self.composer._loader, self.composer._chosen._master)
         ledger.GRACE = timedelta(seconds=2)  # else a kill between claiming and signing costs a minute
         super().__call__(config)
 
@@ -80,8 +80,9 @@ def cold(folder: Path) -> None:
     for number in range(4):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"
         common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
-        plan = build_plan(common.sweep, ["seed=range(6)"], Composer(loader, master))
-        one = Quick(loader, master, common, plan, "", folder, "")
+        composer = Composer(loader, master)
+        plan = build_plan(common.sweep, ["seed=range(6)"], composer)
+        one = Quick(composer, common, plan, "", folder, "")
         start = multiprocessing.get_context("fork")
         at_once = start.Barrier(4)
         workers = [start.Process(target=_enter, args=(at_once, one)) for _ in range(4)]

@@ -1,5 +1,8 @@
 """What an update keeps of memory grows with the window by what a step keeps, and is not what does not grow."""
 
+import gc
+from weakref import ref
+
 import pytest
 
 from study.learning.losses.mse import MSE
@@ -28,3 +31,12 @@ def test_neither_parameters_nor_the_batch_count() -> None:
     network = build("elman", hidden_size=200)
     recurrent = next(p for name, p in network.named_parameters() if "weight_hh" in name)
     assert kept_for_backward(network, LOSS, batch(80, 1, 3), None, 1) < recurrent.nbytes
+
+
+def test_what_was_measured_is_freed() -> None:
+    network = build("elman")
+    alive = ref(next(network.parameters()))
+    kept_for_backward(network, LOSS, batch(8, WIDTH, 3), None, None)
+    del network
+    gc.collect()
+    assert alive() is None

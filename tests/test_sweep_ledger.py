@@ -18,9 +18,9 @@ from psutil import Process
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
 from study.sweep.planning.plan import Arm, Plan
-from study.sweep.trials import optuna_private, process
+from study.sweep.trials import index, optuna_private, process
 from study.sweep.trials.ledger import Ledger
-from study.sweep.trials.status import LOST
+from study.sweep.trials.status import LOST, judge
 from study.sweep.trials.storage import open_study
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -301,3 +301,35 @@ def test_a_search_trial_that_is_gone_is_made_with_its_values_and_its_winner_is_n
     assert won.trial is not None
     assert again.params == won.trial.params
     assert again.number != won.trial.number
+
+
+def test_a_claim_judges_the_cells_whose_trials_changed_and_no_others(open_ledger, monkeypatch):
+    judged: list[str] = []
+
+    def counted(cell, *given):
+        judged.append(cell.key)
+        return judge(cell, *given)
+
+    monkeypatch.setattr(index, "judge", counted)
+    ledger = open_ledger(seeds=tuple(range(10)))
+    judged.clear()
+    spent = []
+    while trial := ledger.claim():
+        ledger.finish(trial, 1.0, RECORD)
+        spent.append(len(judged))
+        judged.clear()
+    assert len(spent) == 20
+    assert spent[-1] <= spent[1] <= 4  # of the run before and of its own, whatever the number of finished runs
+    assert ledger.counts() == {"completed": 20, "open": 0}
+
+
+def test_what_a_process_has_indexed_follows_what_others_do(open_ledger):
+    mine, other = open_ledger(), open_ledger()
+    assert mine.counts() == {"open": 4}
+    trial = other.claim()
+    assert mine.counts() == {"open": 3, "running": 1}
+    other.fail(trial, {"error": "broken"})
+    assert mine.counts() == {"open": 3, "failed": 1}
+    mine.retry()
+    assert work(other) == 4
+    assert mine.statuses() == index.TrialIndex(mine.study, mine.plan, mine.sign).statuses()

@@ -1,6 +1,7 @@
 """Sweeps as they are written, and the plans made from them."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,26 @@ def test_a_tuned_key_may_exist_in_some_arms_only_but_in_one_at_least(draw):
         draw(arms=[{"clip": "none"}], search=search)
 
 
+def test_options_that_are_composed_one_by_one_are_what_hydra_makes_of_all(composer, monkeypatch):
+    asked, by_hydra = [], composer._chosen.by_hydra
+
+    def counted(given):
+        asked.append(given)
+        return by_hydra(given)
+
+    monkeypatch.setattr(composer._chosen, "by_hydra", counted)
+    parts = product(("language_bible_char", "forecasting_stocks"), ("lstm", "elman"), ("norm", "none"))
+    composed = [composer.compose([f"task={t}", f"model={m}", f"clip={c}", "seed=3"]) for t, m, c in parts]
+    assert len(asked) == 4  # as it stands, and with each of the three that it has not
+    together = ["task=language_bible_char", "model=lstm", "clip=norm", "seed=3", "trainer.progress_bar=false"]
+    assert composed[0] == by_hydra(together).config
+    assert [*composed[0]] == [*by_hydra(together).config]
+    assert composed[-1].loss.name == "mse"
+    assert composed[0].loss.name == "cross_entropy"
+    for typed in (["task=language_bible_char", "loss=mse"], ["loss=mse", "task=language_bible_char"]):
+        assert composer.compose(typed).loss.name == "mse"  # what is typed, not what the task brings
+
+
 def test_a_key_exists_even_if_it_is_null(composer):
     assert exists(composer.compose([]), "bptt.k2")
     assert not exists(composer.compose([]), "clip.threshold")
@@ -217,7 +238,7 @@ def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer
 
 
 def test_what_is_typed_of_the_sweep_itself_reaches_every_run(composer):
-    master = composer._master
+    master = composer._chosen._master
     master.sweep.bad_verdicts = 3
     assert composer.compose(["model=gru"]).sweep.bad_verdicts == 3
 

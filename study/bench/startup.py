@@ -22,6 +22,7 @@ COMMANDS = {
     "file that is not there": ("-m", "study.train", "task=forecasting_csv", "task.path=no.csv", "task.targets=[y]"),
     "torch, Lightning and MLflow": ("-c", "import torch, pytorch_lightning, mlflow"),
     "dry run of `tour`": ("-m", "study.sweep", "experiment=tour", "sweep.dry_run=true"),
+    "the same, timed": ("-m", "study.sweep", "experiment=tour", "sweep.dry_run=timed"),
 }
 """What is typed, by what it shows."""
 COLUMNS = {"command": "{command}", "CPU seconds": "{seconds:.2f}", "times Python": "{times:.0f}"}

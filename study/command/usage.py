@@ -18,7 +18,8 @@ TAIL = """
 -cd FOLDER           adds your own FOLDER/experiment/*.yaml, FOLDER/model/*.yaml and so on
 -sc install=bash     prints what lets the shell complete what you type: eval "$(study-train -sc install=bash)"
 --hydra-help         Hydra's other options
-sweep.dry_run=true   with study-sweep: prints what would be run and how long it takes, and runs nothing
+sweep.dry_run=true   with study-sweep: prints what would be run, and runs nothing
+sweep.dry_run=timed  the same, and how long it takes, from a few updates of every arm
 
 Every key is explained in conf/<group>/<option>.yaml, every choice in docs/; quoting and exit codes in
 docs/command-line.md."""

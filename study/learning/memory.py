@@ -42,7 +42,7 @@ def kept_for_backward(
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # an output that is kept as it is keeps its own graph, for ever
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         outputs, _ = model(batch.inputs[window.start : window.stop], None, run=watched(watch))

@@ -30,6 +30,23 @@ def listed(group: str) -> dict[str, Any]:
     return option(group, _listed()[group])
 
 
+@cache
+def parts(group: str, name: str) -> frozenset[str]:
+    """The keys at the top of a configuration that an option of `conf/` decides; none where there is no such option.
+
+    A task decides `loss` too: its defaults list overrides that group.
+    """
+    if group not in _listed() or name not in options(group):
+        return frozenset()
+    found = {group}
+    for entry in _read(group, name).get("defaults", []):
+        if isinstance(entry, str):
+            found |= parts(group, entry)
+        else:
+            found |= {str(key).removeprefix("override ").lstrip("/").partition("@")[0] for key in entry}
+    return frozenset(found)
+
+
 def defaults(chosen: Mapping[str, str]) -> dict[str, Any]:
     """The values of all groups.
 
@@ -82,12 +99,17 @@ def _listed() -> dict[str, str]:
 @cache
 def _load(group: str, name: str) -> DictConfig:
     """An option on top of the options of its group that its defaults list names."""
-    node = OmegaConf.load(CONF / group / f"{name}.yaml")
-    assert isinstance(node, DictConfig)
+    node = _read(group, name)
     bases = [entry for entry in node.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
     merged = OmegaConf.merge(*(_load(group, base) for base in bases), node)
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def _read(group: str, name: str) -> DictConfig:
+    node = OmegaConf.load(CONF / group / f"{name}.yaml")
+    assert isinstance(node, DictConfig)
+    return node
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class SweepConfig(Strict):
     failures: Count | None
     workers: Count | None
     storage: Annotated[str, AfterValidator(keep)]
-    dry_run: bool
+    dry_run: Literal[False, True, "timed"]
 
     @field_validator("objective")
     @classmethod

@@ -1,15 +1,58 @@
 """A dry run: the plan, what of it is made, and what the rest takes. Nothing is written."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from study.schema import SweepingConfig
 from study.sweep.planning.plan import Plan
 from study.terminal import printer
 
+if TYPE_CHECKING:
+    from study.sweep.trials.status import CellStatus
+
+
+class Expected(NamedTuple):
+    """What the runs that are left take, if they take as long as those that are made.
+
+    Attributes:
+        left: number of runs, by the name of their arm.
+        took: seconds of a run that is made, in the mean, by the name of its arm.
+        workers: who make them.
+    """
+
+    left: Mapping[str, int]
+    took: Mapping[str, float]
+    workers: int
+
+    @property
+    def seconds(self) -> float | None:
+        """That all of them take; None while an arm has no run yet."""
+        if not self.took.keys() >= self.left.keys():
+            return None
+        return sum(self.took[name] * runs for name, runs in self.left.items()) / self.workers
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The same in plain values."""
+        runs = sum(self.left.values())
+        return {"runs": runs, "workers": self.workers, "seconds": self.seconds, "took": dict(self.took)}
+
+    def __str__(self) -> str:
+        """A line."""
+        if self.seconds is not None:
+            whole = timedelta(seconds=round(self.seconds))
+            return f"time: about {whole} (workers: {self.workers}), if runs take as long as those made of their arm"
+        new = len(self.left.keys() - self.took.keys())
+        why = f"arms without a run: {new} of {len(self.left)}" if self.took else "no run is made yet"
+        timed = "sweep.dry_run=timed reads the data and times updates of every arm"
+        return f"time: not known (workers: {self.workers}), {why}; {timed}"
+
 
 def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -> None:
-    """Print what is made of a plan, and an estimate for the runs that are left.
+    """Print what is made of a plan, and what the runs that are left take.
 
     Args:
         common: what is one for all runs.
@@ -18,21 +61,31 @@ def preview(common: SweepingConfig, plan: Plan, workers: Callable[[int], int]) -
     """
     printer().keep(plan=plan.record)
     plan, made = _made(common, plan)
-    total = plan.runs // len(plan.arms)
-    left = {digest: total - made[digest] for digest in plan.arms if made[digest] < total}
-    if made:
-        print(f"made: {made.total()}\nleft: {sum(left.values())}")
-    printer().keep(made=made.total())
+    total, done = plan.runs // len(plan.arms), sum(map(len, made.values()))
+    left = {arm: total - len(made.get(arm, ())) for arm in plan.arms if len(made.get(arm, ())) < total}
+    if done:
+        print(f"made: {done}\nleft: {sum(left.values())}")
+    printer().keep(made=done)
     if left:
-        from study.sweep.planning.estimate import estimate
-
-        found = estimate(plan, left, workers(sum(left.values())))
+        found = _expected(common, plan, made, left, workers(sum(left.values())))
         printer().keep(estimated=found.record)
         print(found)
 
 
-def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Counter[str]]:
-    """The plan with its arms as the study knows them, and the number of runs that are made of each."""
+def _expected(
+    common: SweepingConfig, plan: Plan, made: Mapping[str, list[float]], left: Mapping[str, int], workers: int
+) -> Any:
+    """What the runs that are left take: from what is made of their arms, or timed."""
+    if common.sweep.dry_run == "timed":
+        from study.sweep.planning.estimate import estimate  # late: torch takes seconds
+
+        return estimate(plan, left, workers)
+    took = {plan.names[arm]: fmean(seconds) for arm, seconds in made.items()}
+    return Expected({plan.names[arm]: runs for arm, runs in left.items()}, took, workers)
+
+
+def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, dict[str, list[float]]]:
+    """The plan with its arms as the study knows them, and the seconds of every run that is made, by arm."""
     from study.sweep.trials.changes import adopt_digests
     from study.sweep.trials.ledger import Ledger
     from study.sweep.trials.status import MADE
@@ -40,15 +93,22 @@ def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, Counter[str]]:
 
     with existing_study(common.sweep.storage, common.slug) as study:
         if study is None:
-            return plan, Counter[str]()
+            return plan, {}
         plan = adopt_digests(study, plan)
-        ledger = Ledger(study, plan)
-        ledger.gone = _gone(common, ledger.recorded())
-        runs = Counter[str]()
+        ledger = Ledger(study, plan, gone=_gone(common, Ledger(study, plan).recorded()))
+        seconds: dict[str, list[float]] = defaultdict(list)
         for status in ledger.statuses():
             if status.state in MADE:
-                runs[status.cell.arm] += len(plan.seeds_of(status.cell))
-        return plan, runs
+                seconds[status.cell.arm] += _seconds(status, len(plan.seeds_of(status.cell)))
+        return plan, seconds
+
+
+def _seconds(status: "CellStatus", runs: int) -> list[float]:
+    """Of every run of a finished trial, from its claim to its end."""
+    trial = status.trial
+    assert trial is not None
+    assert trial.duration is not None
+    return [trial.duration.total_seconds() / runs] * runs
 
 
 def _gone(common: SweepingConfig, recorded: set[str]) -> frozenset[str]:

@@ -42,26 +42,29 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         SystemExit: code 1 if a run failed or is missing at the end.
     """
     common = check(OmegaConf.masked_copy(master, list(SweepingConfig.model_fields)), SweepingConfig)
-    plan = build_plan(common.sweep, arguments, Composer(context.config_loader, master))
+    composer = Composer(context.config_loader, master)
+    plan = build_plan(common.sweep, arguments, composer)
     for arm in plan.arms.values():
         refuse_missing(arm.config)
     _refuse_launcher(master)
     for sentence in (*plan.describe_twins(), *plan.describe_readings()):
         print(sentence)
     if common.sweep.dry_run:
-        print(plan.describe(), end="", flush=True)  # before torch, which takes seconds
-    from study.sweep.planning.objective import find_direction
+        print(plan.describe(), end="", flush=True)  # before what takes seconds
+    from study.sweep.planning.objective import can_be_refused, find_direction
     from study.sweep.trials.pruner import build_pruner
     from study.sweep.trials.sampler import build_sampler
 
-    direction = find_direction(common.sweep, plan)
     build_pruner(common.sweep.pruner)
     build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
     if common.sweep.dry_run:
+        if can_be_refused(common.sweep, plan):
+            find_direction(common.sweep, plan)
         return preview(common, plan, partial(count_workers, common.sweep.workers))
     from study.sweep.trials.storage import open_study
     from study.tracking.database import sqlite_file
 
+    direction = find_direction(common.sweep, plan)
     file = sqlite_file(common.sweep.storage)
     new = file if file is not None and not file.exists() else None
     refuse_unwritable(Path(str(master.hydra.sweep.dir)))
@@ -71,7 +74,8 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
         refusing = bool(master.hydra.runtime.choices.get("experiment")) and common.sweep.changed == "refuse"
-        _make_runs(context, master, common, _match(plan, study, refusing), study)
+        plan = _match(plan, study, refusing)
+        _make_runs(context, master, common, plan, study, composer.within(plan.fixed))
 
 
 def _prepare_store(common: SweepingConfig, study: "Study", new: Path | None) -> None:
@@ -105,7 +109,14 @@ def _match(plan: Plan, study: "Study", refusing: bool) -> Plan:
     return plan
 
 
-def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig, plan: Plan, study: "Study") -> None:
+def _make_runs(
+    context: HydraContext,
+    master: DictConfig,
+    common: SweepingConfig,
+    plan: Plan,
+    study: "Study",
+    composer: Composer,
+) -> None:
     """Launch workers until every run is made, then summarize."""
     from study.sweep.trials.ledger import Ledger
     from study.sweep.workers.launcher import run_workers
@@ -123,7 +134,7 @@ def _make_runs(context: HydraContext, master: DictConfig, common: SweepingConfig
     with _parent_run(common, ledger) as parent:
         ledger.reap()
         ledger.retry()
-        worker = Worker(context.config_loader, master, common, plan, parent, folder, ledger.launch, gone)
+        worker = Worker(composer, common, plan, parent, folder, ledger.launch, gone)
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=master)
         workers = partial(count_workers, common.sweep.workers)
         problem = run_workers(launcher, ledger, workers, common.sweep.failures)

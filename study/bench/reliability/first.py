@@ -5,7 +5,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
@@ -114,11 +114,11 @@ def hold(folder: Path) -> None:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Ledger]:
-    """A ledger of one run."""
+def opened(folder: Path, seeds: Sequence[int] = (0,)) -> Iterator[Ledger]:
+    """A ledger of one arm, a run each seed."""
     with initialize_config_dir(str(CONF), version_base=None):
         config = validate(compose("train"))
-    plan = Plan([], {"a": Arm("", {"model": config.model.name}, "a", {}, config)}, {}, 0, [0])
+    plan = Plan([], {"a": Arm("", {"model": config.model.name}, "a", {}, config)}, {}, 0, [*seeds])
     with storage.open_study(f"sqlite:///{folder}/optuna.db", "slug", "minimize") as study:
         yield Ledger(study, plan)
 

@@ -1,20 +1,21 @@
 """Configurations of single runs, composed from their overrides as Hydra composes a command line. No torch here."""
 
 from collections.abc import Collection, Sequence
-from copy import deepcopy
-from functools import cache, cached_property
+from copy import copy
+from functools import cached_property, lru_cache
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from study.command.arguments import BUDGETS, closed, opened, refuse_no_option, settled
 from study.command.messages import explain
 from study.errors import ConfigError
 from study.schema import Config, open_keys, validate
+from study.sweep.planning.options import Chosen
 
 QUIET = ["trainer.progress_bar=false"]
 """Overrides of every run of a sweep, which has a display of its own."""
@@ -23,8 +24,7 @@ QUIET = ["trainer.progress_bar=false"]
 class Composer:
     """Composes the configuration of one run.
 
-    What is chosen of the groups is composed by Hydra once, which takes a fifth of a second, and the values are put into
-    a copy of it.
+    What is chosen of the groups is composed once, see `Chosen`, and the values are put into a copy of it.
 
     Args:
         loader: of Hydra.
@@ -33,13 +33,15 @@ class Composer:
     """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig, fixed: Sequence[str] = ()):
-        self._loader, self._master, self._fixed = loader, master, fixed
+        self._loader, self._fixed = loader, fixed
         self._budgets = {key: OmegaConf.select(master, key) for key in BUDGETS}
-        self._chosen: dict[tuple[str, ...], DictConfig] = {}
+        self._chosen = Chosen(loader, master)
 
     def within(self, fixed: Sequence[str]) -> "Composer":
-        """A composer with other fixed overrides."""
-        return Composer(self._loader, self._master, fixed)
+        """A composer with other fixed overrides, that knows what this one has composed."""
+        other = copy(self)
+        other._fixed = fixed
+        return other
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The composed, not yet validated configuration, without Hydra's own node."""
@@ -48,23 +50,12 @@ class Composer:
         try:
             parsed = [*map(_parsed, given)]
             values = [override for override in parsed if _sets_a_value(override, self.groups)]
-            choices = tuple(text for text, override in zip(given, parsed, strict=True) if override not in values)
-            composed = deepcopy(self._base(choices))
-            return composed if _put(values, composed) else self._by_hydra(given)
+            chosen = [text for text, override in zip(given, parsed, strict=True) if override not in values]
+            fixed = [text for text in map(opened, self._fixed) if text in chosen]
+            composed = self._chosen.compose(fixed, [text for text in chosen if text not in fixed])
+            return composed if _put(values, composed) else self._chosen.by_hydra(given).config
         except HydraException as error:
             raise ConfigError(explain(error)) from error
-
-    def _base(self, choices: tuple[str, ...]) -> DictConfig:
-        if choices not in self._chosen:
-            self._chosen[choices] = self._by_hydra(choices)
-        return self._chosen[choices]
-
-    def _by_hydra(self, overrides: Sequence[str]) -> DictConfig:
-        composed = self._loader.load_sweep_config(self._master, list(overrides))
-        with open_dict(composed):
-            del composed["hydra"]
-            composed["sweep"] = self._master["sweep"]  # as typed: it is one for all runs
-        return composed
 
     def check(self, overrides: Sequence[str]) -> Config:
         """Compose and validate.
@@ -87,7 +78,7 @@ class Composer:
         return set(self._loader.list_groups(""))
 
 
-@cache
+@lru_cache(maxsize=1000)  # every trial of a search has values of its own
 def _parsed(override: str) -> Override:
     return OverridesParser.create().parse_overrides([override])[0]
 

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from study import tasks
 from study.errors import ConfigError, nearest
 from study.schema import Config
 from study.schema.sweep import SweepConfig
@@ -10,6 +9,12 @@ from study.schema.task import TASKS
 from study.sweep.planning.plan import Plan
 
 Direction = Literal["minimize", "maximize"]
+
+
+def can_be_refused(sweep: SweepConfig, plan: Plan) -> bool:
+    """Whether `find_direction` may refuse a plan; else a dry run need not ask the tasks, which takes torch."""
+    tasks = {arm.config.task.name for arm in plan.arms.values()}
+    return sweep.tuned_for is not None or (bool(plan.search) and len(tasks) > 1)
 
 
 def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
@@ -33,6 +38,8 @@ def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
 
 def _refuse_unknown(measure: str, config: Config) -> None:
     """Refuse a measure that the task does not take of its baseline either."""
+    from study import tasks  # late: torch takes seconds
+
     task = tasks.build(config.task, config.data, config.seed)
     known = [f"{name}/val" for name in ("loss", *task.baseline_metrics("val"))]
     if measure not in known:

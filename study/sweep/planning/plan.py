@@ -178,8 +178,8 @@ class Plan:
         return [f"{task}: {sentence}" for task, sentence in found.items() if sentence]
 
     def overrides(self, cell: PlannedCell) -> list[str]:
-        """All overrides of a cell but those of tuned keys; files changed since the plan was made are refused."""
+        """What a cell sets beside `fixed`, but for tuned keys; files changed since the plan was made are refused."""
         arm = self.arms[cell.arm]
         drawn = {key.removesuffix(".file") for key in self.search}
         pinned = [override for group, override in pins(arm.config).items() if group not in drawn]
-        return [*self.fixed, *arm.overrides, *pinned, f"seed={cell.seed}"]
+        return [*arm.overrides, *pinned, f"seed={cell.seed}"]

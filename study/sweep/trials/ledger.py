@@ -22,7 +22,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from study.errors import Trouble
 from study.sweep.planning.plan import Plan, PlannedCell
 from study.sweep.trials import optuna_private, process
-from study.sweep.trials.status import CellStatus, State, cell_of, cell_statuses, count, counts_as_made
+from study.sweep.trials.index import TrialIndex
+from study.sweep.trials.status import CellStatus, State, cell_of, count, counts_as_made
 
 Order = Literal["stop", "stop at once"]
 
@@ -44,6 +45,7 @@ class Ledger:
 
     def __init__(self, study: optuna.Study, plan: Plan, launch: str = "", gone: Collection[str] = ()):
         self.study, self.plan, self.launch, self.gone = study, plan, launch, gone
+        self._index = TrialIndex(study, plan, self.sign, gone)
 
     @property
     def sign(self) -> int:
@@ -52,7 +54,7 @@ class Ledger:
 
     def statuses(self) -> list[CellStatus]:
         """The state of every cell known by now: of all but the confirmations of searches that are not over."""
-        return cell_statuses(self.plan, self._trials(), self.sign, self.gone)
+        return self._index.statuses()
 
     def recorded(self) -> set[str]:
         """The MLflow runs of all trials that have made their runs."""
@@ -103,7 +105,7 @@ class Ledger:
 
     def _is_surplus(self, cell: PlannedCell, number: int) -> bool:
         """Whether an earlier trial makes, or has made, the same run."""
-        earlier = (trial for trial in self._trials() if trial.number < number and cell_of(trial) == cell)
+        earlier = (trial for trial in self._index.of(cell) if trial.number < number)
         return any(counts_as_made(trial, self.gone) for trial in earlier)
 
     def interrupted(self, trial: Trial) -> Mapping[str, Any]:
@@ -111,8 +113,8 @@ class Ledger:
 
         One that was killed before it had a run is passed over: the run of the one before is still to be resumed.
         """
-        cell, params = cell_of(trial), trial.params
-        earlier = [t for t in self._trials() if t.number < trial.number and cell_of(t) == cell]
+        params = trial.params
+        earlier = [t for t in self._index.of(cell_of(trial)) if t.number < trial.number]
         begun = [t for t in earlier if {"run_id", "error"} & set(t.user_attrs)]
         last = begun[-1].user_attrs if begun else {}
         if "run_id" not in last or "error" in last or begun[-1].params != params or last["run_id"] in self.gone:
@@ -211,4 +213,5 @@ class Ledger:
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         """All trials of the study, or those in some states, by number."""
-        return self.study.get_trials(deepcopy=False, states=states or None)
+        trials = self._index.trials()
+        return [trial for trial in trials if trial.state in states] if states else trials

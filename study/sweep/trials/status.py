@@ -1,8 +1,8 @@
 """The state of every cell of a plan, judged by the trials of the cell."""
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -54,31 +54,34 @@ def cell_of(trial: FrozenTrial | Trial) -> PlannedCell | None:
     return PlannedCell(**found["cell"]) if "cell" in found and "surplus" not in found else None
 
 
-def cell_statuses(
-    plan: Plan, trials: Iterable[FrozenTrial], sign: int, gone: Collection[str] = ()
-) -> list[CellStatus]:  # fmt: skip
-    """The state of every cell known by now: of all but the confirmations of searches that are not over.
+def with_confirmations(
+    plan: Plan,
+    found: Sequence[CellStatus],
+    trials_of: Callable[[str], list[FrozenTrial]],
+    sign: int,
+    gone: Collection[str] = (),
+) -> list[CellStatus]:
+    """Add the confirmations of the searches that are over; linear in the cells of all searches.
 
     Args:
-        plan: trials of other plans are left alone.
-        trials: of the study, by number.
+        plan: of searches.
+        found: the states of their cells.
+        trials_of: the trials of a cell by its key, by number.
         sign: 1 where less is better, -1 where more is.
         gone: MLflow runs that were made once and are there no more.
     """
-    by_cell: dict[str, list[FrozenTrial]] = defaultdict(list)
-    for trial in trials:
-        if (cell := cell_of(trial)) is not None and cell in plan:
-            by_cell[cell.key].append(trial)
-    found = [_status(cell, {}, by_cell[cell.key], gone) for cell in plan.cells()]
-    for arm in plan.arms if plan.search else ():
-        search = [status for status in found if status.cell.arm == arm]
+    searches: dict[str, list[CellStatus]] = {arm: [] for arm in plan.arms}
+    for status in found:
+        searches[status.cell.arm].append(status)
+    added: list[CellStatus] = []
+    for arm, search in searches.items():
         if not searching(search) and (winner := best(search, sign)) is not None and winner.trial:
             # A trial whose run was deleted and made again has two numbers; confirmations go by the first.
-            same = by_cell[winner.cell.key]
+            same = trials_of(winner.cell.key)
             number = min(trial.number for trial in same if trial.state == TrialState.COMPLETE)
             cells = plan.confirmation(arm, number)
-            found += [_status(cell, winner.trial.params, by_cell[cell.key], gone) for cell in cells]
-    return found
+            added += [judge(cell, winner.trial.params, trials_of(cell.key), gone) for cell in cells]
+    return [*found, *added]
 
 
 def count(plan: Plan, statuses: Sequence[CellStatus]) -> Counter[State]:
@@ -110,7 +113,7 @@ def counts_as_made(trial: FrozenTrial, gone: Collection[str] = ()) -> bool:
     return trial.state != TrialState.FAIL or trial.user_attrs.get("outcome") == "diverged"
 
 
-def _status(cell: PlannedCell, params: dict[str, Any], trials: list[FrozenTrial], gone: Collection[str]) -> CellStatus:
+def judge(cell: PlannedCell, params: dict[str, Any], trials: list[FrozenTrial], gone: Collection[str]) -> CellStatus:
     """Judge a cell by the first of its trials that makes the run, else by the last."""
     trial = next((t for t in trials if counts_as_made(t, gone)), trials[-1] if trials else None)
     if trial is None or trial.state == TrialState.WAITING:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from study.disk import writing
@@ -43,9 +42,8 @@ class Worker:
     """The job of a launcher: runs in any process on any machine that reaches the study and the store of runs.
 
     Attributes:
-        loader: of Hydra.
-        master: the composed configuration of the sweep.
-        common: its checked part that is one for all runs.
+        composer: of the plan's runs; it knows what was composed when they were planned.
+        common: the checked part of the sweep's configuration that is one for all runs.
         plan: the runs to make.
         parent: MLflow run id of the sweep.
         folder: of the sweep, for checkpoints and logs of workers.
@@ -54,8 +52,7 @@ class Worker:
         trouble: what ended this worker, if it could not write to its log or to the study.
     """
 
-    loader: ConfigLoader
-    master: DictConfig
+    composer: Composer
     common: SweepingConfig
     plan: Plan
     parent: str
@@ -63,9 +60,6 @@ class Worker:
     launch: str
     gone: Collection[str] = ()
     trouble: Trouble | None = None
-
-    def __post_init__(self) -> None:
-        self.composer = Composer(self.loader, self.master)
 
     def __call__(self, _: DictConfig) -> Trouble | None:
         """Work until no run of the plan is left, or until asked to stop: the run under way stays open then.
@@ -178,7 +172,7 @@ class Worker:
         from study.train import train
 
         cell, config = PlannedCell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
-        uri = config.tracking.uri
+        uri, typed = config.tracking.uri, [*self.plan.fixed, *overrides]
         tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
             name=self.plan.name(cell, config.seed),
@@ -189,7 +183,7 @@ class Worker:
             patience=PATIENCE,
             announce=lambda run_id: ledger.note(trial, {"run_id": run_id, "seed": config.seed}),
         )
-        return train(config, overrides, place, [SweepCallback(trial, config, stop, made)])
+        return train(config, typed, place, [SweepCallback(trial, config, stop, made)])
 
     def _has_several_seeds(self, cell: PlannedCell) -> bool:
         return cell.phase == "search" and self.plan.search_seeds > 1
@@ -212,7 +206,7 @@ class Worker:
 
 
 def sample(plan: Plan, cell: PlannedCell, trial: optuna.Trial, composer: Composer) -> list[str]:
-    """All overrides of a trial: those of its cell, and a value for every tuned key that the trial has.
+    """The overrides of a trial: those of its cell, and a value for every tuned key that the trial has.
 
     Options of groups are proposed first: they decide which keys there are.
     """

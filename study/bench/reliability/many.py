@@ -1,0 +1,159 @@
+"""Many runs in one sweep, many updates in one run: what grows, and whether the last one starts as fast as the first."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import psutil
+from optuna.trial import FrozenTrial
+
+from study.bench.reliability.contract import Fault, Tally
+from study.bench.reliability.first import opened
+from study.sweep.trials.storage import open_study
+
+RUNS, UPDATES = 50, 5_000
+"""A seed's share of the runs of the sweep, and of the updates of the run."""
+WARM = 50
+"""First runs, after which a process has what it keeps; a tenth of the updates."""
+FLAT = 0.05
+"""Megabytes a run that a process may grow by: Optuna keeps what it read of every trial."""
+SLOWER = 1.5
+"""Times as long as the first may the last runs take to start."""
+LARGER = 3
+"""Times as much as its history may a run's process grow: the history is put together in one piece where it is read."""
+SOME = 20
+"""First and last ones whose median is compared."""
+MEGABYTE, FLOAT = 1e6, 4
+TINY = ("model=elman", "model.hidden_size=4", "probe=none", "task=forecasting_sine_mix", "task.batch_size=16")
+
+
+class Seen(NamedTuple):
+    """The megabytes of every process of a sweep, by process id, at a time."""
+
+    when: datetime
+    sizes: Mapping[int, float]
+
+
+def many_runs(folder: Path, seeds: int) -> Tally:
+    """A sweep of runs of a few updates by two workers."""
+    runs, nowhere = RUNS * seeds, subprocess.DEVNULL
+    typed = ["slug=many", *TINY, "trainer.max_updates=10", f"seed=range({runs})", "sweep.workers=2"]
+    command = [sys.executable, "-m", "study.sweep", *typed]
+    with subprocess.Popen(command, cwd=folder, stdout=nowhere, stderr=nowhere) as parent:
+        seen = _watched(parent)
+    with open_study(f"sqlite:///{folder}/optuna.db", "many") as study:
+        trials = study.get_trials(deepcopy=False)
+    made = [trial for trial in trials if trial.user_attrs.get("outcome")]
+    grown = _growth(parent.pid, made, seen)
+    first, last = _starts(made)
+    lost = abs(runs - len({str(trial.user_attrs["cell"]) for trial in made})) + len(trials) - len(made)
+    lost += sum(rate > FLAT for rate in grown.values()) + (last > SLOWER * first)
+    rates = ", ".join(f"{who} {rate:+.3f}" for who, rate in grown.items())
+    return Tally(
+        runs, lost, f"MB a run after the {WARM}th: {rates}; the first start after {first:.2f} s, the last {last:.2f}"
+    )
+
+
+def _watched(parent: subprocess.Popen[bytes]) -> list[Seen]:
+    """The memory of a process and all that it started, twice a second until it ends."""
+    root, seen = psutil.Process(parent.pid), list[Seen]()
+    while parent.poll() is None:
+        with suppress(psutil.Error):
+            everyone = [root, *root.children(recursive=True)]
+            seen.append(Seen(datetime.now(), {one.pid: one.memory_info().rss / MEGABYTE for one in everyone}))
+        time.sleep(0.5)
+    return seen
+
+
+def _growth(parent: int, trials: Sequence[FrozenTrial], seen: Sequence[Seen]) -> dict[str, float]:
+    """Megabytes a run of the sweep by which its processes grew from the `WARM`th run to the last."""
+    ends = sorted(trial.datetime_complete for trial in trials if trial.datetime_complete)
+    early, late = (_at(ends[place], seen) for place in (min(WARM, len(ends) // 2) - 1, -1))
+    workers = [pid for pid in {trial.user_attrs["owner"]["pid"] for trial in trials} if pid in early and pid in late]
+    runs = len(ends) - min(WARM, len(ends) // 2)
+    named = {"parent": parent, **{f"worker {n}": pid for n, pid in enumerate(workers, 1)}}
+    return {name: (late[pid] - early[pid]) / runs for name, pid in named.items()}
+
+
+def _at(when: datetime, seen: Sequence[Seen]) -> Mapping[int, float]:
+    return min((one for one in seen if len(one.sizes) > 1), key=lambda one: abs(one.when - when)).sizes
+
+
+def _starts(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
+    """Seconds from the end of a worker's run to the start of its next, of the first ones and of the last ones."""
+    by_worker: dict[int, list[FrozenTrial]] = defaultdict(list)
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        by_worker[trial.user_attrs["owner"]["pid"]].append(trial)
+    gaps = [
+        (after.datetime_start, (after.datetime_start - before.datetime_complete).total_seconds())
+        for own in by_worker.values()
+        for before, after in pairwise(own)
+        if after.datetime_start and before.datetime_complete
+    ]
+    seconds = [gap for _, gap in sorted(gaps)]
+    return median(seconds[:SOME]), median(seconds[-SOME:])
+
+
+def many_claims(folder: Path, seeds: int) -> Tally:
+    """Runs claimed and finished one after another by one process, with nothing trained."""
+    runs, spent, taken = RUNS * seeds, list[float](), set[str]()
+    with opened(folder, range(runs)) as ledger:
+        while True:
+            began = time.process_time()
+            if (trial := ledger.claim()) is None:
+                break
+            spent.append(time.process_time() - began)
+            taken.add(str(trial.user_attrs["cell"]))
+            ledger.finish(trial, 1.0, {"outcome": "completed"})
+    first, last = median(spent[:SOME]), median(spent[-SOME:])
+    lost = abs(runs - len(taken)) + len(spent) - len(taken) + (last > SLOWER * first)
+    return Tally(runs, lost, f"ms of CPU a claim: the first {1000 * first:.1f}, the last {1000 * last:.1f}")
+
+
+def many_updates(folder: Path, seeds: int) -> Tally:
+    """One long run in this process."""
+    import pytorch_lightning as pl
+    from hydra import compose, initialize_config_dir
+
+    from study.installation import CONF
+    from study.schema import validate
+    from study.tracking.place import Place
+    from study.tracking.reader import find_one
+    from study.train import train
+
+    class Sizes(pl.Callback):
+        """The megabytes of this process by the number of updates made."""
+
+        def __init__(self) -> None:
+            self.seen: list[tuple[int, float]] = []
+
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+            self.seen.append((trainer.global_step, psutil.Process(os.getpid()).memory_info().rss / MEGABYTE))
+
+    updates, sizes, uri = UPDATES * seeds, Sizes(), f"sqlite:///{folder}/mlflow.db"
+    typed = [*TINY, f"trainer.max_updates={updates}", "trainer.progress_bar=false", f"tracking.uri={uri}"]
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = validate(compose("train", overrides=typed))
+    result = train(config, typed, Place(checkpoints=folder), [sizes])
+    history = find_one(uri, result.run_id).table("gradients.parquet")
+    early = next(size for update, size in sizes.seen if update >= updates // 10)
+    grown = max(size for _, size in sizes.seen) - early
+    kept = (updates - updates // 10) * len(history.columns) * FLOAT / MEGABYTE
+    seen = f"{grown:+.1f} MB from update {updates // 10:,} to {updates:,}, of which the history itself is {kept:.1f}"
+    return Tally(updates, updates - len(history) + (grown > LARGER * kept), seen)
+
+
+FAULTS = [
+    Fault("many-runs", "a sweep of 1,000 runs: none lost, none twice, memory flat, starts as fast", many_runs),
+    Fault("many-claims", "1,000 runs claimed and finished, nothing trained", many_claims),
+    Fault("many-updates", "a run of 100,000 updates: its history complete, memory flat", many_updates),
+]
