@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from study.errors import nearest
+from study.errors import nearest, shown
 from study.schema import lightning
 from study.schema.base import Strict, group_classes, option_names, reason
 
@@ -24,7 +24,7 @@ def explain(item: Any, raw: Any, whole: type[Strict]) -> str:
     message = reason(item["msg"])
     if isinstance(item["input"], dict):
         return f"{path}: {message}" if path else message
-    return f"{path} = {item['input']!r}: {message}"
+    return f"{path} = {shown(item['input'])}: {message}"
 
 
 def _allowed(raw: Any, path: str, whole: type[Strict]) -> list[str]:
