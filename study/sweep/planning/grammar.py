@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from study.command.messages import explained
 from study.errors import ConfigError, shown
@@ -103,8 +104,11 @@ def spelled(override: Override) -> list[str]:
         _refuse_endless(override, value)
     try:
         found = list(override.sweep_string_iterator())
-    except HydraException as error:  # a glob in a file: it is not known there of which group
-        raise ConfigError(f"{override.input_line}: {error}") from error
+    except (
+        HydraException,
+        OmegaConfBaseException,
+    ) as error:  # a glob in a file, of no known group; a range in a choice
+        raise ConfigError(f"{override.input_line}: {str(error).splitlines()[0]}") from error
     if not found:
         raise ConfigError(f"{override.input_line}: leaves no value; give at least one")
     return found
