@@ -139,8 +139,8 @@ def spoilt(sound: Sequence[str], pieces: Sequence[str]) -> Words:
 
 
 YAML = (
-    "\t", ":", ": ", "- ", "&a ", "*a", "<<: *a", "!!python/object:os.system", "!x ", "[", "{", "}", "'", '"', "|\n",
-    "? ", "#", "\n", "  ", "---\n", "%YAML 9\n", "null", "1e300", ".nan", "seed: 1\n", "\x00", "é", "2024-13-45", "0o9", "=",
+    "\t", ":", ": ", "- ", "&a ", "*a", "<<: *a", "!!python/object:os.system", "!x ", "[", "{", "}", "'", '"', "|\n", "=",
+    "? ", "#", "\n", "  ", "---\n", "%YAML 9\n", "null", "1e300", ".nan", "seed: 1\n", "\x00", "é", "2024-13-45", "0o9",
     "${seed}", "_target_: x\n",
 )  # fmt: skip
 """What breaks YAML, or means something in it."""
@@ -154,7 +154,7 @@ CELLS = (
 
 def logged() -> Words:
     """The configuration of a run as YAML, spoilt."""
-    choices = ({}, {"model": "lstm", "clip": "norm"}, {"task": "forecasting_csv"})
+    choices: tuple[dict[str, str], ...] = ({}, {"model": "lstm", "clip": "norm"}, {"task": "forecasting_csv"})
     return spoilt([yaml.safe_dump(dict(defaults(chosen))) for chosen in choices], YAML)
 
 
