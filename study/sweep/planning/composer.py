@@ -7,12 +7,11 @@ from functools import cache, cached_property
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from study.command.arguments import BUDGETS, closed, opened, refuse_no_option, settled
-from study.command.messages import explain
+from study.command.messages import explained
 from study.errors import ConfigError
 from study.schema import Config, open_keys, validate
 
@@ -45,14 +44,12 @@ class Composer:
         """The composed, not yet validated configuration, without Hydra's own node."""
         refuse_no_option(overrides)
         given = [*map(opened, settled([*self._fixed, *overrides, *QUIET], self._budgets))]
-        try:
+        with explained():
             parsed = [*map(_parsed, given)]
             values = [override for override in parsed if _sets_a_value(override, self.groups)]
             choices = tuple(text for text, override in zip(given, parsed, strict=True) if override not in values)
             composed = deepcopy(self._base(choices))
             return composed if _put(values, composed) else self._by_hydra(given)
-        except HydraException as error:
-            raise ConfigError(explain(error)) from error
 
     def _base(self, choices: tuple[str, ...]) -> DictConfig:
         if choices not in self._chosen:
@@ -79,7 +76,8 @@ class Composer:
 
     def parse(self, arguments: Sequence[str]) -> list[Override]:
         """Parse typed overrides; in `glob(*)` the options of the group are known."""
-        return OverridesParser.create(config_loader=self._loader).parse_overrides([*map(closed, arguments)])
+        with explained():
+            return OverridesParser.create(config_loader=self._loader).parse_overrides([*map(closed, arguments)])
 
     @cached_property
     def groups(self) -> set[str]:
