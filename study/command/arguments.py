@@ -21,15 +21,16 @@ MARKS = re.compile(r"[^\w/.+$%*@?| -]", re.ASCII)
 """What Hydra's grammar does not take as it stands in a value."""
 NO_NAME = re.compile(r"null|true|false|[+-]?(\d[\d_]*(\.\d*)?(e[+-]?\d+)?|\.\d+|inf|nan)|\[.*\]", re.I | re.S)
 """Values that are no text, so no option of a group."""
+MANY = ("-m", "--multirun")
 LONGEST = 10_000
 """Characters of an override: Hydra's grammar takes seconds for a list of so many, and four times as long for twice."""
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:
-    """Everything that was typed, options of Hydra included, as it is handed to Hydra."""
+    """Everything that was typed, options of Hydra included, as it is handed to Hydra; `-m` comes first."""
     overrides = [opened(_quoted(_expand_home(argument))) for argument in arguments if argument != "experiment=null"]
     refuse_no_option(overrides)
-    return overrides
+    return sorted(overrides, key=lambda override: override not in MANY)  # amid overrides, argparse ends them there
 
 
 def refuse_no_option(overrides: Sequence[str]) -> None:

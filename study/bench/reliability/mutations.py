@@ -169,8 +169,24 @@ def logged() -> Words:
 
 def names() -> Words:
     """What may be given as RUN: an id, its start, a name, a slug."""
-    known = ("0123abcd", "f" * 32, "elman s0", "tour", "%", "_", "' OR 1=1", "../../x", " ", "--json", "`", "[/x] y")
-    return st.one_of(st.sampled_from(known), ANY_VALUE, st.text(max_size=20))
+    known = (
+        "0123abcd",
+        "f" * 32,
+        "elman s0",
+        "words",
+        "sweep words",
+        "tour",
+        "%",
+        "_",
+        "' OR 1=1",
+        "../../x",
+        " ",
+        "--json",
+        "`",
+        "[/x] y",
+    )
+    starts = st.text("0123456789abcdef", min_size=1, max_size=2)
+    return st.one_of(st.sampled_from(known), starts, ANY_VALUE, st.text(max_size=20))
 
 
 def clips() -> Words:
@@ -180,3 +196,28 @@ def clips() -> Words:
     return st.lists(st.one_of(word.map(lambda part: f"{part[0]}{part[1]}={part[2]}"), values()), max_size=2).map(
         " ".join
     )
+
+
+MAKE = {
+    "look": ("FILE",), "report": ("EXPERIMENT",), "reproduce": ("RUN",), "what-if": ("EXPERIMENT",), "resume": ("RUN",),
+    "autopsy": ("RUN", "UPDATE"), "fork": ("RUN", "AT"), "why": ("RUN",), "export": ("RUN", "WEIGHTS"),
+    "verify": ("MODEL",), "ui": ("PORT",),
+}  # fmt: skip
+"""Targets of make, and their variables that are one word of a command."""
+
+
+def variables() -> st.SearchStrategy[tuple[str, dict[str, str]]]:
+    """A target and values of its variables, such as an argument of a process can have: one line, without NUL."""
+    odd = st.sampled_from(
+        (*VALUES, "it's", '"', "$(x)", "a$b", "`x`", "a;b", "a b", "-x", "#", "\\'", "%", "*", "&&", "$$")
+    )
+    letters = st.characters(codec="utf-8", exclude_categories=("Cc",))
+    value = st.one_of(odd, st.text(letters, max_size=12)).map(_argument)
+    return st.sampled_from(sorted(MAKE)).flatmap(
+        lambda target: st.tuples(st.just(target), st.fixed_dictionaries(dict.fromkeys(MAKE[target], value)))
+    )
+
+
+def _argument(text: str) -> str:
+    line = text.encode("utf-8", "replace").decode().replace("\0", "").strip()
+    return line.splitlines()[0] if line else line
