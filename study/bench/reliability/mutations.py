@@ -211,7 +211,7 @@ def variables() -> st.SearchStrategy[tuple[str, dict[str, str]]]:
     odd = st.sampled_from(
         (*VALUES, "it's", '"', "$(x)", "a$b", "`x`", "a;b", "a b", "-x", "#", "\\'", "%", "*", "&&", "$$")
     )
-    letters = st.characters(codec="utf-8", exclude_categories=("Cc",))
+    letters = st.characters(codec="utf-8", exclude_categories=["Cc"])
     value = st.one_of(odd, st.text(letters, max_size=12)).map(_argument)
     return st.sampled_from(sorted(MAKE)).flatmap(
         lambda target: st.tuples(st.just(target), st.fixed_dictionaries(dict.fromkeys(MAKE[target], value)))
