@@ -186,7 +186,7 @@ def recorded(typed: tuple[Any, ...]) -> None:
     """Ask for a gradient history of a small network."""
     from torch.nn import LSTM
 
-    from study import GradientHistory
+    from study.callback.callback import GradientHistory
     from study.callback.layers import find_layer
     from study.callback.watch import FlowWatch
 
