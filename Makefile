@@ -6,6 +6,8 @@ ARGS ?=
 PORT ?= 5000
 BENCHES ?= study.bench study.bench.loader study.bench.probes study.bench.report
 BIN := .venv/bin
+# The value of a variable as one word of a shell, whatever letters it has; ARGS and CLIPS are words as they are typed.
+quoted = '$(subst ','\'',$(value $(1)))'
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
@@ -16,52 +18,52 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 sweep: $(READY) ## run an experiment:      make sweep [EXPERIMENT=tour] [ARGS="hydra overrides"]
-	$(BIN)/python -m study.train --multirun experiment=$(EXPERIMENT) $(ARGS)
+	$(BIN)/python -m study.train --multirun experiment=$(call quoted,EXPERIMENT) $(ARGS)
 
 train: $(READY) ## train one network:      make train [ARGS="model=lstm clip=norm clip.threshold=0.5"]
 	$(BIN)/python -m study.train $(ARGS)
 
 look: $(READY) ## what is in a data file:  make look FILE=my.csv [ARGS=--json]
-	$(BIN)/python -m study.look '$(FILE)' $(ARGS)
+	$(BIN)/python -m study.look $(call quoted,FILE) $(ARGS)
 
 report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
-	$(BIN)/python -m study.report $(EXPERIMENT) $(ARGS)
+	$(BIN)/python -m study.report $(call quoted,EXPERIMENT) $(ARGS)
 
 reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name>, or EXPERIMENT=<all of it> [ARGS="overrides"]
-	$(BIN)/python -m study.reproduce '$(or $(RUN),$(EXPERIMENT))' $(ARGS)
+	$(BIN)/python -m study.reproduce $(call quoted,$(if $(value RUN),RUN,EXPERIMENT)) $(ARGS)
 
 experiments-check: $(READY) ## one run of each committed experiment again, compared with its results.csv: [ARGS=tour]
 	$(BIN)/python -m study.reproduce.experiments $(ARGS)
 
 what-if: $(READY) ## other clip policies:  make what-if RUN=<id, its start, name, or slug> [CLIPS="norm=.1,.3 autoclip zclip"]
-	$(BIN)/python -m study.ask.what_if '$(or $(RUN),$(EXPERIMENT))' $(CLIPS) $(ARGS)
+	$(BIN)/python -m study.ask.what_if $(call quoted,$(if $(value RUN),RUN,EXPERIMENT)) $(CLIPS) $(ARGS)
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
-	$(BIN)/python -m study.resume '$(RUN)' $(ARGS)
+	$(BIN)/python -m study.resume $(call quoted,RUN) $(ARGS)
 
 deliver: $(READY) ## what runs could not write, into the store: make deliver
 	$(BIN)/python -m study.deliver $(ARGS)
 
 autopsy: $(READY) ## what carried a gradient: make autopsy RUN=... [UPDATE=4211]; default: the divergence or leap of the run
-	$(BIN)/python -m study.ask.autopsy '$(RUN)' $(if $(UPDATE),--update '$(UPDATE)') $(ARGS)
+	$(BIN)/python -m study.ask.autopsy $(call quoted,RUN) $(if $(value UPDATE),--update $(call quoted,UPDATE)) $(ARGS)
 
 fork: $(READY) ## a run, otherwise from an update on: make fork RUN=... AT=400 ARGS="clip=norm clip.threshold=.1,1"
-	$(BIN)/python -m study.ask.fork '$(RUN)' --at '$(AT)' $(ARGS)
+	$(BIN)/python -m study.ask.fork $(call quoted,RUN) --at $(call quoted,AT) $(ARGS)
 
 why: $(READY) ## what kept a run from more:  make why RUN=<id, its start, or name> [FORKS=no]
-	$(if $(filter-out yes no,$(FORKS)),$(error FORKS = '$(FORKS)': yes or no))$(BIN)/python -m study.ask.why '$(RUN)' $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
+	$(if $(filter-out yes no,$(FORKS)),$(error FORKS = '$(FORKS)': yes or no))$(BIN)/python -m study.ask.why $(call quoted,RUN) $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
 
 export: $(READY) ## a trained network for others: make export RUN=... [WEIGHTS=best, or last]
-	$(BIN)/python -m study.trained.export '$(RUN)' $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(ARGS)
+	$(BIN)/python -m study.trained.export $(call quoted,RUN) $(if $(value WEIGHTS),--weights $(call quoted,WEIGHTS)) $(ARGS)
 
 verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
-	$(BIN)/python -m study.verify $(MODEL) $(ARGS)
+	$(BIN)/python -m study.verify $(if $(value MODEL),$(call quoted,MODEL)) $(ARGS)
 
 mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 ui: $(READY) ## browse all runs:        make ui [PORT=5000]
-	$(BIN)/python -m study.ui $(PORT)
+	$(BIN)/python -m study.ui $(call quoted,PORT)
 
 # Where this is set, each of a hundred processes would compile the study anew.
 test: export PYTHONDONTWRITEBYTECODE =

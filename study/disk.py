@@ -15,14 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from study.errors import Trouble, Unwritable
+from study.errors import SHOWN, Trouble, Unwritable
 
 OUTPUTS = Path("outputs")
 """Where commands write, if they say nothing else."""
 ROOM = 1 << 20
 """Bytes: a disk with less is full, a new database alone needs more."""
-LONGEST = 200
-"""Letters of a reason that is shown."""
 MAKE_ROOM, ALLOW, MOVE = "make room there", "make it writable, or choose another place", "move that away"
 NO_SPACE = "no space is left on this disk", MAKE_ROOM
 READ_ONLY = "it may only be read", ALLOW
@@ -117,7 +115,7 @@ def reason(error: BaseException) -> str:
         return _words(found)[0]
     lines = str(error).strip().splitlines()
     said = lines[0].rpartition("(Caused by ")[2] if lines else type(error).__name__
-    return said if len(said) < LONGEST else f"{said[:LONGEST]}..."
+    return said if len(said) <= SHOWN else f"{said[:SHOWN]}..."
 
 
 def _cause(error: BaseException | None) -> BaseException | None:

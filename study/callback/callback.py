@@ -27,7 +27,7 @@ from study.callback.layers import find_layer
 from study.callback.norms import UpdateNorms
 from study.callback.watch import FlowWatch
 from study.disk import refuse_unwritable, writing
-from study.errors import ConfigError, Unwritable
+from study.errors import ConfigError, Unwritable, shown
 from study.training.history import APPLIED, TOTAL, History
 
 NO_TASK = "What was learnt is not measured: that takes a task with opponents. An outcome here is completed or diverged."
@@ -64,8 +64,7 @@ class GradientHistory(pl.Callback):
         layer: str | None = None,
         folder: str | Path | None = None,
     ):
-        if horizon is not None and horizon < 1:
-            raise ConfigError(f"horizon = {horizon}: a lag in steps is 1 or more")
+        refuse_no_lag(horizon)
         if horizon_known and horizon is None:
             raise ConfigError("horizon_known = True: no horizon is stated")
         self._horizon, self._known, self._layer, self._folder = horizon, horizon_known, layer, folder
@@ -199,6 +198,16 @@ class GradientHistory(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See Lightning."""
         self._restored = state_dict
+
+
+def refuse_no_lag(horizon: object) -> None:
+    """Refuse a horizon that is no number of steps.
+
+    Raises:
+        ConfigError: saying what is allowed.
+    """
+    if horizon is not None and (type(horizon) is not int or horizon < 1):
+        raise ConfigError(f"horizon = {shown(horizon)}: a lag in steps is 1 or more, a whole number; None: not known")
 
 
 def refuse(trainer: "pl.Trainer", module: "pl.LightningModule") -> None:

@@ -10,13 +10,11 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from study.addresses import keep
 from study.command import arguments, usage
-from study.command.messages import explain, is_of_hydra, one_line, refuse
+from study.command.messages import explained, refuse
 from study.disk import writing
 from study.errors import ConfigError, Trouble
 from study.installation import CONF, SILENT
@@ -33,7 +31,7 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
     """
 
     @functools.wraps(job)
-    def explained(composed: DictConfig) -> None:
+    def refusing(composed: DictConfig) -> None:
         try:
             with writing():
                 job(composed)
@@ -43,7 +41,7 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
                     _leave_nothing(HydraConfig.get())
             refuse(error)  # here, not below: Hydra would print lines of its own first
 
-    application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(explained)
+    application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(refusing)
 
     def main() -> None:
         if {"--help", "-h"}.intersection(sys.argv):
@@ -55,16 +53,10 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
             _refuse_contradictions(sys.argv[1:])
             sys.argv[1:] = _settled(arguments.prepared(sys.argv[1:]))
             _skip_search_for_mode()
-            with writing():
+            with writing(), explained():
                 application()
         except ConfigError as error:
             refuse(error)
-        except (HydraException, OmegaConfBaseException) as error:
-            refuse(ConfigError(explain(error)))
-        except (ValueError, TypeError, AssertionError, UserWarning) as error:
-            if not is_of_hydra(error):
-                raise
-            refuse(ConfigError(f"Hydra cannot use what was typed: {one_line(str(error))}"))
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
 

@@ -4,23 +4,26 @@ import re
 import shlex
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import antlr4
 import hydra
 import omegaconf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf.errors import InterpolationKeyError
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from study.command.arguments import quote
-from study.errors import UNUSABLE, ConfigError, Trouble, nearest
+from study.errors import SHOWN, UNUSABLE, ConfigError, Trouble, nearest
 from study.schema import lightning
 from study.schema.defaults import options
 
 INSIDE = re.compile(r"^Error merging override |^ *(full_key|object_type|reference_type)[:=].*$", re.M)
 """What Hydra's messages say of its own inside."""
-LIBRARIES = tuple(str(Path(str(library.__file__)).parent) for library in (hydra, omegaconf))
+LIBRARIES = tuple(str(Path(str(library.__file__)).parent) for library in (hydra, omegaconf, antlr4))
 
 
 def refuse(error: ConfigError) -> NoReturn:
@@ -34,6 +37,19 @@ def is_of_hydra(error: BaseException) -> bool:
     """Whether an error was raised in Hydra's own code before there was a job: then it is about what was typed."""
     frames = traceback.extract_tb(error.__traceback__)
     return frames[-1].filename.startswith(LIBRARIES) and "run_job" not in {frame.name for frame in frames}
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise as `ConfigError` what Hydra raises in the block about what was typed, of whatever class it is."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error)) from error
+    except Exception as error:
+        if not is_of_hydra(error):
+            raise
+        raise ConfigError(f"Hydra cannot use what was typed: {one_line(str(error))[:SHOWN]}") from error
 
 
 def explain(error: Exception) -> str:

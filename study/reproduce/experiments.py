@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from rich.console import Console
 
 from study.command.arguments import budgets_in_files, settled
-from study.command.messages import explain
+from study.command.messages import explained
 from study.errors import UNUSABLE, ConfigError, nearest
 from study.installation import CHECKOUT, CONF
 from study.report import RESULTS
@@ -111,13 +110,12 @@ def configuration(slug: str, row: Row) -> Config:
         ConfigError: it cannot be composed or is not valid any more.
     """
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with explained(), initialize_config_dir(str(CONF), version_base="1.3"):
             typed = shlex.split(row["overrides"])
             overrides = settled(typed, budgets_in_files(typed))
             return validate(compose("train", [*overrides, "trainer.progress_bar=false"]))
-    except (HydraException, ConfigError) as error:
-        message = explain(error) if isinstance(error, HydraException) else str(error)
-        raise ConfigError(f"{slug}, overrides {row['overrides']}: {message}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{slug}, overrides {row['overrides']}: {error}") from error
 
 
 def make_again(config: Config, overrides: Sequence[str]) -> Row:

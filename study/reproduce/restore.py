@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from study.command.arguments import BUDGETS, opened, settled
-from study.command.messages import explain
+from study.command.messages import explained
 from study.errors import ConfigError, nearest
 from study.installation import CONF
 from study.reproduce.trust import FLAG, Code, logged_code, no_code
@@ -152,10 +151,8 @@ def _given(overrides: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: an override is not of a run's configuration, or says where the new run goes.
     """
-    try:
+    with explained():
         parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError(str(error)) from error
     for override in parsed:
         if (root := override.key_or_group.partition(".")[0]) not in Config.model_fields:
             raise ConfigError(f"{override.input_line}: a run has no {root!r}{nearest(root, Config.model_fields)}")
@@ -175,10 +172,8 @@ def _options(logged: dict[str, Any]) -> Iterator[str]:
 
 
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
-    try:
+    with explained():
         composed = OmegaConf.to_container(_composed(*map(opened, overrides)), resolve=True)
-    except HydraException as error:
-        raise ConfigError(explain(error)) from error
     assert isinstance(composed, dict)
     return {str(key): value for key, value in composed.items()}
 

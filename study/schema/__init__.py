@@ -221,6 +221,15 @@ def check(composed: DictConfig | Mapping[str, Any], kind: type[Checked]) -> Chec
         raise ConfigError(f"{error.full_key}: a value is needed, as in {error.full_key}=...") from error
     except OmegaConfBaseException as error:
         raise ConfigError(f"{error.full_key or 'config'}: {str(error.msg).splitlines()[0]}") from error
+    return checked(raw, kind)
+
+
+def checked(raw: Any, kind: type[Checked]) -> Checked:
+    """The same of plain values.
+
+    Raises:
+        ConfigError: see `check`.
+    """
     try:
         return kind.model_validate(raw)
     except ValidationError as error:

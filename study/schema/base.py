@@ -4,10 +4,22 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LARGEST = 1e30
+"""Of a number: torch refuses in the middle of a training what float32 cannot hold, as lr / (1 - beta) in Adam."""
+
+
+def _held(value: float) -> float:
+    if abs(value) > LARGEST:
+        raise ValueError(f"should be between -{LARGEST:g} and {LARGEST:g}: float32 cannot compute with it")
+    return value
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_held)]
+NotNegative = Annotated[Finite, Field(ge=0)]
+Positive = Annotated[Finite, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 

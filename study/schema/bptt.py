@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count, Strict
+from study.schema.base import Count, Finite, Strict
 from study.schema.registry import Registry
 
 TRUNCATIONS = Registry("bptt")
@@ -176,7 +176,7 @@ class ARTBPConfig(BPTTConfig):
     spans_batches: ClassVar[bool] = True
     name: Literal["artbp"]
     length: Count
-    alpha: Annotated[float, Field(gt=2, allow_inf_nan=False)] | None
+    alpha: Annotated[Finite, Field(gt=2)] | None
     block: Count
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from study.schema.base import Count, Positive, Strict
+from study.schema.base import Count, Finite, Positive, Strict
 from study.schema.own import OwnFile
 from study.schema.registry import Registry
 
@@ -85,7 +85,7 @@ class AdaGCConfig(ClipConfig):
     """Every tensor at `relative` times the running mean of its own clipped norms (Wang et al. 2025)."""
 
     name: Literal["adagc"]
-    relative: Annotated[float, Field(gt=1, allow_inf_nan=False)]
+    relative: Annotated[Finite, Field(gt=1)]
     absolute: Positive
     beta: Kept
     warmup: Count

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from study.schema.base import Positive, Share, Strict
+from study.schema.base import NotNegative, Positive, Share, Strict
 from study.schema.own import OwnFile
 from study.schema.registry import Registry
 from study.schema.task import Kind, TaskConfig
@@ -137,7 +137,7 @@ class FocalConfig(ClassLossConfig):
     """Cross-entropy times (1 - p)^gamma (Lin et al. 2017)."""
 
     name: Literal["focal"]
-    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    gamma: NotNegative
 
 
 @LOSSES.member("study.learning.losses.brier:Brier")

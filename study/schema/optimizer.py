@@ -1,10 +1,10 @@
 """`conf/optimizer`: how gradients move the parameters. Keys are the arguments of torch's classes, and `decay`."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from study.schema.base import Count, Positive, Share, Strict
+from study.schema.base import Count, NotNegative, Positive, Share, Strict
 from study.schema.registry import Registry
 
 OPTIMIZERS = Registry("optimizer")
@@ -23,7 +23,7 @@ class OptimizerConfig(Strict):
     """Whether the matrices inside of the recurrent core come to the optimizer as groups of their own."""
     name: str
     lr: Positive
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weight_decay: NotNegative
     decay: Literal["all", "matrices"]
 
     @classmethod

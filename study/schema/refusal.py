@@ -1,8 +1,9 @@
 """What is wrong with a configuration, in words that name its keys as they are typed."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from study.errors import nearest
+from study.errors import nearest, shown
 from study.schema import lightning
 from study.schema.base import Strict, group_classes, option_names, reason
 
@@ -15,22 +16,23 @@ def explain(item: Any, raw: Any, whole: type[Strict]) -> str:
         raw: the values that were checked.
         whole: the config class of all of them.
     """
-    path = _path(raw, item["loc"])
+    names = _names(raw, item["loc"])
+    path = ".".join(names)
     if item["type"] == "extra_forbidden":
-        parent, _, name = path.rpartition(".")
-        siblings = _allowed(raw, parent, whole)
+        *parents, name = names
+        siblings = _allowed(raw, parents, whole)
         hint = lightning.reason(path) or nearest(name, siblings)
         return f"{path}: no such key{hint} (allowed here: {', '.join(siblings)})"
     message = reason(item["msg"])
     if isinstance(item["input"], dict):
         return f"{path}: {message}" if path else message
-    return f"{path} = {item['input']!r}: {message}"
+    return f"{path} = {shown(item['input'])}: {message}"
 
 
-def _allowed(raw: Any, path: str, whole: type[Strict]) -> list[str]:
+def _allowed(raw: Any, path: Sequence[str], whole: type[Strict]) -> list[str]:
     """The keys a group may have, of the option that is chosen there."""
     classes: list[type[Strict]] = [whole]
-    for part in filter(None, path.split(".")):
+    for part in path:
         raw = raw[part]
         groups = [found.model_fields[part].annotation for found in classes if part in found.model_fields]
         classes = [found for group in groups for found in group_classes(group)]
@@ -38,8 +40,8 @@ def _allowed(raw: Any, path: str, whole: type[Strict]) -> list[str]:
     return sorted({name for found in classes for name in found.model_fields})
 
 
-def _path(raw: Any, location: tuple[Any, ...]) -> str:
-    """The dotted key of a pydantic location, without the union tags that stand in no config file."""
+def _names(raw: Any, location: tuple[Any, ...]) -> list[str]:
+    """The keys of a pydantic location, without the union tags that stand in no config file; a key may have dots."""
     names: list[str] = []
     tagged = False
     for place, part in enumerate(location):
@@ -51,4 +53,4 @@ def _path(raw: Any, location: tuple[Any, ...]) -> str:
         if inside or (isinstance(raw, list) and isinstance(part, int)):
             names.append(str(part))
             raw = raw[part] if isinstance(raw, list) else raw.get(part)
-    return ".".join(names)
+    return names

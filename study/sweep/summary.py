@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from study import terminal
 from study.installation import about
 from study.opponents.ranking import in_words
 from study.report.data.differences import Differences
@@ -26,13 +27,10 @@ COLUMNS = ("run", "test", "naive", "best opponent", "verdict", "half-life", "out
 
 def table(ledger: Ledger) -> Table:
     """One row an arm over its seeds, without search trials, which were made to choose a winner, not to measure it."""
-    drawn = Table(*COLUMNS, box=None, header_style="bold")
-    by_arm = _counting(ledger)
-    for arm, name in ledger.plan.names.items():
-        if by_arm[arm]:
-            drawn.add_row(name, *_row(by_arm[arm]))
-    drawn.caption = PLUS_MINUS if any(len(runs) > 1 for runs in by_arm.values()) else None
-    return drawn
+    by_arm, names = _counting(ledger), ledger.plan.names
+    rows = [dict(zip(COLUMNS, (name, *_row(by_arm[arm])), strict=True)) for arm, name in names.items() if by_arm[arm]]
+    caption = PLUS_MINUS if any(len(runs) > 1 for runs in by_arm.values()) else None
+    return terminal.table(rows, {c: f"{{{c}}}" for c in COLUMNS}, box=None, header_style="bold", caption=caption)
 
 
 def arm_records(ledger: Ledger) -> list[dict[str, Any]]:

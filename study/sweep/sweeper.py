@@ -25,7 +25,7 @@ from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
 from study.sweep.preview import preview
-from study.terminal import printer
+from study.terminal import clean, printer, say
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -48,7 +48,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         refuse_missing(arm.config)
     _refuse_launcher(master)
     for sentence in (*plan.describe_twins(), *plan.describe_readings()):
-        print(sentence)
+        say(sentence)
     if common.sweep.dry_run:
         print(plan.describe(), end="", flush=True)  # before what takes seconds
     from study.sweep.planning.objective import can_be_refused, find_direction
@@ -233,11 +233,11 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
     failed, missing = failures(ledger), ledger.counts()["open"]
     printer().show("runs", arm_records(ledger), table(ledger), console)
     for line in (*note_lines(ledger), *reading_lines(ledger), *power_lines(ledger)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
     reason = f" {problem}" if problem else ""
     lines = [*failed, *([f"{missing} runs were not made; the same command makes them.{reason}"] if missing else [])]
     for line in lines:
-        console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(clean(line), style="red", markup=False, highlight=False, soft_wrap=True)
     try:
         page = study_page.write(common.slug, common.tracking.uri, place.ui(common.tracking.uri), folder, kept=True)
         report = f"Report: {page}"
@@ -247,6 +247,6 @@ def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: 
     seen = view.where(common.tracking.uri, store.prepare(common.tracking.uri, common.slug))
     runs = f"Results: MLflow experiment {common.slug!r} in {common.tracking.uri}. To browse them: {seen}"
     for line in (next_question(ledger), report, runs):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
     if lines:
         sys.exit(1)

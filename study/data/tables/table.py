@@ -14,6 +14,9 @@ from study.data.tables.sheet import Sheet, read_sheet
 from study.data.tables.times import Times, read_times
 from study.errors import ConfigError, nearest
 
+LARGEST = 1e150
+"""Of the values of a table: float64 holds the mean of their squares."""
+
 
 @dataclass(frozen=True)
 class TableKeys:
@@ -93,6 +96,7 @@ def _numbers(sheet: Sheet, names: Sequence[str], decimal: str, how: TableKeys) -
         cells = column(sheet, name)
         values, missing, said = read_numbers(cells, decimal)
         sheet.refuse(cells, ~missing & ~np.isfinite(values), "is not a number")
+        sheet.refuse(cells, values.abs() > LARGEST, f"is beyond {LARGEST:g}: the mean of such squares is no number")
         if how.missing == "forward":
             values, missing = values.ffill(), values.ffill().isna()
         if how.missing != "drop":

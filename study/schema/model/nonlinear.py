@@ -5,10 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Positive
+from study.schema.base import Finite, Positive
 from study.schema.model.base import MODELS, CoreConfig, MatrixConfig
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @MODELS.member("study.models.cells.elman:Elman")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count, Decides
+from study.schema.base import Count, Decides, Finite, NotNegative
 from study.schema.task.base import TASKS, Kind, LengthsConfig, SplitByShares, Steps, TaskConfig
 
 Ahead = Annotated[int, Field(ge=1)]
@@ -96,9 +96,9 @@ class ForecastingSineMixConfig(ForecastingConfig, SplitByShares):
     """A sum of sines of the given `periods` (steps) with unit amplitude, and normal `noise` (standard deviation)."""
 
     name: Literal["forecasting_sine_mix"]
-    periods: Annotated[list[Annotated[float, Field(gt=2, allow_inf_nan=False)]], Field(min_length=1)]
+    periods: Annotated[list[Annotated[Finite, Field(gt=2)]], Field(min_length=1)]
     steps: Steps
-    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    noise: NotNegative
     ahead: Annotated[list[Ahead], Field(min_length=1)]
 
 

@@ -1,5 +1,6 @@
 """Making a plan from an experiment and a command line; every arm is composed and checked before anything runs."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,11 +15,13 @@ from study.errors import ConfigError, nearest
 from study.schema.sweep import SweepConfig
 from study.sweep.planning.composer import Composer, exists
 from study.sweep.planning.fingerprint import define, digest
-from study.sweep.planning.grammar import NAME, Dimension, Grid, dimension, grids, space, spelled
+from study.sweep.planning.grammar import MOST, NAME, Dimension, Grid, dimension, grids, space, spelled
 from study.sweep.planning.plan import SEARCH_SEED, Arm, Plan
 
 FIXED = ("slug", "experiment", "sweep", "tracking", "data")
 """Groups and keys with one value for the whole sweep."""
+MOST_RUNS = 100_000
+"""Of a sweep: its study is read whole at the start of every command."""
 
 
 def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer) -> Plan:
@@ -53,9 +56,19 @@ def build_plan(sweep: SweepConfig, arguments: Sequence[str], composer: Composer)
     if search and (taken := [seed for seed in seeds if seed in searched]):
         raise ConfigError(f"sweep.seeds: {taken[0]} is a seed of search trials; the winners need fresh ones")
     composer = composer.within(fixed)
+    _refuse_endless(tables)
     plan = Plan(fixed, _arms(tables, search, composer), search, sweep.trials, seeds, sweep.search_seeds)
+    if plan.runs > MOST_RUNS:
+        raise ConfigError(f"the sweep has {plan.runs:,} runs: at most {MOST_RUNS:,}, of fewer arms, seeds or trials")
     _check_space(plan, composer)
     return plan
+
+
+def _refuse_endless(tables: Sequence[Grid]) -> None:
+    """Refuse more arms than can be checked, before any is made."""
+    sizes = [math.prod(len(values) for key, values in grid.items() if key != NAME) for grid in tables]
+    if (arms := sum(sizes)) > MOST:
+        raise ConfigError(f"sweep.arms: {arms:,} combinations of values; at most {MOST:,} arms are compared")
 
 
 def _seeds(override: Override) -> list[int]:
@@ -122,6 +135,8 @@ def _check_space(plan: Plan, composer: Composer) -> None:
     valued = [d for key, d in plan.search.items() if key not in groups]
     unused = {d.key for d in valued}
     for arm in plan.arms.values():
+        if (found := math.prod(len(d.choices) for d in chosen)) > MOST:
+            raise ConfigError(f"sweep.search: {found:,} combinations of options; at most {MOST:,} are tuned over")
         for options in product(*([f"{d.key}={choice}" for choice in d.choices] for d in chosen)):
             own = [*arm.overrides, *options]
             if options:  # an arm as it stands is checked already

@@ -7,12 +7,11 @@ from functools import cached_property, lru_cache
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from study.command.arguments import BUDGETS, closed, opened, refuse_no_option, settled
-from study.command.messages import explain
+from study.command.messages import explained
 from study.errors import ConfigError
 from study.schema import Config, open_keys, validate
 from study.sweep.planning.options import Chosen
@@ -47,15 +46,13 @@ class Composer:
         """The composed, not yet validated configuration, without Hydra's own node."""
         refuse_no_option(overrides)
         given = [*map(opened, settled([*self._fixed, *overrides, *QUIET], self._budgets))]
-        try:
+        with explained():
             parsed = [*map(_parsed, given)]
             values = [override for override in parsed if _sets_a_value(override, self.groups)]
             chosen = [text for text, override in zip(given, parsed, strict=True) if override not in values]
             fixed = [text for text in map(opened, self._fixed) if text in chosen]
             composed = self._chosen.compose(fixed, [text for text in chosen if text not in fixed])
             return composed if _put(values, composed) else self._chosen.by_hydra(given).config
-        except HydraException as error:
-            raise ConfigError(explain(error)) from error
 
     def check(self, overrides: Sequence[str]) -> Config:
         """Compose and validate.
@@ -70,7 +67,8 @@ class Composer:
 
     def parse(self, arguments: Sequence[str]) -> list[Override]:
         """Parse typed overrides; in `glob(*)` the options of the group are known."""
-        return OverridesParser.create(config_loader=self._loader).parse_overrides([*map(closed, arguments)])
+        with explained():
+            return OverridesParser.create(config_loader=self._loader).parse_overrides([*map(closed, arguments)])
 
     @cached_property
     def groups(self) -> set[str]:

@@ -1,14 +1,18 @@
 """`sweep.arms` and `sweep.search`, read in Hydra's syntax: the values to compare, and the space to tune in."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
-from study.errors import ConfigError
+from study.command.messages import explained
+from study.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     import optuna
@@ -18,6 +22,9 @@ Grid = dict[str, list[str]]
 
 NAME = "name"
 """The one key of a grid that is no key of the configuration: a name for its arms."""
+
+MOST = 10_000
+"""Values of a key, and arms of a sweep: each arm is composed and checked before anything runs, 100 in a second."""
 
 SYNTAX = "see https://hydra.cc/docs/advanced/override_grammar/extended"
 SAMPLES = "interval(low, high), tag(log, interval(low, high)), int(...) of them, range(...) or choice(...)"
@@ -83,22 +90,55 @@ def space(search: Mapping[str, Any]) -> dict[str, Dimension]:
 def parse(key: str, value: Any, where: str) -> Override:
     """Read one key of a file as Hydra reads it on a command line."""
     try:
-        return OverridesParser.create().parse_overrides([f"{key}={_text(value)}"])[0]
-    except HydraException as error:
-        raise ConfigError(f"{where}.{key} = {value!r}: Hydra cannot read it ({SYNTAX})") from error
+        with explained():
+            return OverridesParser.create().parse_overrides([f"{key}={_text(value)}"])[0]
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{key} = {shown(value)}: Hydra cannot read it ({SYNTAX})") from error
 
 
 def spelled(override: Override) -> list[str]:
     """The values of a choice or range, or the one value, as on a command line."""
-    if override.is_discrete_sweep():
-        try:
-            found = list(override.sweep_string_iterator())
-        except ValueError as error:  # a range in steps of 0
-            raise ConfigError(f"{override.input_line}: {error}") from error
-        if not found:
-            raise ConfigError(f"{override.input_line}: leaves no value; give at least one")
-        return found
-    return [override.get_value_element_as_str()]
+    if not override.is_discrete_sweep():
+        return [override.get_value_element_as_str()]
+    if isinstance(value := override.value(), RangeSweep):
+        _refuse_endless(override, value)
+    try:
+        found = list(override.sweep_string_iterator())
+    except (
+        HydraException,
+        OmegaConfBaseException,
+    ) as error:  # a glob in a file, of no known group; a range in a choice
+        raise ConfigError(f"{override.input_line}: {str(error).splitlines()[0]}") from error
+    if not found:
+        raise ConfigError(f"{override.input_line}: leaves no value; give at least one")
+    return found
+
+
+def _count(override: Override, sweep: RangeSweep) -> Decimal:
+    """The number of values in a range; none of them is made.
+
+    Raises:
+        ConfigError: there is no end to them.
+    """
+    start, stop, step = (Decimal(number or 0) for number in (sweep.start, sweep.stop, sweep.step))
+    if not (step and all(number.is_finite() for number in (start, stop, step))):
+        raise ConfigError(f"{override.input_line}: a range has finite ends, and steps other than 0")
+    return (stop - start) / step
+
+
+def _refuse_endless(override: Override, sweep: RangeSweep) -> None:
+    """Refuse a range of more values than are compared."""
+    if (count := _count(override, sweep)) > MOST:
+        raise ConfigError(f"{override.input_line}: a range of {count:.3g} values; at most {MOST:,} are compared")
+
+
+def _ends(override: Override, sweep: RangeSweep) -> list[int | float]:
+    """The first and the last value of a range, of one value that: of whole numbers there may be any number."""
+    if _count(override, sweep) and isinstance(whole := sweep.range(), range):
+        return [*dict.fromkeys((whole[0], whole[-1]))] if whole else []
+    _refuse_endless(override, sweep)
+    points = list(sweep.range())
+    return [*dict.fromkeys((points[0], points[-1]))] if points else []
 
 
 def dimension(override: Override) -> Dimension:
@@ -110,14 +150,14 @@ def dimension(override: Override) -> Dimension:
     key, value = override.get_key_element(), override.value()
     if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
         found = Dimension(key, value.start, value.end, log="log" in value.tags)
-    elif isinstance(value, RangeSweep) and len(points := list(value.range())) > 1:
-        found = Dimension(key, min(points), max(points), abs(value.step))
+    elif isinstance(value, RangeSweep) and len(ends := _ends(override, value)) > 1:
+        found = Dimension(key, min(ends), max(ends), abs(value.step))
     elif override.is_choice_sweep():
         return Dimension(key, choices=tuple(spelled(override)))
     else:
         raise ConfigError(f"sweep.search.{key} = {override.get_value_string()}: nothing to tune; allowed: {SAMPLES}")
-    if not found.low < found.high or (found.log and found.low <= 0):
-        bounds = "low < high" + (" and, on a log scale, low > 0" if found.log else "")
+    if not 0 < found.high - found.low < math.inf or (found.log and found.low <= 0):
+        bounds = "finite low < high" + (" and, on a log scale, low > 0" if found.log else "")
         raise ConfigError(f"sweep.search.{key} = {override.get_value_string()}: needs {bounds}")
     return found
 
@@ -126,7 +166,7 @@ def _values(key: str, value: Any, where: str) -> list[str]:
     """A list's elements, one value, or those of a string in Hydra's syntax such as `elman,lstm`."""
     found = [parse(key, item, where) for item in (value if isinstance(value, list) else [value])]
     if any(override.is_interval_sweep() for override in found):
-        raise ConfigError(f"{where}.{key} = {value!r}: an interval stands alone, under sweep.search: it is tuned")
+        raise ConfigError(f"{where}.{key} = {shown(value)}: an interval stands alone, under sweep.search: it is tuned")
     if not found:
         raise ConfigError(f"{where}.{key} = []: leaves no arm; give at least one value")
     return [text for override in found for text in spelled(override)]

@@ -15,6 +15,7 @@ from rich.text import Text
 from study.sweep.planning.plan import Plan
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE, CellStatus, best
+from study.terminal import clean
 from study.tracking.outcomes import format_ending
 
 LAST = 6
@@ -57,7 +58,7 @@ class Display:
 
     def say(self, words: str) -> None:
         """Print a line that stays."""
-        self._console.print(words, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(clean(words), markup=False, highlight=False, soft_wrap=True)
 
 
 def render(statuses: list[CellStatus], plan: Plan, sign: int) -> RenderableType:
@@ -68,9 +69,9 @@ def render(statuses: list[CellStatus], plan: Plan, sign: int) -> RenderableType:
     bar = ProgressBar(total=len(plan), completed=len(ended), width=30)
     head.add_row(bar, f"{len(ended)}/{len(plan)} runs", time_left(statuses, len(plan)))
     rows = [Text("  ".join(counts))]
-    rows += [Text(f"  {best_line}", no_wrap=True) for best_line in best_lines(statuses, plan, sign)[:ARMS]]
-    rows += [Text(f"  {format_ended(status, plan)}", style="dim", no_wrap=True) for status in ended[-LAST:]]
-    rows += [Text(f"> {format_running(s, s.trial, plan)}", no_wrap=True) for s in running if s.trial]
+    rows += [Text(clean(f"  {best_line}"), no_wrap=True) for best_line in best_lines(statuses, plan, sign)[:ARMS]]
+    rows += [Text(clean(f"  {format_ended(status, plan)}"), style="dim", no_wrap=True) for status in ended[-LAST:]]
+    rows += [Text(clean(f"> {format_running(s, s.trial, plan)}"), no_wrap=True) for s in running if s.trial]
     return Group(head, *rows)
 
 
