@@ -65,7 +65,7 @@ OWNERS = {
         "study.tracking.writes",
         "study.bench",
     },  # the bench times it by itself
-    "optuna": {"study.sweep"},
+    "optuna": {"study.sweep", "study.bench"},
 }
 """Packages that some modules alone import."""
 OPTUNA_PRIVATE = "study.sweep.trials.optuna_private"

@@ -27,7 +27,7 @@ from study.tracking.outcomes import format_ending, without_ending
 from study.tracking.place import Place
 from study.tracking.spool import place as waiting
 from study.tracking.store import prepare
-from study.tracking.trouble import PATIENCE
+from study.tracking.trouble import PATIENCE, agreed
 from study.tracking.writes import Write
 
 STOPPING = 5.0

@@ -138,18 +138,18 @@ def folder() -> Path:
 @cache
 def filled() -> str:
     """The address of a store with the runs of a sweep, `elman s0` and `elman s1`, which trained nothing."""
-    from study.tracking import writer
+    from study.tracking import sweeps, writer
     from study.tracking.description import describe
     from study.tracking.place import Place
 
     uri = f"sqlite:///{folder()}/mlflow.db"
     with chdir(folder()):  # artifacts come into the current one
-        parent = writer.open_parent(uri, SLUG, "plan")
+        parent = sweeps.open_parent(uri, SLUG, "plan")
         for seed in (0, 1):
             config = composer().check([f"slug={SLUG}", f"seed={seed}", f"tracking.uri={uri}"])
             with writer.run(describe(config), Place(f"elman s{seed}", parent)):
                 pass
-        writer.close_parent(uri, parent, "FINISHED", {})
+        sweeps.close_parent(uri, parent, "FINISHED", {})
     return uri
 
 

@@ -36,7 +36,7 @@ MEGABYTE, FLOAT = 1e6, 4
 TINY = ("model=elman", "model.hidden_size=4", "probe=none", "task=forecasting_sine_mix", "task.batch_size=16")
 
 
-class Seen(NamedTuple):
+class Snapshot(NamedTuple):
     """The megabytes of every process of a sweep, by process id, at a time."""
 
     when: datetime
@@ -63,18 +63,18 @@ def many_runs(folder: Path, seeds: int) -> Tally:
     )
 
 
-def _watched(parent: subprocess.Popen[bytes]) -> list[Seen]:
+def _watched(parent: subprocess.Popen[bytes]) -> list[Snapshot]:
     """The memory of a process and all that it started, twice a second until it ends."""
-    root, seen = psutil.Process(parent.pid), list[Seen]()
+    root, seen = psutil.Process(parent.pid), list[Snapshot]()
     while parent.poll() is None:
         with suppress(psutil.Error):
             everyone = [root, *root.children(recursive=True)]
-            seen.append(Seen(datetime.now(), {one.pid: one.memory_info().rss / MEGABYTE for one in everyone}))
+            seen.append(Snapshot(datetime.now(), {one.pid: one.memory_info().rss / MEGABYTE for one in everyone}))
         time.sleep(0.5)
     return seen
 
 
-def _growth(parent: int, trials: Sequence[FrozenTrial], seen: Sequence[Seen]) -> dict[str, float]:
+def _growth(parent: int, trials: Sequence[FrozenTrial], seen: Sequence[Snapshot]) -> dict[str, float]:
     """Megabytes a run of the sweep by which its processes grew from the `WARM`th run to the last."""
     ends = sorted(trial.datetime_complete for trial in trials if trial.datetime_complete)
     early, late = (_at(ends[place], seen) for place in (min(WARM, len(ends) // 2) - 1, -1))
@@ -84,7 +84,7 @@ def _growth(parent: int, trials: Sequence[FrozenTrial], seen: Sequence[Seen]) ->
     return {name: (late[pid] - early[pid]) / runs for name, pid in named.items()}
 
 
-def _at(when: datetime, seen: Sequence[Seen]) -> Mapping[int, float]:
+def _at(when: datetime, seen: Sequence[Snapshot]) -> Mapping[int, float]:
     return min((one for one in seen if len(one.sizes) > 1), key=lambda one: abs(one.when - when)).sizes
 
 

@@ -14,7 +14,7 @@ from study.command.arguments import BUDGETS, closed, opened, refuse_no_option, s
 from study.command.messages import explained
 from study.errors import ConfigError
 from study.schema import Config, open_keys, validate
-from study.sweep.planning.options import Chosen
+from study.sweep.planning.options import Choices
 
 QUIET = ["trainer.progress_bar=false"]
 """Overrides of every run of a sweep, which has a display of its own."""
@@ -23,7 +23,7 @@ QUIET = ["trainer.progress_bar=false"]
 class Composer:
     """Composes the configuration of one run.
 
-    What is chosen of the groups is composed once, see `Chosen`, and the values are put into a copy of it.
+    What is chosen of the groups is composed once, see `Choices`, and the values are put into a copy of it.
 
     Args:
         loader: of Hydra.
@@ -32,27 +32,27 @@ class Composer:
     """
 
     def __init__(self, loader: ConfigLoader, master: DictConfig, fixed: Sequence[str] = ()):
-        self._loader, self._fixed = loader, fixed
+        self._loader, self.fixed = loader, fixed
         self._budgets = {key: OmegaConf.select(master, key) for key in BUDGETS}
-        self._chosen = Chosen(loader, master)
+        self._choices = Choices(loader, master)
 
     def within(self, fixed: Sequence[str]) -> "Composer":
         """A composer with other fixed overrides, that knows what this one has composed."""
         other = copy(self)
-        other._fixed = fixed
+        other.fixed = fixed
         return other
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The composed, not yet validated configuration, without Hydra's own node."""
         refuse_no_option(overrides)
-        given = [*map(opened, settled([*self._fixed, *overrides, *QUIET], self._budgets))]
+        given = [*map(opened, settled([*self.fixed, *overrides, *QUIET], self._budgets))]
         with explained():
             parsed = [*map(_parsed, given)]
             values = [override for override in parsed if _sets_a_value(override, self.groups)]
             chosen = [text for text, override in zip(given, parsed, strict=True) if override not in values]
-            fixed = [text for text in map(opened, self._fixed) if text in chosen]
-            composed = self._chosen.compose(fixed, [text for text in chosen if text not in fixed])
-            return composed if _put(values, composed) else self._chosen.by_hydra(given).config
+            fixed = [text for text in map(opened, self.fixed) if text in chosen]
+            composed = self._choices.compose(fixed, [text for text in chosen if text not in fixed])
+            return composed if _put(values, composed) else self._choices.by_hydra(given).config
 
     def check(self, overrides: Sequence[str]) -> Config:
         """Compose and validate.

@@ -26,7 +26,7 @@ class Composed(NamedTuple):
     options: Mapping[str, Any]
 
 
-class Chosen:
+class Choices:
     """Composes configurations in which some options are chosen, such as `model=lstm clip=norm`.
 
     Hydra takes a fifth of a second for one. Options of `conf/` decide parts of their own, so those of many arms are
