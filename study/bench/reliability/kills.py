@@ -51,7 +51,7 @@ CHECKPOINT = [Aim("torch", "save", 8, writes=True), Aim("study.training.checkpoi
 ARTIFACT = [Aim("shutil", "copyfile", 12, writes=True)]
 ARTIFACT += [
     Aim("mlflow", f"MlflowClient.{name}", most)
-    for name, most in {"log_batch": 12, "log_artifact": 3, "log_artifacts": 6, "log_inputs": 1, "log_text": 1}.items()
+    for name, most in {"log_batch": 12, "log_artifacts": 12, "log_inputs": 1, "set_tag": 1}.items()
 ]
 OWNER = [
     Aim("optuna", "Study.enqueue_trial"),
@@ -62,10 +62,10 @@ OWNER = [
     Aim("mlflow", "MlflowClient.set_terminated"),
 ]
 PARENT = [
-    Aim("study.tracking.writer", "open_parent"),
+    Aim("study.tracking.sweeps", "open_parent"),
     Aim("optuna", "Study.set_user_attr", 4),
-    Aim("study.tracking.writer", "end_lost"),
-    Aim("study.tracking.writer", "close_parent"),
+    Aim("study.tracking.sweeps", "end_lost"),
+    Aim("study.tracking.sweeps", "close_parent"),
     Aim("mlflow", "MlflowClient.update_run", 1),
 ]
 
