@@ -5,13 +5,19 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
+from mlflow.protos.databricks_pb2 import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_DOES_NOT_EXIST,
+    TEMPORARILY_UNAVAILABLE,
+)
 
 from study import deliver as delivering
 from study.errors import ConfigError, Trouble
@@ -246,6 +252,23 @@ def test_a_server_that_does_not_answer_is_refused_within_seconds(monkeypatch: py
     with pytest.raises(Trouble, match="Connection refused"):
         store.prepare(f"http://127.0.0.1:{port}", "anything")
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(("error", "made"), [(TEMPORARILY_UNAVAILABLE, 3), (INTERNAL_ERROR, 1)])
+def test_a_run_is_not_made_twice_where_a_store_may_have_made_it(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, error: int, made: int
+) -> None:
+    config, client, create, tried = configure("slug=trouble"), Store(2, error), MlflowClient.create_run, list[int]()
+
+    def fail_first(*arguments: Any, **named: Any) -> Any:
+        tried.append(1)
+        client(Write("tags", {}))
+        return create(*arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, "create_run", fail_first)
+    with suppress(Trouble), writer.run(describe(config), Place("a run", patience=60.0)):
+        pass
+    assert len(tried) == made
 
 
 def test_a_store_in_trouble_is_not_taken_for_one_that_lost_a_run(

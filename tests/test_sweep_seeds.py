@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 import pytest
 
-from study.errors import Pruned
+from study.errors import Pruned, Trouble
 from study.report.data.runs import gather
 from study.report.data.trials import searches
 from study.schema import Config
@@ -121,6 +121,14 @@ def test_a_run_that_raises_fails_the_trial_and_a_pruned_one_prunes_it(ledger: Le
     ledger.retry()
     assert make({1000: 1.0, 1001: Pruned("poor")}) == [1000, 1001]
     assert [status.state for status in ledger.statuses()] == ["pruned"]
+
+
+def test_a_store_or_disk_in_trouble_is_no_result_and_stops_the_launch(ledger: Ledger, make: Make) -> None:
+    make({1000: 1.0, 1001: Trouble("the store does not answer")})
+    assert [status.state for status in ledger.statuses() if status.cell.phase == "search"] == ["open"]
+    assert ledger.ordered() == "stop"
+    assert str(ledger.given_up()) == "the store does not answer, then the same command works"
+    assert make({1001: 2.0, 1002: 6.0}) == [1001, 1002]
 
 
 def test_the_interim_value_is_the_mean_over_the_runs_so_far_at_the_updates_of_all() -> None:

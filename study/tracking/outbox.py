@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from study.disk import reason, writing
@@ -204,7 +205,7 @@ def deliver(file: Path, patience: float = AT_ONCE) -> int:
         if patiently(lambda: client.get_run(run_id), uri, patience).info.status == "FINISHED":
             spool.remove()
         while (write := spool.first()) is not None:
-            patiently(lambda write=write: write.make(client, run_id), uri, patience)  # type: ignore[misc]
+            patiently(partial(write.make, client, run_id), uri, patience)
             spool.remove_first()
             made += 1
     except ConfigError:

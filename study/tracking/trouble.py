@@ -38,18 +38,29 @@ def may_pass(error: Exception) -> bool:
     return isinstance(error, OperationalError | InterfaceError | OSError)
 
 
+def rolled_back(error: Exception) -> bool:
+    """Whether a database has surely done nothing of a call, because it was busy."""
+    return isinstance(error, MlflowException) and error.error_code == "TEMPORARILY_UNAVAILABLE"
+
+
 def pauses() -> Iterator[float]:
     """Seconds between attempts, without end."""
     return chain(PAUSES, repeat(PAUSES[-1]))
 
 
-def patiently(call: Callable[[], T], uri: str, seconds: float = PATIENCE) -> T:
+def patiently(
+    call: Callable[[], T],
+    uri: str,
+    seconds: float = PATIENCE,
+    may_repeat: Callable[[Exception], bool] = may_pass,
+) -> T:
     """Return what a call to a store gives; it is made again while the store is in trouble.
 
     Args:
-        call: may be made twice.
+        call: to the store.
         uri: of the store.
         seconds: to wait in all; with 0 it is made once.
+        may_repeat: after which errors it may be made twice.
 
     Raises:
         Trouble: the store is in trouble after all.
@@ -62,7 +73,7 @@ def patiently(call: Callable[[], T], uri: str, seconds: float = PATIENCE) -> T:
         except Exception as error:
             if not may_pass(error):
                 raise
-            if time.monotonic() + pause > end:
+            if time.monotonic() + pause > end or not may_repeat(error):
                 said = f"the store does not answer ({reason(error)}); see that it does"
                 raise Trouble(f"tracking.uri = {shown(uri)!r}: {said}") from error
         time.sleep(pause)

@@ -27,7 +27,7 @@ from study.tracking.outcomes import format_ending, without_ending
 from study.tracking.place import Place
 from study.tracking.spool import place as waiting
 from study.tracking.store import prepare
-from study.tracking.trouble import PATIENCE, agreed
+from study.tracking.trouble import PATIENCE, agreed, patiently, rolled_back
 from study.tracking.writes import Write
 
 STOPPING = 5.0
@@ -152,14 +152,9 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         place: where the run belongs; a resumed run keeps its name and parent, and gets the tags.
         tags: more tags, of a new and of a resumed run.
     """
-    experiment, client = prepare(described.uri, described.slug, place.patience), client_of(described.uri)
     added = {**(tags or {}), **place.tags}
-    if "primary" in added:
-        _show(client, experiment, str(added["primary"]))
-    if place.resume:
-        run_id, (known, described_before) = place.resume, _reopen(client, place.resume)
-    else:
-        run_id, known, described_before = _start(client, experiment, described, place, added), set(), False
+    with writing(described.uri):
+        experiment, run_id, known, described_before = _begin(described, place, added)
     outbox = Outbox(_maker(described.uri, run_id), run_id, described.uri)
     tracked, status = Run(run_id, outbox.put, experiment, known, outbox.settle), "FAILED"
     try:
@@ -200,6 +195,24 @@ def _close(outbox: Outbox, status: str) -> None:
         if status == "FINISHED":
             raise
         say(left, sys.stderr)
+
+
+def _begin(
+    described: Description, place: Place, tags: Mapping[str, Any]
+) -> tuple[str, str, set[tuple[str, int]], bool]:
+    """Make a run, or open the one that is resumed; a store in trouble is waited for as long as its place says.
+
+    Returns:
+        Ids of experiment and run, key and update of the points it has, and whether it has parameters.
+    """
+    waited = described.uri, place.patience
+    experiment, client = prepare(described.uri, described.slug, place.patience), client_of(described.uri)
+    if "primary" in tags:
+        patiently(lambda: _show(client, experiment, str(tags["primary"])), *waited)
+    if (resumed := place.resume) is not None:
+        return experiment, resumed, *patiently(lambda: _reopen(client, resumed), *waited)
+    run_id = patiently(lambda: _start(client, experiment, described, place, tags), *waited, rolled_back)
+    return experiment, run_id, set(), False
 
 
 def _start(client: MlflowClient, experiment: str, described: Description, place: Place, tags: Mapping[str, Any]) -> str:
