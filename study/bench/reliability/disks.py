@@ -138,12 +138,16 @@ def _try(folder: Path, case: Obstacle, kind: str, known: dict[str, str]) -> tupl
     wrong = [*_misled(typed), *_halves(folder), *_counted(folder)]
     disk.mend()
     if typed.code == UNUSABLE:
-        again = re.search(r"study-resume (\w{32})", typed.said)
-        then = (
-            type_command(folder, "study.resume", [again[1]]) if again else type_command(folder, case.module, arguments)
-        )
+        then = type_command(folder, *_what_to_type(typed.said, case.module, arguments))
         wrong += [f"then exit code {then.code}: {then.said[-300:]}"] if then.code else []
     return next(iter([*wrong, *_other_numbers(folder, case, known)]), ""), real
+
+
+def _what_to_type(said: str, module: str, arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Module and arguments of the command that a sentence names, else of the same command."""
+    if again := re.search(r"study-resume (\w{32})", said):
+        return "study.resume", [again[1]]
+    return ("study.deliver", []) if "`study-deliver`" in said else (module, arguments)
 
 
 def _misled(typed: Typed) -> Iterator[str]:
