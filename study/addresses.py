@@ -8,6 +8,7 @@ is nothing to leave out anywhere else.
 import os
 import re
 import sys
+from pathlib import Path
 from types import TracebackType
 
 from study.errors import ConfigError
@@ -49,6 +50,13 @@ def whole(address: str) -> str:
         )
     _guard_tracebacks()
     return found
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None of any other, and of one that lies in no file."""
+    place = url.removeprefix("sqlite:///").partition("?")[0]
+    named = place not in ("", ":memory:") and not place.startswith("file:")
+    return Path(place) if url.startswith("sqlite:///") and named else None
 
 
 def _guard_tracebacks() -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from study.addresses import sqlite_file
 from study.schema import SweepingConfig
 from study.sweep.planning.plan import Plan
 from study.terminal import printer
@@ -86,7 +87,9 @@ def _expected(
 
 def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, dict[str, list[float]]]:
     """The plan with its arms as the study knows them, and the seconds of every run that is made, by arm."""
-    from study.sweep.trials.changes import adopt_digests
+    if (file := sqlite_file(common.sweep.storage)) is not None and not file.is_file():
+        return plan, {}  # nothing is created
+    from study.sweep.trials.changes import adopt_digests  # late: SQLAlchemy takes its time
     from study.sweep.trials.ledger import Ledger
     from study.sweep.trials.status import MADE
     from study.sweep.trials.storage import existing_study
@@ -116,7 +119,6 @@ def _gone(common: SweepingConfig, recorded: set[str]) -> frozenset[str]:
     if not recorded:
         return frozenset()
     from study.tracking import sweeps
-    from study.tracking.database import sqlite_file
 
     if (file := sqlite_file(common.tracking.uri)) is not None and not file.is_file():
         return frozenset(recorded)  # to ask MLflow would create it

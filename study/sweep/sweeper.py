@@ -17,6 +17,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from study.addresses import sqlite_file
 from study.data.files import refuse_missing
 from study.disk import refuse_unwritable, writing
 from study.errors import ConfigError, Trouble
@@ -62,7 +63,6 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
             find_direction(common.sweep, plan)
         return preview(common, plan, partial(count_workers, common.sweep.workers))
     from study.sweep.trials.storage import open_study
-    from study.tracking.database import sqlite_file
 
     direction = find_direction(common.sweep, plan)
     file = sqlite_file(common.sweep.storage)

@@ -14,7 +14,7 @@ from filelock import FileLock
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
-from study.addresses import whole
+from study.addresses import sqlite_file, whole
 from study.errors import ConfigError
 from study.installation import door
 
@@ -44,13 +44,6 @@ def locked(url: str, what: str = "tables") -> Iterator[None]:
             finally:
                 with suppress(OSError):  # on Windows filelock removes it
                     file.unlink()  # still held: whoever waits for it sees that it is gone, and tries again
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite database; None of any other, and of one that lies in no file."""
-    place = url.removeprefix("sqlite:///").partition("?")[0]
-    named = place not in ("", ":memory:") and not place.startswith("file:")
-    return Path(place) if url.startswith("sqlite:///") and named else None
 
 
 def make_whole(url: str, make: Callable[[str], object]) -> None:

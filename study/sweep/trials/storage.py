@@ -13,11 +13,11 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from study.addresses import whole
+from study.addresses import sqlite_file, whole
 from study.disk import writing
 from study.errors import ConfigError
 from study.sweep.planning.objective import Direction
-from study.tracking.database import locked, sqlite_file
+from study.tracking.database import locked
 
 BEAT = 20
 """Seconds between heartbeats of a running trial, by which workers on other machines know it is alive."""
@@ -49,11 +49,7 @@ def open_study(url: str, slug: str, direction: Direction | None = None) -> Itera
 
 @contextmanager
 def existing_study(url: str, slug: str) -> Iterator[optuna.Study | None]:
-    """Open the study of a slug to read it; None where there is none: nothing is created."""
-    file = sqlite_file(url)
-    if file is not None and not file.is_file():
-        yield None
-        return
+    """Open the study of a slug in a storage that is there, to read it; None where it has no such study."""
     study: optuna.Study | None = None
     with ExitStack() as opened:
         with suppress(KeyError):  # the storage has no such study
