@@ -7,4 +7,5 @@ from study.installation import SILENT
 
 for name, value in SILENT.items():  # before MLflow is imported: runs are no one else's business
     os.environ.setdefault(name, value)
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises
+for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # they print what is raised, or tried again
+    logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -232,8 +232,7 @@ def search(uri: str, condition: str = "", slug: str | None = None) -> list[Logge
             if not (page := found.token):
                 break
     except (MlflowException, SQLAlchemyError, ValueError, TypeError, AttributeError) as error:  # of rows it cannot read
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise ConfigError(f"{uri}: MLflow cannot read this store: {said[0]}") from error
+        raise ConfigError(f"{uri}: MLflow cannot read this store: {reason(error)}") from error
     return runs
 
 
