@@ -153,7 +153,7 @@ def test_an_exploding_run_is_a_finished_measurement(store: str, tmp_path: Path, 
 
 
 def test_a_run_whose_last_update_ruins_the_model_has_diverged_too(configure: Configure) -> None:
-    ruin = ["optimizer=sgd", "optimizer.lr=1e38", "trainer.max_updates=1", "slug=ruined"]
+    ruin = ["optimizer=sgd", "optimizer.lr=1e30", "trainer.max_updates=1", "slug=ruined"]
     result = train(configure(*TINY, *ruin))
     assert (result.diagnosis.outcome, result.updates) == ("diverged", 1)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from study.data.folders import folder
 from study.disk import writing
-from study.errors import ConfigError
+from study.errors import ConfigError, Unwritable
 
 if TYPE_CHECKING:
     from study.schema.run import DataConfig
@@ -44,6 +44,9 @@ def fetched(data: "DataConfig", download: Download) -> Path:
         downloader = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT)
         with writing(cache):
             return Path(pooch.retrieve(download.url, f"sha256:{download.sha256}", name, cache, downloader=downloader))
+    except Unwritable as error:
+        place, why, remedy = error.args
+        raise Unwritable(f"data.cache = {data.cache!r}: {place}", why, remedy) from error
     except (OSError, ValueError) as error:  # requests' exceptions are OSErrors; a wrong hash is a ValueError
         raise ConfigError(
             f"data.cache = {data.cache!r}: {cache / name} is not there or not the right file, and the download "
