@@ -240,6 +240,16 @@ def test_a_lost_run_is_continued_on_its_own_host(ledger: Ledger, host: str | Non
     assert ledger.interrupted(again).get("run_id") == (None if host else "abc")
 
 
+def test_what_a_worker_in_this_process_was_at_when_it_died_is_not_waited_for(ledger: Ledger) -> None:
+    def job() -> None:
+        assert ledger.claim() is not None
+        raise ValueError("no such thing")
+
+    launcher = Launched(job)
+    assert run_workers(launcher, ledger) == "The launcher reported ValueError: no such thing"
+    assert ledger.counts() == {"failed": 4, "open": 0}
+
+
 def test_a_worker_that_cannot_write_stops_the_others_and_what_it_was_at_stays_open(ledger: Ledger) -> None:
     def job() -> None:
         trial = ledger.claim()

@@ -188,6 +188,12 @@ class Ledger:
             if alive is False or (alive is None and (trial.number in silent or (owner is None and unsigned))):
                 optuna_private.set_state(self.study, trial, TrialState.FAIL)
 
+    def leave_own(self) -> None:
+        """Give up what this process was at: nothing in it works on a trial any more."""
+        for trial in self.running():
+            if process.current().items() <= trial.user_attrs.get("owner", {}).items():
+                optuna_private.set_state(self.study, trial, TrialState.FAIL)
+
     def order(self, order: Order) -> None:
         """Order every worker of this launch, on whatever machine, to stop."""
         self.study.set_user_attr(f"order {self.launch}", order)

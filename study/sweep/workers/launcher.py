@@ -17,6 +17,7 @@ from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from optuna.trial import TrialState
 
+from study.disk import writing
 from study.errors import Trouble
 from study.masking import masked
 from study.sweep.trials.ledger import Ledger
@@ -95,7 +96,8 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
 
     def launch() -> None:
         try:
-            jobs = launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)  # names folders
+            with writing():  # Hydra makes a folder for every worker
+                jobs = launcher.launch([[f"slug={ledger.study.study_name}"]] * workers, initial_job_idx=0)
             raised.extend(filter(None, (job.return_value for job in jobs if job.status == JobStatus.COMPLETED)))
         except BaseException as error:
             raised.append(error)
@@ -137,6 +139,8 @@ def _order_to_stop(ledger: Ledger, display: Display, at_once: bool) -> None:
 def _is_working(thread: threading.Thread, ledger: Ledger) -> bool:
     """Whether workers are left, or the run of a dead one is not given up yet."""
     ledger.reap()
+    if not thread.is_alive():
+        ledger.leave_own()  # of a worker in this process: whoever asks whether it lives hears that it does
     return thread.is_alive() or TrialState.RUNNING in ledger.claimed().values()
 
 

@@ -110,10 +110,10 @@ class Worker:
             ledger.fail(trial, {"interrupted": True})
             stop.asked = True
         except Trouble as error:
-            print(error, file=sys.stderr)
             ledger.fail(trial, {"interrupted": True})
             ledger.give_up(error)
             stop.asked = True
+            print(error, file=sys.stderr)  # last: the log may lie on the disk that is full
         except Pruned:
             ledger.prune(trial)
         except Exception as error:
