@@ -50,10 +50,18 @@ def take(mark: Path, aims: Sequence[Aim], seed: int) -> None:
         if when != "before":
             call(*arguments, **named)
         if when == "half":
-            os.truncate(arguments[1], os.path.getsize(arguments[1]) // 2)
+            _halve(arguments[1])
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(owner, name, last)
+
+
+def _halve(file: Any) -> None:
+    """Leave the first half of a file, given by its path or opened."""
+    path = getattr(file, "name", file)
+    if file is not path:
+        file.flush()
+    os.truncate(path, os.path.getsize(path) // 2)
 
 
 def _is_first(mark: Path) -> bool:
