@@ -161,13 +161,13 @@ def test_a_tuned_key_may_exist_in_some_arms_only_but_in_one_at_least(draw):
 
 
 def test_options_that_are_composed_one_by_one_are_what_hydra_makes_of_all(composer, monkeypatch):
-    asked, by_hydra = [], composer._chosen.by_hydra
+    asked, by_hydra = [], composer._choices.by_hydra
 
     def counted(given):
         asked.append(given)
         return by_hydra(given)
 
-    monkeypatch.setattr(composer._chosen, "by_hydra", counted)
+    monkeypatch.setattr(composer._choices, "by_hydra", counted)
     parts = product(("language_bible_char", "forecasting_stocks"), ("lstm", "elman"), ("norm", "none"))
     composed = [composer.compose([f"task={t}", f"model={m}", f"clip={c}", "seed=3"]) for t, m, c in parts]
     assert len(asked) == 4  # as it stands, and with each of the three that it has not
@@ -238,7 +238,7 @@ def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer
 
 
 def test_what_is_typed_of_the_sweep_itself_reaches_every_run(composer):
-    master = composer._chosen._master
+    master = composer._choices._master
     master.sweep.bad_verdicts = 3
     assert composer.compose(["model=gru"]).sweep.bad_verdicts == 3
 
