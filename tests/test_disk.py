@@ -1,6 +1,7 @@
 """Places that cannot be written: one sentence, whoever reports it, and nothing half written."""
 
 import errno
+import io
 import os
 import sqlite3
 from collections.abc import Callable
@@ -24,9 +25,17 @@ from study.train import train
 from study.training import checkpoint
 from tests.reruns import SMALL
 
-FULL = Path("/dev/full")
-"""Every write to it fails as on a full disk, for anybody."""
 Configure = Callable[..., Config]
+
+
+class Full(io.RawIOBase):
+    """A file on a disk without space."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def full_database(address: str, wrapped: bool) -> None:
@@ -74,14 +83,13 @@ def test_any_other_error_stays_what_it_is(error: Exception) -> None:
     assert raised.value is error
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 def test_on_a_full_disk_the_old_checkpoint_stays_and_no_part_of_a_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "x.ckpt"
     checkpoint.save({"weights": torch.ones(3)}, file)
-    before, opened = file.read_bytes(), Path.open
-    monkeypatch.setattr(Path, "open", lambda path, *how, **more: opened(FULL, *how, **more))
+    before = file.read_bytes()
+    monkeypatch.setattr(Path, "open", lambda *_, **__: io.BufferedWriter(Full()))
     with pytest.raises(Unwritable, match=r"x\.ckpt or .*: no space is left"):
         checkpoint.save({"weights": torch.ones(1 << 20)}, file)
     monkeypatch.undo()
@@ -139,9 +147,9 @@ def test_a_run_whose_checkpoint_finds_no_room_is_no_result_and_is_resumed_as_it_
     assert (run.status, "error" in run.tags) == ("FINISHED", False)
 
 
-def test_before_a_run_is_begun_a_place_that_cannot_be_written_refuses_it(configure: Configure, tmp_path: Path) -> None:
-    config = configure(*SMALL, "slug=unbegun", "probe=none")
+def test_before_a_run_is_made_a_place_that_cannot_be_written_refuses_it(configure: Configure, tmp_path: Path) -> None:
+    config = configure(*SMALL, "slug=not-made", "probe=none")
     (tmp_path / "outputs").touch()
     with pytest.raises(Unwritable, match="a file is where a folder is needed; move that away, then the same command"):
         train(config, place=Place(checkpoints=checkpoint.FOLDER))
-    assert not search(config.tracking.uri, slug="unbegun")
+    assert not search(config.tracking.uri, slug="not-made")

@@ -5,14 +5,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
 from study import tasks
-from study.errors import ConfigError
 from study.installation import CHECKOUT, CONF
 from study.learning.bptt import TruncatedBPTT
 from study.reproduce.compare import compare
@@ -254,17 +253,6 @@ def test_a_run_that_is_being_trained_is_left_alone(
     assert "still training it" in capsys.readouterr().err
 
 
-def test_a_checkpoint_is_found_wherever_a_run_or_a_sweep_put_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert checkpoint.find("abc") == checkpoint.FOLDER
-    trial = Path("outputs/tour/3")
-    trial.mkdir(parents=True)
-    (trial / "abc.ckpt").touch()
-    assert checkpoint.find("abc") == trial
-
-
 def test_a_run_without_a_checkpoint_starts_anew_in_its_place(configure: Configure, tmp_path: Path) -> None:
     config = configure(*COMMON, "trainer.checkpoint=null")
     run_id = killed(config, 35, tmp_path)
@@ -307,38 +295,6 @@ def test_a_run_that_cannot_be_resumed_says_what_to_type_instead(
     writer.MlflowClient(config.tracking.uri).set_terminated(run.run_id, "KILLED")
     assert main(["instead two", "--store", config.tracking.uri]) == 2
     assert "the command that started it, typed again, makes it" in capsys.readouterr().err
-
-
-def test_a_checkpoint_holds_nothing_to_execute(tmp_path: Path) -> None:
-    file = tmp_path / "x.ckpt"
-    torch.save({"call": print}, file)
-    with pytest.raises(ConfigError, match="no checkpoint"):
-        checkpoint.load(file)
-    torch.save({"model": {}}, file)
-    with pytest.raises(ConfigError, match="it has no carry, history"):
-        checkpoint.load(file)
-    file.write_bytes(b"PK\x03\x04 cut off")
-    with pytest.raises(ConfigError, match="no checkpoint"):
-        checkpoint.load(file)
-
-
-def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Module:
-        def state(self) -> dict[str, int]:
-            return dict.fromkeys(checkpoint.KEYS, 1)
-
-    file = tmp_path / "x.ckpt"
-    keeper = checkpoint.Checkpoint(file, 0.0)
-    keeper._save(Module())
-
-    def full_disk(_: object, opened: BinaryIO) -> None:
-        opened.write(b"half")
-        raise OSError
-
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError):  # noqa: PT011
-        keeper._save(Module())
-    assert checkpoint.load(file) == checkpoint.ADDED | Module().state()
 
 
 def test_the_command_line_resumes_a_process_that_was_killed(

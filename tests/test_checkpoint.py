@@ -1,0 +1,53 @@
+"""The file of a run's state: where it lies, that it is whole, and that nothing in it is executed."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+import torch
+
+from study.errors import ConfigError
+from study.training import checkpoint
+
+
+def test_a_checkpoint_is_found_wherever_a_run_or_a_sweep_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint.find("abc") == checkpoint.FOLDER
+    trial = Path("outputs/tour/3")
+    trial.mkdir(parents=True)
+    (trial / "abc.ckpt").touch()
+    assert checkpoint.find("abc") == trial
+
+
+def test_a_checkpoint_holds_nothing_to_execute(tmp_path: Path) -> None:
+    file = tmp_path / "x.ckpt"
+    torch.save({"call": print}, file)
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        checkpoint.load(file)
+    torch.save({"model": {}}, file)
+    with pytest.raises(ConfigError, match="it has no carry, history"):
+        checkpoint.load(file)
+    file.write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        checkpoint.load(file)
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Module:
+        def state(self) -> dict[str, int]:
+            return dict.fromkeys(checkpoint.KEYS, 1)
+
+    file = tmp_path / "x.ckpt"
+    keeper = checkpoint.Checkpoint(file, 0.0)
+    keeper._save(Module())
+
+    def full_disk(_: object, opened: BinaryIO) -> None:
+        opened.write(b"half")
+        raise OSError
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError):  # noqa: PT011
+        keeper._save(Module())
+    assert checkpoint.load(file) == checkpoint.ADDED | Module().state()
