@@ -44,9 +44,9 @@ QUICK = 0.2
 JUMPS = (1.0, -1.0, 3600.0, -3600.0)
 """Seconds by which the clock is set."""
 Prepared = Callable[[Path, int], object]
-Strike = Callable[[Command, random.Random, float], object]
+Strike = Callable[[Command, random.Random], object]
 
-CLIENT, OPTUNA, LEDGER = "mlflow.MlflowClient", "study.sweep.trials.optuna_private", "study.sweep.trials.ledger"
+OPTUNA, LEDGER = "study.sweep.trials.optuna_private", "study.sweep.trials.ledger"
 CHECKPOINT = [Aim("torch", "save", 8, writes=True), Aim("study.training.checkpoint", "save", 8)]
 ARTIFACT = [Aim("shutil", "copyfile", 12, writes=True)]
 ARTIFACT += [
@@ -145,8 +145,11 @@ def row(arguments: Sequence[str], strike: Strike, prepare: Prepared = untouched)
             place = folder / str(seed)
             shutil.copytree(folder / "empty", place)
             command = Command(place, "study.train", arguments, partial(prepare, place, seed))
+            draw = random.Random(seed)
             with ending(command):
-                strike(command, random.Random(seed), span)
+                if prepare is untouched:
+                    _train(command, draw.uniform(0, span))
+                strike(command, draw)
                 states += commands.states(place)
                 typed += (count := commands.repeat(place, arguments, plainly))
                 found = commands.wrong(place, folder / "reference", arguments, count, command)
@@ -159,41 +162,43 @@ def row(arguments: Sequence[str], strike: Strike, prepare: Prepared = untouched)
     return tried
 
 
-def by_itself(command: Command, draw: random.Random, span: float) -> None:
+def by_itself(command: Command, draw: random.Random) -> None:
     """Wait for the end of a command that is left to itself."""
     command.wait()
 
 
-def kill_worker(command: Command, draw: random.Random, span: float) -> None:
-    """A process that trains; the command has to go on without."""
-    _train(command, draw.uniform(0, span))
-    _kill(draw.sample(command.workers(), k=min(1, len(command.workers()))))
-    command.wait()
+def killing(which: Callable[[Command, random.Random], Sequence[psutil.Process]]) -> Strike:
+    """Kill some of a command's processes: what is left has to end by itself, or to go on without them."""
+
+    def strike(command: Command, draw: random.Random) -> None:
+        _kill(which(command, draw))
+        command.wait()
+
+    return strike
 
 
-def kill_warm(command: Command, draw: random.Random, span: float) -> None:
+def a_worker(command: Command, draw: random.Random) -> list[psutil.Process]:
+    """A process that trains."""
+    return draw.sample(command.workers(), k=min(1, len(command.workers())))
+
+
+def warm(command: Command, draw: random.Random) -> list[psutil.Process]:
     """The process from which those that train are forked."""
-    _train(command, draw.uniform(0, span))
-    _kill(command.warm())
-    command.wait()
+    return command.warm()
 
 
-def kill_parent(command: Command, draw: random.Random, span: float) -> None:
-    """The command itself: what it has started finds that out."""
-    _train(command, draw.uniform(0, span))
-    _kill([process for process in command.processes() if process.pid == command.pid])
+def parent(command: Command, draw: random.Random) -> list[psutil.Process]:
+    """The command itself."""
+    return [process for process in command.processes() if process.pid == command.pid]
 
 
-def kill_everything(command: Command, draw: random.Random, span: float) -> None:
-    """All processes at once, as where a machine loses its power."""
-    _train(command, draw.uniform(0, span))
-    _kill(command.processes())
-    command.wait()
+def everything(command: Command, draw: random.Random) -> list[psutil.Process]:
+    """All processes, as where a machine loses its power."""
+    return command.processes()
 
 
-def interrupt(command: Command, draw: random.Random, span: float) -> None:
+def interrupt(command: Command, draw: random.Random) -> None:
     """Ctrl-C, once or twice, to the processes of the foreground."""
-    _train(command, draw.uniform(0, span))
     for _ in range(draw.randint(1, 2)):
         with suppress(ProcessLookupError):
             os.killpg(command.pid, signal.SIGINT)
@@ -201,9 +206,8 @@ def interrupt(command: Command, draw: random.Random, span: float) -> None:
     command.wait()
 
 
-def terminate(command: Command, draw: random.Random, span: float) -> None:
+def terminate(command: Command, draw: random.Random) -> None:
     """SIGTERM to the command, or to all its processes, and SIGKILL to what is left after a while."""
-    _train(command, draw.uniform(0, span))
     for process in command.processes():
         if process.pid == command.pid or draw.random() < 0.5:
             process.terminate()
@@ -226,10 +230,10 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
 
 
 FAULTS = [
-    Fault("kill-worker", "a worker of a sweep killed", row(SWEEP, kill_worker)),
-    Fault("kill-warm", "the process that a sweep's workers are forked from killed", row(SWEEP, kill_warm)),
-    Fault("kill-parent", "the command of a sweep killed", row(SWEEP, kill_parent)),
-    Fault("kill-everything", "all processes of a sweep killed at once", row(SWEEP, kill_everything)),
+    Fault("kill-worker", "a worker of a sweep killed", row(SWEEP, killing(a_worker))),
+    Fault("kill-warm", "the process that a sweep's workers are forked from killed", row(SWEEP, killing(warm))),
+    Fault("kill-parent", "the command of a sweep killed", row(SWEEP, killing(parent))),
+    Fault("kill-everything", "all processes of a sweep killed at once", row(SWEEP, killing(everything))),
     Fault("kill-checkpoint", "a worker killed while it writes a checkpoint", row(SWEEP, by_itself, aimed(*CHECKPOINT))),
     Fault("kill-artifact", "a worker killed while it writes to MLflow", row(SWEEP, by_itself, aimed(*ARTIFACT))),
     Fault("kill-owner", "a worker killed while it claims, signs or ends a trial", row(SWEEP, by_itself, aimed(*OWNER))),
