@@ -21,7 +21,7 @@ PATIENCE = 120.0
 AT_ONCE = 10.0
 """Seconds that a command waits which a person has typed, and waits for."""
 BRIEF = 5.0
-"""Seconds in which a server has to answer where a run has only begun; it is asked twice."""
+"""Seconds that a server has to answer the first requests of a run; each is made twice."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds between attempts; the last is repeated."""
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"

@@ -101,7 +101,7 @@ def to_continue(place: Place) -> tuple[dict[str, Any] | None, bool]:
 
 @contextmanager
 def resumable(place: Place, uri: str) -> Iterator[Callable[[str], None]]:
-    """Let an error of the disk that ends a run say how the run is resumed, once it has begun.
+    """Let an error of the disk that ends a run say how the run is resumed, once the store has it.
 
     Args:
         place: of the run.
@@ -110,17 +110,17 @@ def resumable(place: Place, uri: str) -> Iterator[Callable[[str], None]]:
     Yields:
         What announces the run, by its MLflow run id, when it begins.
     """
-    begun: list[str] = []
+    announced: list[str] = []
 
     def announce(run_id: str) -> None:
-        begun.append(run_id)
+        announced.append(run_id)
         place.announce(run_id)
 
     try:
         with writing(uri):
             yield announce
     except Unwritable as error:
-        for run_id in begun:
+        for run_id in announced:
             error.then = _how_to_resume(place, run_id)
         raise
 

@@ -56,7 +56,7 @@ class Obstacle(NamedTuple):
 
 def cases() -> list[Obstacle]:
     """All that are tried."""
-    during = ("before", "begun", "update", "checkpoint", "end")
+    during = ("before", "define", "update", "checkpoint", "end")
     one = [*TINY, "slug=tried"]
     runs = [Obstacle("study.train", one, place, at) for place in PLACES if place != "study" for at in during]
     sweeps = [Obstacle("study.train", SWEEP, place, at) for place in PLACES for at in ("before", "update", "end")]

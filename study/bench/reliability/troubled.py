@@ -16,7 +16,7 @@ SKIPPED = 99
 """The exit code where the trouble could not be made."""
 MOMENTS = {
     "before": None,
-    "begun": ("study.train", "_define"),
+    "define": ("study.train", "_define"),
     "update": ("study.training.recorder", "Recorder.on_train_batch_end"),
     "checkpoint": ("study.training.checkpoint", "save"),
     "end": ("study.analysis.result", "conclude"),

@@ -115,9 +115,9 @@ class Ledger:
         """
         params = trial.params
         earlier = [t for t in self._index.of(cell_of(trial)) if t.number < trial.number]
-        begun = [t for t in earlier if {"run_id", "error"} & set(t.user_attrs)]
-        last = begun[-1].user_attrs if begun else {}
-        if "run_id" not in last or "error" in last or begun[-1].params != params or last["run_id"] in self.gone:
+        started = [t for t in earlier if {"run_id", "error"} & set(t.user_attrs)]
+        last = started[-1].user_attrs if started else {}
+        if "run_id" not in last or "error" in last or started[-1].params != params or last["run_id"] in self.gone:
             return {}
         return last if "interrupted" in last or process.was_here(last["owner"]) else {}
 
