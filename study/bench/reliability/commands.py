@@ -37,6 +37,18 @@ MOST = 6
 LINGER = 20.0
 """Seconds in which processes without a parent have to end."""
 Prepare = Callable[[], object]
+WARM = (
+    *("study.sweep.sweeper", "study.sweep.workers.worker", "study.sweep.summary", "study.report.pages.study"),
+    *("study.opponents", "study.training.trainer", "study.resume", "study.reproduce.differences", "study.train"),
+    *("study.analysis.result", "mlflow.store.tracking.sqlalchemy_store"),
+)
+"""What commands import."""
+
+
+def warm() -> None:
+    """Import what commands need, once for all processes that are forked from here."""
+    for module in WARM:
+        import_module(module)
 
 
 class Command:

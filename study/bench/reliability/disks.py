@@ -20,9 +20,10 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from study.bench.reliability.commands import warm
 from study.bench.reliability.contract import Fault, Tally
+from study.bench.reliability.moments import STORE, STRUCK, Typed, in_a_process, type_command
 from study.bench.reliability.small_disk import SmallDisk, alone
-from study.bench.reliability.troubled import MOMENTS, STORE, Typed, in_a_process, type_command, warm
 from study.data.folders import folder as data_folder
 from study.errors import UNUSABLE
 
@@ -74,7 +75,6 @@ def cases() -> list[Obstacle]:
         Obstacle("study.ask.what_if", ["{finished}"], "outputs", "page"),
         Obstacle("study.ask.why", ["{finished}", "--no-forks"], "outputs", "page"),
         Obstacle("study.resume", ["{killed}"], "checkpoints", "before"),
-        Obstacle("study.resume", ["{killed}"], "checkpoints", "checkpoint"),
         Obstacle("study.resume", ["{killed}"], "store", "end"),
     ]
     found = [*asked, *runs, *sweeps]
@@ -105,7 +105,11 @@ def tried(kind: str, folder: Path, seeds: int) -> Tally:
             )
         shutil.rmtree(place, ignore_errors=True)
     how = f"; {limited} by limits of the process, as nothing can be mounted" if limited else ""
-    return Tally(len(chosen), lost, f"{len(PLACES)} places, {len(MOMENTS)} moments{how}")
+    return Tally(
+        len(chosen),
+        lost,
+        f"{len({case.place for case in chosen})} places, {len({case.moment for case in chosen})} moments{how}",
+    )
 
 
 def _prepare(folder: Path) -> dict[str, str]:
@@ -136,6 +140,7 @@ def _try(folder: Path, case: Obstacle, kind: str, known: dict[str, str]) -> tupl
     arguments = [argument.format(**known) for argument in case.arguments]
     typed = type_command(folder, case.module, arguments, getattr(disk, kind), case.moment)
     wrong = [*_misled(typed), *_halves(folder), *_counted(folder)]
+    wrong += [] if (folder / STRUCK).exists() else ["the trouble never came"]
     disk.mend()
     if typed.code == UNUSABLE:
         then = type_command(folder, *_what_to_type(typed.said, case.module, arguments))

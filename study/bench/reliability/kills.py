@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
@@ -25,14 +24,6 @@ from study.bench.reliability.aims import Aim, take
 from study.bench.reliability.commands import RUN, SWEEP, Command, ending
 from study.bench.reliability.contract import Fault, Tally
 
-WARM: tuple[str, ...] = (
-    "study.sweep.sweeper",
-    "study.sweep.workers.worker",
-    "study.sweep.summary",
-    "study.report.pages.study",
-)
-WARM += ("study.opponents", "study.training.trainer", "study.resume", "study.reproduce.differences", "study.train")
-WARM += ("mlflow.store.tracking.sqlalchemy_store",)
 SPAN = 4.0
 """Seconds in which the workers of an undisturbed sweep train, about."""
 GRACE = 10.0
@@ -56,7 +47,7 @@ ARTIFACT += [
 OWNER = [
     Aim("optuna", "Study.enqueue_trial"),
     *(Aim(OPTUNA, name) for name in ("claim", "give_sign_of_life")),
-    *(Aim("optuna.trial", "Trial.set_user_attr", 4) for _ in range(2)),
+    *(Aim("optuna.trial", "Trial.set_user_attr", 4) for _ in range(2)),  # drawn twice as often
     Aim("mlflow", "MlflowClient.create_run", 2),
     Aim("optuna", "Study.tell"),
     Aim("mlflow", "MlflowClient.set_terminated"),
@@ -66,7 +57,7 @@ PARENT = [
     Aim("optuna", "Study.set_user_attr", 4),
     Aim("study.tracking.sweeps", "end_lost"),
     Aim("study.tracking.sweeps", "close_parent"),
-    Aim("mlflow", "MlflowClient.update_run", 1),
+    Aim("mlflow", "MlflowClient.update_run"),
 ]
 
 
@@ -86,8 +77,7 @@ def plainly() -> None:
 
 def undisturbed(folder: Path, arguments: Sequence[str]) -> float:
     """Make `empty`, stores to start from, and `reference`, where nothing happened; return the seconds of training."""
-    for module in WARM:
-        import_module(module)
+    commands.warm()
     (folder / "empty").mkdir()
     for make in (first.make_runs_store, first.make_study):
         first.started(make, folder / "empty").join()
@@ -182,7 +172,7 @@ def a_worker(command: Command, draw: random.Random) -> list[psutil.Process]:
     return draw.sample(command.workers(), k=min(1, len(command.workers())))
 
 
-def warm(command: Command, draw: random.Random) -> list[psutil.Process]:
+def forker(command: Command, draw: random.Random) -> list[psutil.Process]:
     """The process from which those that train are forked."""
     return command.warm()
 
@@ -231,7 +221,7 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
 
 FAULTS = [
     Fault("kill-worker", "a worker of a sweep killed", row(SWEEP, killing(a_worker))),
-    Fault("kill-warm", "the process that a sweep's workers are forked from killed", row(SWEEP, killing(warm))),
+    Fault("kill-warm", "the process that a sweep's workers are forked from killed", row(SWEEP, killing(forker))),
     Fault("kill-parent", "the command of a sweep killed", row(SWEEP, killing(parent))),
     Fault("kill-everything", "all processes of a sweep killed at once", row(SWEEP, killing(everything))),
     Fault("kill-checkpoint", "a worker killed while it writes a checkpoint", row(SWEEP, by_itself, aimed(*CHECKPOINT))),

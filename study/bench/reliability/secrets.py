@@ -17,7 +17,7 @@ from sqlalchemy import NullPool, create_engine, inspect, text
 
 from study.bench.reliability.contract import Fault, Tally
 from study.bench.reliability.postgres import postgres
-from study.bench.reliability.serving import free_port, started
+from study.bench.reliability.serving import running
 from study.data.folders import folder
 from study.installation import CONF
 
@@ -170,12 +170,8 @@ def _type(into: Path, env: Mapping[str, str], module: str, *arguments: str) -> s
 def _server(into: Path) -> Iterator[str]:
     """MLflow's server on a database of its own."""
     (folder := into / "server").mkdir()
-    server = started(folder, port := free_port())
-    try:
+    with running(folder) as (_, port):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @contextmanager

@@ -79,13 +79,22 @@ class Gate:
 
 
 @contextmanager
-def gated(folder: Path) -> Iterator[Gate]:
-    """A server with a gate before it."""
+def running(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server over a database in a folder, and its port."""
     server = started(folder, port := free_port())
-    gate = Gate(port)
     try:
-        yield gate
+        yield server, port
     finally:
-        gate.close()
         server.kill()
         server.wait()
+
+
+@contextmanager
+def gated(folder: Path) -> Iterator[Gate]:
+    """A server with a gate before it."""
+    with running(folder) as (_, port):
+        gate = Gate(port)
+        try:
+            yield gate
+        finally:
+            gate.close()

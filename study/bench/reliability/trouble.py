@@ -1,22 +1,22 @@
 """A store of runs in trouble while one is trained: locked, failing, slow, suspended, gone, out of reach."""
 
-import os
 import random
 import signal
 import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import chdir, closing, suppress
 from functools import partial
 from pathlib import Path
+from subprocess import Popen
 from unittest.mock import patch
 
 from hydra import compose, initialize_config_dir
 
 from study.bench.reliability.contract import Fault, Tally
-from study.bench.reliability.serving import free_port, gated, started
+from study.bench.reliability.serving import free_port, gated, running, started
 from study.errors import Trouble
 from study.installation import CONF
 from study.reproduce.compare import compare
@@ -60,6 +60,8 @@ def lasting(config: Config, begin: Begin, seconds: float, seed: int) -> str:
     announced = Place(announce=lambda _: disturbing.start())
     result = train(config, place=announced)
     disturbing.join()
+    if not ends:
+        return "the trouble never came"
     return lost(config, result.run_id)
 
 
@@ -82,21 +84,8 @@ def disturbed(config: Config, begin: Begin, seconds: float, times: int) -> Tally
         alone = time.monotonic() - start
         found = [lasting(config, begin, seconds, seed) for seed in range(times)]
     wrong = [one for one in found if one]
-    seen = (
-        f"trouble of {seconds:.0f} s from a random moment of a run of {alone:.0f} s; the run equals an undisturbed one"
-    )
+    seen = f"trouble of {seconds:.0f} s from a random moment in the first 2 s of a run of {alone:.0f} s; the run equals an undisturbed one"
     return Tally(times, len(wrong), "; ".join([*wrong, seen]))
-
-
-@contextmanager
-def here(folder: Path) -> Iterator[None]:
-    """Make a folder the current one: what waits lies below it."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def locked(folder: Path, seeds: int) -> Tally:
@@ -107,63 +96,64 @@ def locked(folder: Path, seeds: int) -> Tally:
         connection.execute("begin exclusive")
         return connection.close
 
-    with here(folder):
+    with chdir(folder):
         return disturbed(composed(f"sqlite:///{folder}/mlflow.db"), lock, LOCKED, max(1, seeds // 10))
 
 
 def failing(folder: Path, seeds: int) -> Tally:
     """A server that answers 500."""
-    with here(folder), gated(folder) as gate:
+    with chdir(folder), gated(folder) as gate:
         return disturbed(composed(gate.uri), partial(gate.begin, failing=True), FAILING, max(1, seeds // 10))
 
 
 def slow(folder: Path, seeds: int) -> Tally:
     """A server that takes its time."""
-    with here(folder), gated(folder) as gate:
+    with chdir(folder), gated(folder) as gate:
         return disturbed(composed(gate.uri), partial(gate.begin, delay=DELAY), FAILING, max(1, seeds // 10))
 
 
 def suspended(folder: Path, seeds: int) -> Tally:
     """A server that is stopped, then continued: it takes requests and does not answer."""
-    server = started(folder, port := free_port())
+    with chdir(folder), running(folder) as (server, port):
 
-    def stop() -> Callable[[], object]:
-        server.send_signal(signal.SIGSTOP)
-        return lambda: server.send_signal(signal.SIGCONT)
+        def stop() -> Callable[[], object]:
+            server.send_signal(signal.SIGSTOP)
+            return lambda: server.send_signal(signal.SIGCONT)
 
-    try:
-        with here(folder):
-            return disturbed(composed(f"http://127.0.0.1:{port}"), stop, SUSPENDED, max(1, seeds // 10))
-    finally:
-        server.kill()
-        server.wait()
+        return disturbed(composed(f"http://127.0.0.1:{port}"), stop, SUSPENDED, max(1, seeds // 10))
 
 
 def gone(folder: Path, seeds: int) -> Tally:
     """A server killed while a run is trained, and started again after the run has ended."""
-    port, wrong, times = free_port(), [], max(1, seeds // 4)
+    port, times = free_port(), max(1, seeds // 4)
     servers = [started(folder, port)]
-    with here(folder), patch.object(recorder, "PAUSE", 0.2), patch.object(writer, "PATIENCE", 3.0):
-        config = composed(f"http://127.0.0.1:{port}")
-        train(config, place=Place("undisturbed"))
-        for seed in range(times):
-            ids: list[str] = []
-
-            def kill(run_id: str, ids: list[str] = ids, seed: int = seed) -> None:
-                ids.append(run_id)
-                threading.Timer(random.Random(seed).uniform(0, 2), servers[-1].kill).start()
-
-            with suppress(Trouble):
-                train(config, place=Place(announce=kill))
-                wrong.append("nobody noticed")
-            servers[-1].wait()
-            servers.append(started(folder, port))
-            if waiting := spool.place(ids[0]).exists():
-                deliver(spool.place(ids[0]))
-            wrong.append(lost(config, ids[0]) if waiting else "no file")
+    try:
+        with chdir(folder), patch.object(recorder, "PAUSE", 0.2), patch.object(writer, "PATIENCE", 3.0):
+            config = composed(f"http://127.0.0.1:{port}")
+            train(config, place=Place("undisturbed"))
+            wrong = [_delivered(config, folder, servers, port, seed) for seed in range(times)]
+    finally:
         servers[-1].kill()
+        servers[-1].wait()
     found = [one for one in wrong if one]
     return Tally(times, len(found), "; ".join([*found, "delivered from the file, the run equals an undisturbed one"]))
+
+
+def _delivered(config: Config, folder: Path, servers: list[Popen[bytes]], port: int, seed: int) -> str:
+    """Train while the server is killed, start another, deliver; return what was lost, if anything."""
+    ids: list[str] = []
+
+    def kill(run_id: str) -> None:
+        ids.append(run_id)
+        threading.Timer(random.Random(seed).uniform(0, 2), servers[-1].kill).start()
+
+    with suppress(Trouble):
+        train(config, place=Place(announce=kill))
+        return "nobody noticed"
+    servers[-1].wait()
+    servers.append(started(folder, port))
+    deliver(spool.place(ids[0]))
+    return lost(config, ids[0])
 
 
 def away(folder: Path, _: int) -> Tally:
@@ -172,7 +162,7 @@ def away(folder: Path, _: int) -> Tally:
     uris = [f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{silent.getsockname()[1]}"]
     uris.append(f"postgresql+psycopg://me@127.0.0.1:{free_port()}/runs")
     took = []
-    with here(folder), closing(silent):
+    with chdir(folder), closing(silent):
         for uri in uris:
             start = time.monotonic()
             with suppress(Trouble):

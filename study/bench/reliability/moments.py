@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 STORE = "store/mlflow.db"
 SKIPPED = 99
-"""The exit code where the trouble could not be made."""
+"""The exit code where the trouble could not be made; it counts as lost."""
 MOMENTS = {
     "before": None,
-    "define": ("study.train", "_define"),
+    "define": ("study.tracking.provenance", "definition"),
     "update": ("study.training.recorder", "Recorder.on_train_batch_end"),
     "checkpoint": ("study.training.checkpoint", "save"),
     "end": ("study.analysis.result", "conclude"),
@@ -25,20 +25,8 @@ MOMENTS = {
 """When it happens: before the command, or as some function is called."""
 OFTEN = ("on_train_batch_end", "save")
 """Functions at whose second call it happens."""
-WARM: tuple[str, ...] = (
-    "study.analysis.result",
-    "study.report.pages.study",
-    "study.sweep.sweeper",
-    "study.sweep.workers.worker",
-)
-WARM += ("study.training.trainer", "mlflow.store.tracking.sqlalchemy_store", "study.train")
-"""Modules that are imported once."""
-
-
-def warm() -> None:
-    """Import what commands need, once for all processes that are forked from here."""
-    for module in WARM:
-        import_module(module)
+STRUCK = "struck"
+"""The file that is there once there was trouble."""
 
 
 def in_a_process(work: Callable[..., Any], *given: Any) -> Any:
@@ -48,6 +36,8 @@ def in_a_process(work: Callable[..., Any], *given: Any) -> Any:
     process = context.Process(target=lambda: answers.put(work(*given)))
     process.start()
     process.join()
+    if process.exitcode:
+        raise RuntimeError(f"{work.__name__} ended with exit code {process.exitcode}")
     return answers.get()
 
 
@@ -80,22 +70,28 @@ def _become(
     os.environ.update(addresses | {"TMPDIR": str(folder / "tmp")})
     tempfile.tempdir = None
     if trouble is not None and at is None:
-        trouble()
+        _strike(trouble, folder)
     elif trouble is not None and at is not None:
-        _patch(*at, trouble)
+        _patch(*at, trouble, folder)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _patch(module: str, name: str, trouble: Callable[[], bool]) -> None:
+def _strike(trouble: Callable[[], bool], folder: Path) -> None:
+    (folder / STRUCK).touch()
+    if not trouble():
+        os._exit(SKIPPED)
+
+
+def _patch(module: str, name: str, trouble: Callable[[], bool], folder: Path) -> None:
     """Let there be trouble at the second call of a function, or the first of one that is called once."""
     *owner, name = name.split(".")
     place = getattr(import_module(module), owner[0]) if owner else import_module(module)
     function, calls = getattr(place, name), itertools.count(1)
 
     def troubled(*given: Any, **named: Any) -> Any:
-        if next(calls) == (2 if name in OFTEN else 1) and not trouble():
-            os._exit(SKIPPED)
+        if next(calls) == (2 if name in OFTEN else 1):
+            _strike(trouble, folder)
         return function(*given, **named)
 
     setattr(place, name, troubled)
