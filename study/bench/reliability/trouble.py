@@ -84,7 +84,8 @@ def disturbed(config: Config, begin: Begin, seconds: float, times: int) -> Tally
         alone = time.monotonic() - start
         found = [lasting(config, begin, seconds, seed) for seed in range(times)]
     wrong = [one for one in found if one]
-    seen = f"trouble of {seconds:.0f} s from a random moment in the first 2 s of a run of {alone:.0f} s; the run equals an undisturbed one"
+    seen = f"trouble of {seconds:.0f} s from a random moment in the first 2 s of a run of {alone:.0f} s; "
+    seen += "the run equals an undisturbed one"
     return Tally(times, len(wrong), "; ".join([*wrong, seen]))
 
 
