@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from study.errors import SHOWN, Trouble, Unwritable
+from study.errors import SHOWN, ConfigError, Trouble, Unwritable
 
 OUTPUTS = Path("outputs")
 """Where commands write, if they say nothing else."""
@@ -26,7 +26,7 @@ NO_SPACE = "no space is left on this disk", MAKE_ROOM
 READ_ONLY = "it may only be read", ALLOW
 NO_PERMISSION = "this user has no permission", ALLOW
 NO_FOLDER = "a file is where a folder is needed", MOVE
-BROKEN = "the disk reports an error", "look after the disk"
+BROKEN = "the disk reports an error", "check the disk"
 WORDS = {
     errno.ENOSPC: NO_SPACE,
     errno.EDQUOT: ("the quota of disk space is used up", MAKE_ROOM),
@@ -65,7 +65,7 @@ def writing(*places: Path | str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, Trouble) and (found := _cause(error)) is not None:
+        if not isinstance(error, ConfigError) and (found := _cause(error)) is not None:
             _remove_torn_copy(found)
             raise Unwritable(_place(found, places), *_words(found)) from error
         raise

@@ -12,7 +12,8 @@ from study.installation import about, typed
 from study.reproduce.restore import CONFIG, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
 from study.terminal import add_flag, printer, printing, say
-from study.tracking import sweeps
+from study.tracking import spool, sweeps
+from study.tracking.outbox import deliver
 from study.tracking.place import Place
 from study.tracking.reader import Logged, find
 from study.tracking.uri import address
@@ -81,6 +82,9 @@ def _wanted(store: str, wanted: str) -> Logged:
             "makes all that are not made"
         )
     run = runs[0]
+    if (left := spool.place(run.run_id)).is_file():  # its definition may wait there, or its end
+        deliver(left)
+        run = find(store, run.run_id)[0]
     if run.status == "FINISHED":
         raise ConfigError(f"RUN = {wanted!r}: this run has finished; `{about('reproduce', run.run_id)}` makes it again")
     if CONFIG not in run.files("definition"):

@@ -61,7 +61,7 @@ def train(
     tags = _first_tags(task, module, splits, typed, goes_on)
     if place.checkpoints is not None:
         refuse_unwritable(place.checkpoints)
-    with checkpoint.resumable(place, described.uri) as announce, writer.run(described, place, tags) as run:
+    with checkpoint.resumable(place) as announce, writer.run(described, place, tags) as run:
         announce(run.run_id)
         if saved is not None:
             module.load_state(saved)

@@ -104,12 +104,14 @@ def batches() -> DataLoader:
     return DataLoader(TensorDataset(inputs, inputs.cumsum(1)[..., :1]), BATCH)
 
 
-def fit(module: pl.LightningModule, callback: GradientHistory, **options: Any) -> GradientHistory:
+def fit(
+    module: pl.LightningModule, callback: GradientHistory, resume: Path | None = None, **options: Any
+) -> GradientHistory:
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's own, and its advice
         trainer = pl.Trainer(accelerator="cpu", enable_model_summary=False, max_epochs=1, **(quiet | options))
-        trainer.fit(module, batches())
+        trainer.fit(module, batches(), ckpt_path=resume)
     return callback
 
 
@@ -314,10 +316,6 @@ def test_a_resumed_training_has_its_whole_history(tmp_path: Path) -> None:
         fit(Regression(), part, callbacks=[part, Ending()])
     assert len(pd.read_parquet(tmp_path / "b" / "gradients.parquet")) == 10
     resumed = GradientHistory(folder=tmp_path / "c")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-        trainer = pl.Trainer(accelerator="cpu", max_epochs=1, callbacks=[resumed], enable_model_summary=False, **quiet)
-        trainer.fit(Regression(), batches(), ckpt_path=tmp_path / "at10.ckpt")
+    fit(Regression(), resumed, resume=tmp_path / "at10.ckpt", callbacks=[resumed])
     assert resumed.history.index.tolist() == list(range(1, len(resumed.history) + 1))
     pd.testing.assert_frame_equal(resumed.history.iloc[:10], whole.history.iloc[:10])

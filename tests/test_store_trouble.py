@@ -1,6 +1,7 @@
 """A store in trouble: training goes on, what it writes waits, and arrives whole and in order."""
 
 import json
+import resource
 import socket
 import threading
 import time
@@ -223,6 +224,30 @@ def test_a_file_that_a_run_is_still_filling_is_left_alone(configure: Configure) 
         deliver(spool.place(RUN))
     with pytest.raises(Trouble):
         box.close(0.0)
+
+
+def test_what_a_full_disk_did_not_take_whole_leaves_no_half_of_it_in_the_file() -> None:
+    left = spool.Spool(spool.place(RUN), RUN, "sqlite:///a.db")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    large = Write("tags", {"large": "x" * 100_000})
+    for kept in ([], [Write("tags", {"a": "b"})]):
+        left.append(kept) if kept else None
+        before = left.file.read_bytes() if kept else None
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                left.append([large])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert (left.file.read_bytes() if left.file.exists() else None) == before
+    left.append([large])
+    assert left.first() == Write("tags", {"a": "b"})
+    left.remove_first()
+    assert left.first() == large
+    left.file.unlink()  # by somebody who tidies up
+    assert left.first() is None
+    left.append([large])
+    assert left.first() == large
 
 
 def test_the_half_of_a_line_that_a_killed_process_left_is_no_write() -> None:

@@ -202,12 +202,13 @@ def deliver(file: Path, patience: float = AT_ONCE) -> int:
     try:
         refuse_other(uri)
         client = client_of(uri)
-        if patiently(lambda: client.get_run(run_id), uri, patience).info.status == "FINISHED":
-            spool.remove()
-        while (write := spool.first()) is not None:
+        finished = patiently(lambda: client.get_run(run_id), uri, patience).info.status == "FINISHED"
+        while not finished and (write := spool.first()) is not None:
             patiently(partial(write.make, client, run_id), uri, patience)
             spool.remove_first()
             made += 1
+        if not made:  # all of it is there, or a process was killed before it had written a line
+            spool.remove()
     except ConfigError:
         raise
     except Exception as error:  # by MLflow, or of a file that is damaged

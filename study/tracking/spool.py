@@ -4,12 +4,15 @@ The file is there as long as something waits in it. A process that was killed le
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from study.disk import writing
 from study.errors import ConfigError
 from study.tracking.writes import Write
 
@@ -43,14 +46,16 @@ class Spool:
         if not self._lock.is_locked:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
-        with self.file.open("ab") as file:
-            before = file.tell()
-            try:
+        before = self.file.stat().st_size if self.file.exists() else 0
+        if not before:
+            self._read = len(self._head)
+        try:
+            with self.file.open("ab") as file:
                 file.write(b"".join([b"" if before else self._head, *(write.line() for write in writes)]))
-                file.flush()
-            except OSError:
-                file.truncate(before)
-                raise
+        except OSError:  # it is closed by now: nothing follows from its buffer
+            with suppress(OSError):
+                os.truncate(self.file, before) if before else self.file.unlink()
+            raise
 
     def first(self) -> Write | None:
         """The write that waits longest, if any does."""
@@ -65,7 +70,7 @@ class Spool:
 
     def _line(self) -> bytes:
         """The next line; empty where there is none, or a half of one, by a process that was killed."""
-        if not self._lock.is_locked:
+        if not self._lock.is_locked or not self.file.exists():
             return b""
         with self.file.open("rb") as file:
             file.seek(self._read)
@@ -82,17 +87,20 @@ class Spool:
         """Keep other processes from the file.
 
         Raises:
-            ConfigError: another one holds it.
+            ConfigError: another one holds it, or its folder cannot be written.
         """
         try:
-            self._lock.acquire(timeout=0)
+            with writing(self.file):
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise ConfigError(f"{self.file}: a process is at work with it; wait for its end") from None
 
     def let_go(self) -> None:
         """Let other processes have the file."""
-        self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        if self._lock.is_locked:
+            with suppress(OSError):
+                Path(self._lock.lock_file).unlink()  # still held: whoever waits for it sees that it is gone
+            self._lock.release()
 
 
 def place(run_id: str) -> Path:

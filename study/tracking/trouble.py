@@ -86,7 +86,7 @@ def patiently(
 @contextmanager
 def briefly() -> Iterator[None]:
     """Wait no longer than seconds for a server in the block, unless the user has set how long."""
-    ours = os.environ.get(TIMEOUT) == WAITING[TIMEOUT]
+    ours = os.environ.get(TIMEOUT, WAITING[TIMEOUT]) == WAITING[TIMEOUT]
     os.environ |= {TIMEOUT: f"{BRIEF:.0f}"} if ours else {}
     try:
         yield

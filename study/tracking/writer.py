@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -183,7 +183,8 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         tracked.end({"outcome": "failed", "error": masked(f"{type(error).__name__}: {error}")[:5000]})
         raise
     finally:
-        tracked.terminate(status)
+        with suppress(Unwritable):  # it waits in memory all the same
+            tracked.terminate(status)
         _close(outbox, status)
 
 
@@ -210,7 +211,7 @@ def _begin(
     if "primary" in tags:
         patiently(lambda: _show(client, experiment, str(tags["primary"])), *waited)
     if (resumed := place.resume) is not None:
-        return experiment, resumed, *patiently(lambda: _reopen(client, resumed), *waited)
+        return experiment, resumed, *patiently(lambda: _reopen(client, resumed, place.patience), *waited)
     run_id = patiently(lambda: _start(client, experiment, described, place, tags), *waited, rolled_back)
     return experiment, run_id, set(), False
 
@@ -230,14 +231,14 @@ def _show(client: MlflowClient, experiment: str, measure: str) -> None:
         agreed(partial(client.set_experiment_tag, experiment, key, value))
 
 
-def _reopen(client: MlflowClient, run_id: str) -> tuple[set[tuple[str, int]], bool]:
+def _reopen(client: MlflowClient, run_id: str, patience: float) -> tuple[set[tuple[str, int]], bool]:
     """Deliver what an interrupted run has left, and forget how it ended.
 
     Returns:
         Key and update of the points it has, and whether it has parameters: it may have been killed before.
     """
     if (left := waiting(run_id)).is_file():
-        deliver(left)
+        deliver(left, patience)
     found = client.get_run(run_id)
     client.update_run(run_id, "RUNNING", without_ending(found.info.run_name))
     for key in {"outcome", "error"} & set(found.data.tags):

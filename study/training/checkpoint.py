@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from filelock import FileLock, Timeout
 
-from study.disk import whole, writing
+from study.disk import reason, whole
 from study.errors import ConfigError, Unwritable
 from study.installation import about
 from study.schema.run import TrainerConfig
@@ -71,8 +71,9 @@ def load(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in torch, pickle or zip, in many ways
-        said = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"{file} is no checkpoint of a run: {said}; without it the run starts again") from error
+        raise ConfigError(
+            f"{file} is no checkpoint of a run: {reason(error)}; without it the run starts again"
+        ) from error
     if missing := KEYS - set(state if isinstance(state, dict) else ()):
         raise ConfigError(f"{file} is no checkpoint of a run: it has no {', '.join(sorted(missing))}")
     return ADDED | state
@@ -100,12 +101,8 @@ def to_continue(place: Place) -> tuple[dict[str, Any] | None, bool]:
 
 
 @contextmanager
-def resumable(place: Place, uri: str) -> Iterator[Callable[[str], None]]:
+def resumable(place: Place) -> Iterator[Callable[[str], None]]:
     """Let an error of the disk that ends a run say how the run is resumed, once the store has it.
-
-    Args:
-        place: of the run.
-        uri: of the store of runs.
 
     Yields:
         What announces the run, by its MLflow run id, when it begins.
@@ -117,8 +114,7 @@ def resumable(place: Place, uri: str) -> Iterator[Callable[[str], None]]:
         place.announce(run_id)
 
     try:
-        with writing(uri):
-            yield announce
+        yield announce
     except Unwritable as error:
         for run_id in announced:
             error.then = _how_to_resume(place, run_id)

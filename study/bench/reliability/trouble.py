@@ -158,9 +158,9 @@ def _delivered(config: Config, folder: Path, servers: list[Popen[bytes]], port: 
 
 
 def away(folder: Path, _: int) -> Tally:
-    """A server that is not there, one that takes requests and never answers, a database that is not there."""
+    """A server that takes requests and never answers, one that is not there, a database that is not there."""
     silent = socket.create_server(("127.0.0.1", 0))
-    uris = [f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{silent.getsockname()[1]}"]
+    uris = [f"http://127.0.0.1:{silent.getsockname()[1]}", f"http://127.0.0.1:{free_port()}"]
     uris.append(f"postgresql+psycopg://me@127.0.0.1:{free_port()}/runs")
     took = []
     with chdir(folder), closing(silent):
