@@ -131,6 +131,8 @@ def _words(error: BaseException) -> tuple[str, ...]:
         return OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, ())
     if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):
         return NO_TEMPORARY
+    if isinstance(error, PermissionError) and error.filename is None:
+        return ()  # of a socket or a process: a file has a name
     return WORDS.get(error.errno or 0, ()) if isinstance(error, OSError) else ()
 
 

@@ -13,7 +13,9 @@ LARGEST = 1e30
 
 def _held(value: float) -> float:
     if abs(value) > LARGEST:
-        raise ValueError(f"should be between -{LARGEST:g} and {LARGEST:g}: float32 cannot compute with it")
+        raise ValueError(
+            f"should be between -{LARGEST:g} and {LARGEST:g}: beyond that float32 may overflow in training"
+        )
     return value
 
 

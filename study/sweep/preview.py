@@ -45,7 +45,7 @@ class Expected(NamedTuple):
         """A line."""
         if self.seconds is not None:
             whole = timedelta(seconds=round(self.seconds))
-            return f"time: about {whole} (workers: {self.workers}), if runs take as long as those made of their arm"
+            return f"time: about {whole} (workers: {self.workers}), if they take as long as the runs already made"
         new = len(self.left.keys() - self.took.keys())
         why = f"arms without a run: {new} of {len(self.left)}" if self.took else "no run is made yet"
         timed = "sweep.dry_run=timed reads the data and times updates of every arm"
@@ -107,11 +107,11 @@ def _made(common: SweepingConfig, plan: Plan) -> tuple[Plan, dict[str, list[floa
 
 
 def _seconds(status: "CellStatus", runs: int) -> list[float]:
-    """Of every run of a finished trial, from its claim to its end."""
+    """Of every run of a finished trial, also those before it was interrupted."""
     trial = status.trial
     assert trial is not None
     assert trial.duration is not None
-    return [trial.duration.total_seconds() / runs] * runs
+    return [max(trial.duration.total_seconds(), trial.user_attrs.get("seconds", 0.0)) / runs] * runs
 
 
 def _gone(common: SweepingConfig, recorded: set[str]) -> frozenset[str]:

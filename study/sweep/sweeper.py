@@ -198,7 +198,12 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
 
 
 def _what_is_left(ledger: "Ledger") -> str:
-    return f"the same command makes the {ledger.counts()['open']} runs that are missing, and the report"
+    missing = ledger.counts()["open"]
+    return (
+        f"the same command makes the {missing} missing runs and the report"
+        if missing
+        else "the same command writes the report"
+    )
 
 
 def _end(common: SweepingConfig, ledger: "Ledger", parent: str, status: str) -> None:

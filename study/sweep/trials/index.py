@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection
 from itertools import zip_longest
-from threading import RLock
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -30,31 +29,27 @@ class TrialIndex:
         self._known: list[FrozenTrial] = []
         self._by_cell: dict[str, dict[int, FrozenTrial]] = defaultdict(dict)
         self._statuses = {cell.key: judge(cell, {}, [], gone) for cell in plan.cells()}
-        self._lock = RLock()  # the display and the launcher read from two threads
 
     def trials(self) -> list[FrozenTrial]:
         """All trials of the study, by number."""
-        with self._lock:
-            now = self.study.get_trials(deepcopy=False)
-            changed = [pair for pair in zip_longest(self._known, now) if pair[0] is not pair[1]]
-            self._known = now
-            for key in {key for before, trial in changed for key in self._move(before, trial)}:
-                if key in self._statuses:
-                    self._statuses[key] = judge(self._statuses[key].cell, {}, self._of(key), self.gone)
-            return now
+        now = self.study.get_trials(deepcopy=False)
+        changed = [pair for pair in zip_longest(self._known, now) if pair[0] is not pair[1]]
+        self._known = now
+        for key in {key for before, trial in changed for key in self._move(before, trial)}:
+            if key in self._statuses:
+                self._statuses[key] = judge(self._statuses[key].cell, {}, self._of(key), self.gone)
+        return now
 
     def of(self, cell: PlannedCell | None) -> list[FrozenTrial]:
         """The trials of a cell, of whatever plan, by number."""
-        with self._lock:
-            self.trials()
-            return self._of(cell.key) if cell is not None else []
+        self.trials()
+        return self._of(cell.key) if cell is not None else []
 
     def statuses(self) -> list[CellStatus]:
         """The state of every cell known by now: of all but the confirmations of searches that are not over."""
-        with self._lock:
-            self.trials()
-            found = list(self._statuses.values())
-            return with_confirmations(self.plan, found, self._of, self.sign, self.gone) if self.plan.search else found
+        self.trials()
+        found = list(self._statuses.values())
+        return with_confirmations(self.plan, found, self._of, self.sign, self.gone) if self.plan.search else found
 
     def _of(self, key: str) -> list[FrozenTrial]:
         found = self._by_cell.get(key, {})

@@ -189,7 +189,7 @@ class Ledger:
                 optuna_private.set_state(self.study, trial, TrialState.FAIL)
 
     def leave_own(self) -> None:
-        """Give up what this process was at: nothing in it works on a trial any more."""
+        """End the running trials of this process: nothing in it works on them any more."""
         for trial in self.running():
             if process.current().items() <= trial.user_attrs.get("owner", {}).items():
                 optuna_private.set_state(self.study, trial, TrialState.FAIL)

@@ -140,7 +140,7 @@ def _is_working(thread: threading.Thread, ledger: Ledger) -> bool:
     """Whether workers are left, or the run of a dead one is not given up yet."""
     ledger.reap()
     if not thread.is_alive():
-        ledger.leave_own()  # of a worker in this process: whoever asks whether it lives hears that it does
+        ledger.leave_own()  # `reap` leaves them: their process is this one, and alive
     return thread.is_alive() or TrialState.RUNNING in ledger.claimed().values()
 
 

@@ -26,7 +26,7 @@ class GivenUp(SystemExit):
 
 @contextmanager
 def giving_up() -> Iterator[None]:
-    """Take it for what it is that the trial of a run can no longer be written to: another process has ended it."""
+    """Raise `GivenUp` where another process has ended the trial."""
     try:
         yield
     except UpdateFinishedTrialError as error:

@@ -67,7 +67,7 @@ class Worker:
         Returns:
             What kept it from writing to its log or to the study, where the others could read of it.
         """
-        if self.trouble:  # what this process was at looks like running to whoever asks whether it lives
+        if self.trouble:  # its trial still counts as running, because this process is alive
             return self.trouble
         stop, sweep = Stop(), self.common.sweep
         try:
@@ -83,6 +83,7 @@ class Worker:
                     self._work(ledger, stop)
         except Trouble as error:
             self.trouble = error
+            print(error, file=sys.stderr)  # the local launcher drops what jobs return
         return self.trouble
 
     def _work(self, ledger: Ledger, stop: Stop) -> None:
