@@ -8,7 +8,6 @@ history.history                # one row an update
 print(history.diagnosis)       # outcome, verdict, cause
 """
 
-import numbers
 import sys
 import warnings
 from collections.abc import Iterator
@@ -207,7 +206,7 @@ def refuse_no_lag(horizon: object) -> None:
     Raises:
         ConfigError: saying what is allowed.
     """
-    is_lag = isinstance(horizon, numbers.Integral) and not isinstance(horizon, bool) and horizon >= 1
+    is_lag = isinstance(horizon, int | np.integer) and not isinstance(horizon, bool) and horizon >= 1
     if horizon is not None and not is_lag:
         raise ConfigError(f"horizon = {shown(horizon)}: a lag in steps is 1 or more, a whole number; None: not known")
 
