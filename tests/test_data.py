@@ -174,6 +174,10 @@ def test_an_own_file_that_is_not_there_is_named_with_its_key(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=rf"^task\.path = 'nowhere\.txt': there is no file {tmp_path}/nowhere\.txt$"):
         located("task.path", "nowhere.txt")
+    (tmp_path / "locked.txt").touch()
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may read anything
+    with pytest.raises(ConfigError, match=r"^task\.path = 'locked\.txt': this user may not read the file$"):
+        located("task.path", "locked.txt")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import os
 import shlex
 import zlib
 from pathlib import Path
@@ -55,13 +56,15 @@ def located(key: str, path: str) -> Path:
     """Return the user's own file, whose path is the value of the config key `key`; see `typed`.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: there is no such file, or it may not be read.
     """
     file = typed(path)
     if file.is_dir():
         raise ConfigError(f"{key} = {path!r}: this is a folder; name one file (several texts: `cat` them into one)")
     if not file.is_file():
         raise ConfigError(f"{key} = {path!r}: there is no file {file.absolute()}")
+    if not os.access(file, os.R_OK):
+        raise ConfigError(f"{key} = {path!r}: this user may not read the file")
     return file
 
 
