@@ -8,6 +8,15 @@ BENCHES ?= study.bench study.bench.loader study.bench.probes study.bench.report
 BIN := .venv/bin
 # The value of a variable as one word of a shell, whatever letters it has; ARGS and CLIPS are words as they are typed.
 quoted = '$(subst ','\'',$(value $(1)))'
+# What each target takes, beside PYTHON, BIN and READY: another variable is refused, for it would be ignored.
+TAKES := sweep,EXPERIMENT,ARGS train,ARGS look,FILE,ARGS report,EXPERIMENT,ARGS reproduce,RUN,EXPERIMENT,ARGS \
+	experiments-check,ARGS resume,RUN,ARGS deliver,ARGS what-if,RUN,EXPERIMENT,CLIPS,ARGS autopsy,RUN,UPDATE,ARGS \
+	fork,RUN,AT,ARGS why,RUN,FORKS,ARGS export,RUN,WEIGHTS,ARGS verify,MODEL,ARGS mutants,ARGS ui,PORT test,ARGS bench,BENCHES,ARGS
+comma := ,
+taken := $(foreach goal,$(MAKECMDGOALS),$(subst $(comma), ,$(patsubst $(goal)$(comma)%,%,$(filter $(goal)$(comma)%,$(TAKES)))))
+refused := $(strip $(foreach name,$(filter-out PYTHON BIN READY $(taken),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
+$(if $(refused),$(error $(firstword $(refused)) is not a variable of `make $(MAKECMDGOALS)`, which takes: $(or $(strip $(taken)),none). Options of the study go into ARGS: make train ARGS="model=lstm clip=norm"))
+
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
