@@ -39,13 +39,13 @@ report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
 	$(BIN)/python -m study.report $(call quoted,EXPERIMENT) $(ARGS)
 
 reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name>, or EXPERIMENT=<all of it> [ARGS="overrides"]
-	$(BIN)/python -m study.reproduce $(call quoted,$(if $(value RUN),RUN,EXPERIMENT)) $(ARGS)
+	$(BIN)/python -m study.reproduce $(call quoted,$(if $(filter undefined,$(origin RUN)),EXPERIMENT,RUN)) $(ARGS)
 
 experiments-check: $(READY) ## one run of each committed experiment again, compared with its results.csv: [ARGS=tour]
 	$(BIN)/python -m study.reproduce.experiments $(ARGS)
 
 what-if: $(READY) ## other clip policies:  make what-if RUN=<id, its start, name, or slug> [CLIPS="norm=.1,.3 autoclip zclip"]
-	$(BIN)/python -m study.ask.what_if $(call quoted,$(if $(value RUN),RUN,EXPERIMENT)) $(CLIPS) $(ARGS)
+	$(BIN)/python -m study.ask.what_if $(call quoted,$(if $(filter undefined,$(origin RUN)),EXPERIMENT,RUN)) $(CLIPS) $(ARGS)
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
 	$(BIN)/python -m study.resume $(call quoted,RUN) $(ARGS)
@@ -54,7 +54,7 @@ deliver: $(READY) ## what runs could not write, into the store: make deliver
 	$(BIN)/python -m study.deliver $(ARGS)
 
 autopsy: $(READY) ## what carried a gradient: make autopsy RUN=... [UPDATE=4211]; default: the divergence or leap of the run
-	$(BIN)/python -m study.ask.autopsy $(call quoted,RUN) $(if $(value UPDATE),--update $(call quoted,UPDATE)) $(ARGS)
+	$(BIN)/python -m study.ask.autopsy $(call quoted,RUN) $(if $(filter undefined,$(origin UPDATE)),,--update $(call quoted,UPDATE)) $(ARGS)
 
 fork: $(READY) ## a run, otherwise from an update on: make fork RUN=... AT=400 ARGS="clip=norm clip.threshold=.1,1"
 	$(BIN)/python -m study.ask.fork $(call quoted,RUN) --at $(call quoted,AT) $(ARGS)
@@ -63,10 +63,10 @@ why: $(READY) ## what kept a run from more:  make why RUN=<id, its start, or nam
 	$(if $(filter-out yes no,$(FORKS)),$(error FORKS = '$(FORKS)': yes or no))$(BIN)/python -m study.ask.why $(call quoted,RUN) $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
 
 export: $(READY) ## a trained network for others: make export RUN=... [WEIGHTS=best, or last]
-	$(BIN)/python -m study.trained.export $(call quoted,RUN) $(if $(value WEIGHTS),--weights $(call quoted,WEIGHTS)) $(ARGS)
+	$(BIN)/python -m study.trained.export $(call quoted,RUN) $(if $(filter undefined,$(origin WEIGHTS)),,--weights $(call quoted,WEIGHTS)) $(ARGS)
 
 verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
-	$(BIN)/python -m study.verify $(if $(value MODEL),$(call quoted,MODEL)) $(ARGS)
+	$(BIN)/python -m study.verify $(if $(filter undefined,$(origin MODEL)),,$(call quoted,MODEL)) $(ARGS)
 
 mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]
 	@$(BIN)/python -m tests.mutants $(ARGS)

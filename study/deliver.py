@@ -5,9 +5,10 @@ import sys
 
 from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
-from study.terminal import say
+from study.terminal import interruptible, say
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Deliver; exit code 2 where a file is not, or not all of it."""
     given = _parser().parse_args(arguments)

@@ -7,6 +7,8 @@ from study.masking import masked
 
 UNUSABLE = 2
 """The exit code of a command that was refused."""
+INTERRUPTED = 130
+"""The exit code after a Ctrl-C, as a shell reports it: 128 + SIGINT."""
 SHOWN = 300
 """Characters of a value in a message."""
 

@@ -11,7 +11,7 @@ from study.errors import ConfigError
 from study.installation import about, typed
 from study.reproduce.restore import CONFIG, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
-from study.terminal import add_flag, printer, printing, say
+from study.terminal import add_flag, interruptible, printer, printing, say
 from study.tracking import spool, sweeps
 from study.tracking.outbox import deliver
 from study.tracking.place import Place
@@ -19,6 +19,7 @@ from study.tracking.reader import Logged, find
 from study.tracking.uri import address
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Resume a run; exit code 2 where that is not possible."""
     given = _parser().parse_args(arguments)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
+from study.errors import INTERRUPTED
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -116,6 +118,20 @@ def takes_json(main: Callable[[], Any]) -> Callable[[], Any]:
         sys.argv = [argument for argument in sys.argv if argument != FLAG]
         with printing(as_json):
             return main()
+
+    return wrapped
+
+
+def interruptible(main: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a Ctrl-C end a command with one line, and the exit code that shells expect, instead of a traceback."""
+
+    @functools.wraps(main)
+    def wrapped(*arguments: Any) -> Any:
+        try:
+            return main(*arguments)
+        except KeyboardInterrupt as interrupt:
+            say(": ".join(["Interrupted", *interrupt.args]), sys.stderr)
+            sys.exit(INTERRUPTED)
 
     return wrapped
 

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from study.terminal import interruptible
 from study.tracking import uri as place
 from study.tracking import view
 
@@ -22,6 +23,7 @@ LISTED = 8
 """Most experiments whose addresses are printed."""
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Serve until stopped; the exit code is the server's."""
     parser = argparse.ArgumentParser(prog="study-ui", description="Browse all runs of this folder in MLflow.")

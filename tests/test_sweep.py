@@ -132,13 +132,15 @@ def test_ctrl_c_ends_the_runs_as_killed_and_the_same_command_goes_on_with_them(t
         cwd=folder,
         env=environment(folder),
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         wait_for(lambda: len(list(folder.glob("outputs/tried/checkpoints/*.ckpt"))) == 2)
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate()
     assert process.returncode == 130
-    assert "2 of 2 runs are still to be made" in said
+    assert "Interrupted: 2 of 2 runs are still to be made" in said
+    assert "Traceback" not in said
     assert {status for _, status in runs(folder)} == {"KILLED"}
     assert set(trials(folder)) == {"FAIL"}
 

@@ -5,8 +5,10 @@ import ctypes
 import json
 import logging
 import math
+import pkgutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,25 @@ def both(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 def rows_of(text: str, *words: str) -> int:
     """How many lines begin with one of some words."""
     return sum(line.strip(" │").startswith(words) for line in text.splitlines())
+
+
+PROJECT = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())["project"]
+PARSED = {name: main for name, main in PROJECT["scripts"].items() if name not in ("study-train", "study-sweep")}
+"""Commands by argparse; signals to the others are sent in tests of runs and sweeps."""
+
+
+@pytest.mark.parametrize("script", sorted(PARSED))
+def test_a_ctrl_c_ends_a_command_with_a_line_and_the_code_of_shells(
+    script: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", interrupt)
+    with pytest.raises(SystemExit) as end:
+        pkgutil.resolve_name(PARSED[script])()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "Interrupted\n"
 
 
 def test_json_has_numbers_and_null_for_what_is_not_finite() -> None:

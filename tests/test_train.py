@@ -169,7 +169,9 @@ def test_a_run_that_is_stopped_is_killed_and_keeps_its_history(
         command.send_signal(sign)
         assert command.wait(300) == 128 + sign, command.stderr
         assert "Traceback" not in command.stderr
-    run = latest(uri, slug)
+        run = latest(uri, slug)
+        if sign == signal.SIGINT:
+            assert f"Interrupted: `make resume RUN={run.info.run_id}` " in command.stderr
     assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "killed")
     assert history(uri, run.info.run_id, tmp_path).num_rows > 0
 

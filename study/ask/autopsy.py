@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from study.ask import command
 from study.installation import about
 from study.reproduce.trust import code_folder
+from study.terminal import interruptible
 
 if TYPE_CHECKING:
     from study.analysis.autopsy import Autopsy
@@ -82,6 +83,7 @@ def _next(run: "Logged", found: "Autopsy") -> tuple[str, str]:
     return forked, f"To test whether the length of its step decided what followed: from update {found.place:,} on"
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Take an update apart from the command line."""
     parser = command.parser("autopsy", "Say what carried the gradient of one update of a run, and what its step did.")

@@ -14,6 +14,7 @@ from study.errors import ConfigError
 from study.installation import about
 from study.processes import adopt, warm
 from study.reproduce.trust import code_folder
+from study.terminal import interruptible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,6 +199,7 @@ def _cost(parent: "Logged", config: "Config", forks: int, at: int) -> str:
     return f"Before {forked}: {replay}. In all about {total * each:.0f} s, by the run's own pace."
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Fork a run from the command line."""
     parser = command.parser("fork", "Continue a run from one of its updates under a changed treatment.")

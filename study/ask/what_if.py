@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from study.ask.clips import PERCENTILES, SYNTAX, wanted
 from study.ask.command import answered, parser
+from study.terminal import interruptible
 
 if TYPE_CHECKING:
     from study.ask.finding import Finding
     from study.ask.replays import Replayed
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Replay and say what was found; the exit code says whether there is an answer."""
     command = parser("what-if", "What other clip policies would have done to every update.", several=True)

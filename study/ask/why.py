@@ -10,6 +10,7 @@ from study.ask import command
 from study.errors import ConfigError
 from study.installation import about
 from study.reproduce.trust import code_folder
+from study.terminal import interruptible
 
 if TYPE_CHECKING:
     from study.analysis.causes.forks import Contrast
@@ -142,6 +143,7 @@ def _to_do(run: "Logged", named: "CauseTest | None", at: int, made: "Sequence[ob
     ), f"The whole run again with the one change worth trying first ({named.effect})"
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Ask a run from the command line."""
     parser = command.parser("why", "Test what kept a finished run from more, cause by cause.")

@@ -18,8 +18,8 @@ from study.command.messages import explained, refuse
 from study.disk import writing
 from study.errors import ConfigError, Trouble
 from study.installation import CONF, SILENT
+from study.terminal import interruptible
 
-INTERRUPTED = 130  # as a shell reports it: 128 + SIGINT
 INFORMS = ("--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--hydra-help")
 """Hydra's options that print something and run nothing: nothing else may be printed then."""
 
@@ -43,6 +43,7 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
 
     application = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(refusing)
 
+    @interruptible
     def main() -> None:
         if {"--help", "-h"}.intersection(sys.argv):
             return print(usage.text(sys.argv[1:]))
@@ -57,8 +58,6 @@ def command(job: Callable[[DictConfig], None]) -> Callable[[], None]:
                 application()
         except ConfigError as error:
             refuse(error)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
 
     return main
 

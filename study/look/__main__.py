@@ -9,12 +9,13 @@ from study.data.files import located
 from study.errors import UNUSABLE, ConfigError
 from study.look.kind import KINDS, kind_of
 from study.look.seen import Seen
-from study.terminal import add_flag, printing
+from study.terminal import add_flag, interruptible, printing
 
 SHOWN = 12
 """Labels and columns that are printed; all of them are in `--json`."""
 
 
+@interruptible
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="study-look", description="What is seen in a file, and what to type next.")

@@ -8,10 +8,11 @@ from study.disk import writing
 from study.errors import UNUSABLE, ConfigError
 from study.installation import typed
 from study.report import FORMATS
-from study.terminal import say
+from study.terminal import interruptible, say
 from study.tracking import uri
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Write a page and print its path; return the exit code."""
     given = _parser().parse_args(arguments)

@@ -13,7 +13,7 @@ from study.disk import writing
 from study.errors import UNUSABLE, ConfigError
 from study.reproduce.restore import Restored, restore_run
 from study.reproduce.trust import FLAG, Untrusted, code_folder
-from study.terminal import add_flag, clean, printer, printing, say
+from study.terminal import add_flag, clean, interruptible, printer, printing, say
 from study.tracking import uri as place
 from study.tracking.reader import Logged, find
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SAME, DIFFERENT = 0, 1
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Rerun logged runs and compare; the exit code says whether every number is the same."""
     given = _parser().parse_intermixed_args(arguments)

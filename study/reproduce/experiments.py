@@ -23,6 +23,7 @@ from study.installation import CHECKOUT, CONF
 from study.report import RESULTS
 from study.report.spreadsheet import read_texts
 from study.schema import Config, validate
+from study.terminal import interruptible
 
 SAME, DIFFERENT = 0, 1
 COMPARED = ("outcome", "verdict", "clipping", "updates", "steps", "decay", "horizon", "lyapunov", "value", "validation",
@@ -62,6 +63,7 @@ class RowComparison(NamedTuple):
         return "; ".join(f"{key} {self.then.get(key) or '-'} then, {self.here[key] or '-'} here" for key in keys)
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Train one run of every committed experiment again and compare; the exit code says whether all are the same."""
     given = _parser().parse_args(arguments)

@@ -181,9 +181,9 @@ def _parent_run(common: SweepingConfig, ledger: "Ledger") -> Iterator[str]:
     try:
         yield parent
         status = "FAILED" if ledger.counts()["open"] else "FINISHED"
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         status = "KILLED"
-        _print_how_to_continue(ledger)
+        interrupt.args = (_how_to_continue(ledger),)
         raise
     except Trouble as error:
         status = "KILLED"
@@ -217,10 +217,10 @@ def _end(common: SweepingConfig, ledger: "Ledger", parent: str, status: str) -> 
     sweeps.close_parent(uri, parent, status, dict(ledger.counts()), best_of_arms(ledger))
 
 
-def _print_how_to_continue(ledger: "Ledger") -> None:
+def _how_to_continue(ledger: "Ledger") -> str:
     counts = ledger.counts()
     command = shlex.join([sys.executable, "-m", "study.train", *sys.argv[1:]])
-    print(f"Interrupted: {counts['open']} of {counts.total()} runs are still to be made. This makes them:\n  {command}")
+    return f"{counts['open']} of {counts.total()} runs are still to be made. This makes them:\n  {command}"
 
 
 def _summarize(common: SweepingConfig, ledger: "Ledger", folder: Path, problem: str) -> None:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from study.disk import writing
 from study.errors import ConfigError
 from study.reproduce.trust import FLAG, Untrusted, code_folder
-from study.terminal import say
+from study.terminal import interruptible, say
 from study.tracking.uri import address
 
 if TYPE_CHECKING:
     from study.trained.model import TrainedNetwork
 
 
+@interruptible
 def main(arguments: list[str] | None = None) -> int:
     """Export a network; exit code 2 where that is not possible."""
     given = _parser().parse_args(arguments)

@@ -102,7 +102,7 @@ def to_continue(place: Place) -> tuple[dict[str, Any] | None, bool]:
 
 @contextmanager
 def resumable(place: Place) -> Iterator[Callable[[str], None]]:
-    """Let an error of the disk that ends a run say how the run is resumed, once the store has it.
+    """Let an error of the disk, or a Ctrl-C, that ends a run say how the run is resumed, once the store has it.
 
     Yields:
         What announces the run, by its MLflow run id, when it begins.
@@ -118,6 +118,9 @@ def resumable(place: Place) -> Iterator[Callable[[str], None]]:
     except Unwritable as error:
         for run_id in announced:
             error.then = _how_to_resume(place, run_id)
+        raise
+    except KeyboardInterrupt as interrupt:
+        interrupt.args = tuple(_how_to_resume(place, run_id) for run_id in announced)
         raise
 
 
