@@ -1,5 +1,6 @@
 """The file of a run's state: where it lies, that it is whole, and that nothing in it is executed."""
 
+import io
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,3 +52,19 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
     with pytest.raises(OSError):  # noqa: PT011
         keeper._save(Module())
     assert checkpoint.load(file) == checkpoint.ADDED | Module().state()
+
+
+def test_an_interruption_while_a_checkpoint_is_written_stays_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch makes a RuntimeError of what is raised where it calls Python's file, and the run would have failed."""
+
+    class Interrupted(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise KeyboardInterrupt
+
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda state, file: save(state, Interrupted()))
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save({"model": torch.zeros(3)}, tmp_path / "x.ckpt")
+    assert not any(tmp_path.iterdir())

@@ -82,7 +82,12 @@ def load(file: Path) -> dict[str, Any]:
 def save(state: dict[str, Any], file: Path) -> None:
     """Write a state, whole or not at all."""
     with whole(file) as part, part.open("wb") as opened:
-        torch.save(state, opened)  # by Python's file, whose errors say what is wrong; those of torch's own do not
+        try:
+            torch.save(state, opened)  # by Python's file, whose errors say what is wrong; those of torch's own do not
+        except RuntimeError as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # a signal while torch called the file: it is no error
+                raise error.__context__ from None
+            raise
 
 
 def to_continue(place: Place) -> tuple[dict[str, Any] | None, bool]:
