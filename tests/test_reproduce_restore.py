@@ -13,6 +13,7 @@ from study.errors import ConfigError
 from study.installation import CONF
 from study.reproduce.restore import parse, restore
 from study.schema import Config
+from study.schema.identity import deciding, flat_record
 from study.tracking import plain
 
 Configure = Callable[..., Config]
@@ -134,6 +135,19 @@ def test_keys_added_since_are_filled_from_the_options_of_the_run_and_listed(conf
     assert restored.config == restore(dumped(configure("model=lstm", "clip=norm", "probe.start=false")), STORE).config
     assert set(restored.filled) == {"model.forget_bias", "clip.threshold", "probe", "tracking.points"}
     assert restored.filled["model.forget_bias"] == 1.0
+
+
+@pytest.mark.parametrize("model", ["elman", "gru"])
+def test_a_run_of_before_there_were_kernels_is_made_again_by_torch_and_is_of_another_arm(
+    configure: Configure, model: str
+) -> None:
+    today, node = configure(f"model={model}"), configure(f"model={model}").model_dump()
+    assert node["model"].pop("kernel") == "auto"
+    restored = restore(yaml.safe_dump(node).encode(), STORE)
+    assert restored.filled == {"model.kernel": "torch"}
+    assert not restored.varied
+    older = deciding({key: text for key, text in flat_record(today).items() if key != "model.kernel"})
+    assert older == deciding(restored.config) != deciding(today)
 
 
 def test_a_run_of_before_there_was_a_group_had_what_its_default_does(configure: Configure) -> None:

@@ -119,6 +119,12 @@ class Core(nn.Module, ABC):
     def recurrent_blocks(self) -> Iterator[RecurrentBlock]:
         """The square matrices among the recurrent parameters, lowest layer first; nothing if there are none."""
 
+    def train_forward(
+        self, inputs: Float[Tensor, "time batch features"], state: State | None = None
+    ) -> tuple[Float[Tensor, "time batch hidden"], State]:
+        """`forward` as updates run it: the same function up to rounding, which may be differentiated only once."""
+        return self(inputs, state)
+
     def above(self, entering: Tensor, outputs: Tensor) -> Tensor:
         """What enters the layer above one that `entering` entered and whose `outputs` left it, without dropout."""
         return outputs + entering if self.residual and entering.shape == outputs.shape else outputs

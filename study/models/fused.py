@@ -1,7 +1,7 @@
 """What the cores built on torch's fused layers share."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import _VF, Tensor, nn
@@ -9,12 +9,16 @@ from torch.nn import functional
 
 from study.models.contract import Core, RecurrentBlock, State
 
+Kernel = Literal["auto", "torch"]
+"""What runs a layer in updates: torch's, or on a CPU one of this project that is faster there, if the core has one."""
+
 
 class Fused(Core):
     """A core that is also one of torch's fused layers: W_hh of layer l is `weight_hh_l<l>`, one block under another."""
 
     takes_residual = True
     dropout: float
+    kernel: Kernel = "torch"
 
     def initial_state(self, inputs: Tensor) -> State:
         """See `Core`; torch's zeros, written out."""
@@ -28,19 +32,46 @@ class Fused(Core):
         b_ih, b_hh = (getattr(self, f"bias_{part}_l{layer}", None) for part in parts)
         return w_ih, w_hh, b_ih, b_hh
 
-    def layer_by_layer(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """The same with `above` between layers, which torch's call of all layers has no place for."""
+    def train_forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See `Core`."""
+        if self.kernel == "torch" or inputs.device.type != "cpu":
+            return self(inputs, state)
+        return self.layer_by_layer(inputs, state or self.initial_state(inputs), self.run_layer)
+
+    def layer_by_layer(
+        self, inputs: Tensor, state: State, run: Callable[[int, Tensor, State], tuple[Tensor, State]] | None = None
+    ) -> tuple[Tensor, State]:
+        """The same with `above` between layers, which torch's call of all layers has no place for.
+
+        Args:
+            inputs: of the lowest layer.
+            state: before the first step.
+            run: runs one layer, as `run_layer` does; None: torch's.
+        """
+        ends: list[State] = []
+        for layer in range(self.num_layers):
+            entering = self.dropped(inputs) if layer else inputs
+            outputs, end = (run or self._by_torch)(layer, entering, tuple(part[layer : layer + 1] for part in state))
+            inputs = self.above(entering, outputs) if layer < self.num_layers - 1 else outputs
+            ends.append(end)
+        return inputs, tuple(torch.cat(parts) for parts in zip(*ends, strict=True))
+
+    def run_layer(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """One layer over a sequence in an update: its outputs, and the state after the last step.
+
+        Args:
+            layer: from 0, the lowest.
+            inputs: what enters it, (time, batch, features).
+            state: of this layer alone, each part (1, batch, width).
+        """
+        return self._by_torch(layer, inputs, state)
+
+    def _by_torch(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         assert isinstance(self, nn.RNNBase)
         call: Callable[..., Any] = getattr(_VF, self.mode.lower())
-        ends: list[State] = []
-        for layer, weights in enumerate(self.all_weights):
-            begin = tuple(part[layer : layer + 1] for part in state)
-            entering = self.dropped(inputs) if layer else inputs
-            of_one = begin if len(begin) > 1 else begin[0]
-            outputs, *end = call(entering, of_one, weights, True, 1, 0.0, self.training, False, False)
-            inputs = self.above(entering, outputs) if layer < self.num_layers - 1 else outputs
-            ends.append(tuple(end))
-        return inputs, tuple(torch.cat(parts) for parts in zip(*ends, strict=True))
+        of_one = state if len(state) > 1 else state[0]
+        outputs, *end = call(inputs, of_one, self.all_weights[layer], True, 1, 0.0, self.training, False, False)
+        return outputs, tuple(end)
 
     @property
     def recurrent_parameters(self) -> tuple[str, ...]:

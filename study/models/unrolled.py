@@ -1,4 +1,4 @@
-"""Ways to run a core over a sequence: by its own forward, or step by step.
+"""Ways to run a core over a sequence: by its own forward, by that for updates, or step by step.
 
 Training steps a core where something acts on every state: a gradient is clipped at every step, a regulariser sees what
 flows back, units are dropped on the recurrence. It costs what a fused call saves; evaluation and probes do without.
@@ -26,9 +26,15 @@ def by_itself(core: Core, inputs: Tensor, state: State | None) -> tuple[Tensor, 
     return core(inputs, state)
 
 
+def in_updates(core: Core, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """The same where only an update is made of the gradient: a core may have a faster way for that."""
+    run = by_itself if core.recurrent_dropout else type(core).train_forward
+    return run(core, inputs, state)
+
+
 def watched(watch: Watch | None) -> Run:
-    """How cores are run that `watch` sees every state of; None: by themselves."""
-    return by_itself if watch is None else partial(unrolled, watch=watch)
+    """How updates run cores that `watch` sees every state of; None: nothing does."""
+    return in_updates if watch is None else partial(unrolled, watch=watch)
 
 
 def unrolled(

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from study.installation import CONF
 
-BEFORE: dict[str, Any] = {"probe.start": False}
+BEFORE: dict[str, Any] = {"probe.start": False, "model.kernel": "torch"}
 """Keys that came later and do not count as what `conf/` gives them in records made before: those runs did otherwise."""
 
 
@@ -59,11 +59,17 @@ def defaults(chosen: Mapping[str, str]) -> dict[str, Any]:
 
 def fill(record: dict[str, Any]) -> dict[str, Any]:
     """Put into the nested `record` of a run the keys it lacks, as its options have them; return them by dotted key."""
-    known = defaults(chosen(record))
+    return dict(fill_from(record, defaults_before(chosen(record))))
+
+
+def defaults_before(chosen: Mapping[str, str]) -> dict[str, Any]:
+    """`defaults`, but for keys in `BEFORE` what runs did that have no such key."""
+    known = defaults(chosen)
     for key, value in BEFORE.items():
         group, _, name = key.partition(".")
-        known[group][name] = value
-    return dict(fill_from(record, known))
+        if name in known[group]:
+            known[group][name] = value
+    return known
 
 
 def chosen(record: Mapping[str, Any]) -> dict[str, str]:

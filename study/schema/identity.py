@@ -5,7 +5,7 @@ train the same bits, so they belong to one arm: in the plan of a sweep, in its O
 
 A record is a configuration as a run keeps it. It exists nested (`definition/config.yaml`) and flat, as texts by dotted
 key (the parameters in MLflow, the arms in Optuna), and may be of an older version: a key that was added since has the
-value that `conf/` gives it.
+value that such runs had.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from typing import Any
 
 from study.schema import Config, keys
 from study.schema.base import Decides, Strict, group_classes, option_names
-from study.schema.defaults import defaults
+from study.schema.defaults import defaults_before
 
 
 @cache
@@ -80,7 +80,7 @@ def deciding(record: Config | Mapping[str, str]) -> dict[str, str]:
 
 @cache
 def _default_texts(**chosen: str) -> dict[str, str]:
-    return _texts(defaults(chosen))
+    return _texts(defaults_before(chosen))
 
 
 def _texts(node: Mapping[str, Any]) -> dict[str, str]:

@@ -108,6 +108,25 @@ class CoreContract:
         torch.testing.assert_close(outputs, hidden)
         torch.testing.assert_close(after, tuple(torch.stack(parts) for parts in zip(*ends, strict=True)))
 
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+    def test_updates_have_the_outputs_and_gradients_of_forward(
+        self, core: Core, dtype: torch.dtype, tolerance: float
+    ) -> None:
+        """`train_forward` is `forward` up to rounding: outputs, the state afterwards, and every gradient."""
+        core = core.to(dtype)
+        inputs = data(TIME, WIDTH).inputs.to(dtype).requires_grad_()
+        start = tuple(part.to(dtype).requires_grad_() for part in some_state(core))
+        found = []
+        for run in (core.train_forward, core):
+            outputs, after = run(inputs, start)
+            weights = [torch.linspace(-1, 1, part.numel(), dtype=dtype).view_as(part) for part in (outputs, *after)]
+            total = torch.stack([(part * w).sum() for part, w in zip((outputs, *after), weights, strict=True)]).sum()
+            wanted = [inputs, *start, *core.parameters()]
+            slopes = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
+            found.append([*(part.detach() for part in (outputs, *after)), *slopes])
+        for ours, expected in zip(*found, strict=True):
+            torch.testing.assert_close(ours, expected, rtol=0, atol=tolerance * float(expected.abs().max()))
+
     def test_the_state_is_all_that_is_carried(self, core: Core) -> None:
         """A sequence read in two pieces, the state carried from one to the other, is the sequence read at once."""
         inputs = data(TIME, WIDTH).inputs

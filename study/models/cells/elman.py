@@ -1,12 +1,15 @@
 """Elman's network: h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990, Finding structure in time)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from study.models.contract import Activations, State
-from study.models.fused import Fused
+from study.models.fused import Fused, Kernel
 from study.models.initialisation import Start, initialise_recurrent
 
 
@@ -24,6 +27,7 @@ class Elman(nn.RNN, Fused):
         dropout: share of a layer's outputs set to zero, in training, before the layer above reads them.
         recurrent_init: how W_hh starts, see `study.models.initialisation`.
         gain: scale of W_hh at the start.
+        kernel: what runs a layer in updates, see `Kernel`.
     """
 
     state_parts = ("h",)
@@ -39,10 +43,11 @@ class Elman(nn.RNN, Fused):
         dropout: float = 0.0,
         recurrent_init: Start = "orthogonal",
         gain: float = 1.0,
+        kernel: Kernel = "auto",
     ):
         between = dropout if num_layers > 1 else 0.0
         super().__init__(features, hidden_size, num_layers, nonlinearity=activation, dropout=between)
-        self.bounded = activation == "tanh"
+        self.bounded, self.kernel = activation == "tanh", kernel
         initialise_recurrent(self, recurrent_init, gain)
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:  # type: ignore[override]
@@ -51,6 +56,15 @@ class Elman(nn.RNN, Fused):
             return self.layer_by_layer(inputs, state or self.initial_state(inputs))
         outputs, hidden = super().forward(inputs, None if state is None else state[0])
         return outputs, (hidden,)
+
+    def run_layer(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Fused`."""
+        w_ih, w_hh, b_ih, b_hh = self.weights(layer)
+        assert b_ih is not None
+        assert b_hh is not None
+        projected = functional.linear(inputs, w_ih, b_ih + b_hh)
+        outputs = _Steps.apply(projected, w_hh, state[0][0], self.nonlinearity == "tanh")
+        return outputs, (outputs[-1:],)
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`."""
@@ -61,3 +75,43 @@ class Elman(nn.RNN, Fused):
         """See `Core`."""
         hidden = {"hidden": self.step(layer, inputs, state)[0]}
         return Activations(tanh=hidden) if self.nonlinearity == "tanh" else Activations(relu=hidden)
+
+
+class _Steps(torch.autograd.Function):
+    """All steps of a layer, whose gradient is written out: act' is one of h, and dL/dW_hh one product at the end."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        projected: Float[Tensor, "time batch hidden"],
+        w: Float[Tensor, "hidden hidden"],
+        start: Float[Tensor, "batch hidden"],
+        tanh: bool,
+    ) -> Float[Tensor, "time batch hidden"]:
+        """All h, of W_xh x + b, W_hh and the state before."""
+        states = torch.cat([start[None], torch.empty_like(projected)])
+        act, transposed = torch.tanh_ if tanh else torch.relu_, w.t()
+        h, *following = states.unbind()  # all views at once: each would cost as much as a small product
+        for entering, after in zip(projected.unbind(), following, strict=True):
+            act(torch.addmm(entering, h, transposed, out=after))
+            h = after
+        ctx.save_for_backward(states, w)
+        ctx.tanh = tanh
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """d_t = (dL/dh_t + d_{t+1} W_hh) act'(.), the gradient of what entered step t."""
+        states, w = ctx.saved_tensors
+        slopes = states[1:].square().neg_().add_(1) if ctx.tanh else (states[1:] > 0).to(grad.dtype)
+        d = torch.empty_like(slopes)
+        later = None
+        for of_h, slope, now in zip(*(reversed(x.unbind()) for x in (grad, slopes, d)), strict=True):
+            if later is None:
+                torch.mul(of_h, slope, out=now)
+            else:
+                torch.addmm(of_h, later, w, out=now).mul_(slope)
+            later = now
+        of_w = d.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
+        return d, of_w, d[0] @ w, None

@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from study.schema.base import Finite, Positive
-from study.schema.model.base import MODELS, CoreConfig, MatrixConfig
+from study.schema.model.base import MODELS, CoreConfig, KernelConfig, MatrixConfig
 
 
 @MODELS.member("study.models.cells.elman:Elman")
-class ElmanConfig(MatrixConfig):
+class ElmanConfig(KernelConfig):
     """h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990)."""
 
     matrix_is_jacobian_at_rest: ClassVar[bool] = True
@@ -82,7 +82,7 @@ class LSTMVariantConfig(ForgetGateConfig):
 
 
 @MODELS.member("study.models.cells.gru:GRU")
-class GRUConfig(MatrixConfig):
+class GRUConfig(KernelConfig):
     """Gated recurrent unit (Cho et al. 2014)."""
 
     name: Literal["gru"]
