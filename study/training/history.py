@@ -130,8 +130,13 @@ class History:
 
     def rows(self, start: int = 0) -> np.ndarray:
         """Flushed rows from number `start` on, (updates, columns), float32."""
-        empty = np.empty((0, len(self.columns)), np.float32)
-        return np.concatenate([empty, *self._blocks])[start:]
+        blocks, first = [np.empty((0, len(self.columns)), np.float32)], self._flushed
+        for block in reversed(self._blocks):  # not all of them, at every write of a long run
+            if first <= start:
+                break
+            first -= len(block)
+            blocks.insert(1, block)
+        return np.concatenate(blocks)[max(0, start - first) :]
 
     def recorded(self, name: str) -> Float[np.ndarray, " updates"] | None:
         """A number beside the others of every flushed update; None where there is no such column."""
