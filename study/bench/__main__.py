@@ -21,6 +21,9 @@ from study.schema import Config, validate
 from study.terminal import printer, table, takes_json
 
 CASES = {
+    "Elman-64, batch 32 x 50": ["task=language_bible_char", "model=elman", "model.hidden_size=64"],
+    "GRU-32, batch 32 x 50": ["task=language_bible_char", "model=gru", "model.hidden_size=32"],
+    "GRU-64, batch 32 x 50": ["task=language_bible_char", "model=gru", "model.hidden_size=64"],
     "LSTM-32, batch 32 x 50": ["task=language_bible_char", "model=lstm", "model.hidden_size=32"],
     "forecasting_stocks": ["task=forecasting_stocks"],
     "language_bible_char": ["task=language_bible_char"],

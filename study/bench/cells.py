@@ -5,9 +5,10 @@ One layer of every cell, its options as in `conf/model`, reads as many features 
 - parameters; state: numbers carried from step to step, of one sequence;
 - FLOPs of one step of one sequence, forward: of matrix products (`torch.utils.flop_counter`, a multiplication and its
   addition are two), and one for every number that a pointwise operation makes (two if it is complex);
-- steps a second, forward and backward, as a share of nn.LSTM's. All cells and nn.LSTM are timed in turn, repetition
-  after repetition, by the processor's clock; a ratio is of medians;
-- by loop: the same for a layer with an `unroll` of its own (`study.models.scan`) that is made to go step after step.
+- steps a second, forward and backward as in an update, as a share of nn.LSTM's. All cells and nn.LSTM are timed in
+  turn, repetition after repetition, by the processor's clock; a ratio is of medians;
+- otherwise: the same for a layer with an `unroll` of its own (`study.models.scan`) that is made to go step after step,
+  and for one with a kernel of this project by torch's.
 
 The table is Markdown, for `docs/cells.md`.
 """
@@ -26,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from study.models import Cell, Core, core_class
+from study.models.fused import Fused
 from study.schema.model import MODELS
 from study.tracking.provenance import circumstances
 
@@ -59,19 +61,20 @@ def main() -> None:
 def table(cells: Sequence[str], hidden: int, repetitions: int, shapes: Sequence[tuple[int, int]] = SHAPES) -> list[str]:
     """Lines of the table, a row for every cell."""
     cores = {name: core_class(name)(hidden, hidden) for name in cells}
-    contestants: dict[str, Sequences] = {REFERENCE: nn.LSTM(hidden, hidden), **cores}
-    contestants |= {_by_loop(name): stepwise(core) for name, core in cores.items() if _unrolls_itself(core)}
+    contestants: dict[str, Sequences] = {REFERENCE: nn.LSTM(hidden, hidden)}
+    contestants |= {name: core.train_forward for name, core in cores.items()}
+    contestants |= {_otherwise(name): way for name, core in cores.items() if (way := _other_way(core)) is not None}
     speeds = [_relative(contestants, hidden, shape, repetitions) for shape in shapes]
     heads = [f"steps/s, {width} x {steps}" for width, steps in shapes]
-    columns = ["cell", "parameters", "state", "FLOPs: products", "pointwise", *heads, "by loop"]
+    columns = ["cell", "parameters", "state", "FLOPs: products", "pointwise", *heads, "otherwise"]
     lines = [f"| {' | '.join(columns)} |", f"|---{'|---:' * (len(columns) - 1)}|"]
     for name, core in cores.items():
         done, parameters = operations(core, hidden), sum(p.numel() for p in core.parameters())
         state = sum(part.numel() for part in core.initial_state(torch.zeros(1, 1, hidden)))
         ratios = [f"{speed[name]:.2f}" for speed in speeds]
-        looping = ", ".join(f"{speed[_by_loop(name)]:.2f}" for speed in speeds if _by_loop(name) in speed)
+        other = ", ".join(f"{speed[_otherwise(name)]:.2f}" for speed in speeds if _otherwise(name) in speed)
         counts = (f"{number:,}" for number in (parameters, state, *done))
-        lines.append(f"| {' | '.join([name, *counts, *ratios, looping])} |")
+        lines.append(f"| {' | '.join([name, *counts, *ratios, other])} |")
     return lines
 
 
@@ -118,16 +121,19 @@ def stepwise(core: Core) -> Core:
     return plain
 
 
-def _unrolls_itself(core: Core) -> bool:
-    return any(type(cell).unroll is not Cell.unroll for cell in _cells(core))
+def _other_way(core: Core) -> Sequences | None:
+    """How it could run a sequence, too; None: it has one way."""
+    if isinstance(core, Fused):
+        return core if core.kernel == "auto" else None
+    return stepwise(core) if any(type(cell).unroll is not Cell.unroll for cell in _cells(core)) else None
 
 
 def _cells(core: Core) -> Iterator[Cell]:
     yield from (module for module in core.modules() if isinstance(module, Cell))
 
 
-def _by_loop(name: str) -> str:
-    return f"{name}, by loop"
+def _otherwise(name: str) -> str:
+    return f"{name}, otherwise"
 
 
 def _relative(
