@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -186,3 +187,20 @@ def test_a_residual_connection_of_two_layers_is_taken_where_as_many_features_ent
     core, inputs = build("gru", num_layers=2, residual=True, hidden_size=4).core, torch.randn(7, 2, 4)
     plain = build("gru", num_layers=2, hidden_size=4).core
     assert not torch.allclose(core(inputs)[0], plain(inputs)[0])
+
+
+@pytest.mark.parametrize(("steps", "width", "kernel", "ours"), [
+    (5, 3, "auto", True), (4, 3, "auto", False), (5, 1 << 13, "auto", False), (5, 3, "torch", False),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["elman", "gru"])
+def test_updates_run_a_kernel_of_this_project_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, name: str, steps: int, width: int, kernel: str, ours: bool
+) -> None:
+    core = models.core_class(name)(2, 4, kernel=kernel)
+    kernels = Mock(wraps=core.run_layer)
+    monkeypatch.setattr(core, "run_layer", kernels)
+    inputs = torch.randn(steps, width, 2)
+    outputs, _ = core.train_forward(inputs)
+    assert kernels.called is ours
+    torch.testing.assert_close(outputs, core(inputs)[0])
+    assert torch.equal(outputs, core(inputs)[0]) or ours

@@ -10,7 +10,12 @@ from torch.nn import functional
 from study.models.contract import Core, RecurrentBlock, State
 
 Kernel = Literal["auto", "torch"]
-"""What runs a layer in updates: torch's, or on a CPU one of this project that is faster there, if the core has one."""
+"""What runs a layer in updates: torch's; or this project's where that is faster, on a CPU, if the core has one."""
+STEPS, NUMBERS = 5, 1 << 14
+"""Steps of a window from which on, and numbers in a layer's state up to which, this project's are faster.
+
+Runs are made again by this rule: another one needs another word than `auto`.
+"""
 
 
 class Fused(Core):
@@ -34,7 +39,9 @@ class Fused(Core):
 
     def train_forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See `Core`."""
-        if self.kernel == "torch" or inputs.device.type != "cpu":
+        steps, width, _ = inputs.shape
+        faster = inputs.device.type == "cpu" and steps >= STEPS and width * self.hidden_size <= NUMBERS
+        if self.kernel == "torch" or not faster:
             return self(inputs, state)
         return self.layer_by_layer(inputs, state or self.initial_state(inputs), self.run_layer)
 

@@ -127,8 +127,8 @@ class MatrixConfig(CoreConfig):
 class KernelConfig(MatrixConfig):
     """An architecture of torch's for which this project has a kernel.
 
-    `kernel`: what runs a layer in updates. `auto`: on a CPU this project's, which is faster there; on a GPU torch's.
-    They round differently, so runs by them are of two arms.
+    `kernel`: what runs a layer in updates. `auto`: on a CPU this project's where it is faster, else torch's. They round
+    differently, so runs by them are of two arms.
     """
 
     kernel: Literal["auto", "torch"]
