@@ -7,9 +7,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.disk import reason, writing
 from study.errors import ConfigError
+from study.tracking.absent import restoring_experiment
 from study.tracking.client import client_of
 from study.tracking.database import locked, make_whole
-from study.tracking.deleted import restoring_experiment
 from study.tracking.trouble import briefly, patiently
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}

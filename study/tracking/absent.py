@@ -1,10 +1,18 @@
-"""What was deleted in MLflow is still there, marked: the commands that bring it back."""
+"""Why a store lacks a run, and the command that makes it, or brings it back: MLflow keeps what was deleted, marked."""
 
 import re
 
 from mlflow.entities import ViewType
 
 from study.tracking.client import client_of
+
+UNMADE = "has no runs; the command that started it, typed again, makes them"
+
+
+def without_runs(uri: str, wanted: str) -> str:
+    """Say why no run is found under a slug, or an id; empty where the store never had such a one."""
+    found = client_of(uri).get_experiment_by_name(wanted)
+    return f"this experiment {UNMADE}" if found and found.lifecycle_stage == "active" else restoring(uri, wanted)
 
 
 def restoring(uri: str, wanted: str) -> str:
