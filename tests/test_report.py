@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -228,9 +227,9 @@ def test_a_study_that_was_never_tracked_is_refused_with_its_name(tmp_path: Path)
 
 def test_a_sweep_that_has_no_run_yet_says_what_makes_its_runs(store: str) -> None:
     parent = sweeps.open_parent(store, "unmade", "plan")
-    for asked in (partial(gather, store, "unmade"), *(partial(find, store, name) for name in ("unmade", parent))):
+    for read, wanted in ((gather, "unmade"), (find, "unmade"), (find, parent)):
         with pytest.raises(ConfigError, match="has no runs; the command that started it, typed again, makes them"):
-            asked()
+            read(store, wanted)
 
 
 def track(config: Config, metrics: dict[str, float], **tags: str) -> None:
