@@ -101,7 +101,7 @@ def refuse_other(uri: str) -> None:
     doors = f"`{door('train')}` or `{door('sweep')}`"
     if not file.is_file():
         raise ConfigError(f"{uri}: there is no such store; whatever trains makes it, {doors}")
-    tables = read_tables(uri, file)
+    tables = _read_tables(uri, file)
     from mlflow.store.tracking.dbmodels.models import Base  # as MLflow itself decides whether to make tables
 
     if tables <= {*Base.metadata.tables, "alembic_version"} and not _has_rows(file):
@@ -118,14 +118,19 @@ def refuse_other(uri: str) -> None:
         )
 
 
-def refuse_damaged(url: str) -> None:
-    """Refuse a file that is no database; one that is not there is none, and nothing is said of a server."""
+def refuse_damaged(url: str, key: str) -> None:
+    """Refuse a file that is there and no database; of a server nothing is said.
+
+    Args:
+        url: of the database.
+        key: of the configuration that has it.
+    """
     if (file := sqlite_file(url)) is not None and file.is_file():
-        read_tables(url, file)
+        _read_tables(f"{key} = {url!r}", file)
 
 
-def read_tables(url: str, file: Path) -> set[str]:
-    """The names of the tables in a SQLite database.
+def _read_tables(shown: str, file: Path) -> set[str]:
+    """The names of the tables in a SQLite database that messages show as `shown`.
 
     Raises:
         ConfigError: the file is none, is damaged, or cannot be opened.
@@ -134,10 +139,10 @@ def read_tables(url: str, file: Path) -> set[str]:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             return _tables(connection)
     except sqlite3.OperationalError as error:
-        raise ConfigError(f"{url}: this database cannot be read: {reason(error)}") from error
+        raise ConfigError(f"{shown}: this database cannot be read: {reason(error)}") from error
     except sqlite3.DatabaseError as error:
         raise ConfigError(
-            f"{url}: this file is no database that can be read: {error}; move it away, or bring back a copy"
+            f"{shown}: this file is no database that can be read: {error}; move it away, or bring back a copy"
         ) from error
 
 

@@ -121,4 +121,4 @@ def whose(file: Path) -> tuple[str, str]:
             raise ValueError(f"run_id = {head['run_id']!r}")
         return head["run_id"], str(head["uri"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{file}: it holds nothing that a run left to be delivered: {error}; remove it") from error
+        raise ConfigError(f"{file}: it holds nothing that a run left to be delivered: {error}") from error

@@ -43,7 +43,7 @@ def prepare(uri: str, slug: str, patience: float = 5.0) -> str:
 def _found_or_made(uri: str, slug: str) -> Experiment:
     with writing(uri), locked(uri), briefly():
         make_whole(uri, make_tables)
-        refuse_damaged(uri)
+        refuse_damaged(uri, "tracking.uri")
         client = client_of(uri)
         return client.get_experiment_by_name(slug) or _made(client, slug)
 

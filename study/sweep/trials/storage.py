@@ -61,7 +61,7 @@ def _connected(url: str) -> RDBStorage:
     """Open the storage; of the processes of this machine one at a time creates its tables."""
     if (file := sqlite_file(url)) is not None and not (folder := file.absolute().parent).is_dir():
         raise ConfigError(f"sweep.storage = {url!r}: there is no folder {folder}")
-    refuse_damaged(url)
+    refuse_damaged(url, "sweep.storage")
     patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     for pause in (*PAUSES, None):
         try:
