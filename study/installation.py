@@ -1,5 +1,7 @@
 """Where this package lies: in a checkout (also by an editable install) or among installed packages."""
 
+import shutil
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -23,6 +25,14 @@ def typed(path: str) -> Path:
 def door(name: str) -> str:
     """Return the command that opens a door such as `ui`: `make ui` in the checkout, `study-ui` anywhere else."""
     return f"make {name}" if Path.cwd() == CHECKOUT else f"study-{name}"
+
+
+def program(name: str) -> str:
+    """Return a program of this environment, such as `mlflow`, as it is typed here: with its path if need be."""
+    own = Path(sys.executable).with_name(name)
+    if shutil.which(name) == str(own):
+        return name
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 def about(name: str, run_id: str, change: str = "", **keys: int) -> str:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from study.errors import UNUSABLE
 from study.terminal import interruptible
 from study.tracking import uri as place
 from study.tracking import view
@@ -57,7 +58,8 @@ def serve(port: int) -> int:
             if _answers(server, address):
                 print(_welcome(address, runs), flush=True)
             elif server.poll() is not None:
-                print("".join(LOG.read_text().splitlines(keepends=True)[-5:]), file=sys.stderr)
+                lines = 1 if server.returncode == UNUSABLE else 5  # refused in one sentence, or a traceback's end
+                print("".join(LOG.read_text().splitlines(keepends=True)[-lines:]), file=sys.stderr)
             return server.wait()
         except KeyboardInterrupt:
             server.terminate()

@@ -56,7 +56,7 @@ OWNERS = {
         "study.tracking.reader",
         "study.tracking.answers",
         "study.tracking.database",
-        "study.tracking.deleted",
+        "study.tracking.absent",
         "study.tracking.server",
         "study.tracking.models",
         "study.tracking.store",

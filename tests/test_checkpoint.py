@@ -1,14 +1,18 @@
 """The file of a run's state: where it lies, that it is whole, and that nothing in it is executed."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 import torch
 
 from study.errors import ConfigError
+from study.schema import Config
+from study.train import assemble
 from study.training import checkpoint
+from study.training.module import RecurrentModule
 
 
 def test_a_checkpoint_is_found_wherever_a_run_or_a_sweep_put_it(
@@ -33,6 +37,21 @@ def test_a_checkpoint_holds_nothing_to_execute(tmp_path: Path) -> None:
     file.write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ConfigError, match="no checkpoint"):
         checkpoint.load(file)
+
+
+def restored(module: RecurrentModule, state: dict[str, Any]) -> RecurrentModule:
+    module.load_state(state)
+    return module.as_restored()
+
+
+@pytest.mark.parametrize("part", ["history", "model", "optimizer"])
+def test_a_state_that_does_not_fit_the_run_is_refused_whichever_part_it_is(
+    part: str, configure: Callable[..., Config]
+) -> None:
+    made, fresh = (assemble(configure("model.hidden_size=2", "probe=none"))[1] for _ in range(2))
+    state = made.as_restored().state()
+    with pytest.raises(ConfigError, match=r"no state of this run.*(KeyError|RuntimeError).*; if you remove it"):
+        restored(fresh, {**state, part: {}})
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ def test_a_history_that_lacks_a_column_is_refused_by_its_name(foreign: list[Logg
 
 def test_a_report_writes_to_its_store_only_where_it_is_asked_to(foreign: list[Logged], tmp_path: Path) -> None:
     before = dump(foreign[0]), sorted(Path(foreign[0].folder).rglob("*"))
-    with pytest.raises(ConfigError, match="no sweep"):
+    with pytest.raises(ConfigError, match="no run of a sweep"):
         study_page.write("foreign", foreign[0].uri, UI, tmp_path / "out", kept=True)
     study_page.write("foreign", foreign[0].uri, UI, tmp_path / "out")
     assert (dump(foreign[0]), sorted(Path(foreign[0].folder).rglob("*"))) == before

@@ -20,9 +20,10 @@ from study.report.data.statistics import Interval, expected_best, improvement, m
 from study.report.data.wording import format_power
 from study.report.figures.picture import for_page, to_svg
 from study.schema import Config
-from study.tracking import writer
+from study.tracking import sweeps, writer
 from study.tracking.description import describe
 from study.tracking.place import Place
+from study.tracking.reader import find
 from tests.arms import compared
 
 
@@ -31,9 +32,9 @@ def gap(comparison: Comparison, arm: str, other: str) -> Interval:
     return compare(comparison).between(comparison.arms.index(arm), comparison.arms.index(other))
 
 
-def coverage(sweeps: np.ndarray, mean: float) -> float:
+def coverage(simulated: np.ndarray, mean: float) -> float:
     """How often the interval of a simulated sweep, one a row, holds the mean it was drawn with."""
-    return float(np.mean([not mean_interval(values).excludes(mean) for values in sweeps]))
+    return float(np.mean([not mean_interval(values).excludes(mean) for values in simulated]))
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10, 30])
@@ -222,6 +223,13 @@ def test_a_study_that_was_never_tracked_is_refused_with_its_name(tmp_path: Path)
     missing = f"sqlite:///{tmp_path}/none.db"
     with pytest.raises(ConfigError, match="no such store"):
         gather(missing, "nothing")
+
+
+def test_a_sweep_that_has_no_run_yet_says_what_makes_its_runs(store: str) -> None:
+    parent = sweeps.open_parent(store, "unmade", "plan")
+    for read, wanted in ((gather, "unmade"), (find, "unmade"), (find, parent)):
+        with pytest.raises(ConfigError, match="has no runs; the command that started it, typed again, makes them"):
+            read(store, wanted)
 
 
 def track(config: Config, metrics: dict[str, float], **tags: str) -> None:

@@ -231,6 +231,17 @@ def test_a_run_from_before_provenance_was_kept_can_be_made_again(
     assert "not recorded" in capsys.readouterr().out
 
 
+def test_a_run_that_has_lost_files_says_so_and_what_it_still_has_is_compared(
+    usual: Logged, made_again: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(usual.folder, HISTORY).unlink()
+    assert rerun(usual) == 0
+    assert f"{HISTORY}, is no longer among its artifacts: less is compared.\nidentical" in capsys.readouterr().out
+    Path(usual.folder, CONFIG).unlink()
+    assert rerun(usual) == 2
+    assert "once the run is deleted in MLflow, the command that started it makes it again" in capsys.readouterr().err
+
+
 def test_a_tampered_run_is_refused_before_anything_is_made(usual: Logged, capsys: pytest.CaptureFixture[str]) -> None:
     run = usual
     path = Path(run.folder, "definition", "config.yaml")

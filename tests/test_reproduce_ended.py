@@ -7,8 +7,9 @@ import pytest
 import pytorch_lightning as pl
 from mlflow import MlflowClient
 
-from study.errors import Pruned
+from study.errors import ConfigError, Pruned
 from study.reproduce.compare import HISTORY, METRICS, numbers
+from study.reproduce.replay import recorded
 from study.schema import Config
 from study.tracking import provenance, writer
 from study.tracking.description import describe
@@ -88,6 +89,8 @@ def test_of_a_run_that_died_at_once_the_start_is_compared(
         run.log_texts(provenance.definition(described.config, ()), "definition")
     MlflowClient(store).update_run(run.run_id, "RUNNING")
     assert rerun(find(store, "at once")[0]) == 0
+    with pytest.raises(ConfigError, match=f"is RUNNING and has no history.*resume {run.run_id}"):
+        recorded(find(store, "at once")[0])
     assert capsys.readouterr().out.splitlines()[-1] == "identical: 2 of 2 values"
 
 

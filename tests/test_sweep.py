@@ -172,3 +172,6 @@ def test_a_run_deleted_in_mlflow_is_made_again_and_no_other(type_sweep, folder):
     assert made.data.tags["weights_final"] == deleted.data.tags["weights_final"]
     assert "no result yet" not in (folder / "outputs/tried/report/report.html").read_text()
     assert trials(folder) == ["COMPLETE"] * 3
+
+    (folder / "optuna.db").unlink()
+    assert "knows no run of this study, but" in type_sweep(HERE, "model=elman", "seed=0").stdout

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from study.errors import ConfigError
 from study.tracking import store
 from study.tracking.database import locked, make_whole, refuse_other
+from study.tracking.reader import search
 
 
 def url(folder: Path) -> str:
@@ -95,3 +97,27 @@ def test_a_store_whose_making_was_interrupted_says_what_makes_it_whole(made: str
     with pytest.raises(ConfigError, match=r"its making was interrupted; whatever trains makes it whole, `.*train`"):
         refuse_other(url(tmp_path))
     assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        ("bda7b8c39065", r"an earlier MLflow made this store; copy it, then `.*mlflow db upgrade"),
+        ("ff00", "a later"),
+    ],
+)
+def test_a_store_of_another_version_of_mlflow_is_refused_with_what_mends_it(
+    revision: str, said: str, tables: Path, tmp_path: Path
+) -> None:
+    shutil.copy(tables / "mlflow.db", tmp_path)
+    execute(tmp_path / "mlflow.db", f"update alembic_version set version_num = '{revision}'")
+    for used in (search, partial(store.prepare, slug="slug")):
+        with pytest.raises(ConfigError, match=said):
+            used(url(tmp_path))
+
+
+def test_a_file_that_is_no_database_is_refused_by_what_reads_and_by_what_trains(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database" * 99)
+    for used in (search, partial(store.prepare, slug="slug")):
+        with pytest.raises(ConfigError, match="file is not a database; move it away"):
+            used(url(tmp_path))

@@ -11,7 +11,7 @@ import pandas as pd
 from study.analysis.what_if import Deeds, Past, Replay, askable, deeds, replay, summary
 from study.ask.clips import Wanted, called, checked
 from study.errors import ConfigError
-from study.reproduce.compare import HISTORY, history
+from study.reproduce.compare import HISTORY, history, unrecorded
 from study.reproduce.restore import CONFIG, parse
 from study.reproduce.trust import logged_code
 from study.schema.clip import CLIPS, ClipConfig
@@ -118,7 +118,7 @@ def refuse_empty(runs: Sequence[Logged]) -> list[Logged]:
         ConfigError: none did.
     """
     if not (kept := [run for run in runs if run.measures.get("run/updates", 0) > 0 and HISTORY in run.files()]):
-        raise ConfigError(f"run {runs[0].run_id} ({runs[0].name}) recorded no update, so nothing can be replayed")
+        raise ConfigError(f"{unrecorded(runs[0])}, so nothing can be replayed")
     return kept
 
 

@@ -50,8 +50,8 @@ def find_out(wanted: str, store: str, code: Path | None = None, forks: bool = Tr
     run = find_one(store, wanted)
     if (outcome := run.tags.get("outcome")) not in ENDED or run.status != "FINISHED":
         raise ConfigError(
-            f"RUN = {wanted!r}: its outcome is {outcome}; only a run that made its updates to the end, or was "
-            "destroyed by them, has a cause (a run that was killed can be resumed)"
+            f"RUN = {wanted!r}: its outcome is {outcome or 'open'}; only a run that made its updates to the end, or "
+            f"was destroyed by them, has a cause (`{about('resume', run.run_id)}` continues one that was killed)"
         )
     restored = restore_run(run, code)
     if outcome in WELL:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from study.errors import ConfigError
+from study.installation import about
 from study.tracking.models import DIGESTS
 from study.tracking.reader import Logged
 
@@ -148,6 +149,23 @@ def history(run: Logged) -> pd.DataFrame:
     if lacking := [column for column in ("update", *FIXED) if column not in found]:
         raise ConfigError(f"{HISTORY} of run {run.run_id} has no column {lacking[0]!r}, as every history of a run has")
     return found
+
+
+def has_lost_history(run: Logged) -> bool:
+    """Whether a run made updates, but the file of them is gone."""
+    return run.measures.get("run/updates", 0) > 0 and HISTORY not in run.files()
+
+
+def unrecorded(run: Logged) -> str:
+    """Say why a run has no history."""
+    if has_lost_history(run):
+        return f"the history of run {run.run_id} ({run.name}), {HISTORY}, is no longer among its artifacts"
+    if run.status != "FINISHED":
+        return (
+            f"run {run.run_id} ({run.name}) is {run.status} and has no history, which is written when a run ends; "
+            f"`{about('resume', run.run_id)}` continues one whose process died"
+        )
+    return f"run {run.run_id} ({run.name}) recorded no update"
 
 
 def _table(run: Logged, name: str) -> pd.DataFrame:

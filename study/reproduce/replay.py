@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from study.errors import ConfigError
 from study.learning.bptt import expected_updates
-from study.reproduce.compare import HISTORY, history
+from study.reproduce.compare import HISTORY, history, unrecorded
 from study.schema import Config
 from study.tasks import Batches
 from study.tracking.reader import Logged
@@ -188,7 +188,7 @@ def recorded(run: Logged) -> Rows:
         ConfigError: it recorded no update.
     """
     if HISTORY not in run.files() or not len(found := history(run)):
-        raise ConfigError(f"run {run.run_id} ({run.name}) recorded no update")
+        raise ConfigError(unrecorded(run))
     return found.drop(columns="update").to_numpy(np.float32)
 
 

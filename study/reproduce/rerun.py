@@ -7,7 +7,15 @@ from typing import Any
 import pytorch_lightning as pl
 
 from study import tasks
-from study.reproduce.compare import RunComparison, compare, cut_short, last_update, numbers
+from study.reproduce.compare import (
+    RunComparison,
+    compare,
+    cut_short,
+    has_lost_history,
+    last_update,
+    numbers,
+    unrecorded,
+)
 from study.reproduce.differences import Difference, differences
 from study.reproduce.fork import beginning
 from study.reproduce.replay import ENDLESS
@@ -65,8 +73,9 @@ class Reproduction:
         if self.comparison is None:
             return f"{self.summary}\nvariation of {self.original.run_id}: not compared"
         others = [difference.what for difference in self.found if difference.differs]
+        part = f"{unrecorded(self.original)}: less is compared.\n" if has_lost_history(self.original) else ""
         blame = f"differs from then: {', '.join(others) or 'nothing that was recorded'}\n"
-        return f"The new run is {self.run_id}.\n{'' if self.identical else blame}{self.comparison}"
+        return f"The new run is {self.run_id}.\n{part}{'' if self.identical else blame}{self.comparison}"
 
 
 def rerun(

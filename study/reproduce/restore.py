@@ -101,7 +101,7 @@ def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = (
         ConfigError: it cannot be used, or the run was trained by a rule that this version does not have.
         Untrusted: it needs code that was logged with it, and there is no folder.
     """
-    restored = restore(run.read(CONFIG), run.uri, overrides, logged_code(run, folder))
+    restored = restore(_text(run), run.uri, overrides, logged_code(run, folder))
     if folder is None and "trainer.callbacks" not in restored.given and (named := restored.config.trainer.callbacks):
         raise ConfigError(
             f"run {run.run_id} was trained with trainer.callbacks = {named}: executed, they can do here whatever you "
@@ -117,6 +117,20 @@ def restore_run(run: "Logged", folder: Path | None, overrides: Sequence[str] = (
             f"rule: {run.tags.get('git_commit', 'not recorded')}"
         )
     return restored._replace(folder=folder)
+
+
+def _text(run: "Logged") -> bytes:
+    """The logged configuration.
+
+    Raises:
+        ConfigError: it is not there, or cannot be read.
+    """
+    if CONFIG not in run.files("definition"):
+        raise ConfigError(
+            f"run {run.run_id} ({run.name}) has no {CONFIG}: it was killed before that was written, or has lost it; "
+            "once the run is deleted in MLflow, the command that started it makes it again"
+        )
+    return run.read(CONFIG)
 
 
 def parse(text: bytes, name: str = "config.yaml") -> dict[str, Any]:

@@ -127,6 +127,11 @@ def _make_runs(
     gone = sweeps.missing(common.tracking.uri, common.slug, Ledger(study, plan).recorded())
     if gone:
         print(f"{len(gone)} of the runs of this study are no longer in {common.tracking.uri} and will be made again.")
+    if not study.get_trials(deepcopy=False) and (known := sweeps.count_made(common.tracking.uri, common.slug)):
+        say(
+            f"{common.sweep.storage} knows no run of this study, but {common.tracking.uri} has {known} of it: all are "
+            "made again, and reports count the newest."
+        )
     for warning in changes().warnings:
         print(warning)
     ledger = Ledger(study, plan, uuid.uuid4().hex[:12], gone)

@@ -15,8 +15,9 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
 from study.addresses import sqlite_file, whole
+from study.disk import reason
 from study.errors import ConfigError
-from study.installation import door
+from study.installation import door, program
 
 CONNECTING = 10
 """Seconds in which a server of PostgreSQL has to answer."""
@@ -97,27 +98,52 @@ def refuse_other(uri: str) -> None:
     """
     if (file := sqlite_file(uri)) is None:
         return
+    doors = f"`{door('train')}` or `{door('sweep')}`"
     if not file.is_file():
-        raise ConfigError(f"{uri}: there is no such store")
-    try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            tables = _tables(connection)
-    except sqlite3.DatabaseError as error:
-        raise ConfigError(f"{uri}: this file is no database that can be read: {error}") from error
+        raise ConfigError(f"{uri}: there is no such store; whatever trains makes it, {doors}")
+    tables = _read_tables(uri, file)
     from mlflow.store.tracking.dbmodels.models import Base  # as MLflow itself decides whether to make tables
 
     if tables <= {*Base.metadata.tables, "alembic_version"} and not _has_rows(file):
         raise ConfigError(
             f"{uri}: nothing is kept in this store yet, its making was interrupted; whatever trains makes it whole, "
-            f"`{door('train')}` or `{door('sweep')}`"
+            f"{doors}"
         )
     if "experiments" not in tables:
         raise ConfigError(f"{uri}: this database is no store of MLflow; nothing is read from it, and nothing changed")
     if lacking := set(Base.metadata.tables) - tables:
         raise ConfigError(
             f"{uri}: this store lacks the table {min(lacking)!r} of the installed MLflow; reading does not change a "
-            f"store: `mlflow db upgrade {uri}` does"
+            f"store: `{program('mlflow')} db upgrade {uri}` does"
         )
+
+
+def refuse_damaged(url: str, key: str) -> None:
+    """Refuse a file that is there and no database; of a server nothing is said.
+
+    Args:
+        url: of the database.
+        key: of the configuration that has it.
+    """
+    if (file := sqlite_file(url)) is not None and file.is_file():
+        _read_tables(f"{key} = {url!r}", file)
+
+
+def _read_tables(shown: str, file: Path) -> set[str]:
+    """The names of the tables in a SQLite database that messages show as `shown`.
+
+    Raises:
+        ConfigError: the file is none, is damaged, or cannot be opened.
+    """
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return _tables(connection)
+    except sqlite3.OperationalError as error:
+        raise ConfigError(f"{shown}: this database cannot be read: {reason(error)}") from error
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(
+            f"{shown}: this file is no database that can be read: {error}; move it away, or bring back a copy"
+        ) from error
 
 
 def _lock_file(url: str, what: str) -> Path:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from study.addresses import sqlite_file
 from study.disk import reason, writing
 from study.errors import ConfigError, Trouble
 from study.installation import about, door
@@ -197,6 +198,8 @@ def deliver(file: Path, patience: float = AT_ONCE) -> int:
         ConfigError: it is no such file, or a process is at work with it, or the store does not take it.
     """
     run_id, uri = whose(file)
+    if (store := sqlite_file(uri)) is not None and not store.is_file():
+        raise ConfigError(f"{file}: its run is of the store {uri}, which is not here; the file stays")
     spool, made = Spool(file, run_id, uri), 0
     spool.hold()
     try:

@@ -20,9 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.disk import reason
 from study.errors import ConfigError
 from study.tracking import artifacts
+from study.tracking.absent import UNMADE, without_runs
 from study.tracking.client import client_of
 from study.tracking.database import refuse_other
-from study.tracking.deleted import restoring
 from study.tracking.outcomes import without_ending
 from study.tracking.writer import opened
 
@@ -198,13 +198,12 @@ def find(uri: str, wanted: str) -> list[Logged]:
     if len(found) > 1:
         several = "\n".join(f"  {run.run_id}  {run.name}" for run in found)
         raise ConfigError(f"RUN = {wanted!r} is not one run but {len(found)}; give the id:\n{several}")
-    if found:
-        return found if found[0].tags.get("kind") != "sweep" else _children(uri, found[0].run_id)
-    if found := [run for run in search(uri, slug=wanted) if "kind" not in run.tags]:
+    if found and found[0].tags.get("kind") != "sweep":
         return found
-    if how := restoring(uri, wanted):
-        raise ConfigError(f"RUN = {wanted!r}: {how}")
-    raise ConfigError(f"RUN = {wanted!r}: no run has this id or name, and no experiment this slug, in {uri}")
+    if runs := _children(uri, found[0].run_id) if found else _trained(search(uri, slug=wanted)):
+        return runs
+    why = f"this sweep {UNMADE}" if found else without_runs(uri, wanted)
+    raise ConfigError(f"RUN = {wanted!r}: {why or f'no run has this id or name, and no experiment this slug in {uri}'}")
 
 
 def find_one(uri: str, wanted: str) -> Logged:
@@ -253,7 +252,12 @@ def _flat(run: Logged) -> dict[str, object]:
 
 
 def _children(uri: str, parent: str) -> list[Logged]:
-    return [run for run in search(uri, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'") if "kind" not in run.tags]
+    return _trained(search(uri, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"))
+
+
+def _trained(runs: Sequence[Logged]) -> list[Logged]:
+    """Without those of sweeps, and of questions about others."""
+    return [run for run in runs if "kind" not in run.tags]
 
 
 def _logged(uri: str, run: Any) -> Logged:

@@ -7,6 +7,7 @@ process, which answers in half the time of `mlflow ui`.
 
 import argparse
 import os
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from mlflow import server as mlflow_server
 from mlflow.server.fastapi_app import app
 from mlflow.server.handlers import initialize_backend_stores
 
-from study.tracking.database import locked, make_whole
+from study.errors import UNUSABLE, ConfigError
+from study.terminal import say
+from study.tracking.client import client_of
+from study.tracking.database import locked, make_whole, refuse_other
 from study.tracking.store import make_tables
 
 Message = MutableMapping[str, Any]
@@ -56,11 +60,22 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     os.environ[mlflow_server.SERVE_ARTIFACTS_ENV_VAR] = "true"  # as `mlflow ui` does by default
     os.environ[mlflow_server.ARTIFACTS_DESTINATION_ENV_VAR] = given.artifacts
-    with locked(given.store):
-        make_whole(given.store, make_tables)
+    _prepare(given.store)
     initialize_backend_stores(given.store, given.store, "mlflow-artifacts:/")
     mlflow_server.app.view_functions["serve"] = first_page
     uvicorn.run(without_assistant, host="127.0.0.1", port=given.port)
+
+
+def _prepare(store: str) -> None:
+    """Make an empty store whole; end here where MLflow would fail on it, or make its tables among others."""
+    try:
+        with locked(store):
+            make_whole(store, make_tables)
+        refuse_other(store)
+        client_of(store)
+    except ConfigError as error:
+        say(error, sys.stderr)
+        sys.exit(UNUSABLE)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.disk import reason, writing
 from study.errors import ConfigError
+from study.tracking.absent import restoring_experiment
 from study.tracking.client import client_of
-from study.tracking.database import locked, make_whole
-from study.tracking.deleted import restoring_experiment
+from study.tracking.database import locked, make_whole, refuse_damaged
 from study.tracking.trouble import briefly, patiently
 
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
@@ -43,6 +43,7 @@ def prepare(uri: str, slug: str, patience: float = 5.0) -> str:
 def _found_or_made(uri: str, slug: str) -> Experiment:
     with writing(uri), locked(uri), briefly():
         make_whole(uri, make_tables)
+        refuse_damaged(uri, "tracking.uri")
         client = client_of(uri)
         return client.get_experiment_by_name(slug) or _made(client, slug)
 

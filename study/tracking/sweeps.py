@@ -76,6 +76,12 @@ def missing(uri: str, slug: str, run_ids: Collection[str]) -> frozenset[str]:
     return frozenset(run_ids) - there
 
 
+def count_made(uri: str, slug: str) -> int:
+    """The number of runs that sweeps of an experiment have finished."""
+    condition = f"attributes.status = 'FINISHED' and tags.study = '{slug}'"
+    return len(client_of(uri).search_runs([prepare(uri, slug)], condition, max_results=5000))
+
+
 def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> None:
     """Mark the RUNNING runs of a study whose process is gone as KILLED.
 

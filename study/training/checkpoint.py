@@ -28,6 +28,9 @@ FOLDER = Path("outputs/checkpoints")
 PATIENCE = 10
 """Seconds to wait for another process that is just leaving the run, before that is an error."""
 
+WITHOUT = "if you remove it, the same command starts the run again"
+"""What can be done about a file that is of no use."""
+
 KEYS = {"model", "optimizer", "history", "probes", "carry", "random", "seconds", "steps", "validations"}
 """What every checkpoint has; see `RecurrentModule.state`."""
 ADDED: dict[str, Any] = {name: {} for name in ("clip", "schedule", "regularizer", "bptt", "pace", "best")}
@@ -71,12 +74,26 @@ def load(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in torch, pickle or zip, in many ways
-        raise ConfigError(
-            f"{file} is no checkpoint of a run: {reason(error)}; without it the run starts again"
-        ) from error
+        raise ConfigError(f"{file} is no checkpoint of a run: {reason(error)}; {WITHOUT}") from error
     if missing := KEYS - set(state if isinstance(state, dict) else ()):
-        raise ConfigError(f"{file} is no checkpoint of a run: it has no {', '.join(sorted(missing))}")
+        raise ConfigError(f"{file} is no checkpoint of a run: it has no {', '.join(sorted(missing))}; {WITHOUT}")
     return ADDED | state
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Explain why a state that was loaded cannot be put into a run.
+
+    Raises:
+        ConfigError: in place of whatever its parts raise, which are read where they are put.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {reason(error)}"
+        raise ConfigError(
+            f"its checkpoint holds no state of this run, as this version has it ({said}); {WITHOUT}"
+        ) from error
 
 
 def save(state: dict[str, Any], file: Path) -> None:

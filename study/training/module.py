@@ -20,7 +20,7 @@ from study.probes.result import ProbeResult
 from study.probes.suite import Probes
 from study.schema.bptt import BPTTConfig
 from study.tasks import Batch, Task
-from study.training.checkpoint import Journal
+from study.training.checkpoint import Journal, fitting
 from study.training.chunks import Chunks
 from study.training.history import History
 from study.training.pace import Pace
@@ -124,25 +124,23 @@ class RecurrentModule(ValidatedModule):
 
     def _start(self, optimizer: Optimizer) -> None:
         """Build what trains around the optimizer, and restore what the module continues from."""
-        stream = self.task.batches("train").stream
-        trained = self.model, self.loss, optimizer, self.clip
-        self._bptt = build(self.truncation, *trained, stream, self._seed, self.regularizer)
+        trained = self.model, self.loss, optimizer, self.clip, self.task.batches("train").stream
+        self._bptt = build(self.truncation, *trained, self._seed, self.regularizer)
         self._started = time.monotonic() - self._restored.get("seconds", 0.0)
         self.schedule.start(optimizer, self.pace.updates)
         if self._restored:
-            self.model.load_state_dict(self._restored["model"])
-            optimizer.load_state_dict(self._restored["optimizer"])
-            self.loss.initial_norm = move_data_to_device(self._restored["initial_norm"], self.device)
-            parts: dict[str, Any] = {
-                "schedule": self.schedule,
-                "regularizer": self.regularizer,
-                "clip": self.clip,
-                "bptt": self._bptt,
-            }
-            for name, part in parts.items():
-                if kept := self._restored[name]:  # else it starts anew; a generator's state stays on the CPU
-                    part.load_state_dict(move_data_to_device(kept, self.device) if name == "clip" else kept)
-            self.schedule.set_rate()  # the same again; a fork may have another rate than the run it continues
+            self._restore(optimizer)
+
+    @fitting()
+    def _restore(self, optimizer: Optimizer) -> None:
+        self.model.load_state_dict(self._restored["model"])
+        optimizer.load_state_dict(self._restored["optimizer"])
+        self.loss.initial_norm = move_data_to_device(self._restored["initial_norm"], self.device)
+        for name in ("schedule", "regularizer", "clip", "bptt"):
+            part = self._bptt if name == "bptt" else getattr(self, name)
+            if kept := self._restored[name]:  # else it starts anew; a generator's state stays on the CPU
+                part.load_state_dict(move_data_to_device(kept, self.device) if name == "clip" else kept)
+        self.schedule.set_rate()  # the same again; a fork may have another rate than the run it continues
 
     def on_train_start(self) -> None:
         """Skip the chunks that a resumed run has trained on."""
@@ -245,6 +243,7 @@ class RecurrentModule(ValidatedModule):
         """Whether the next Lightning step is one that was interrupted between two of its batches."""
         return bool(self._restored) and self._restored["batches"] > 0 and not self._taken_up
 
+    @fitting()
     def _take_up(self) -> None:
         """Restore the carried state, the random state and the place among the batches.
 
@@ -282,6 +281,7 @@ class RecurrentModule(ValidatedModule):
             "best": self.best.state(),
         }
 
+    @fitting()
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from a dict returned by `state()` at the next fit; until then the model stays as it was drawn."""
         self._restored = state

@@ -12,8 +12,8 @@ from study.report.data.comparison import KNOWN, Comparison, rank
 from study.report.data.reading import tried
 from study.schema.arm_names import name_arms
 from study.schema.identity import deciding
+from study.tracking.absent import without_runs
 from study.tracking.answers import QUESTIONS
-from study.tracking.deleted import restoring
 from study.tracking.outcomes import ENDED, FINISHED
 from study.tracking.reader import Logged, frame, search
 
@@ -72,10 +72,10 @@ def gather(uri: str, slug: str) -> Evidence:
         ConfigError: there is no such store, or nothing in it under this slug.
     """
     rows = frame(search(uri, slug=slug))
-    if rows.empty:
-        why = restoring(uri, slug) or f"no run has been tracked under this slug in {uri}"
-        raise ConfigError(f"EXPERIMENT = {slug!r}: {why}")
     kind = column(rows, "tags.kind")
+    if not (kind != "sweep").any():
+        why = without_runs(uri, slug) or f"no run has been tracked under this slug in {uri}"
+        raise ConfigError(f"EXPERIMENT = {slug!r}: {why}")
     sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])
     parent = sweeps["logged"].iloc[-1] if len(sweeps) else None
     by_task = runs[runs["counts"]].groupby("task")

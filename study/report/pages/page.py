@@ -209,7 +209,8 @@ class Page:
         if gone := [run for run in histories(path) if run in self.lost]:
             raise ConfigError(
                 f"{path} rests on gradient histories that cannot be read now (runs: {len(gone)}), so it is left as it "
-                f"is. The first: {self.lost[gone[0]]}. Bring the artifacts back, or write into another --folder"
+                f"is. The first: {self.lost[gone[0]]}. Bring the artifacts back, or delete these "
+                "runs in MLflow, and their command makes them again; or write into another --folder"
             )
 
     def _html(self, files: Mapping[str, Sequence[str]]) -> str:

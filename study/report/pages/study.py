@@ -52,7 +52,7 @@ def write(
     with noting() as noted:
         evidence = gather(uri, slug)
         if kept and evidence.parent is None:
-            raise ConfigError(f"{slug!r} is no sweep, so there is no run of one to log the page to: leave --keep out")
+            raise ConfigError(f"{slug!r}: the store has no run of a sweep to log the page to; leave --keep out")
         table, known, page = _made(evidence, noted, ui)
     path = page.write(folder, "report", printed)
     for sentence in known:

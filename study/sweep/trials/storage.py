@@ -17,7 +17,7 @@ from study.addresses import sqlite_file, whole
 from study.disk import writing
 from study.errors import ConfigError
 from study.sweep.planning.objective import Direction
-from study.tracking.database import locked
+from study.tracking.database import locked, refuse_damaged
 
 BEAT = 20
 """Seconds between heartbeats of a running trial, by which workers on other machines know it is alive."""
@@ -61,6 +61,7 @@ def _connected(url: str) -> RDBStorage:
     """Open the storage; of the processes of this machine one at a time creates its tables."""
     if (file := sqlite_file(url)) is not None and not (folder := file.absolute().parent).is_dir():
         raise ConfigError(f"sweep.storage = {url!r}: there is no folder {folder}")
+    refuse_damaged(url, "sweep.storage")
     patience = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     for pause in (*PAUSES, None):
         try:

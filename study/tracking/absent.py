@@ -1,10 +1,19 @@
-"""What was deleted in MLflow is still there, marked: the commands that bring it back."""
+"""Why a store lacks a run, and the command that makes it, or brings it back: MLflow keeps what was deleted, marked."""
 
 import re
 
 from mlflow.entities import ViewType
 
+from study.installation import program
 from study.tracking.client import client_of
+
+UNMADE = "has no runs; the command that started it, typed again, makes them"
+
+
+def without_runs(uri: str, wanted: str) -> str:
+    """Say why no run is found under a slug, or an id; empty where the store never had such a one."""
+    found = client_of(uri).get_experiment_by_name(wanted)
+    return f"this experiment {UNMADE}" if found and found.lifecycle_stage == "active" else restoring(uri, wanted)
 
 
 def restoring(uri: str, wanted: str) -> str:
@@ -21,14 +30,14 @@ def restoring(uri: str, wanted: str) -> str:
         stages = {e.experiment_id: e.lifecycle_stage for e in experiments}
         if stages[run.info.experiment_id] == "deleted":
             return restoring_experiment(uri, run.info.experiment_id)
-        return _typed(uri, f"mlflow runs restore --run-id {run.info.run_id}")
+        return _typed(uri, f"runs restore --run-id {run.info.run_id}")
     return ""
 
 
 def restoring_experiment(uri: str, experiment: str) -> str:
     """Say how a deleted experiment is brought back, with its runs."""
-    return _typed(uri, f"mlflow experiments restore --experiment-id {experiment}")
+    return _typed(uri, f"experiments restore --experiment-id {experiment}")
 
 
 def _typed(uri: str, command: str) -> str:
-    return f"it was deleted; `MLFLOW_TRACKING_URI={uri} {command}` brings it back"
+    return f"it was deleted; `MLFLOW_TRACKING_URI={uri} {program('mlflow')} {command}` brings it back"
