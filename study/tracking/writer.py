@@ -122,11 +122,6 @@ class Run:
         pq.write_table(table, buffer := io.BytesIO())
         self.log_files({name: buffer.getvalue()})
 
-    def log_figure(self, figure: Any, name: str) -> None:
-        """Write a matplotlib figure as an artifact, a PNG."""
-        figure.savefig(buffer := io.BytesIO(), format="png")
-        self.log_files({name: buffer.getvalue()})
-
 
 def opened(uri: str, run_id: str) -> Run:
     """A run that is there, to be written to at once: an error is raised where it happens."""
