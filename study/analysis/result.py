@@ -142,8 +142,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         run.log_points([(at.length, {lengths.chart(task.primary): at.test[task.primary]}) for at in found])
         run.log_table(lengths.table(found), lengths.TABLE)
     steps = len(history) * module.pace.steps
-    run.end(_tags(module, stands, opponents, steps) | diagnosis.tags())
-    run.describe("\n\n".join([diagnosis.markdown(), *task.notes, view.pictures(run.run_id)]))
+    description = "\n\n".join([diagnosis.markdown(), *task.notes, view.pictures(run.run_id)])
+    run.end(_tags(module, stands, opponents, steps) | diagnosis.tags(), description)
     if tests := at_the_end(module, facts, diagnosis):  # last: all that the run is has been written
         run.log_table(table(tests), TESTS)
     ranked = (task.primary, task.direction, label)
