@@ -92,7 +92,7 @@ def test_what_the_new_pictures_show_is_what_was_measured(tmp_path: Path) -> None
     np.testing.assert_allclose(decay[["decay", "exponent"]], [[-0.1, -0.2]] * 2)
     by_time = found["gradient-by-time"]
     assert set(by_time.data["layer"]) == {1}
-    np.testing.assert_allclose(by_time.figure.axes[0].get_lines()[0].get_ydata(), 1.0)
+    np.testing.assert_allclose(np.asarray(by_time.figure.axes[0].get_lines()[0].get_ydata(), float), 1.0)
     bias = found["truncation-bias"]
     assert labels(bias) == ["update 0", "update 10", "bound on the last", "error 1: from here on SGD need not converge"]
 
