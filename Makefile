@@ -9,7 +9,7 @@ BIN := .venv/bin
 # The value of a variable as one word of a shell, whatever letters it has; ARGS and CLIPS are words as they are typed.
 quoted = '$(subst ','\'',$(value $(1)))'
 # What each target takes, beside PYTHON, BIN and READY: another variable is refused, for it would be ignored.
-TAKES := sweep,EXPERIMENT,ARGS train,ARGS look,FILE,ARGS report,EXPERIMENT,ARGS reproduce,RUN,EXPERIMENT,ARGS \
+TAKES := sweep,EXPERIMENT,ARGS train,ARGS look,FILE,ARGS report,EXPERIMENT,RUN,ARGS reproduce,RUN,EXPERIMENT,ARGS \
 	experiments-check,ARGS resume,RUN,ARGS deliver,ARGS what-if,RUN,EXPERIMENT,CLIPS,ARGS autopsy,RUN,UPDATE,ARGS \
 	fork,RUN,AT,ARGS why,RUN,FORKS,ARGS export,RUN,WEIGHTS,ARGS verify,MODEL,ARGS mutants,ARGS ui,PORT test,ARGS bench,BENCHES,ARGS
 comma := ,
@@ -35,8 +35,8 @@ train: $(READY) ## train one network:      make train [ARGS="model=lstm clip=nor
 look: $(READY) ## what is in a data file:  make look FILE=my.csv [ARGS=--json]
 	$(BIN)/python -m study.look $(call quoted,FILE) $(ARGS)
 
-report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour]
-	$(BIN)/python -m study.report $(call quoted,EXPERIMENT) $(ARGS)
+report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour], or RUN=<id, its start, or name>: that of a run, with its pictures
+	$(BIN)/python -m study.report $(if $(filter undefined,$(origin RUN)),$(call quoted,EXPERIMENT),--run $(call quoted,RUN) $(if $(filter command,$(origin EXPERIMENT)),$(call quoted,EXPERIMENT))) $(ARGS)
 
 reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name>, or EXPERIMENT=<all of it> [ARGS="overrides"]
 	$(BIN)/python -m study.reproduce $(call quoted,$(if $(filter undefined,$(origin RUN)),EXPERIMENT,RUN)) $(ARGS)

@@ -21,7 +21,7 @@ from torch import Tensor
 from study import api
 from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures import flow, norms, truncation
-from study.figures.style import COLOURS, Curve, legend_below, panels, single_panel
+from study.figures.style import COLOURS, Curve, legend_below, panels
 from study.installation import CONF
 from study.models import Inputs, RecurrentModel, core_class
 from study.probes.flow import Profile, gradient_flow
@@ -61,8 +61,10 @@ TREATMENTS = {"clip=none": None, "clip=norm clip.threshold=0.1": 0.1}
 def linear_flow() -> Figure:
     """phi_k / phi_0 of h_t = rho Q h_{t-1} + V x_t, measured: exactly rho^k."""
     curves = [_shares(rho_flow(rho), f"rho = {rho:g}", colour) for rho, colour in zip(RADII, COLOURS, strict=False)]
-    with single_panel("linear networks: the gradient k steps back is rho to the k") as (figure, axes):
+    with panels(1, height=3.4) as (figure, (axes,)):
+        axes.set_title("linear networks: the gradient k steps back is rho to the k")
         flow.draw_flow_by_lag(axes, curves, None, (VANISHED, EXPLODED))
+        legend_below(figure)
     return figure
 
 
@@ -72,8 +74,10 @@ def flow_at_the_start() -> Figure:
         _shares(_untrained(*network), label, colour)
         for (label, network), colour in zip(STARTS.items(), COLOURS, strict=False)
     ]
-    with single_panel("before the first update: what a gate changes") as (figure, axes):
+    with panels(1, height=3.4) as (figure, (axes,)):
+        axes.set_title("before the first update: what a gate changes")
         flow.draw_flow_by_lag(axes, curves, None, (VANISHED, EXPLODED))
+        legend_below(figure)
     return figure
 
 
@@ -111,8 +115,10 @@ def truncation_error() -> Figure:
         Curve(np.array(LENGTHS), np.array([cut_off(rho, k2) for k2 in LENGTHS]), f"rho = {rho:g}", {"color": colour})
         for rho, colour in zip(DECAYS, COLOURS, strict=False)
     ]
-    with single_panel("truncation: what is lost of a gradient that shrinks by rho a step") as (figure, axes):
+    with panels(1, height=3.4) as (figure, (axes,)):
+        axes.set_title("truncation: what is lost of a gradient that shrinks by rho a step")
         truncation.draw_truncation_error(axes, curves)
+        legend_below(figure)
     return figure
 
 

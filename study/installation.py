@@ -35,18 +35,20 @@ def program(name: str) -> str:
     return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
-def about(name: str, run_id: str, change: str = "", **keys: int) -> str:
+def about(name: str, run_id: str = "", change: str = "", **keys: int | str) -> str:
     """Return a command about a run as it is typed here, such as `make fork RUN=... AT=4 ARGS="clip=none"`.
 
     Args:
         name: of the command.
-        run_id: of MLflow.
+        run_id: of MLflow; empty where it is among the options.
         change: overrides.
         keys: its options, such as `at`.
     """
     opened = door(name)
     if opened.startswith("make"):
         options = [f"{key.upper()}={value}" for key, value in keys.items()]
-        return " ".join([opened, f"RUN={run_id}", *options, *([f'ARGS="{change}"'] if change else [])])
-    options = [f"--{key} {value}" for key, value in keys.items()]
-    return " ".join([opened, run_id, *options, *([change] if change else [])])
+        named, typed = f"RUN={run_id}" if run_id else "", f'ARGS="{change}"' if change else ""
+    else:
+        options = [f"--{key} {value}" for key, value in keys.items()]
+        named, typed = run_id, change
+    return " ".join(filter(None, [opened, named, *options, typed]))

@@ -114,12 +114,6 @@ def configure(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
 
 
 @pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs without the pictures, which take much of a short one's time, for tests that are about something else."""
-    monkeypatch.setattr("study.analysis.result.figures.figures", lambda *_: {})
-
-
-@pytest.fixture
 def quick_opponents(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opponents that learn from little, for tests of large data sets that are about something else.
 

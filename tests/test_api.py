@@ -15,8 +15,6 @@ from study.schema import Config
 from study.sweep.start import start
 from study.train import train
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 Configure = Callable[..., Config]
 MADE: dict[str, str] = {}
 """The run of every store."""

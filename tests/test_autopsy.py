@@ -23,8 +23,6 @@ from study.tracking.answers import given
 from study.tracking.reader import Logged, find_one
 from study.train import train
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 Configure = Callable[..., Config]
 SMALL = ("model.hidden_size=4", "task.batch_size=128", "probe=none", "trainer.max_updates=40")
 LEVEL = np.ones(60)

@@ -151,6 +151,7 @@ def test_a_gradient_of_exactly_zero_at_the_horizon_has_vanished() -> None:
     dead = falling(-0.1)
     dead.log_norms[5:] = -math.inf
     assert verdict(dead) == "vanishing"
+    dead = falling(-0.1)
     dead.log_norms[:] = -math.inf
     assert verdict(dead) == "undecided"
 

@@ -117,7 +117,6 @@ def test_a_folder_that_cannot_be_is_refused_and_one_that_can_is_not_made(tmp_pat
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_run_whose_checkpoint_finds_no_room_is_no_result_and_is_resumed_as_it_says(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

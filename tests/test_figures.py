@@ -1,23 +1,15 @@
 """Figures show what was measured: every update, the thresholds, what is not finite; a run's and the report's alike."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
-from study.analysis.figures import figures
 from study.figures import flow, norms, style, truncation
-from study.figures.style import Curve, panels, single_panel
-from study.probes.backpropagated import Backpropagated
-from study.probes.flow import FROM, Flow
-from study.probes.lyapunov import Lyapunov
-from study.probes.result import ProbeResult
-from study.probes.suite import Taken
-from study.probes.truncation import Truncation
+from study.figures.style import Curve, panels
+from study.probes.flow import FROM
 from study.training.history import APPLIED, FIXED, TOTAL
 
 LAGS = np.arange(31.0)
@@ -34,24 +26,22 @@ def history(values: Sequence[float], threshold: float) -> np.ndarray:
 def norm_axes(values: Sequence[float], threshold: float | None = None) -> Axes:
     rows = history(values, np.inf if threshold is None else threshold)
     found = norms.norm_history(np.arange(1, len(values) + 1), rows[:, TOTAL], rows[:, APPLIED])
-    with single_panel("") as (figure, axes):
+    with panels(1) as (figure, (axes,)):
         norms.draw_norms(axes, {"": found}, threshold)
     figure.canvas.draw()
     return axes
 
 
 def flow_axes(profiles: Sequence[tuple[int, np.ndarray]], exponent: float = np.nan, horizon: int = 20) -> Axes:
-    with single_panel("") as (figure, axes):
+    with panels(1) as (figure, (axes,)):
         flow.draw_flow_by_lag(axes, flow.flow_curves(profiles, exponent, FROM), horizon, (VANISHED, EXPLODED))
     figure.canvas.draw()
     return axes
 
 
 def labels(axes: Axes) -> list[str]:
-    """Of the legend, each on one line."""
-    legend = axes.get_legend()
-    assert legend is not None
-    return [" ".join(text.get_text().split()) for text in legend.get_texts()]
+    """What a legend of the panel says, each on one line."""
+    return [" ".join(label.split()) for label in axes.get_legend_handles_labels()[1]]
 
 
 def drawn(axes: Axes, label: str) -> np.ndarray:
@@ -75,7 +65,7 @@ def test_norms_are_drawn_before_and_after_clipping_with_the_threshold_and_what_i
 def test_a_limit_that_changes_from_update_to_update_is_drawn_as_a_line_with_gaps_where_there_is_none() -> None:
     values, limits = np.array([3.0, 1.0, 4.0]), np.array([np.nan, 2.0, 1.5])
     found = norms.norm_history(np.arange(1, 4), values, np.fmin(values, limits), limits)
-    with single_panel("") as (figure, axes):
+    with panels(1) as (figure, (axes,)):
         norms.draw_norms(axes, {"": found}, None)
     figure.canvas.draw()
     assert labels(axes) == ["before clipping", "as applied", "clip limit"]
@@ -140,7 +130,7 @@ def test_the_slope_that_the_largest_exponent_predicts_is_drawn_beside_the_last_f
 
 def test_a_flow_map_has_a_column_for_every_update_and_says_where_the_horizon_is() -> None:
     log_shares = np.stack([-0.1 * LAGS, -0.5 * LAGS, np.where(LAGS > 0, -np.inf, 0.0)])
-    with single_panel("") as (figure, axes):
+    with panels(1) as (figure, (axes,)):
         image = flow.draw_flow_map(axes, log_shares, [0, 10, 100], 20)
         flow.add_colour_bar(image, [axes])
     figure.canvas.draw()
@@ -150,7 +140,7 @@ def test_a_flow_map_has_a_column_for_every_update_and_says_where_the_horizon_is(
 
 def test_a_bound_far_above_the_errors_does_not_flatten_them() -> None:
     curves = [Curve([1, 5, 20], [0.9, 0.5, 0.0]), Curve([1, 5, 20], [1e6, 1e3, 0.0], "bound", truncation.BOUND)]
-    with single_panel("") as (_, axes):
+    with panels(1) as (_, (axes,)):
         truncation.draw_truncation_error(axes, curves)
     assert axes.get_ylim()[1] == pytest.approx(1.1)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "5", "20"]
@@ -174,62 +164,29 @@ def test_a_legend_of_several_panels_names_each_line_once() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["in all", "in 0", "in 1", "in 2"]
 
 
+@pytest.mark.parametrize(
+    ("scale", "values", "shown"),
+    [
+        ("log", [1e-3, 1e3], ["10⁻³", "10⁰", "10³"]),
+        ("log", [2, 6], ["2·10⁰", "6·10⁰"]),
+        ("symlog", [0, 100], ["0", "10⁰", "10²"]),
+    ],
+)
+def test_ticks_of_a_logarithmic_axis_are_powers_and_no_source_of_a_formula(
+    scale: str, values: list[float], shown: list[str]
+) -> None:
+    with panels(1) as (figure, (axes,)):
+        axes.plot(values, values)
+        axes.set(xscale=scale, yscale=scale)
+    figure.canvas.draw()
+    for axis in (axes.xaxis, axes.yaxis):
+        written = {label.get_text() for label in axis.get_ticklabels(which="both")}
+        assert set(shown) <= written
+        assert not {text for text in written if "$" in text}
+
+
 def test_a_figure_is_saved_in_the_style_it_was_drawn_in(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with single_panel("") as (figure, axes):
+    with panels(1) as (figure, (axes,)):
         axes.plot([0, 1], [0, 1])
     figure.savefig(tmp_path_factory.mktemp("figures") / "figure.png")
     assert {tick.get_color() for tick in axes.get_xticklabels()} == {style.INK}
-
-
-def measured(value: float) -> dict[str, ProbeResult]:
-    """One measurement of every kind that has a figure, all its values equal."""
-    bias = np.full(3, value)
-    return {
-        "flow": Flow(np.full((31, 1, 1, 4), value), ["h"], "h"),
-        "lyapunov": Lyapunov(np.full((4, 3), value), 20, True),
-        "backpropagated": Backpropagated(np.full((30, 2, 1, 4), value)),
-        "truncation": Truncation([1, 5, 20], bias, bias, 2 * bias, bias[:, None], bias[:, None]),
-    }
-
-
-def test_a_run_has_the_figures_its_measurements_allow() -> None:
-    def names(rows: np.ndarray, *updates: int) -> set[str]:
-        return set(figures(rows, 1.5, [Taken(update, {"flow": measured(0.1)["flow"]}) for update in updates], 20))
-
-    rows = history([1.0, 2.0], 1.5)
-    assert names(rows, 0, 10) == {"gradient_norms", "flow_over_lag", "flow_over_updates"}
-    assert names(rows, 10) == {"gradient_norms", "flow_over_lag"}
-    assert names(rows[:0]) == set()
-
-
-@pytest.mark.parametrize("value", [0.1, -np.inf, np.inf, np.nan])
-@pytest.mark.parametrize("updates", [[7], [0, 1], range(60)])
-def test_every_measurement_has_its_figure_also_of_a_broken_run(updates: Sequence[int], value: float) -> None:
-    rows = history([1.0 if np.isfinite(value) else np.nan], 1.5)
-    found = figures(rows, 1.5, [Taken(update, measured(value)) for update in updates], 200)
-    over_training = {"flow_over_updates", "decay_over_updates"} if len(updates) > 1 else set()
-    profiles = {"flow_over_lag", "lyapunov_spectrum", "gradient_by_time", "truncation_bias"}
-    assert set(found) == {"gradient_norms"} | profiles | over_training
-    for figure in found.values():
-        figure.canvas.draw()
-    for name in profiles:
-        axes = found[name].axes[0]
-        assert len(axes.get_lines()) >= len(updates)
-        assert sum("update" in label for label in labels(axes)) <= style.NAMED
-    if not np.isfinite(value):
-        assert "nothing finite to draw" in texts(found["gradient_norms"].axes[0])
-
-
-def test_nothing_of_a_figure_is_cut_off_by_its_edges() -> None:
-    found = figures(history([1.0, 2.0, np.nan], 1.5), 1.5, [Taken(u, measured(-0.123)) for u in range(0, 90, 9)], 200)
-    for name, figure in found.items():
-        figure.canvas.draw()
-        box, inside = _tight(figure), figure.bbox
-        assert inside.x0 <= box.x0, name
-        assert box.x1 <= inside.x1, name
-        assert inside.y0 <= box.y0, name
-        assert box.y1 <= inside.y1, name
-
-
-def _tight(figure: Figure) -> Any:
-    return figure.get_tightbbox().transformed(figure.dpi_scale_trans)

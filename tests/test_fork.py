@@ -31,8 +31,6 @@ from study.training import checkpoint
 from study.training.history import RATE
 from tests.test_resume import COMMON, SETTINGS, Killed, Life
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 Configure = Callable[..., Config]
 
 
@@ -155,7 +153,7 @@ def test_several_values_make_a_fork_of_each_and_the_run_stays_as_it_was(
 def test_the_pages_of_run_and_study_show_its_forks(parent: tuple[Logged, Config], tmp_path: Path) -> None:
     run, config = parent
     fork.fork(run, [("optimizer.lr=0.2",)], 12)
-    of_run = run_page.write(run.run_id, run.uri, "http://ui", tmp_path / "run").read_text()
+    of_run = run_page.write(run, "http://ui", tmp_path / "run").read_text()
     assert all(text in of_run for text in ("The run, and what became of it", "optimizer.lr=0.2, from 12"))
     of_study = study_page.write(config.slug, run.uri, "http://ui", tmp_path / "study").read_text()
     assert "optimizer.lr=0.2, from 12 of" in of_study[of_study.index("<h2>Asked") : of_study.index("<h2>Runs")]

@@ -123,9 +123,7 @@ def test_a_number_that_float32_cannot_hold_is_refused_for_every_key(size: str) -
 
 
 @pytest.mark.parametrize("name", options("optimizer"))
-def test_the_largest_rate_that_is_accepted_trains_into_a_divergence(
-    name: str, configure: Callable[..., Any], no_pictures: None
-) -> None:
+def test_the_largest_rate_that_is_accepted_trains_into_a_divergence(name: str, configure: Callable[..., Any]) -> None:
     rate = f"optimizer.lr={LARGEST}"
     config = configure(*SMALL, "probe=none", "task=labelling_parity", f"optimizer={name}", rate, "clip=none")
     assert train(config).diagnosis.outcome == "diverged"

@@ -19,7 +19,7 @@ from study.report.pages import run as run_page
 from study.report.pages import study as study_page
 from study.reproduce.compare import compare
 from study.schema import Config
-from study.tracking.reader import find
+from study.tracking.reader import find, find_one
 from study.train import train
 from tests.drawn import built
 
@@ -155,7 +155,7 @@ def test_the_report_has_an_axis_of_length_where_runs_were_tested_along_it(
         assert f"<td>{result.further[24]:#.4g}</td>" in page
     written = pd.read_csv(tmp_path / "report" / "figures" / "labelling_parity-by-length.csv")
     assert written["value"].tolist() == pytest.approx(data["value"].tolist(), rel=1e-5)
-    alone = run_page.write(results["lstm"].run_id, store, UI, tmp_path / "run").read_text()
+    alone = run_page.write(find_one(store, results["lstm"].run_id), UI, tmp_path / "run").read_text()
     assert "<h3>Length generalisation" in alone
 
 

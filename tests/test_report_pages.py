@@ -258,7 +258,7 @@ def test_the_report_is_kept_with_the_sweep_and_a_run_s_page_with_the_run(
     sweep = next(run for run in runs if run.tags.get("kind") == "sweep")
     assert "report/report.html" in set(sweep.files())
     one = next(run for run in runs if run.tags.get("phase") == "grid")
-    run_page.write(one.run_id, store, UI, tmp_path / "run", kept=True)
+    run_page.write(one, UI, tmp_path / "run", kept=True)
     page = one.read("report/run.html")
     assert b"study.reproduce" in page
     assert all(f'id="{picture}"'.encode() in page for picture in ("loss", "forecasting_stocks-gradient-norms"))
@@ -295,14 +295,14 @@ def test_the_page_of_one_run_is_not_replaced_by_one_without_its_history_either(
 ) -> None:
     _track(configure("slug=moved-one", "model=elman"), "", "grid", 0.5, False)
     (run,) = search(store, slug="moved-one")
-    page = run_page.write(run.run_id, store, UI, tmp_path)
+    page = run_page.write(run, UI, tmp_path)
     whole = page.read_text()
     (Path(local_file_uri_to_path(run.folder)) / "gradients.parquet").unlink()
     with pytest.raises(ConfigError, match=r"run\.html rests on gradient histories that cannot be read now"):
-        run_page.write(run.run_id, store, UI, tmp_path)
+        run_page.write(run, UI, tmp_path)
     assert page.read_text() == whole
     said = "Gradient histories cannot be read (runs: 1)"
-    assert said in run_page.write(run.run_id, store, UI, tmp_path / "other").read_text()
+    assert said in run_page.write(run, UI, tmp_path / "other").read_text()
     assert said in capsys.readouterr().err
 
 

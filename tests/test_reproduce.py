@@ -25,8 +25,6 @@ from study.train import train
 from tests.reruns import SMALL, latest, rerun
 from tests.typed import typed
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 Configure = Callable[..., Config]
 
 

@@ -20,8 +20,6 @@ from study.train import assemble, train
 from study.training.module import RecurrentModule
 from tests.reruns import SMALL, rerun
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 Configure = Callable[..., Config]
 
 

@@ -29,8 +29,6 @@ from study.train import train
 from study.training import checkpoint
 from tests.typed import started
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 Configure = Callable[..., Config]
 COMMON = (
     "model.hidden_size=4",

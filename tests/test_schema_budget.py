@@ -25,7 +25,7 @@ SETUPS = {
 }  # fmt: skip
 
 
-@pytest.mark.usefixtures("quick_opponents", "no_pictures")
+@pytest.mark.usefixtures("quick_opponents")
 @pytest.mark.parametrize("setup", SETUPS)
 def test_what_a_plan_says_a_run_reads_is_what_is_counted(setup: str, configure: Callable[..., Config]) -> None:
     config = configure(*SETUPS[setup], *TINY, "slug=readings")

@@ -25,6 +25,7 @@ from study.schema import Config
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.tasks.forecasting.adding import Adding
+from study.tracking import view
 from study.tracking.outcomes import FINISHED
 from study.tracking.place import Place
 from study.train import train
@@ -67,7 +68,9 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     assert result.diagnosis.outcome in FINISHED
     assert result.diagnosis.tags().items() <= run.data.tags.items()
     assert run.data.tags["solved"] == str(result.diagnosis.outcome == "solved")
-    assert run.data.tags["mlflow.note.content"] == result.diagnosis.markdown()
+    assert run.data.tags["mlflow.note.content"] == f"{result.diagnosis.markdown()}\n\n{view.pictures(result.run_id)}"
+    files = {file.path for file in MlflowClient(config.tracking.uri).list_artifacts(result.run_id)}
+    assert not {file for file in files if file.endswith(".png")}  # pictures are drawn when somebody looks
     assert table["update"].to_pylist() == list(range(1, 31))
     assert table.column_names[1 : 1 + len(FIXED)] == list(FIXED)
     stated = {"primary": "rmse", "direction": "minimize", "clip": "none", "k2": "full"}

@@ -19,8 +19,6 @@ from study.tracking.answers import given, sentence
 from study.tracking.reader import Logged, find_one, search
 from study.train import train
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 Configure = Callable[..., Config]
 SHORT = ("model.hidden_size=4", "trainer.max_updates=40", "trainer.validate_every=8", "task.batch_size=256")
 SMALL = (*SHORT, "trainer.checkpoint=null")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from study.analysis import figures, lengths
+from study.analysis import lengths
 from study.analysis.causes.examined import at_the_end
 from study.analysis.causes.tested import TABLE as TESTS
 from study.analysis.causes.tested import CauseTest, otherwise, sentence, table
@@ -16,7 +16,7 @@ from study.analysis.lengths import AtLength
 from study.analysis.predictions import ROWS, TABLE, Predictions
 from study.analysis.sample import FILE, sample
 from study.installation import about
-from study.learning.clipping.contract import LIMIT, SHARE
+from study.learning.clipping.contract import SHARE
 from study.learning.evaluation import Evaluation, See
 from study.learning.memory import kept_for_backward
 from study.opponents import Score, best, skill, standing
@@ -87,7 +87,8 @@ class Result:
             f"{self.updates} updates in {self.seconds:.0f} s; {self._tested}  ({beside}without memory {baseline:.4g})\n"
             f"{further}{self.diagnosis}\n{self._causes}"
             f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}). To see it: "
-            f"{view.where(uri, self.experiment, self.run_id)}"
+            f"{view.where(uri, self.experiment, self.run_id)}\n"
+            f"{view.pictures(self.run_id)}"
         )
 
     @property
@@ -108,7 +109,7 @@ class Result:
 
 
 def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: Mapping[str, Score]) -> Result:
-    """Evaluate and diagnose a trained module; write measures, tags, pictures and the description to `run`.
+    """Evaluate and diagnose a trained module; write measures, tags and the description to `run`.
 
     Args:
         module: trained.
@@ -141,12 +142,8 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
         run.log_points([(at.length, {lengths.chart(task.primary): at.test[task.primary]}) for at in found])
         run.log_table(lengths.table(found), lengths.TABLE)
     steps = len(history) * module.pace.steps
-    run.end(_tags(module, stands, opponents, steps) | diagnosis.tags())
-    limits = history.recorded(LIMIT)
-    drawn = figures.figures(history.rows(), module.clip.norm_limit, probes.taken, probes.horizon, limits)
-    for name, figure in drawn.items():
-        run.log_figure(figure, f"{name}.png")
-    run.describe("\n\n".join([diagnosis.markdown(), *task.notes]))
+    description = "\n\n".join([diagnosis.markdown(), *task.notes, view.pictures(run.run_id)])
+    run.end(_tags(module, stands, opponents, steps) | diagnosis.tags(), description)
     if tests := at_the_end(module, facts, diagnosis):  # last: all that the run is has been written
         run.log_table(table(tests), TESTS)
     ranked = (task.primary, task.direction, label)

@@ -123,7 +123,7 @@ def add_colour_bar(image: AxesImage, panels: Sequence[Axes]) -> None:
 
 
 def draw_decay(
-    axes: Axes, decays: Sequence[tuple[int, float, float]], exponents: Sequence[tuple[int, float]]
+    axes: Axes, decays: Float[np.ndarray, "updates three"], exponents: Float[np.ndarray, "measured two"]
 ) -> None:  # fmt: skip
     """The rate of decay over training, measured and predicted.
 
@@ -132,13 +132,12 @@ def draw_decay(
         decays: update, slope of the log gradient norm against the lag, its standard error, both nats a step.
         exponents: update, largest Lyapunov exponent.
     """
-    updates, slopes, errors = np.array(decays, float).T
+    updates, slopes, errors = decays.T
     bars = 2 * np.nan_to_num(errors, posinf=0.0)
     drawn = np.where(np.isfinite(slopes), slopes, np.nan)
     axes.errorbar(updates, drawn, bars, marker="o", ms=4, lw=1.3, capsize=3, color=BEFORE, label="slope of the flow")
-    predicted = np.array(exponents, float).T
-    axes.plot(*predicted, "x--", lw=1.3, color=AFTER, label="largest Lyapunov exponent")
-    say_if_empty(axes, [drawn, predicted[1]])
+    axes.plot(*exponents.T, "x--", lw=1.3, color=AFTER, label="largest Lyapunov exponent")
+    say_if_empty(axes, [drawn, exponents[:, 1]])
     draw_guide(axes, 0)
     axes.set_xscale("symlog", linthresh=1)
     axes.set(xlabel="update", ylabel="nats a step", xlim=(-0.2, 1.3 * updates[-1]))

@@ -1,9 +1,10 @@
 """The look of every figure: palette, panels, curves, guides and legends.
 
 Drawing functions of this package take axes and plain arrays; they know neither runs nor files. A figure is drawn
-within `panels` or `single_panel`, which apply the style.
+within `panels`, which applies the style.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import Formatter, LogFormatterMathtext, MaxNLocator
 from numpy.typing import ArrayLike
 
 INK = "#1f2328"
@@ -35,12 +36,8 @@ GUIDE: Mapping[str, Any] = {"lw": 1, "ls": (0, (1, 1))}
 OPPONENT: Mapping[str, Any] = {"lw": 1, "ls": (0, (8, 3))}
 """Dashed line at what an opponent reaches."""
 
-WIDTH, HEIGHT, ROW = 9.0, 4.0, 2.5
-"""Inches: width of every figure, height of a single panel, and of one row of several."""
-LEFT, RIGHT, TOP, BOTTOM = 0.85, 2.0, 0.35, 0.5
-"""Inches around the plot of a `single_panel`; its legend stands on the right."""
-LABELS = (0.27, 0.6)
-"""Inches from the axes of a `single_panel` to their labels: under the abscissa, and beside the ordinate."""
+WIDTH, ROW = 9.0, 2.5
+"""Inches: width of every figure, and height of one row of panels."""
 FEW = 20
 """Curves of at most this many points have a dot at each: a line through a single point cannot be seen."""
 NAMED = 8
@@ -107,30 +104,12 @@ def panels(
         for unused in grid[count:]:
             unused.remove()
         yield figure, grid[:count]
+        for axes in grid[:count]:
+            _write_powers(axes.xaxis)
+            _write_powers(axes.yaxis)
         if sharey:
             for place in set(range(count)) - set(range(0, count, columns)):
                 grid[place].set_ylabel("")
-
-
-@contextmanager
-def single_panel(title: str) -> Iterator[tuple[Figure, Axes]]:
-    """A figure of one panel with a legend beside it, to be drawn within the block.
-
-    Margins and the places of title and labels are fixed: a layout that measures all texts first takes three times as
-    long, at the end of every run.
-    """
-    with _style():
-        figure = _StyledFigure(figsize=(WIDTH, HEIGHT))
-        figure.subplots_adjust(LEFT / WIDTH, BOTTOM / HEIGHT, 1 - RIGHT / WIDTH, 1 - TOP / HEIGHT)
-        axes = figure.add_subplot()
-        axes.set_title(title, y=1)
-        axes.xaxis.set_label_coords(0.5, -LABELS[0] / (HEIGHT - TOP - BOTTOM))
-        axes.yaxis.set_label_coords(-LABELS[1] / (WIDTH - LEFT - RIGHT), 0.5)
-        yield figure, axes
-        handles, labels = axes.get_legend_handles_labels()
-        if handles:
-            wrapped = [fill(label, 20) for label in labels]
-            axes.legend(handles, wrapped, loc="upper left", bbox_to_anchor=(1, 1), labelcolor=INK, handlelength=3)
 
 
 def colour(index: int) -> str:
@@ -228,13 +207,34 @@ def integer_ticks(axis: Axis) -> None:
 def log_ordinate(axes: Axes, low: float, high: float) -> None:
     """A logarithmic ordinate from the decade below `low` to the one above `high`; of its own where these are NaN."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(_power_of_ten))
     axes.minorticks_off()
     if np.isfinite([low, high]).all() and 0 < low <= high:
         axes.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high) + 1e-9))
 
 
-def _power_of_ten(value: float, _: int | None = None) -> str:
-    """A tick of a logarithmic axis, as text: typeset as a formula it takes longer than all else of a figure."""
-    exponent = f"{np.log10(value):.0f}".translate(SUPERSCRIPTS)
-    return f"10{exponent}"
+class _PlainPowers(Formatter):
+    """Ticks of a logarithmic axis as text with superscripts; matplotlib writes formulas, which no text here is read as.
+
+    Args:
+        formulas: what decides which ticks have a label, and writes it.
+    """
+
+    def __init__(self, formulas: LogFormatterMathtext):
+        self._formulas = formulas
+
+    def __call__(self, value: float, place: int | None = None) -> str:
+        """The label of a tick."""
+        text = re.sub(r"^\$\\mathdefault{(.*)}\$$", r"\1", self._formulas(value, place)).replace(r"\times", "\u00b7")
+        return re.sub(r"\^{(-?\d+)}", lambda power: power[1].translate(SUPERSCRIPTS), text)
+
+    def set_locs(self, locs: Any) -> None:
+        """All ticks, by which it is decided."""
+        self._formulas.set_locs(locs)
+
+
+def _write_powers(axis: Axis) -> None:
+    """Let the ticks of an axis be plain text."""
+    if isinstance(major := axis.get_major_formatter(), LogFormatterMathtext):
+        axis.set_major_formatter(_PlainPowers(major))
+    if isinstance(minor := axis.get_minor_formatter(), LogFormatterMathtext):
+        axis.set_minor_formatter(_PlainPowers(minor))

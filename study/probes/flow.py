@@ -15,6 +15,7 @@ Activations: loss per unit of state; rates in nats a step.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Profile:
 
     log_norms: Float[np.ndarray, "lags samples"]
 
-    @property
+    @cached_property
     def log_phi(self) -> Float[np.ndarray, " lags"]:
         """The logarithm of phi_k, the mean of the norms (not of their logs)."""
         return _log_sum(self.log_norms) - math.log(self.log_norms.shape[1])
@@ -118,13 +119,13 @@ class Flow(ProbeResult):
     parts: list[str]
     memory_part: str
 
-    @property
+    @cached_property
     def joint(self) -> Profile:
         """All layers and parts: the norm of all their gradients together."""
         lags, layers, parts, samples = self.log_norms.shape
         return Profile(_joint_norm(self.log_norms.reshape(lags, layers * parts, samples)))
 
-    @property
+    @cached_property
     def memory(self) -> Profile:
         """The part of the state that carries the past, in all layers together.
 

@@ -61,9 +61,14 @@ def circumstances(overrides: Sequence[str]) -> dict[str, str]:
 
     What was typed is one text that a shell splits again; empty where MLflow would refuse it for its length.
     """
-    versions = [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in COMPUTING)]
     typed, cpu = shlex.join(overrides), f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
-    return {"overrides": typed if len(typed) <= LONGEST_TAG else "", "versions": ", ".join(versions), "cpu": cpu}
+    return {"overrides": typed if len(typed) <= LONGEST_TAG else "", "versions": _versions(), "cpu": cpu}
+
+
+@lru_cache
+def _versions() -> str:
+    """Python and the packages that compute."""
+    return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in COMPUTING)])
 
 
 @lru_cache
@@ -148,6 +153,7 @@ def _digest(parts: Iterable[bytes | memoryview]) -> str:
     return total.hexdigest()
 
 
+@lru_cache
 def _processor() -> str:
     """The model of the CPU, as far as the system says."""
     try:

@@ -177,6 +177,11 @@ class Logged:
         opened(self.uri, self.run_id).end({"outcome": outcome})
 
     @property
+    def slug(self) -> str:
+        """The name of its experiment."""
+        return str(client_of(self.uri).get_experiment(self.experiment).name)
+
+    @property
     def started_as(self) -> str:
         """Its name without what became of it."""
         return without_ending(self.name)

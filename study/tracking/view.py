@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from study.installation import door
+from study.installation import about, door
 from study.tracking import uri
 
 KEY = "study"
@@ -35,6 +35,8 @@ CHARTS = {
 """Sections of charts in their order; those of the remaining metrics follow."""
 LOGARITHMIC = ("loss", "grad_norm")
 """Sections of values that span decades where a run diverges."""
+PICTURES = "Its pictures: "
+"""How the last line of a run's description begins."""
 
 
 def address(ui: str, experiment: str, run: str = "", charts: bool = False) -> str:
@@ -49,6 +51,16 @@ def where(store: str, experiment: str, run: str = "") -> str:
     """Say where an experiment or a run is seen: its address, and before it what to type where that needs a server."""
     found = address(uri.ui(store), experiment, run)
     return found if store.startswith("http") else f"`{door('ui')}`, then {found}"
+
+
+def pictures(run_id: str) -> str:
+    """Say how the pictures of a run are drawn."""
+    return f"{PICTURES}`{about('report', run=run_id)}`."
+
+
+def without_pictures(description: str) -> str:
+    """The description of a run for its page, which has the pictures."""
+    return description.partition(f"\n\n{PICTURES}")[0]
 
 
 def updated(tags: dict[str, str], measure: str) -> dict[str, str]:

@@ -79,9 +79,14 @@ class Run:
         """Log what defines the run, to be seen and filtered by."""
         self._send(Write("parameters", dict(parameters)))
 
-    def end(self, tags: Mapping[str, Any]) -> None:
-        """Set tags, `outcome` and `cause` among them, that say how the run ended; its name then says it too."""
-        self.tag(tags)
+    def end(self, tags: Mapping[str, Any], description: str = "") -> None:
+        """Say how the run ended; its name then says it too.
+
+        Args:
+            tags: `outcome` and `cause` among them.
+            description: in Markdown, for the top of the run's page; empty: it keeps the one it has.
+        """
+        self.tag({**tags, MLFLOW_RUN_NOTE: description} if description else tags)
         self._send(Write("ending", format_ending(tags["outcome"], tags.get("cause", "none"))))
 
     def terminate(self, status: str) -> None:
@@ -120,11 +125,6 @@ class Run:
     def log_table(self, table: pa.Table, name: str) -> None:
         """Write a table as a Parquet artifact."""
         pq.write_table(table, buffer := io.BytesIO())
-        self.log_files({name: buffer.getvalue()})
-
-    def log_figure(self, figure: Any, name: str) -> None:
-        """Write a matplotlib figure as an artifact, a PNG."""
-        figure.savefig(buffer := io.BytesIO(), format="png")
         self.log_files({name: buffer.getvalue()})
 
 
@@ -175,8 +175,7 @@ def run(described: Description, place: Place, tags: Mapping[str, Any] | None = N
         raise
     except Pruned as reason:
         status = "FINISHED"
-        tracked.end({"outcome": "pruned"})
-        tracked.describe(f"**pruned**: {reason}.")
+        tracked.end({"outcome": "pruned"}, f"**pruned**: {reason}.")
         raise
     except Exception as error:
         tracked.log_texts({"traceback.txt": masked(traceback.format_exc())}, "failure")

@@ -246,9 +246,7 @@ def _differences(then: "Logged", here: "Logged") -> list[str]:
     from study.reproduce.compare import compare
 
     wrong = [] if compare(then, here).identical and compare(here, then).identical else [str(compare(then, here))]
-    files, others = (
-        {name for name in run.files() if "resumed_" not in name and not name.endswith(".png")} for run in (then, here)
-    )  # pictures are left out, see `kills.plainly`, but not by a process that Python starts anew
+    files, others = ({name for name in run.files() if "resumed_" not in name} for run in (then, here))
     if lacking := files ^ others:
         wrong.append(f"{len(lacking)} files that only one has, such as {min(lacking)}")
     wrong += ["another parameter"] if then.params != here.params else []

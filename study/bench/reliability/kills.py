@@ -62,10 +62,9 @@ PARENT = [
 
 
 def plainly() -> None:
-    """Leave out what takes time and is nothing of a run: the page at the end, the pictures, and some of the waiting."""
+    """Leave out what takes time and is nothing of a run: the page at the end, and some of the waiting."""
     replaced = {
         "study.report.pages.study.write": lambda *_, **__: "not made here",
-        "study.analysis.figures.figures": lambda *_: {},
         f"{LEDGER}.GRACE": UNSIGNED,
         "study.sweep.workers.launcher.PAUSE": QUICK,
         "study.sweep.workers.worker.POLL": QUICK,

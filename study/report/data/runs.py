@@ -16,6 +16,7 @@ from study.tracking.absent import without_runs
 from study.tracking.answers import QUESTIONS
 from study.tracking.outcomes import ENDED, FINISHED
 from study.tracking.reader import Logged, frame, search
+from study.tracking.view import without_pictures
 
 NUMBERS = {
     "updates": "metrics.run/updates",
@@ -102,7 +103,7 @@ def _described(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns of `Evidence.runs`; arms by digest, not yet by name."""
     common = rows[["logged", "name", *(c for c in map(str, rows) if c.startswith("params."))]]
     facts = {
-        "note": column(rows, "tags.mlflow.note.content"),
+        "note": column(rows, "tags.mlflow.note.content").astype(str).map(without_pictures),
         "data_notes": column(rows, "tags.notes"),
         "error": column(rows, "tags.error"),
         "task": column(rows, "tags.task", "unknown"),

@@ -1,4 +1,4 @@
-"""Figures of a single run: its loss, and the spectra that explain its gradients."""
+"""Figures of a single run: its loss, how its gradients reach back, and the spectra that explain them."""
 
 import math
 
@@ -6,13 +6,23 @@ import numpy as np
 import pandas as pd
 
 from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
-from study.figures.flow import draw_flow_by_lag, flow_curves
+from study.figures.flow import draw_decay, draw_flow_by_lag, flow_curves
 from study.figures.limits import limit
-from study.figures.norms import bucket
+from study.figures.norms import bucket, draw_norms_by_step
 from study.figures.spectra import draw_exponents, draw_weights
-from study.figures.style import BEFORE, INK, Curve, draw_curves, integer_ticks, legend_below, panels
+from study.figures.style import (
+    BEFORE,
+    INK,
+    Curve,
+    curves_by_update,
+    draw_curves,
+    integer_ticks,
+    legend_below,
+    panels,
+)
+from study.figures.truncation import BOUND, draw_truncation_cosine, draw_truncation_error
 from study.probes.flow import FROM
-from study.report.data.histories import load_flow, load_table
+from study.report.data.histories import load_flow, load_table, load_truncation
 from study.report.figures.flow import FLOW, SHADED
 from study.report.figures.picture import Picture, count_of
 from study.tracking.reader import Logged
@@ -78,6 +88,85 @@ def _largest_exponent(run: Logged, update: int) -> float:
     """The largest Lyapunov exponent after an update, nats a step; NaN where it was not measured."""
     data = load_table(run, "lyapunov.parquet", ["update", "exponent"])
     return math.nan if data is None else float(data.loc[data["update"] == update, "exponent"].max())
+
+
+def decay_over_training(run: Logged) -> Picture | None:
+    """The rate of decay of the flow beside the largest Lyapunov exponent; None where either was measured only once."""
+    flow = load_table(run, "flow.parquet", ["update", "of", "decay", "decay_error"])
+    exponents = load_table(run, "lyapunov.parquet", ["update", "exponent"])
+    if flow is None or exponents is None:
+        return None
+    decays = flow.loc[flow["of"] == "joint", ["update", "decay", "decay_error"]].drop_duplicates("update")
+    largest = exponents.groupby("update", as_index=False)["exponent"].max()
+    if min(len(decays), len(largest)) < 2:
+        return None
+    with panels(1, height=3.0) as (figure, (axes,)):
+        draw_decay(axes, decays.to_numpy(float), largest.to_numpy(float))
+        legend_below(figure)
+    return Picture(
+        "decay-over-training",
+        "Rate of decay of the gradient, measured and predicted",
+        "Slope of the logarithm of the gradient norm against the lag, all parts of the state together, and the largest "
+        f"Lyapunov exponent, which should predict it, at {count_of(len(decays), 'measurement')}. Bars: twice the "
+        "standard error of the slope over samples. Below 0 the gradient shrinks on its way back.",
+        figure,
+        decays.merge(largest, on="update", how="outer"),
+    )
+
+
+def gradient_by_time(run: Logged) -> Picture | None:
+    """The gradient of the training loss in the states of the top layer by step, one curve for each update."""
+    data = load_table(run, "backpropagated.parquet", ["update", "layer", "step", "log_norm"])
+    if data is None or data.empty:
+        return None
+    top = data[data["layer"] == data["layer"].max()].reset_index(drop=True)
+    profiles = [
+        (int(str(update)), mine["step"].to_numpy(), _norms(mine["log_norm"])) for update, mine in top.groupby("update")
+    ]
+    with panels(1, height=3.0) as (figure, (axes,)):
+        draw_norms_by_step(axes, curves_by_update(profiles))
+        legend_below(figure)
+    return Picture(
+        "gradient-by-time",
+        "Gradient of the training loss by step",
+        "2-norm of the gradient of the training loss in the state of the top layer at every step of the sequence, mean "
+        "over the sequences of one fixed batch: what backpropagation through all steps sends back. One line for each "
+        f"of {count_of(len(profiles), 'measurement')}; a gap where the gradient is zero or not finite.",
+        figure,
+        top,
+    )
+
+
+def _norms(logs: pd.Series) -> np.ndarray:
+    """Norms from their logarithms; NaN, a gap, where one is zero or not finite."""
+    with np.errstate(over="ignore"):
+        return np.exp(logs.where(np.isfinite(logs)).to_numpy(float))
+
+
+def truncation_bias(run: Logged) -> Picture | None:
+    """How far truncated gradients are from the full one, by k2, one curve for each update; the bound on the last."""
+    data = load_truncation(run)
+    if data is None or data.empty:
+        return None
+    measured = [(int(str(update)), mine) for update, mine in data.groupby("update")]
+    errors, cosines = (
+        curves_by_update([(update, mine["k2"].to_numpy(), mine[column].to_numpy(float)) for update, mine in measured])
+        for column in ("error", "cosine")
+    )
+    last = measured[-1][1]
+    with panels(2, 2, height=3.4, sharey=False) as (figure, (left, right)):
+        draw_truncation_error(left, [*errors, Curve(last["k2"], last["bound"], "bound on the last", BOUND)])
+        draw_truncation_cosine(right, cosines)
+        legend_below(figure)
+    return Picture(
+        "truncation-bias",
+        "Truncation bias",
+        "Gradient of one fixed batch, truncated after k2 steps, compared with that of full backpropagation. One line "
+        f"for each of {count_of(len(measured), 'measurement')}. Error 0 and cosine 1: nothing is lost. It is near that "
+        "until outputs depend on the past, and says nothing there.",
+        figure,
+        data,
+    )
 
 
 def lyapunov_spectrum(run: Logged) -> Picture | None:

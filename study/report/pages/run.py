@@ -16,28 +16,32 @@ from study.report.figures.gradients import norm_histories
 from study.report.figures.lengths import generalisation
 from study.report.figures.picture import Picture, drawn
 from study.report.figures.predictions import predictions
-from study.report.figures.probes import truncation_bias
-from study.report.figures.run import flow_by_lag, loss_history, lyapunov_spectrum, recurrent_weights
+from study.report.figures.run import (
+    decay_over_training,
+    flow_by_lag,
+    gradient_by_time,
+    loss_history,
+    lyapunov_spectrum,
+    recurrent_weights,
+    truncation_bias,
+)
 from study.report.pages import asked
 from study.report.pages.notes import further
 from study.report.pages.page import Head, Listing, Page, Row, Section, Table, TableCell
 from study.terminal import say
 from study.tracking import answers
 from study.tracking.outcomes import LOST
-from study.tracking.reader import Logged, find_one
+from study.tracking.reader import Logged
 
 OF_NETWORK = ("/test", "/val", "skill/opponent")
 """Ends of metrics that say how good a network is: of one that was lost they say nothing."""
 
 
-def write(
-    wanted: str, uri: str, ui: str, folder: Path, printed: Collection[str] = (), kept: bool = False
-) -> Path:  # fmt: skip
+def write(run: Logged, ui: str, folder: Path, printed: Collection[str] = (), kept: bool = False) -> Path:
     """Write the page of a run.
 
     Args:
-        wanted: the run's id, the start of it, or its name.
-        uri: of the MLflow store.
+        run: read from its store.
         ui: address of the MLflow UI, which links open.
         folder: to write into.
         printed: formats besides SVG that figures are written in, see `study.report.FORMATS`.
@@ -47,10 +51,8 @@ def write(
         The path of the page.
 
     Raises:
-        ConfigError: no run has this id or name, or several have; or the run's history cannot be read any more, and a
-            page that rests on it is there.
+        ConfigError: the run's history cannot be read any more, and a page that rests on it is there.
     """
-    run = find_one(uri, wanted)
     with noting() as noted:
         norms = load_norms(run)
         lost = {run.run_id: why} if (why := unreadable(run, norms)) else {}
@@ -87,9 +89,11 @@ def pictures(run: Logged, comparison: Comparison, norms: Norms | None) -> Iterat
     yield from drawn(norm_histories, comparison, {} if norms is None else {run.run_id: norms})
     yield from drawn(flow_by_lag, run, flow.task_horizon(comparison))
     yield from drawn(flow.flow_over_training, comparison, flow.flow_data(comparison))
+    yield from drawn(decay_over_training, run)
     yield from drawn(lyapunov_spectrum, run)
+    yield from drawn(gradient_by_time, run)
     yield from drawn(recurrent_weights, run)
-    yield from drawn(truncation_bias, comparison)
+    yield from drawn(truncation_bias, run)
     yield from drawn(generalisation, comparison, by_length(comparison))
 
 

@@ -5,6 +5,7 @@ A data set is a function `load` that reads its tables; everything else is here.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -135,6 +136,14 @@ class Forecasting(Task):
         columns, factors, offsets = zip(*rows, strict=True)
         return torch.tensor(columns), torch.tensor(factors).float(), torch.tensor(offsets).float()
 
+    @cached_property
+    def _scale(self) -> Tensor:
+        """For every target, the size of one standard deviation in the unit in which errors are given."""
+        alone = self.targets == 1 or self.one_unit
+        units = 1.0 if alone else self._std[[target.series for target in self.known.values()]]
+        scale = self._std[list(self.known)] / np.asarray(units)
+        return torch.tensor(scale.to_numpy(np.float32))
+
     def _tensors(self, split: Split) -> list[tuple[Tensor, Tensor]]:
         """(inputs, targets) of every series, standardised once: a run asks for them a dozen times."""
         if split not in self._scaled:
@@ -211,11 +220,7 @@ class Forecasting(Task):
 
     def metrics(self) -> ForecastMetrics:
         """RMSE, MAE, skill over persistence, MASE."""
-        units = (
-            1.0 if self.targets == 1 or self.one_unit else self._std[[target.series for target in self.known.values()]]
-        )
-        scale = self._std[list(self.known)] / np.asarray(units)
-        return ForecastMetrics(torch.tensor(scale.to_numpy(np.float32)), self.baseline, self._seasonal)
+        return ForecastMetrics(self._scale, self.baseline, self._seasonal)
 
     def baseline(self, batch: Batch) -> Tensor:
         """Persistence."""
