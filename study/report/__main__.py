@@ -45,7 +45,7 @@ def _of_run(given: argparse.Namespace) -> Path:
     run = find_one(given.store, given.run)
     if given.slug not in (None, run.slug):
         raise ConfigError(f"run {run.run_id} is of experiment {run.slug!r}, not of {given.slug!r}")
-    folder = given.folder or Path("outputs", stem(run.slug), f"run-{run.run_id}")
+    folder = given.folder or Path("outputs", stem(run.slug), stem(f"run-{run.run_id}"))
     with writing(folder):
         return page.write(run, _ui(given), folder, given.formats, given.keep)
 
