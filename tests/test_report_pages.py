@@ -311,8 +311,3 @@ def test_a_plan_that_cannot_be_read_is_said(store: str, configure: Callable[...,
     _track(configure("slug=no-plan", "model=elman"), parent, "grid", 0.5, False)
     page = study_page.write("no-plan", store, UI, tmp_path / "report").read_text()
     assert "The plan of the sweep cannot be read" in page
-
-
-def test_a_sweep_whose_runs_were_all_deleted_has_a_page_all_the_same(store: str, tmp_path: Path) -> None:
-    sweeps.open_parent(store, "no-runs", "plan")
-    assert "0 runs in this study" in study_page.write("no-runs", store, UI, tmp_path / "report").read_text()

@@ -198,11 +198,11 @@ def deliver(file: Path, patience: float = AT_ONCE) -> int:
         ConfigError: it is no such file, or a process is at work with it, or the store does not take it.
     """
     run_id, uri = whose(file)
-    if (store := sqlite_file(uri)) is not None and not store.is_file():
-        raise ConfigError(f"{file}: its run is of the store {uri}, which is not here; the file stays")
     spool, made = Spool(file, run_id, uri), 0
     spool.hold()
     try:
+        if (store := sqlite_file(uri)) is not None and not store.is_file():
+            raise ConfigError(f"{file}: its run is of the store {uri}, which is not here; the file stays")
         refuse_other(uri)
         client = client_of(uri)
         finished = patiently(lambda: client.get_run(run_id), uri, patience).info.status == "FINISHED"

@@ -63,7 +63,7 @@ class Elman(nn.RNN, Fused):
         assert b_ih is not None
         assert b_hh is not None
         projected = functional.linear(inputs, w_ih, b_ih + b_hh)
-        outputs = _Steps.apply(projected, w_hh, state[0][0], self.nonlinearity == "tanh")
+        outputs = _ElmanSteps.apply(projected, w_hh, state[0][0], self.nonlinearity == "tanh")
         return outputs, (outputs[-1:],)
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
@@ -77,7 +77,7 @@ class Elman(nn.RNN, Fused):
         return Activations(tanh=hidden) if self.nonlinearity == "tanh" else Activations(relu=hidden)
 
 
-class _Steps(torch.autograd.Function):
+class _ElmanSteps(torch.autograd.Function):
     """All steps of a layer, whose gradient is written out: act' is one of h, and dL/dW_hh one product at the end."""
 
     @staticmethod

@@ -59,7 +59,7 @@ class GRU(nn.GRU, Fused):
     def run_layer(self, layer: int, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Fused`."""
         w_ih, w_hh, b_ih, b_hh = self.weights(layer)
-        outputs = _Steps.apply(functional.linear(inputs, w_ih, b_ih), w_hh, b_hh, state[0][0])
+        outputs = _GRUSteps.apply(functional.linear(inputs, w_ih, b_ih), w_hh, b_hh, state[0][0])
         return outputs, (outputs[-1:],)
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
@@ -77,7 +77,7 @@ class GRU(nn.GRU, Fused):
         )
 
 
-class _Steps(torch.autograd.Function):
+class _GRUSteps(torch.autograd.Function):
     """All steps of a layer, whose gradient is written out.
 
     What dL/dh_t is multiplied with on its way into the gates is computed for all steps at once, and dL/dW_h is one
