@@ -8,13 +8,15 @@ BENCHES ?= study.bench study.bench.loader study.bench.probes study.bench.report
 BIN := .venv/bin
 # The value of a variable as one word of a shell, whatever letters it has; ARGS and CLIPS are words as they are typed.
 quoted = '$(subst ','\'',$(value $(1)))'
-# What each target takes, beside PYTHON, BIN and READY: another variable is refused, for it would be ignored.
+# What each target takes: another variable is refused, for it would be ignored. What make itself, or the programs, read is not.
+ELSEWHERE := BIN READY SHELL MAKE% PYTHON% MLFLOW_% OPTUNA_% HYDRA_% RAY_% CUDA_% OMP_% MKL_% TTY_% PIP_% TMPDIR HOME LANG LC_%
 TAKES := sweep,EXPERIMENT,ARGS train,ARGS look,FILE,ARGS report,EXPERIMENT,RUN,ARGS reproduce,RUN,EXPERIMENT,ARGS \
 	experiments-check,ARGS resume,RUN,ARGS deliver,ARGS what-if,RUN,EXPERIMENT,CLIPS,ARGS autopsy,RUN,UPDATE,ARGS \
 	fork,RUN,AT,ARGS why,RUN,FORKS,ARGS export,RUN,WEIGHTS,ARGS verify,MODEL,ARGS mutants,ARGS ui,PORT test,ARGS bench,BENCHES,ARGS
 comma := ,
 taken := $(foreach goal,$(MAKECMDGOALS),$(subst $(comma), ,$(patsubst $(goal)$(comma)%,%,$(filter $(goal)$(comma)%,$(TAKES)))))
-refused := $(strip $(foreach name,$(filter-out PYTHON BIN READY $(taken),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
+refused := $(strip $(foreach name,$(filter-out $(ELSEWHERE) $(taken),$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
+either = $(if $(filter command,$(origin RUN)),$(if $(filter command,$(origin EXPERIMENT)),$(error RUN and EXPERIMENT: one of them))RUN,EXPERIMENT)
 $(if $(refused),$(error $(firstword $(refused)) is not a variable of `make $(MAKECMDGOALS)`, which takes: $(or $(strip $(taken)),none). Options of the study go into ARGS: make train ARGS="model=lstm clip=norm"))
 
 READY := .venv/.ready .data/carriers/.ready
@@ -36,16 +38,16 @@ look: $(READY) ## what is in a data file:  make look FILE=my.csv [ARGS=--json]
 	$(BIN)/python -m study.look $(call quoted,FILE) $(ARGS)
 
 report: $(READY) ## answers on one page:    make report [EXPERIMENT=tour], or RUN=<id, its start, or name>: that of a run, with its pictures
-	$(BIN)/python -m study.report $(if $(filter undefined,$(origin RUN)),$(call quoted,EXPERIMENT),--run $(call quoted,RUN) $(if $(filter command,$(origin EXPERIMENT)),$(call quoted,EXPERIMENT))) $(ARGS)
+	$(BIN)/python -m study.report $(if $(filter RUN,$(either)),--run) $(call quoted,$(either)) $(ARGS)
 
 reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start, or name>, or EXPERIMENT=<all of it> [ARGS="overrides"]
-	$(BIN)/python -m study.reproduce $(call quoted,$(if $(filter undefined,$(origin RUN)),EXPERIMENT,RUN)) $(ARGS)
+	$(BIN)/python -m study.reproduce $(call quoted,$(either)) $(ARGS)
 
 experiments-check: $(READY) ## one run of each committed experiment again, compared with its results.csv: [ARGS=tour]
 	$(BIN)/python -m study.reproduce.experiments $(ARGS)
 
 what-if: $(READY) ## other clip policies:  make what-if RUN=<id, its start, name, or slug> [CLIPS="norm=.1,.3 autoclip zclip"]
-	$(BIN)/python -m study.ask.what_if $(call quoted,$(if $(filter undefined,$(origin RUN)),EXPERIMENT,RUN)) $(CLIPS) $(ARGS)
+	$(BIN)/python -m study.ask.what_if $(call quoted,$(either)) $(CLIPS) $(ARGS)
 
 resume: $(READY) ## an interrupted run, on: make resume RUN=<id, its start, or name>
 	$(BIN)/python -m study.resume $(call quoted,RUN) $(ARGS)
@@ -54,7 +56,7 @@ deliver: $(READY) ## what runs could not write, into the store: make deliver
 	$(BIN)/python -m study.deliver $(ARGS)
 
 autopsy: $(READY) ## what carried a gradient: make autopsy RUN=... [UPDATE=4211]; default: the divergence or leap of the run
-	$(BIN)/python -m study.ask.autopsy $(call quoted,RUN) $(if $(filter undefined,$(origin UPDATE)),,--update $(call quoted,UPDATE)) $(ARGS)
+	$(BIN)/python -m study.ask.autopsy $(call quoted,RUN) $(if $(filter command,$(origin UPDATE)),--update $(call quoted,UPDATE)) $(ARGS)
 
 fork: $(READY) ## a run, otherwise from an update on: make fork RUN=... AT=400 ARGS="clip=norm clip.threshold=.1,1"
 	$(BIN)/python -m study.ask.fork $(call quoted,RUN) --at $(call quoted,AT) $(ARGS)
@@ -63,10 +65,10 @@ why: $(READY) ## what kept a run from more:  make why RUN=<id, its start, or nam
 	$(if $(filter-out yes no,$(FORKS)),$(error FORKS = '$(FORKS)': yes or no))$(BIN)/python -m study.ask.why $(call quoted,RUN) $(if $(filter no,$(FORKS)),--no-forks) $(ARGS)
 
 export: $(READY) ## a trained network for others: make export RUN=... [WEIGHTS=best, or last]
-	$(BIN)/python -m study.trained.export $(call quoted,RUN) $(if $(filter undefined,$(origin WEIGHTS)),,--weights $(call quoted,WEIGHTS)) $(ARGS)
+	$(BIN)/python -m study.trained.export $(call quoted,RUN) $(if $(filter command,$(origin WEIGHTS)),--weights $(call quoted,WEIGHTS)) $(ARGS)
 
 verify: $(READY) ## the gradient measures beside truths known in closed form; MODEL=cell.py: all claims about one cell
-	$(BIN)/python -m study.verify $(if $(filter undefined,$(origin MODEL)),,$(call quoted,MODEL)) $(ARGS)
+	$(BIN)/python -m study.verify $(if $(filter command,$(origin MODEL)),$(call quoted,MODEL)) $(ARGS)
 
 mutants: $(READY) ## break the code on purpose: make mutants [ARGS=clip]
 	@$(BIN)/python -m tests.mutants $(ARGS)

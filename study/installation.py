@@ -1,6 +1,6 @@
 """Where this package lies: in a checkout (also by an editable install) or among installed packages."""
 
-import shutil
+import shlex
 import sys
 from pathlib import Path
 
@@ -28,11 +28,10 @@ def door(name: str) -> str:
 
 
 def program(name: str) -> str:
-    """Return a program of this environment, such as `mlflow`, as it is typed here: with its path if need be."""
-    own = Path(sys.executable).with_name(name)
-    if shutil.which(name) == str(own):
-        return name
-    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+    """Return the command of a program in this environment, such as `mlflow`, as it is typed in a shell."""
+    python = Path(sys.executable)
+    here = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return shlex.join([str(here), "-m", name])
 
 
 def about(name: str, run_id: str = "", change: str = "", **keys: int | str) -> str:

@@ -112,6 +112,7 @@ def say(text: object, file: "TextIO | None" = None) -> None:
 def takes_json(main: Callable[[], Any]) -> Callable[[], Any]:
     """Give the option to a command that reads its arguments by itself."""
 
+    @interruptible
     @functools.wraps(main)
     def wrapped() -> Any:
         as_json = FLAG in sys.argv
@@ -126,9 +127,9 @@ def interruptible(main: Callable[..., Any]) -> Callable[..., Any]:
     """Let a Ctrl-C end a command with one line, and the exit code that shells expect, instead of a traceback."""
 
     @functools.wraps(main)
-    def wrapped(*arguments: Any) -> Any:
+    def wrapped(*arguments: Any, **options: Any) -> Any:
         try:
-            return main(*arguments)
+            return main(*arguments, **options)
         except KeyboardInterrupt as interrupt:
             say(": ".join(["Interrupted", *interrupt.args]), sys.stderr)
             sys.exit(INTERRUPTED)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -88,9 +89,12 @@ def test_between_layers_is_the_dropout_of_the_core_in_training_and_none_in_evalu
     torch.testing.assert_close(unrolled(core, inputs, watch=unchanged), core(inputs))
 
 
-def test_who_watches_nothing_runs_a_core_by_its_own_forward() -> None:
-    core, inputs = make("gru"), batch(3, 2, 3).inputs
-    assert torch.equal(watched(None)(core, inputs, None)[0], core(inputs)[0])
+def test_who_watches_nothing_runs_a_core_as_its_updates_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    core, inputs = make("gru"), batch(6, 2, 3).inputs
+    kernel = Mock(wraps=core.run_layer)
+    monkeypatch.setattr(core, "run_layer", kernel)
+    torch.testing.assert_close(watched(None)(core, inputs, None)[0], core(inputs)[0])
+    assert kernel.called
 
 
 def literal(network: RecurrentModel, threshold: float, k2: int) -> tuple[list[Tensor], list[float]]:

@@ -35,6 +35,7 @@ class TestVariants(CoreContract):
             ("lstm_variant", {"layer_norm": True, "peephole": True}),
             ("lstm_variant", {"peephole": True, "coupled": True, "forget_bias": None, "chrono": 9}),
             ("slstm", {"forget_gate": "exponential"}),
+            ("elman", {"activation": "relu"}),
         ],
         ids=str,
     )

@@ -50,8 +50,9 @@ def find_out(wanted: str, store: str, code: Path | None = None, forks: bool = Tr
     run = find_one(store, wanted)
     if (outcome := run.tags.get("outcome")) not in ENDED or run.status != "FINISHED":
         raise ConfigError(
-            f"RUN = {wanted!r}: its outcome is {outcome or 'open'}; only a run that made its updates to the end, or "
-            f"was destroyed by them, has a cause (`{about('resume', run.run_id)}` continues one that was killed)"
+            f"RUN = {wanted!r}: its outcome is {outcome or 'not known yet'}; only a run that made its updates to the "
+            "end, or was destroyed by them, has a cause "
+            f"(`{about('resume', run.run_id)}` continues one that was killed)"
         )
     restored = restore_run(run, code)
     if outcome in WELL:

@@ -1,5 +1,7 @@
 """Three ways to train the same network on the same data, with the same arithmetic in every batch.
 
+`bare` and `usual` run torch's layers, as people do; `full` runs the kernels of this project where a cell has one.
+
 All use one window a batch (k2 = the whole sequence), a state that is carried where the data are a stream, Adam, and
 clipping by the global norm. None validates.
 """

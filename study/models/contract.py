@@ -122,7 +122,10 @@ class Core(nn.Module, ABC):
     def train_forward(
         self, inputs: Float[Tensor, "time batch features"], state: State | None = None
     ) -> tuple[Float[Tensor, "time batch hidden"], State]:
-        """`forward` as updates run it: the same function up to rounding, which may be differentiated only once."""
+        """`forward` as updates run it: the same function up to rounding.
+
+        It may be differentiable only once, and call no forward hooks of the core; its outputs are not to be changed.
+        """
         return self(inputs, state)
 
     def above(self, entering: Tensor, outputs: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from torch.nn import functional
 from study.models.contract import Core, RecurrentBlock, State
 
 Kernel = Literal["auto", "torch"]
-"""What runs a layer in updates: torch's; or this project's where that is faster, on a CPU, if the core has one."""
+"""What runs a layer in updates. `auto`: on a CPU `run_layer` where it is faster, else torch's layer."""
 STEPS, NUMBERS = 5, 1 << 14
-"""Steps of a window from which on, and numbers in a layer's state up to which, this project's are faster.
+"""`run_layer` is faster for windows of at least so many steps, with at most so many numbers in a layer's state.
 
-Runs are made again by this rule: another one needs another word than `auto`.
+Another rule would change the bits of runs made with `auto`: it needs a name of its own.
 """
 
 

@@ -28,8 +28,7 @@ def by_itself(core: Core, inputs: Tensor, state: State | None) -> tuple[Tensor, 
 
 def in_updates(core: Core, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
     """The same where only an update is made of the gradient: a core may have a faster way for that."""
-    run = by_itself if core.recurrent_dropout else type(core).train_forward
-    return run(core, inputs, state)
+    return by_itself(core, inputs, state) if core.recurrent_dropout else core.train_forward(inputs, state)
 
 
 def watched(watch: Watch | None) -> Run:

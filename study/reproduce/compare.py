@@ -159,8 +159,8 @@ def has_lost_history(run: Logged) -> bool:
 def unrecorded(run: Logged) -> str:
     """Say why a run has no history."""
     if has_lost_history(run):
-        return f"the history of run {run.run_id} ({run.name}), {HISTORY}, is no longer among its artifacts"
-    if run.status != "FINISHED":
+        return f"the history of run {run.run_id} ({run.name}), {HISTORY}, is not in {run.folder}"
+    if run.status != "FINISHED" and HISTORY not in run.files():
         return (
             f"run {run.run_id} ({run.name}) is {run.status} and has no history, which is written when a run ends; "
             f"`{about('resume', run.run_id)}` continues one whose process died"

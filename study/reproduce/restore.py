@@ -125,12 +125,17 @@ def _text(run: "Logged") -> bytes:
     Raises:
         ConfigError: it is not there, or cannot be read.
     """
-    if CONFIG not in run.files("definition"):
+    try:
+        return run.read(CONFIG)
+    except ConfigError as error:
+        from study.tracking.artifacts import Unreadable  # late: it imports pandas
+
+        if isinstance(error, Unreadable):
+            raise
         raise ConfigError(
-            f"run {run.run_id} ({run.name}) has no {CONFIG}: it was killed before that was written, or has lost it; "
-            "once the run is deleted in MLflow, the command that started it makes it again"
-        )
-    return run.read(CONFIG)
+            f"{error}\nThe run was killed before that was written, or its files were moved or lost; the command that "
+            "started it makes it again, in a sweep once the run is deleted in MLflow"
+        ) from error
 
 
 def parse(text: bytes, name: str = "config.yaml") -> dict[str, Any]:

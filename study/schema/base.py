@@ -34,6 +34,7 @@ class Decides(Enum):
 
     SEED = "the bits of the training, but not the arm: every arm is trained with the same seeds"
     DATA = "the bits of the training by the content of the file it names, which may be moved"
+    ROUNDING = "the last bits of the training, as another processor does too: runs of one arm may differ in it"
     RECORD = "what is measured and kept of a run, no bit of its training"
     HERE = "where things lie and what is shown on this machine; no part of a run's record"
 

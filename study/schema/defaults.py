@@ -59,17 +59,12 @@ def defaults(chosen: Mapping[str, str]) -> dict[str, Any]:
 
 def fill(record: dict[str, Any]) -> dict[str, Any]:
     """Put into the nested `record` of a run the keys it lacks, as its options have them; return them by dotted key."""
-    return dict(fill_from(record, defaults_before(chosen(record))))
-
-
-def defaults_before(chosen: Mapping[str, str]) -> dict[str, Any]:
-    """`defaults`, but for keys in `BEFORE` what runs did that have no such key."""
-    known = defaults(chosen)
+    known = defaults(chosen(record))
     for key, value in BEFORE.items():
         group, _, name = key.partition(".")
         if name in known[group]:
             known[group][name] = value
-    return known
+    return dict(fill_from(record, known))
 
 
 def chosen(record: Mapping[str, Any]) -> dict[str, str]:

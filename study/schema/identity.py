@@ -1,11 +1,12 @@
 """Which runs are the same run: the keys of a configuration that decide the bits of its training, in one form.
 
 Each key is marked where it is declared (`study.schema.base.Decides`). Two runs whose `deciding` keys and seed are equal
-train the same bits, so they belong to one arm: in the plan of a sweep, in its Optuna study, and in its report.
+train the same bits, on one processor by one kernel. So they belong to one arm: in the plan of a sweep, in its Optuna
+study, and in its report.
 
 A record is a configuration as a run keeps it. It exists nested (`definition/config.yaml`) and flat, as texts by dotted
 key (the parameters in MLflow, the arms in Optuna), and may be of an older version: a key that was added since has the
-value that such runs had.
+value that `conf/` gives it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 
 from study.schema import Config, keys
 from study.schema.base import Decides, Strict, group_classes, option_names
-from study.schema.defaults import defaults_before
+from study.schema.defaults import defaults
 
 
 @cache
@@ -80,7 +81,7 @@ def deciding(record: Config | Mapping[str, str]) -> dict[str, str]:
 
 @cache
 def _default_texts(**chosen: str) -> dict[str, str]:
-    return _texts(defaults_before(chosen))
+    return _texts(defaults(chosen))
 
 
 def _texts(node: Mapping[str, Any]) -> dict[str, str]:

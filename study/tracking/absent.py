@@ -1,6 +1,7 @@
 """Why a store lacks a run, and the command that makes it, or brings it back: MLflow keeps what was deleted, marked."""
 
 import re
+import shlex
 
 from mlflow.entities import ViewType
 
@@ -13,7 +14,9 @@ UNMADE = "has no runs; the command that started it, typed again, makes them"
 def without_runs(uri: str, wanted: str) -> str:
     """Say why no run is found under a slug, or an id; empty where the store never had such a one."""
     found = client_of(uri).get_experiment_by_name(wanted)
-    return f"this experiment {UNMADE}" if found and found.lifecycle_stage == "active" else restoring(uri, wanted)
+    if found and found.lifecycle_stage == "active" and found.experiment_id != "0":  # which MLflow makes by itself
+        return f"this experiment {UNMADE}"
+    return restoring(uri, wanted)
 
 
 def restoring(uri: str, wanted: str) -> str:
@@ -40,4 +43,4 @@ def restoring_experiment(uri: str, experiment: str) -> str:
 
 
 def _typed(uri: str, command: str) -> str:
-    return f"it was deleted; `MLFLOW_TRACKING_URI={uri} {program('mlflow')} {command}` brings it back"
+    return f"it was deleted; `MLFLOW_TRACKING_URI={shlex.quote(uri)} {program('mlflow')} {command}` brings it back"

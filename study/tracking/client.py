@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 import mlflow
@@ -39,6 +40,6 @@ def client_of(uri: str) -> MlflowClient:
 def _of_another_version(uri: str, revision: str) -> str:
     """Say which of the two versions of MLflow is to be changed, that of the store or the installed one."""
     if any(REVISIONS.glob(f"{revision}_*.py")):
-        upgrade = f"`{program('mlflow')} db upgrade {uri}`"
+        upgrade = f"`{program('mlflow')} db upgrade {shlex.quote(uri)}`"
         return f"an earlier MLflow made this store; copy it, then {upgrade} brings it to the installed version"
     return f"a later MLflow than the installed {mlflow.__version__} made this store; install that one"

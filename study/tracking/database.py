@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import shlex
 import sqlite3
 import tempfile
 import uuid
@@ -101,7 +102,10 @@ def refuse_other(uri: str) -> None:
     doors = f"`{door('train')}` or `{door('sweep')}`"
     if not file.is_file():
         raise ConfigError(f"{uri}: there is no such store; whatever trains makes it, {doors}")
-    tables = _read_tables(uri, file)
+    try:
+        tables = _read_tables(uri, file)
+    except sqlite3.OperationalError as error:
+        raise ConfigError(f"{uri}: this database cannot be read: {_why_not(file, error)}") from error
     from mlflow.store.tracking.dbmodels.models import Base  # as MLflow itself decides whether to make tables
 
     if tables <= {*Base.metadata.tables, "alembic_version"} and not _has_rows(file):
@@ -114,8 +118,14 @@ def refuse_other(uri: str) -> None:
     if lacking := set(Base.metadata.tables) - tables:
         raise ConfigError(
             f"{uri}: this store lacks the table {min(lacking)!r} of the installed MLflow; reading does not change a "
-            f"store: `{program('mlflow')} db upgrade {uri}` does"
+            f"store: `{program('mlflow')} db upgrade {shlex.quote(uri)}` does"
         )
+
+
+def _why_not(file: Path, error: sqlite3.OperationalError) -> str:
+    if file.with_name(f"{file.name}-journal").exists():
+        return f"a process was killed while it wrote, and reading rolls nothing back: `{door('train')}` does"
+    return reason(error)
 
 
 def refuse_damaged(url: str, key: str) -> None:
@@ -126,20 +136,22 @@ def refuse_damaged(url: str, key: str) -> None:
         key: of the configuration that has it.
     """
     if (file := sqlite_file(url)) is not None and file.is_file():
-        _read_tables(f"{key} = {url!r}", file)
+        with suppress(sqlite3.OperationalError):  # locked, or to be rolled back: whoever opens it does
+            _read_tables(f"{key} = {url!r}", file)
 
 
 def _read_tables(shown: str, file: Path) -> set[str]:
     """The names of the tables in a SQLite database that messages show as `shown`.
 
     Raises:
-        ConfigError: the file is none, is damaged, or cannot be opened.
+        ConfigError: the file is none, or is damaged.
+        OperationalError: it cannot be read now.
     """
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             return _tables(connection)
-    except sqlite3.OperationalError as error:
-        raise ConfigError(f"{shown}: this database cannot be read: {reason(error)}") from error
+    except sqlite3.OperationalError:
+        raise  # another time it may be read
     except sqlite3.DatabaseError as error:
         raise ConfigError(
             f"{shown}: this file is no database that can be read: {error}; move it away, or bring back a copy"

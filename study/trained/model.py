@@ -85,15 +85,15 @@ def refuse_missing(run: Logged, which: str) -> None:
     kept = set(run.files(FOLDER))
     if f"{FOLDER}/{which}.safetensors" in kept and DIGESTS[which] in run.tags:
         return
-    if run.status != "FINISHED":
-        raise ConfigError(
-            f"run {run.run_id} keeps no {which} weights: it is {run.status}; `{about('resume', run.run_id)}` continues "
-            "one whose process died"
-        )
     if f"{FOLDER}/{LAST}.safetensors" in kept:
         raise ConfigError(
             f"run {run.run_id} has no best weights: no validation gave a finite measure (outcome: "
             f"{run.tags.get('outcome', 'unknown')}); weights={LAST} are there"
+        )
+    if run.status != "FINISHED":
+        raise ConfigError(
+            f"run {run.run_id} keeps no {which} weights: it is {run.status}; `{about('resume', run.run_id)}` continues "
+            "one whose process died"
         )
     raise ConfigError(
         f"run {run.run_id} keeps no weights: it was made before runs kept them, or they are gone; "

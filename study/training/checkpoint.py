@@ -89,6 +89,8 @@ def fitting() -> Iterator[None]:
     """
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise  # no fault of the state
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {reason(error)}"
         raise ConfigError(

@@ -131,7 +131,7 @@ class History:
     def rows(self, start: int = 0) -> np.ndarray:
         """Flushed rows from number `start` on, (updates, columns), float32."""
         blocks, first = [np.empty((0, len(self.columns)), np.float32)], self._flushed
-        for block in reversed(self._blocks):  # not all of them, at every write of a long run
+        for block in reversed(self._blocks):  # a long run writes often, and all blocks in one piece take memory
             if first <= start:
                 break
             first -= len(block)

@@ -117,7 +117,7 @@ class _GRUSteps(torch.autograd.Function):
         into_n = (1 - z) * (1 - n.square())
         factors = torch.stack([into_n * h_n * r * (1 - r), (states[:-1] - n) * z * (1 - z), into_n * r], 2)
         d, of_h = torch.empty_like(factors), grad.clone()
-        flat = d.flatten(2)
+        flat = d.view(*d.shape[:2], -1)
         parts = [part.unbind() for part in (of_h, factors, d, flat, z)]
         for t, (total, factor, into, product, kept) in reversed([*enumerate(zip(*parts, strict=True))]):
             torch.mul(factor, total[:, None], out=into)

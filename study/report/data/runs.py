@@ -74,7 +74,7 @@ def gather(uri: str, slug: str) -> Evidence:
     """
     rows = frame(search(uri, slug=slug))
     kind = column(rows, "tags.kind")
-    if not (kind != "sweep").any():
+    if not (kind == "").any():
         why = without_runs(uri, slug) or f"no run has been tracked under this slug in {uri}"
         raise ConfigError(f"EXPERIMENT = {slug!r}: {why}")
     sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])

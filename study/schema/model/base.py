@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from study.schema.base import Count, Positive, Share, Strict
+from study.schema.base import Count, Decides, Positive, Share, Strict
 from study.schema.registry import Registry
 
 MODELS = Registry("model")
@@ -128,7 +128,7 @@ class KernelConfig(MatrixConfig):
     """An architecture of torch's for which this project has a kernel.
 
     `kernel`: what runs a layer in updates. `auto`: on a CPU this project's where it is faster, else torch's. They round
-    differently, so runs by them are of two arms.
+    differently.
     """
 
-    kernel: Literal["auto", "torch"]
+    kernel: Annotated[Literal["auto", "torch"], Decides.ROUNDING]
