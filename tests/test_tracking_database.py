@@ -11,7 +11,7 @@ import pytest
 
 from study.errors import ConfigError
 from study.tracking import store
-from study.tracking.database import locked, make_whole, refuse_other
+from study.tracking.database import locked, make_whole, refuse_damaged, refuse_other
 from study.tracking.reader import search
 
 
@@ -121,3 +121,21 @@ def test_a_file_that_is_no_database_is_refused_by_what_reads_and_by_what_trains(
     for used in (search, partial(store.prepare, slug="slug")):
         with pytest.raises(ConfigError, match="file is not a database; move it away"):
             used(url(tmp_path))
+
+
+def test_what_a_killed_process_left_half_written_is_left_to_whoever_opens_it_next(tmp_path: Path) -> None:
+    killed = tmp_path / "killed.db"
+    with closing(sqlite3.connect(tmp_path / "whole.db", isolation_level=None)) as connection:
+        connection.execute("pragma cache_size = 1")  # so that the file changes before the end
+        connection.execute("create table trials (a)")
+        connection.execute("insert into trials values (1)")
+        connection.execute("begin")
+        connection.executemany("insert into trials values (?)", [("x" * 1000,)] * 100)
+        for ending in ("", "-journal"):
+            shutil.copy(tmp_path / f"whole.db{ending}", f"{killed}{ending}")
+    refuse_damaged(f"sqlite:///{killed}", "sweep.storage")
+    with pytest.raises(ConfigError, match="a process was killed while it wrote, and reading rolls nothing back"):
+        refuse_other(f"sqlite:///{killed}")
+    with closing(sqlite3.connect(killed)) as connection:
+        assert connection.execute("select count(*) from trials").fetchone() == (1,)
+    refuse_damaged(f"sqlite:///{killed}", "sweep.storage")
