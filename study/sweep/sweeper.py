@@ -22,6 +22,8 @@ from study.data.files import refuse_missing
 from study.disk import refuse_unwritable, writing
 from study.errors import ConfigError, Trouble
 from study.schema import SweepingConfig, check
+from study.schema.defaults import listed
+from study.schema.sweep import SweepConfig
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
 from study.sweep.planning.plan import Plan
@@ -53,11 +55,8 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     if common.sweep.dry_run:
         print(plan.describe(), end="", flush=True)  # before what takes seconds
     from study.sweep.planning.objective import can_be_refused, find_direction
-    from study.sweep.trials.pruner import build_pruner
-    from study.sweep.trials.sampler import build_sampler
 
-    build_pruner(common.sweep.pruner)
-    build_sampler(common.sweep.sampler, common.sweep.trials, seed=0)
+    _refuse_strategies(common.sweep)
     if common.sweep.dry_run:
         if can_be_refused(common.sweep, plan):
             find_direction(common.sweep, plan)
@@ -76,6 +75,19 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         refusing = bool(master.hydra.runtime.choices.get("experiment")) and common.sweep.changed == "refuse"
         plan = _match(plan, study, refusing)
         _make_runs(context, master, common, plan, study, composer.within(plan.fixed))
+
+
+def _refuse_strategies(asked: SweepConfig) -> None:
+    """Refuse a pruner or sampler that Optuna does not know; those of `conf/` it does, and importing it takes time."""
+    usual = listed("sweep")
+    if asked.pruner != usual["pruner"]:
+        from study.sweep.trials.pruner import build_pruner
+
+        build_pruner(asked.pruner)
+    if asked.sampler != usual["sampler"] or asked.trials != usual["trials"]:
+        from study.sweep.trials.sampler import build_sampler
+
+        build_sampler(asked.sampler, asked.trials, seed=0)
 
 
 def _prepare_store(common: SweepingConfig, study: "Study", new: Path | None) -> None:
