@@ -88,7 +88,7 @@ class Result:
             f"{further}{self.diagnosis}\n{self._causes}"
             f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}). To see it: "
             f"{view.where(uri, self.experiment, self.run_id)}\n"
-            f"{view.pictures(self.run_id)}"
+            f"{view.pictures(self.run_id, uri)}"
         )
 
     @property

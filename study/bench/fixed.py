@@ -31,6 +31,7 @@ SETUP = ("clip=norm", "slug=bench", "tracking.uri=sqlite:///mlflow.db", "trainer
 PROBES = ("none", "end")
 FEW = 10
 """Runs that an early and a late median are taken of."""
+LEAST = 2 * FEW + 1
 COLUMNS = {
     "probe": "{probe}",
     "first run": "{first:.2f}",
@@ -45,14 +46,16 @@ COLUMNS = {
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=50, help="of every row; default 50")
+    parser.add_argument("--runs", type=int, default=50, help=f"of every row, at least {LEAST}; default 50")
     parser.add_argument("--probes", nargs="*", choices=PROBES, default=list(PROBES), metavar="PROBE")
     options = parser.parse_args()
+    if options.runs < LEAST:
+        parser.error(f"--runs {options.runs}: the first, ten early and ten late ones need {LEAST}")
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        records = [_record(probe, max(options.runs, 2 * FEW + 1)) for probe in options.probes]
+        records = [_record(probe, options.runs) for probe in options.probes]
     caption = "the first of all runs creates the store and imports what it needs"
     printer().show("runs", records, table(records, COLUMNS, title="CPU seconds of a run", caption=caption))
 

@@ -1,16 +1,15 @@
 """What the cores built on torch's fused layers share."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import _VF, Tensor, nn
 from torch.nn import functional
 
 from study.models.contract import Core, RecurrentBlock, State
+from study.schema.model.base import Kernel
 
-Kernel = Literal["auto", "torch"]
-"""What runs a layer in updates. `auto`: on a CPU `run_layer` where it is faster, else torch's layer."""
 STEPS, NUMBERS = 5, 1 << 14
 """`run_layer` is faster for windows of at least so many steps, with at most so many numbers in a layer's state.
 

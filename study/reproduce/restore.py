@@ -128,9 +128,7 @@ def _text(run: "Logged") -> bytes:
     try:
         return run.read(CONFIG)
     except ConfigError as error:
-        from study.tracking.artifacts import Unreadable  # late: it imports pandas
-
-        if isinstance(error, Unreadable):
+        if not isinstance(error.__cause__, FileNotFoundError):
             raise
         raise ConfigError(
             f"{error}\nThe run was killed before that was written, or its files were moved or lost; the command that "

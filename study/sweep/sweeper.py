@@ -139,10 +139,10 @@ def _make_runs(
     gone = sweeps.missing(common.tracking.uri, common.slug, Ledger(study, plan).recorded())
     if gone:
         print(f"{len(gone)} of the runs of this study are no longer in {common.tracking.uri} and will be made again.")
-    if not study.get_trials(deepcopy=False) and (known := sweeps.count_made(common.tracking.uri, common.slug)):
+    if not study.get_trials(deepcopy=False) and sweeps.has_made(common.tracking.uri, common.slug):
         say(
-            f"{common.sweep.storage} knows no run of this study, but {common.tracking.uri} has {known} of it: all are "
-            "made again, and reports count the newest."
+            f"{common.sweep.storage} knows no run of this study, but {common.tracking.uri} has some: all that are "
+            "planned are made, and where there are two of one, reports count the newer."
         )
     for warning in changes().warnings:
         print(warning)

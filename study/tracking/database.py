@@ -123,7 +123,7 @@ def refuse_other(uri: str) -> None:
 
 
 def _why_not(file: Path, error: sqlite3.OperationalError) -> str:
-    if file.with_name(f"{file.name}-journal").exists():
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY and file.with_name(f"{file.name}-journal").exists():
         return f"a process was killed while it wrote, and reading rolls nothing back: `{door('train')}` does"
     return reason(error)
 

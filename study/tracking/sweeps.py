@@ -76,10 +76,10 @@ def missing(uri: str, slug: str, run_ids: Collection[str]) -> frozenset[str]:
     return frozenset(run_ids) - there
 
 
-def count_made(uri: str, slug: str) -> int:
-    """The number of runs that sweeps of an experiment have finished."""
+def has_made(uri: str, slug: str) -> bool:
+    """Whether a sweep of an experiment has finished a run."""
     condition = f"attributes.status = 'FINISHED' and tags.study = '{slug}'"
-    return len(client_of(uri).search_runs([prepare(uri, slug)], condition, max_results=5000))
+    return bool(client_of(uri).search_runs([prepare(uri, slug)], condition, max_results=1))
 
 
 def end_lost(uri: str, slug: str, running: Callable[[], Collection[int]]) -> None:

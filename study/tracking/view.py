@@ -6,6 +6,7 @@ MLflow 3.17's frontend; `tests/test_sweep_engines.py` looks at it in a browser. 
 """
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -53,9 +54,15 @@ def where(store: str, experiment: str, run: str = "") -> str:
     return found if store.startswith("http") else f"`{door('ui')}`, then {found}"
 
 
-def pictures(run_id: str) -> str:
-    """Say how the pictures of a run are drawn."""
-    return f"{PICTURES}`{about('report', run=run_id)}`."
+def pictures(run_id: str, store: str = "") -> str:
+    """Say how the pictures of a run are drawn.
+
+    Args:
+        run_id: of MLflow.
+        store: that it lies in, named where commands would look into another one; empty: the reader is there.
+    """
+    elsewhere = f"--store {shlex.quote(store)}" if store not in ("", uri.address()) else ""
+    return f"{PICTURES}`{about('report', change=elsewhere, run=run_id)}`."
 
 
 def without_pictures(description: str) -> str:

@@ -94,7 +94,8 @@ def fitting() -> Iterator[None]:
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {reason(error)}"
         raise ConfigError(
-            f"its checkpoint holds no state of this run, as this version has it ({said}); {WITHOUT}"
+            f"its checkpoint holds no state of this run, as this version has it ({said}); "
+            "if you remove it, a run that is resumed starts again"
         ) from error
 
 

@@ -9,8 +9,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from study.models.contract import Activations, State
-from study.models.fused import Fused, Kernel
+from study.models.fused import Fused
 from study.models.initialisation import Start, initialise_recurrent
+from study.schema.model.base import Kernel
 
 
 class Elman(nn.RNN, Fused):
@@ -27,7 +28,7 @@ class Elman(nn.RNN, Fused):
         dropout: share of a layer's outputs set to zero, in training, before the layer above reads them.
         recurrent_init: how W_hh starts, see `study.models.initialisation`.
         gain: scale of W_hh at the start.
-        kernel: what runs a layer in updates, see `Kernel`.
+        kernel: what runs a layer in updates, see `study.schema.model.base.KernelConfig`.
     """
 
     state_parts = ("h",)

@@ -9,8 +9,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from study.models.contract import Activations, State
-from study.models.fused import Fused, Kernel
+from study.models.fused import Fused
 from study.models.initialisation import Start, initialise_recurrent
+from study.schema.model.base import Kernel
 
 
 class GRU(nn.GRU, Fused):
@@ -26,7 +27,7 @@ class GRU(nn.GRU, Fused):
         dropout: share of a layer's outputs set to zero, in training, before the layer above reads them.
         recurrent_init: how the three blocks of W_hh start, see `study.models.initialisation`.
         gain: scale of W_hh at the start.
-        kernel: what runs a layer in updates, see `Kernel`.
+        kernel: what runs a layer in updates, see `study.schema.model.base.KernelConfig`.
     """
 
     bounded = True

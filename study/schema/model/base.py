@@ -15,6 +15,8 @@ DEEPEST = 1000
 
 Start = Literal["orthogonal", "uniform", "identity", "sparse"]
 """How square matrices may start, see `MatrixConfig`."""
+Kernel = Literal["auto", "torch"]
+"""What runs a layer in updates, see `KernelConfig`."""
 
 
 class CoreConfig(Strict):
@@ -131,4 +133,4 @@ class KernelConfig(MatrixConfig):
     differently.
     """
 
-    kernel: Annotated[Literal["auto", "torch"], Decides.ROUNDING]
+    kernel: Annotated[Kernel, Decides.ROUNDING]
