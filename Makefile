@@ -11,7 +11,7 @@ quoted = '$(subst ','\'',$(value $(1)))'
 # What each target takes: another variable is refused, for it would be ignored. What make itself, or the programs, read is not.
 ELSEWHERE := BIN READY SHELL MAKE% PYTHON% MLFLOW_% OPTUNA_% HYDRA_% RAY_% CUDA_% OMP_% MKL_% TTY_% PIP_% TMPDIR HOME LANG LC_%
 TAKES := sweep,EXPERIMENT,ARGS train,ARGS look,FILE,ARGS report,EXPERIMENT,RUN,ARGS reproduce,RUN,EXPERIMENT,ARGS \
-	experiments-check,ARGS resume,RUN,ARGS deliver,ARGS what-if,RUN,EXPERIMENT,CLIPS,ARGS autopsy,RUN,UPDATE,ARGS \
+	experiments-check,ARGS findings,ARGS resume,RUN,ARGS deliver,ARGS what-if,RUN,EXPERIMENT,CLIPS,ARGS autopsy,RUN,UPDATE,ARGS \
 	fork,RUN,AT,ARGS why,RUN,FORKS,ARGS export,RUN,WEIGHTS,ARGS verify,MODEL,ARGS mutants,ARGS ui,PORT test,ARGS bench,BENCHES,ARGS
 comma := ,
 taken := $(foreach goal,$(MAKECMDGOALS),$(subst $(comma), ,$(patsubst $(goal)$(comma)%,%,$(filter $(goal)$(comma)%,$(TAKES)))))
@@ -22,7 +22,7 @@ $(if $(refused),$(error $(firstword $(refused)) is not a variable of `make $(MAK
 READY := .venv/.ready .data/carriers/.ready
 CARRIERS := study/data/requirements.txt
 
-.PHONY: help sweep train look report reproduce experiments-check resume deliver what-if autopsy fork why export verify mutants ui \
+.PHONY: help sweep train look report reproduce experiments-check findings resume deliver what-if autopsy fork why export verify mutants ui \
 	test lint bench clean lock audit
 
 help: ## this list
@@ -45,6 +45,9 @@ reproduce: $(READY) ## a run again, compared:  make reproduce RUN=<id, its start
 
 experiments-check: $(READY) ## one run of each committed experiment again, compared with its results.csv: [ARGS=tour]
 	$(BIN)/python -m study.reproduce.experiments $(ARGS)
+
+findings: $(READY) ## all questions of experiments/: the runs that are missing, then every table: [ARGS="adding tour"]
+	$(BIN)/python -m study.findings $(ARGS)
 
 what-if: $(READY) ## other clip policies:  make what-if RUN=<id, its start, name, or slug> [CLIPS="norm=.1,.3 autoclip zclip"]
 	$(BIN)/python -m study.ask.what_if $(call quoted,$(either)) $(CLIPS) $(ARGS)

@@ -23,7 +23,7 @@ ROOMS = (
     "masking", "errors", "disk", "addresses", "installation", "terminal", "processes", "schema", "command", "own",
     "seeding", "data", "look", "models", "tasks", "opponents", "learning", "tracking", "probes", "figures", "training",
     "analysis", "train", "verify", "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask",
-    "trained", "resume", "deliver", "api", "ui", "bench",
+    "findings", "trained", "resume", "deliver", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {

@@ -10,7 +10,7 @@ from study.report.data.histories import Norms
 from study.report.data.runs import Evidence
 from study.report.data.table_files import write_csv
 
-HIDDEN = ("logged", "label", "arm_name", "note", "data_notes", "opponents")
+HIDDEN = ("logged", "label", "arm_name", "note", "data_notes")
 """Columns of `Evidence.runs` that are no results, or too long for a table."""
 NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
 """Columns from the gradient norms of a run."""

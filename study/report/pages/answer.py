@@ -28,7 +28,7 @@ ONE_EACH = (
 )
 POOLED = "Tukey's studentized range on arms x seeds, the scatter taken from all arms"
 ALONE = "Bonferroni, each on its own seeds, since the arms do not scatter alike"
-GRADIENTS = "What the gradients of every arm did, and what its runs took, in the order of the table above."
+TAKEN = "What the gradients of every arm did, and what its runs took, in the order of the table above."
 NAIVE = "naive guess"
 
 
@@ -56,7 +56,7 @@ def tables(comparison: Comparison, answers: Sequence[Answer], pooled: bool) -> I
     several = any(found.measure.seeds > 1 for found in answers)
     explained = EXPLAINED.format(how=POOLED if pooled else ALONE) if several else ONE_EACH
     yield _table(comparison, REACHED, answers, explained, list(_references(comparison)))
-    yield _table(comparison, TOOK, answers, GRADIENTS, [])
+    yield _table(comparison, TOOK, answers, TAKEN, [])
 
 
 def _table(
@@ -117,13 +117,27 @@ def _number(value: float, form: str) -> str:
 
 
 ARM = Column(Head("arm", "the values that distinguish it from the others; best arm first"), lambda found: found.arm)
+MEASURED = Column(Head("{measure} on test", "mean over seeds, with its 95% interval"), _measure)
+GAP = Column(
+    Head("behind the best", "mean difference to the best arm, paired by seed, with its interval; above 0 is worse"),
+    _gap,
+)
+BEATS = Column(
+    Head("beats", "opponents, fitted on the same data and measured on the same steps, that the arm is shown to beat"),
+    lambda found: found.beats,
+)
+ENDED = Column(
+    Head("ended as", "outcomes of the runs and, in brackets, what may have kept them from more; see Runs"),
+    lambda found: _counts(found.endings, found.runs > 1),
+)
+GRADIENTS = Column(
+    Head("gradients", "verdicts on the runs: what the gradient of one step's loss does over the lag"),
+    lambda found: _counts(found.verdicts, found.runs > 1),
+)
 REACHED = (
     ARM,
-    Column(Head("{measure} on test", "mean over seeds, with its 95% interval"), _measure),
-    Column(
-        Head("behind the best", "mean difference to the best arm, paired by seed, with its interval; above 0 is worse"),
-        _gap,
-    ),
+    MEASURED,
+    GAP,
     Column(
         Head(
             "seeds needed",
@@ -135,23 +149,12 @@ REACHED = (
     Column(
         Head("loses to the best", "probability that a run of the best arm beats one of this arm (Mann-Whitney)"), _loses
     ),
-    Column(
-        Head(
-            "beats", "opponents, fitted on the same data and measured on the same steps, that the arm is shown to beat"
-        ),
-        lambda found: found.beats,
-    ),
-    Column(
-        Head("ended as", "outcomes of the runs and, in brackets, what may have kept them from more; see Runs"),
-        lambda found: _counts(found.endings, found.runs > 1),
-    ),
+    BEATS,
+    ENDED,
 )
 TOOK = (
     ARM,
-    Column(
-        Head("gradients", "verdicts on the runs: what the gradient of one step's loss does over the lag"),
-        lambda found: _counts(found.verdicts, found.runs > 1),
-    ),
+    GRADIENTS,
     Column(
         Head("half-life", "steps back over which the gradient of one step's loss halves; median over runs"),
         lambda found: _number(found.half_life, ".3g"),

@@ -1,0 +1,76 @@
+"""The result of an experiment as Markdown, from its `results.csv` alone: what its README shows."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from study.report.data.comparison import Comparison
+from study.report.data.opponents import reached
+from study.report.data.ranking import Answer, answer, compare
+from study.report.data.statistics import share_interval
+from study.report.data.wording import format_power
+from study.report.pages.answer import ARM, BEATS, ENDED, GAP, GRADIENTS, MEASURED, NAIVE
+from study.report.pages.page import NBSP
+
+COLUMNS = (ARM, MEASURED, GAP, BEATS, ENDED, GRADIENTS)
+MOST = 30
+"""More arms than this are counted by how they ended, not listed: a map shows them."""
+
+
+def markdown(comparisons: Sequence[Comparison]) -> str:
+    """The tables of all tasks, one after another."""
+    return "\n\n".join("\n".join(_task(comparison)) for comparison in comparisons)
+
+
+def _task(comparison: Comparison) -> Iterator[str]:
+    seeds = comparison.runs["seed"].nunique()
+    yield f"`{comparison.task}`, {len(comparison.arms)} arms, {seeds} {'seed' if seeds == 1 else 'seeds'}:"
+    yield ""
+    yield from _listed(comparison) if len(comparison.arms) <= MOST else _counted(comparison)
+    if power := format_power(compare(comparison)):
+        yield ""
+        yield power
+
+
+def _listed(comparison: Comparison) -> Iterator[str]:
+    """One row an arm, best first, below them what they are measured against; columns without content are left out."""
+    answers = answer(comparison, {})
+    heads = [column.head.text.format(measure=comparison.measure) for column in COLUMNS]
+    texts = [[column.text(found).replace(NBSP, " ") for column in COLUMNS] for found in answers]
+    heads.insert(3, "solved")
+    for row, found in zip(texts, answers, strict=True):
+        row.insert(3, _solved(comparison, found))
+    kept = [place for place in range(len(heads)) if any(row[place] != "-" for row in texts)]
+    yield _line([heads[place] for place in kept])
+    yield "|---" * len(kept) + "|"
+    yield from (_line([row[place] for place in kept]) for row in texts)
+    yield from (_line([f"*{name}*", level, *[""] * (len(kept) - 2)]) for name, level in _references(comparison))
+
+
+def _counted(comparison: Comparison) -> Iterator[str]:
+    """How many runs ended how, the most frequent first."""
+    yield _line(["ended as", "runs"])
+    yield "|---|---:|"
+    yield from (_line([ending, str(count)]) for ending, count in Counter(comparison.runs["ending"]).most_common())
+
+
+def _solved(comparison: Comparison, found: Answer) -> str:
+    """How many runs met the criterion of the task, and what share of such runs would: 95%, Wilson."""
+    told = comparison.arm(found.arm)["solved"]
+    told = told[told != ""]
+    if not len(told):
+        return "-"
+    share = share_interval(int((told == "True").sum()), len(told))
+    return f"{round(share.mean * share.seeds)} of {share.seeds} ({share.low:.0%} to {share.high:.0%})"
+
+
+def _references(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """The opponents and their values, the best first, or the naive guess; a span where arms have other sequences."""
+    opponents = reached(comparison)
+    baselines = comparison.runs["baseline"]
+    for name, (low, high) in (opponents or {NAIVE: (baselines.min(), baselines.max())}).items():
+        first, last = f"{low:.4g}", f"{high:.4g}"
+        yield name, first if first == last else f"{first} to {last}"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
