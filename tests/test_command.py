@@ -253,7 +253,7 @@ def test_the_last_budget_typed_replaces_all_others() -> None:
         assert settled(typed, known) == kept
         assert settled(kept, known) == kept
         assert describe_budget(typed, known) == note
-    assert budgets_in_files(["experiment=truncation_cliff", "trainer.max_epochs=1"])["trainer.max_steps"] == 67200
+    assert budgets_in_files(["experiment=truncation_bias", "trainer.max_epochs=1"])["trainer.max_steps"] == 67200
 
 
 def test_a_budget_that_is_typed_replaces_that_of_an_experiment_in_a_folder_of_the_users(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ sum_k (n_k^a - n_k^b) phi_k of neighbouring lengths a < b, the last b being full
 
 The bias is zero at k2 = T. At the start of training, when outputs do not yet depend on the past, it is about zero
 for every k2 and says nothing. A small bias does not promise learning either: the missing part of the gradient may be
-the one that matters. `experiments/truncation_cliff` shows both.
+the one that matters. `experiments/truncation_bias` shows both.
 """
 
 import itertools

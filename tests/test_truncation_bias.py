@@ -40,7 +40,7 @@ def loss(bptt: TruncatedBPTT, batch: Batch) -> float:
 def test_a_truncation_one_step_short_of_the_lag_learns_far_later_and_its_bias_falls_at_the_lag(
     configure: Callable[..., Config],
 ) -> None:
-    config = configure("experiment=truncation_cliff")
+    config = configure("experiment=truncation_bias")
     (short, (before, now)), (enough, _) = trained(config, LAG), trained(config, LAG + 1)
     assert short > 2 * enough
     assert before.error[1:].max() < 0.1  # at the start there is next to nothing to miss: the bias cannot tell
