@@ -222,6 +222,17 @@ def test_a_grid_with_a_name_gives_it_to_its_arms(draw):
     assert {*plan.arms} == {*draw(arms=[{k: v for k, v in grid.items() if k != "name"} for grid in arms]).arms}
 
 
+@pytest.mark.parametrize("name", ["tanh, no clip", "K = 5", "LSTM (1997)", "50%", "a  b", "ünits"])
+def test_a_name_is_the_text_that_stands_in_the_file(draw, name):
+    assert list(draw(arms=[{"name": name, "model": "gru"}]).names.values()) == [name]
+
+
+@pytest.mark.parametrize("name", [["a", "b"], "", " ", {"a": 1}])
+def test_a_name_that_is_no_text_is_refused(draw, name):
+    with pytest.raises(ConfigError, match=r"sweep\.arms\.name = .*: one text, which names the arms"):
+        draw(arms=[{"name": name, "model": "gru"}])
+
+
 def test_a_tuned_key_that_a_trial_does_not_have_is_absent_from_it(draw, composer):
     search = {"clip": "choice(none,norm)", "clip.threshold": "interval(0.1,1)", "optimizer.lr": "interval(0.1,1)"}
     plan, study = draw(search=search), optuna.create_study(sampler=optuna.samplers.RandomSampler(0))

@@ -70,7 +70,16 @@ def grids(arms: Sequence[Mapping[str, Any]]) -> list[Grid]:
     Raises:
         ConfigError: naming the key, for an empty list of values, an interval, a value that Hydra cannot read.
     """
-    return [{key: _values(key, value, "sweep.arms") for key, value in grid.items()} for grid in arms] or [{}]
+    return [{key: _compared(key, value) for key, value in grid.items()} for grid in arms] or [{}]
+
+
+def _compared(key: str, value: Any) -> list[str]:
+    """The values of one key of a grid; a name is a text as it stands there, whatever signs are in it."""
+    if key != NAME:
+        return _values(key, value, "sweep.arms")
+    if isinstance(value, list | dict) or not str(value).strip():
+        raise ConfigError(f"sweep.arms.name = {shown(value)}: one text, which names the arms of its grid")
+    return [str(value)]
 
 
 def space(search: Mapping[str, Any]) -> dict[str, Dimension]:
