@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 
 from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
 from study.figures import flow, norms, style, truncation
@@ -183,6 +184,16 @@ def test_ticks_of_a_logarithmic_axis_are_powers_and_no_source_of_a_formula(
         written = {label.get_text() for label in axis.get_ticklabels(which="both")}
         assert set(shown) <= written
         assert not {text for text in written if "$" in text}
+
+
+def test_ticks_of_a_logarithmic_scale_of_colours_are_too() -> None:
+    with panels(1) as (figure, (axes,)):
+        mesh = axes.pcolormesh([[1e-3, 1e3]], norm=LogNorm(1e-3, 1e3))
+        bar = figure.colorbar(mesh, ax=axes, location="bottom")
+    figure.canvas.draw()
+    written = {label.get_text() for label in bar.ax.get_xticklabels()}
+    assert {"10⁻³", "10⁰", "10³"} <= written
+    assert not {text for text in written if "$" in text}
 
 
 def test_a_figure_is_saved_in_the_style_it_was_drawn_in(tmp_path_factory: pytest.TempPathFactory) -> None:

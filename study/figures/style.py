@@ -104,7 +104,7 @@ def panels(
         for unused in grid[count:]:
             unused.remove()
         yield figure, grid[:count]
-        for axes in grid[:count]:
+        for axes in figure.axes:  # the scales of colours among them
             _write_powers(axes.xaxis)
             _write_powers(axes.yaxis)
         if sharey:
