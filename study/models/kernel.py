@@ -57,9 +57,9 @@ class Loops(ABC):
         """Gradients of the inputs and of every weight.
 
         Args:
-            slopes: of the loss in the state, changed in place. That of h is (time + 1, batch, width): row t, as it comes
-                from outside, to which is added here what comes from step t + 1. Those of other parts are (batch, width):
-                after the last step as they come, before the first as they leave.
+            slopes: gradients of the states, changed in place. That of h is (time + 1, batch, width): what comes from
+                outside, to which is added what comes from the step after. That of another part is (batch, width): of
+                the state after the last step when this is called, of the one before the first when it returns.
             states: as `forwards` left them.
             saved: what it returned.
             weights: as it got them.

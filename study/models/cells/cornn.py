@@ -84,7 +84,8 @@ class CoRNN(LoopedCell):
     def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
         """See `Loops`."""
         (of_h, of_z), (h, z), (force,), (W, U) = slopes, states, saved, weights
-        d, kept, pull = tanh_slope(torch.full_like(force, self.dt), force), 1 - self.dt * self.epsilon, -self.dt * self.gamma
+        kept, pull, d = 1 - self.dt * self.epsilon, -self.dt * self.gamma, tanh_slope(torch.ones_like(force), force)
+        d.mul_(self.dt)
         for of_now, of_before, d_t in steps_back(of_h, d):
             of_z.add_(of_now, alpha=self.dt)
             d_t.mul_(of_z)

@@ -83,16 +83,17 @@ class LEM(LoopedCell):
 
     def forwards(self, inputs: Tensor, states: Tensors, weights: Tensors) -> Tensors:
         """See `Loops`; leaves D and E as shares of dt, and what z and y move to."""
-        (h, z), (W, W_y), size = states, (matrix.t() for matrix in weights), self.hidden_size
-        units, y, at = torch.empty_like(inputs), h[0], z[0]
-        for before, after, u, gates, step_z, step_y, new_z, new_y, h_t, z_t in steps(
-            *inputs.split((3 * size, size), -1), units[..., :-size], units[..., : 2 * size], *units.chunk(4, -1), h[1:], z[1:]
-        ):
-            torch.addmm(before, y, W, out=u)
+        (h, z), (W, W_y), size = states, (matrix.t().contiguous() for matrix in weights), self.hidden_size
+        units, y, at, u = torch.empty_like(inputs), h[0], z[0], torch.empty_like(inputs[0])
+        (step_z, step_y, new_z, new_y), before, gates = u.chunk(4, -1), u[:, :-size], u[:, : 2 * size]
+        for entering, units_t, h_t, z_t in steps(inputs, units, h[1:], z[1:]):
+            u.copy_(entering)
+            before.addmm_(y, W)
             gates.sigmoid_()
             at = torch.lerp(at, new_z.tanh_(), step_z if self.dt == 1 else self.dt * step_z, out=z_t)
-            torch.addmm(after, at, W_y, out=new_y).tanh_()
+            new_y.addmm_(at, W_y).tanh_()
             y = torch.lerp(y, new_y, step_y if self.dt == 1 else self.dt * step_y, out=h_t)
+            units_t.copy_(u)
         return (units,)
 
     def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
@@ -100,11 +101,13 @@ class LEM(LoopedCell):
         (of_h, of_z), (h, z), (units,), (W, W_y) = slopes, states, saved, weights
         (step_z, step_y, new_z, new_y), d = units.chunk(4, -1), torch.empty_like(units)
         d_step_z, d_step_y, d_z, d_y = d.chunk(4, -1)
-        sigmoid_slope(self.dt * (new_z - z[:-1]), step_z, d_step_z)
-        sigmoid_slope(self.dt * (new_y - h[:-1]), step_y, d_step_y)
-        tanh_slope(self.dt * step_z, new_z, d_z)
-        tanh_slope(self.dt * step_y, new_y, d_y)
-        keep_z, keep_y = (1 - self.dt * step for step in (step_z, step_y))
+        sigmoid_slope(new_z - z[:-1], step_z, d_step_z)
+        sigmoid_slope(new_y - h[:-1], step_y, d_step_y)
+        tanh_slope(step_z, new_z, d_z)
+        tanh_slope(step_y, new_y, d_y)
+        if self.dt != 1:
+            d.mul_(self.dt)
+        keep_z, keep_y = (torch.rsub(step, 1, alpha=self.dt) for step in (step_z, step_y))
         pairs, of_both = d.unflatten(-1, (2, 2, -1))[..., 0, :], of_z[:, None]
         for of_now, of_before, pair, d_step, d_y_t, d_t, keep_z_t, keep_y_t in steps_back(
             of_h, pairs, d_step_y, d_y, d[..., : -self.hidden_size], keep_z, keep_y

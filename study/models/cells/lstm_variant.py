@@ -56,13 +56,13 @@ class LSTMVariant(LoopedCell):
         kernel: Kernel = "auto",
     ):
         super().__init__(features, hidden_size)
-        self.kernel = kernel
+        self.kernel, self.layer_norm = kernel, layer_norm
         start = LSTM(
             features, hidden_size, forget_bias=forget_bias, chrono=chrono, recurrent_init=recurrent_init, gain=gain
         )
         w, u, b, d = (part[hidden_size * coupled :].detach().clone() for part in start.all_weights[0])
         self.W, self.U, self.b = nn.Parameter(w), nn.Parameter(u), nn.Parameter(b + d)
-        self.layer_norm, self.coupled, self.recurrent, self.stacked = layer_norm, coupled, ("U",), LSTM.stacked[coupled:]
+        self.coupled, self.recurrent, self.stacked = coupled, ("U",), LSTM.stacked[coupled:]
         self.norm_x, self.norm_h = (nn.LayerNorm(len(b), bias=False) if layer_norm else nn.Identity() for _ in range(2))
         self.norm_c = nn.LayerNorm(hidden_size) if layer_norm else nn.Identity()
         if layer_norm:
@@ -101,20 +101,19 @@ class LSTMVariant(LoopedCell):
 
     def forwards(self, inputs: Tensor, states: Tensors, weights: Tensors) -> Tensors:
         """See `Loops`; leaves the gates and the candidate."""
-        (h, c), (U, *seen), units = states, weights, torch.empty_like(inputs)
-        before, at, squashed = h[0], c[0], torch.empty_like(c[0])
-        i, f, g, o = self._cut(units)
-        for entering, u, gates, i_t, f_t, g_t, o_t, h_t, c_t in steps(
-            inputs, units, units[..., : -2 * self.hidden_size], i, f, g, o, h[1:], c[1:]
-        ):
-            torch.addmm(entering, before, U.t(), out=u)
+        (h, c), (U, *seen), size = states, weights, self.hidden_size
+        (units, u), at, before = (torch.empty_like(rows) for rows in (inputs, inputs[0])), c[0], h[0]
+        (i, f, g, o), gates, squashed, U = self._cut(u), u[:, : -2 * size], torch.empty_like(at), U.t().contiguous()
+        for entering, units_t, h_t, c_t in steps(inputs, units, h[1:], c[1:]):
+            torch.addmm(entering, before, U, out=u)
             if seen:
-                gates.add_((seen[0].view(-1, self.hidden_size) * at[:, None]).flatten(1))
+                gates.add_((seen[0].view(-1, size) * at[:, None]).flatten(1))
             gates.sigmoid_()
-            g_t.tanh_()
-            at = torch.lerp(g_t, at, f_t, out=c_t) if self.coupled else torch.mul(i_t, g_t, out=c_t).addcmul_(f_t, at)
-            (o_t.addcmul_(seen[1], at) if seen else o_t).sigmoid_()
-            before = torch.mul(o_t, torch.tanh(at, out=squashed), out=h_t)
+            g.tanh_()
+            at = torch.lerp(g, at, f, out=c_t) if self.coupled else torch.mul(i, g, out=c_t).addcmul_(f, at)
+            (o.addcmul_(seen[1], at) if seen else o).sigmoid_()
+            before = torch.mul(o, torch.tanh(at, out=squashed), out=h_t)
+            units_t.copy_(u)
         return (units,)
 
     def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
@@ -140,8 +139,11 @@ class LSTMVariant(LoopedCell):
             if seen:
                 of_c.add_((d_c[:, :-1] * seen[0].view(-1, size)).sum(1))
             of_before.addmm_(d_t, U)
-        of_seen = [(d[..., : -2 * size].unflatten(-1, (-1, size)) * c[:-1, :, None]).sum((0, 1)).flatten(), (d_o * c[1:]).sum((0, 1))]
-        return d, of_matrix(d, h[:-1]), *(of_seen if seen else [])
+        of_U = of_matrix(d, h[:-1])
+        if not seen:
+            return d, of_U
+        of_seen = (d[..., : -2 * size].unflatten(-1, (-1, size)) * c[:-1, :, None]).sum((0, 1))
+        return d, of_U, of_seen.flatten(), (d_o * c[1:]).sum((0, 1))
 
     def _cut(self, rows: Tensor) -> Tensors:
         """Those of i, f, g and o; coupled: of f twice."""

@@ -84,17 +84,17 @@ class SLSTM(LoopedCell):
 
     def forwards(self, inputs: Tensor, states: Tensors, weights: Tensors) -> Tensors:
         """See `Loops`; leaves z, o and what f and the input gate are made of, and w."""
-        (h, c, n), R = states, weights[0].t()
+        (h, c, n), R = states, weights[0].t().contiguous()
         units, w = torch.empty_like(inputs), torch.empty_like(h[1:])
-        before, mean, weight = h[0], c[0], n[0]
-        for entering, u, a, forget, z, o, w_t, h_t, c_t, n_t in steps(
-            inputs, units, *units.chunk(4, -1), w, h[1:], c[1:], n[1:]
-        ):
+        before, mean, weight, u = h[0], c[0], n[0], torch.empty_like(inputs[0])
+        a, forget, z, o = u.chunk(4, -1)
+        for entering, units_t, w_t, h_t, c_t, n_t in steps(inputs, units, w, h[1:], c[1:], n[1:]):
             torch.addmm(entering, before, R, out=u)
             kept = weight + self._log(forget)
             weight = torch.logaddexp(kept, a, out=n_t)
             mean = torch.lerp(z.tanh_(), mean, torch.sigmoid(kept.sub_(a), out=w_t), out=c_t)
             before = torch.mul(o.sigmoid_(), mean, out=h_t)
+            units_t.copy_(u)
         return units, w
 
     def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
