@@ -34,6 +34,9 @@ class TestVariants(CoreContract):
         params=[
             ("lstm_variant", {"layer_norm": True, "peephole": True}),
             ("lstm_variant", {"peephole": True, "coupled": True, "forget_bias": None, "chrono": 9}),
+            ("lstm_variant", {"peephole": True}),
+            ("lem", {"dt": 0.3}),
+            ("indrnn", {"activation": "tanh"}),
             ("slstm", {"forget_gate": "exponential"}),
             ("elman", {"activation": "relu"}),
         ],

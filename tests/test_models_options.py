@@ -10,12 +10,14 @@ import torch
 from study import models
 from study.errors import ConfigError
 from study.models import Inputs, RecurrentModel
+from study.models.kernel import Loops
 from study.models.sizing import WITHIN, size_of, units_for
 from study.schema import Config
 from study.schema.defaults import option
 from study.schema.model import MODELS
 
 REAL, WORDS = Inputs(4, tokens=False), Inputs(30, tokens=True)
+WITH_KERNEL = [name for name in MODELS if "kernel" in MODELS.config(name).model_fields]
 every_core = pytest.mark.parametrize("name", MODELS)
 # A cell that is linear in its state refuses recurrent dropout (tests/test_models_linear.py).
 every_core_that_reads_h = pytest.mark.parametrize("name", [name for name in MODELS if not MODELS.config(name).linear])
@@ -192,15 +194,21 @@ def test_a_residual_connection_of_two_layers_is_taken_where_as_many_features_ent
 @pytest.mark.parametrize(("steps", "width", "kernel", "ours"), [
     (5, 3, "auto", True), (4, 3, "auto", False), (5, 1 << 13, "auto", False), (5, 3, "torch", False),
 ])  # fmt: skip
-@pytest.mark.parametrize("name", ["elman", "gru"])
+@pytest.mark.parametrize("name", WITH_KERNEL)
 def test_updates_run_a_kernel_of_this_project_where_it_is_faster(
     monkeypatch: pytest.MonkeyPatch, name: str, steps: int, width: int, kernel: str, ours: bool
 ) -> None:
     core = models.core_class(name)(2, 4, kernel=kernel)
-    kernels = Mock(wraps=core.run_layer)
-    monkeypatch.setattr(core, "run_layer", kernels)
+    (loops,) = (module for module in core.modules() if isinstance(module, Loops))
+    kernels = Mock(wraps=loops.forwards)
+    monkeypatch.setattr(loops, "forwards", kernels)
     inputs = torch.randn(steps, width, 2)
     outputs, _ = core.train_forward(inputs)
     assert kernels.called is ours
     torch.testing.assert_close(outputs, core(inputs)[0])
     assert torch.equal(outputs, core(inputs)[0]) or ours
+
+
+def test_a_kernel_without_layer_normalisation_leaves_layers_that_have_it_to_their_steps() -> None:
+    core, inputs = models.core_class("lstm_variant")(2, 4, layer_norm=True), torch.randn(9, 3, 2)
+    assert torch.equal(core.train_forward(inputs)[0], core(inputs)[0])

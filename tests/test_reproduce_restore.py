@@ -14,6 +14,7 @@ from study.installation import CONF
 from study.reproduce.restore import parse, restore
 from study.schema import Config
 from study.schema.identity import deciding, flat_record
+from study.schema.model import MODELS
 from study.tracking import plain
 
 Configure = Callable[..., Config]
@@ -137,7 +138,7 @@ def test_keys_added_since_are_filled_from_the_options_of_the_run_and_listed(conf
     assert restored.filled["model.forget_bias"] == 1.0
 
 
-@pytest.mark.parametrize("model", ["elman", "gru"])
+@pytest.mark.parametrize("model", [name for name in MODELS if "kernel" in MODELS.config(name).model_fields])
 def test_a_run_of_before_there_were_kernels_is_made_again_by_torch_and_is_of_the_same_arm(
     configure: Configure, model: str
 ) -> None:

@@ -7,8 +7,8 @@ One layer of every cell, its options as in `conf/model`, reads as many features 
   addition are two), and one for every number that a pointwise operation makes (two if it is complex);
 - steps a second, forward and backward as in an update, as a share of nn.LSTM's. All cells and nn.LSTM are timed in
   turn, repetition after repetition, by the processor's clock; a ratio is of medians;
-- otherwise: the same for a layer with an `unroll` of its own (`study.models.scan`) that is made to go step after step,
-  and for one with a kernel of this project by torch's.
+- otherwise: the same for a layer with a kernel of this project without it, by torch's layer or step after step, and for
+  one with an `unroll` of its own (`study.models.scan`) that is made to go step after step.
 
 The table is Markdown, for `docs/cells.md`.
 """
@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from study.models import Cell, Core, core_class
-from study.models.fused import Fused
+from study.models.kernel import Loops
 from study.schema.model import MODELS
 from study.tracking.provenance import circumstances
 
@@ -123,8 +123,8 @@ def stepwise(core: Core) -> Core:
 
 def _other_way(core: Core) -> Sequences | None:
     """How it could run a sequence, too; None: it has one way."""
-    if isinstance(core, Fused):
-        return core if core.kernel == "auto" else None
+    if any(isinstance(module, Loops) for module in core.modules()):
+        return core
     return stepwise(core) if any(type(cell).unroll is not Cell.unroll for cell in _cells(core)) else None
 
 

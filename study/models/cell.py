@@ -92,6 +92,10 @@ class Cell(nn.Module, ABC):
             outputs.append(state[0])
         return torch.stack(outputs), state
 
+    def train_unroll(self, inputs: Float[Tensor, "time batch projected"], state: State) -> tuple[Tensor, State]:
+        """`unroll` as updates run it, see `Core.train_forward`; a cell may have a kernel (`study.models.kernel`)."""
+        return self.unroll(inputs, state)
+
     def activations(self, inputs: Float[Tensor, "batch projected"], state: State) -> Activations:
         """What happens inside `step`: the activations that can saturate; none, unless a cell says which."""
         return Activations()
@@ -149,10 +153,18 @@ class Layers(Core):
 
     def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See `Core`."""
+        return self._layer_by_layer(inputs, state, updates=False)
+
+    def train_forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See `Core`."""
+        return self._layer_by_layer(inputs, state, updates=True)
+
+    def _layer_by_layer(self, inputs: Tensor, state: State | None, updates: bool) -> tuple[Tensor, State]:
         state, ends = state or self.initial_state(inputs), []
         for layer in range(self.num_layers):
             cell, entering = self._cell(layer), self.dropped(inputs) if layer else inputs
-            outputs, end = cell.unroll(cell.project(entering), tuple(part[layer] for part in state))
+            unroll = cell.train_unroll if updates else cell.unroll
+            outputs, end = unroll(cell.project(entering), tuple(part[layer] for part in state))
             inputs = self.above(entering, outputs) if layer < self.num_layers - 1 else outputs
             ends.append(end)
         return inputs, tuple(torch.stack(parts) for parts in zip(*ends, strict=True))

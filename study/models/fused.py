@@ -8,13 +8,8 @@ from torch import _VF, Tensor, nn
 from torch.nn import functional
 
 from study.models.contract import Core, RecurrentBlock, State
+from study.models.kernel import faster
 from study.schema.model.base import Kernel
-
-STEPS, NUMBERS = 5, 1 << 14
-"""`run_layer` is faster for windows of at least so many steps, with at most so many numbers in a layer's state.
-
-Another rule would change the bits of runs made with `auto`: it needs a name of its own.
-"""
 
 
 class Fused(Core):
@@ -38,9 +33,7 @@ class Fused(Core):
 
     def train_forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See `Core`."""
-        steps, width, _ = inputs.shape
-        faster = inputs.device.type == "cpu" and steps >= STEPS and width * self.hidden_size <= NUMBERS
-        if self.kernel == "torch" or not faster:
+        if self.kernel == "torch" or not faster(inputs, self.hidden_size):
             return self(inputs, state)
         return self.layer_by_layer(inputs, state or self.initial_state(inputs), self.run_layer)
 

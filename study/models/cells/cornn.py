@@ -13,12 +13,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from study.models.cell import Cell
 from study.models.contract import State
 from study.models.initialisation import Start, start_blocks
+from study.models.kernel import LoopedCell, Tensors, of_matrix, steps, steps_back, tanh_slope
+from study.schema.model.base import Kernel
 
 
-class CoRNN(Cell):
+class CoRNN(LoopedCell):
     """The state is (h, z), h being y; an oscillation that passes through zero in one of them is in the other.
 
     There are no `activations`: where the tanh is flat the gradient passes beside it, along y and z themselves.
@@ -31,6 +32,7 @@ class CoRNN(Cell):
         epsilon: damping.
         recurrent_init: how W and U start, see `study.models.initialisation`.
         gain: their scale at the start; uniform with 0.7 is nearly the released code's +-1 / sqrt(features + 2 units).
+        kernel: what runs a layer in updates, see `study.schema.model.base.KernelConfig`.
     """
 
     state_parts = ("h", "z")
@@ -45,8 +47,10 @@ class CoRNN(Cell):
         epsilon: float = 8.0,
         recurrent_init: Start = "uniform",
         gain: float = 0.7,
+        kernel: Kernel = "auto",
     ):
         super().__init__(features, hidden_size)
+        self.kernel = kernel
         self.dt, self.gamma, self.epsilon = dt, gamma, epsilon
         self.V = nn.Linear(features, hidden_size)
         bound = 1 / math.sqrt(features + 2 * hidden_size)
@@ -66,3 +70,25 @@ class CoRNN(Cell):
         force = torch.addmm(torch.addmm(inputs, y, self.W.T), z, self.U.T).tanh()
         z = z + self.dt * (force - self.gamma * y - self.epsilon * z)
         return y + self.dt * z, z
+
+    def forwards(self, inputs: Tensor, states: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`; leaves the tanh."""
+        (h, z), (W, U), force = states, (matrix.t() for matrix in weights), torch.empty_like(inputs)
+        y, speed, kept, pull = h[0], z[0], 1 - self.dt * self.epsilon, -self.dt * self.gamma
+        for entering, force_t, h_t, z_t in steps(inputs, force, h[1:], z[1:]):
+            torch.addmm(entering, y, W, out=force_t).addmm_(speed, U).tanh_()
+            speed = torch.mul(speed, kept, out=z_t).add_(force_t, alpha=self.dt).add_(y, alpha=pull)
+            y = torch.add(y, speed, alpha=self.dt, out=h_t)
+        return (force,)
+
+    def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`."""
+        (of_h, of_z), (h, z), (force,), (W, U) = slopes, states, saved, weights
+        kept, pull, d = 1 - self.dt * self.epsilon, -self.dt * self.gamma, tanh_slope(torch.ones_like(force), force)
+        d.mul_(self.dt)
+        for of_now, of_before, d_t in steps_back(of_h, d):
+            of_z.add_(of_now, alpha=self.dt)
+            d_t.mul_(of_z)
+            of_before.add_(of_now).add_(of_z, alpha=pull).addmm_(d_t, W)
+            of_z.addmm_(d_t, U, beta=kept)
+        return d, of_matrix(d, h[:-1]), of_matrix(d, z[:-1])

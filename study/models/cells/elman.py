@@ -1,20 +1,41 @@
 """Elman's network: h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990, Finding structure in time)."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from study.models.contract import Activations, State
 from study.models.fused import Fused
 from study.models.initialisation import Start, initialise_recurrent
+from study.models.kernel import Loops, Tensors, of_matrix, run, steps, steps_back
 from study.schema.model.base import Kernel
 
 
-class Elman(nn.RNN, Fused):
+class ElmanLoops(Loops):
+    """Those of h_t = act(entering + W h_{t-1}): tanh where h is `bounded`, else relu."""
+
+    bounded: bool
+
+    def forwards(self, inputs: Tensor, states: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`; act' is one of h, so nothing else is kept."""
+        (h,), w, act = states, weights[0].t(), torch.tanh_ if self.bounded else torch.relu_
+        before = h[0]
+        for entering, h_t in steps(inputs, h[1:]):
+            before = act(torch.addmm(entering, before, w, out=h_t))
+        return ()
+
+    def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`; d_t = (dL/dh_t + d_{t+1} W) act'(.)."""
+        (of_h,), (h,), (w,) = slopes, states, weights
+        d = h[1:].square().neg_().add_(1) if self.bounded else (h[1:] > 0).to(of_h.dtype)
+        for of_now, of_before, d_t in steps_back(of_h, d):
+            of_before.addmm_(d_t.mul_(of_now), w)
+        return d, of_matrix(d, h[:-1])
+
+
+class Elman(nn.RNN, ElmanLoops, Fused):
     """torch's fused layer; its two biases a layer add up to b.
 
         core = Elman(features=8, hidden_size=64)
@@ -64,8 +85,8 @@ class Elman(nn.RNN, Fused):
         assert b_ih is not None
         assert b_hh is not None
         projected = functional.linear(inputs, w_ih, b_ih + b_hh)
-        outputs = _ElmanSteps.apply(projected, w_hh, state[0][0], self.nonlinearity == "tanh")
-        return outputs, (outputs[-1:],)
+        outputs, (h,) = run(self, projected, (state[0][0],), (w_hh,))
+        return outputs, (h[None],)
 
     def step(self, layer: int, inputs: Tensor, state: State) -> State:
         """See `Core`."""
@@ -76,43 +97,3 @@ class Elman(nn.RNN, Fused):
         """See `Core`."""
         hidden = {"hidden": self.step(layer, inputs, state)[0]}
         return Activations(tanh=hidden) if self.nonlinearity == "tanh" else Activations(relu=hidden)
-
-
-class _ElmanSteps(torch.autograd.Function):
-    """All steps of a layer, whose gradient is written out: act' is one of h, and dL/dW_hh one product at the end."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        projected: Float[Tensor, "time batch hidden"],
-        w: Float[Tensor, "hidden hidden"],
-        start: Float[Tensor, "batch hidden"],
-        tanh: bool,
-    ) -> Float[Tensor, "time batch hidden"]:
-        """All h, of W_xh x + b, W_hh and the state before."""
-        states = torch.cat([start[None], torch.empty_like(projected)])
-        act, transposed = torch.tanh_ if tanh else torch.relu_, w.t()
-        h, *following = states.unbind()  # all views at once: each would cost as much as a small product
-        for entering, after in zip(projected.unbind(), following, strict=True):
-            act(torch.addmm(entering, h, transposed, out=after))
-            h = after
-        ctx.save_for_backward(states, w)
-        ctx.tanh = tanh
-        return states[1:]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """d_t = (dL/dh_t + d_{t+1} W_hh) act'(.), the gradient of what entered step t."""
-        states, w = ctx.saved_tensors
-        slopes = states[1:].square().neg_().add_(1) if ctx.tanh else (states[1:] > 0).to(grad.dtype)
-        d = torch.empty_like(slopes)
-        later = None
-        for of_h, slope, now in zip(*(reversed(x.unbind()) for x in (grad, slopes, d)), strict=True):
-            if later is None:
-                torch.mul(of_h, slope, out=now)
-            else:
-                torch.addmm(of_h, later, w, out=now).mul_(slope)
-            later = now
-        of_w = d.flatten(0, 1).t() @ states[:-1].flatten(0, 1)
-        return d, of_w, d[0] @ w, None

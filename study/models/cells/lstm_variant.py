@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.models.cell import Cell
 from study.models.cells.lstm import LSTM
 from study.models.contract import Activations, State
 from study.models.initialisation import Start
+from study.models.kernel import LoopedCell, Tensors, of_matrix, sigmoid_slope, steps, steps_back, tanh_slope
+from study.schema.model.base import Kernel
 
 
-class LSTMVariant(Cell):
+class LSTMVariant(LoopedCell):
     """Gates in the order input (not if coupled), forget, cell, output; at one seed W, U and b start as `LSTM`'s do.
 
     Args:
@@ -34,6 +35,7 @@ class LSTMVariant(Cell):
         chrono: see `LSTM`; coupled gates are the input gate's start already.
         recurrent_init: how the blocks of U start, see `study.models.initialisation`.
         gain: their scale at the start; under `layer_norm` it changes no output.
+        kernel: what runs a layer in updates, see `study.schema.model.base.KernelConfig`.
     """
 
     bounded = True
@@ -51,8 +53,10 @@ class LSTMVariant(Cell):
         chrono: int | None = None,
         recurrent_init: Start = "orthogonal",
         gain: float = 1.0,
+        kernel: Kernel = "auto",
     ):
         super().__init__(features, hidden_size)
+        self.kernel, self.layer_norm = kernel, layer_norm
         start = LSTM(
             features, hidden_size, forget_bias=forget_bias, chrono=chrono, recurrent_init=recurrent_init, gain=gain
         )
@@ -86,6 +90,65 @@ class LSTMVariant(Cell):
         c = f * state[1] + i * g
         gates = {"input": i, "forget": f, "output": self._output(a, c)}
         return Activations(gates, {"candidate": g, "cell": self.norm_c(c).tanh()}, retention_gate="forget")
+
+    def train_unroll(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Cell`; the kernel has no layer normalisation."""
+        return self.unroll(inputs, state) if self.layer_norm else super().train_unroll(inputs, state)
+
+    def weights(self) -> Tensors:
+        """See `LoopedCell`; U, and the peepholes."""
+        return (self.U,) if self.seen is None or self.seen_after is None else (self.U, self.seen, self.seen_after)
+
+    def forwards(self, inputs: Tensor, states: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`; leaves the gates and the candidate."""
+        (h, c), (U, *seen), size = states, weights, self.hidden_size
+        (units, u), at, before = (torch.empty_like(rows) for rows in (inputs, inputs[0])), c[0], h[0]
+        (i, f, g, o), gates, squashed, U = self._cut(u), u[:, : -2 * size], torch.empty_like(at), U.t().contiguous()
+        for entering, units_t, h_t, c_t in steps(inputs, units, h[1:], c[1:]):
+            torch.addmm(entering, before, U, out=u)
+            if seen:
+                gates.add_((seen[0].view(-1, size) * at[:, None]).flatten(1))
+            gates.sigmoid_()
+            g.tanh_()
+            at = torch.lerp(g, at, f, out=c_t) if self.coupled else torch.mul(i, g, out=c_t).addcmul_(f, at)
+            (o.addcmul_(seen[1], at) if seen else o).sigmoid_()
+            before = torch.mul(o, torch.tanh(at, out=squashed), out=h_t)
+            units_t.copy_(u)
+        return (units,)
+
+    def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`."""
+        (of_h, of_c), (h, c), (units,), (U, *seen), size = slopes, states, saved, weights, self.hidden_size
+        i, f, g, o = self._cut(units)
+        d, squashed = torch.empty_like(units), c[1:].tanh()
+        d_i, d_f, d_g, d_o = self._cut(d)
+        sigmoid_slope(g, i, d_i)  # coupled: it is that of f, set next
+        sigmoid_slope(c[:-1] - g if self.coupled else c[:-1], f, d_f)
+        tanh_slope(1 - f if self.coupled else i, g, d_g)
+        sigmoid_slope(squashed, o, d_o)
+        into_c, of_every = tanh_slope(o, squashed), of_c[:, None]
+        for of_now, of_before, into, d_t, d_c, d_out, kept in steps_back(
+            of_h, into_c, d, d[..., :-size].unflatten(-1, (-1, size)), d_o, f
+        ):
+            of_c.addcmul_(of_now, into)
+            d_out.mul_(of_now)
+            if seen:
+                of_c.addcmul_(d_out, seen[1])
+            d_c.mul_(of_every)
+            of_c.mul_(kept)
+            if seen:
+                of_c.add_((d_c[:, :-1] * seen[0].view(-1, size)).sum(1))
+            of_before.addmm_(d_t, U)
+        of_U = of_matrix(d, h[:-1])
+        if not seen:
+            return d, of_U
+        of_seen = (d[..., : -2 * size].unflatten(-1, (-1, size)) * c[:-1, :, None]).sum((0, 1))
+        return d, of_U, of_seen.flatten(), (d_o * c[1:]).sum((0, 1))
+
+    def _cut(self, rows: Tensor) -> Tensors:
+        """Those of i, f, g and o; coupled: of f twice."""
+        parts = rows.chunk(4 - self.coupled, -1)
+        return parts[0], *parts[-3:]
 
     def _units(self, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """i, f, g and a_o."""

@@ -13,23 +13,33 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
-from study.models.cell import Cell
+from study.models.cells.elman import ElmanLoops
 from study.models.contract import Activations, State
+from study.models.kernel import LoopedCell, Tensors
+from study.schema.model.base import Kernel
 
 
-class OrthogonalRNN(Cell):
+class OrthogonalRNN(ElmanLoops, LoopedCell):
     """The exponential is taken once for all steps of a sequence, not once a step.
 
     Args:
         features: of an input step.
         hidden_size: units.
         activation: act, `tanh` or `relu`.
+        kernel: what runs a layer in updates, see `study.schema.model.base.KernelConfig`.
     """
 
     recurrent = ("W_hh.parametrizations.weight.original",)
 
-    def __init__(self, features: int, hidden_size: int, activation: Literal["tanh", "relu"] = "tanh"):
+    def __init__(
+        self,
+        features: int,
+        hidden_size: int,
+        activation: Literal["tanh", "relu"] = "tanh",
+        kernel: Kernel = "auto",
+    ):
         super().__init__(features, hidden_size)
+        self.kernel = kernel
         self.W_xh = nn.Linear(features, hidden_size)
         self.W_hh = nn.Linear(hidden_size, hidden_size, bias=False)
         nn.init.orthogonal_(self.W_hh.weight)
@@ -50,6 +60,10 @@ class OrthogonalRNN(Cell):
         """See `Cell`."""
         with parametrize.cached():
             return super().unroll(inputs, state)
+
+    def weights(self) -> Tensors:
+        """See `LoopedCell`; W_hh, made of the free matrix."""
+        return (self.W_hh.weight,)
 
     def activations(self, inputs: Tensor, state: State) -> Activations:
         """See `Cell`."""

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from study.models.cell import Cell
 from study.models.contract import Activations, State
 from study.models.initialisation import Start, start_blocks
+from study.models.kernel import LoopedCell, Tensors, of_matrix, sigmoid_slope, steps, steps_back, tanh_slope
+from study.schema.model.base import Kernel
 
 
-class SLSTM(Cell):
+class SLSTM(LoopedCell):
     """The cell alone, with one head: no convolution before it and no projection around it.
 
     Args:
@@ -34,6 +35,7 @@ class SLSTM(Cell):
         forget_bias: of a_f at the start.
         recurrent_init: how the four blocks of R start, see `study.models.initialisation`.
         gain: their scale at the start.
+        kernel: what runs a layer in updates, see `study.schema.model.base.KernelConfig`.
     """
 
     bounded = True
@@ -50,8 +52,10 @@ class SLSTM(Cell):
         forget_bias: float = 1.0,
         recurrent_init: Start = "orthogonal",
         gain: float = 1.0,
+        kernel: Kernel = "auto",
     ):
         super().__init__(features, hidden_size)
+        self.kernel = kernel
         self.forget_gate = forget_gate
         self.W = nn.Linear(features, 4 * hidden_size)
         nn.init.constant_(self.W.bias[hidden_size : 2 * hidden_size], forget_bias)
@@ -78,9 +82,48 @@ class SLSTM(Cell):
         nothing = inputs.new_zeros(inputs.shape[0], self.hidden_size)
         return nothing, nothing, torch.full_like(nothing, -torch.inf)
 
+    def forwards(self, inputs: Tensor, states: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`; leaves z, o and what f and the input gate are made of, and w."""
+        (h, c, n), R = states, weights[0].t().contiguous()
+        units, w = torch.empty_like(inputs), torch.empty_like(h[1:])
+        before, mean, weight, u = h[0], c[0], n[0], torch.empty_like(inputs[0])
+        a, forget, z, o = u.chunk(4, -1)
+        for entering, units_t, w_t, h_t, c_t, n_t in steps(inputs, units, w, h[1:], c[1:], n[1:]):
+            torch.addmm(entering, before, R, out=u)
+            kept = weight + self._log(forget)
+            weight = torch.logaddexp(kept, a, out=n_t)
+            mean = torch.lerp(z.tanh_(), mean, torch.sigmoid(kept.sub_(a), out=w_t), out=c_t)
+            before = torch.mul(o.sigmoid_(), mean, out=h_t)
+            units_t.copy_(u)
+        return units, w
+
+    def backwards(self, slopes: Tensors, states: Tensors, saved: Tensors, weights: Tensors) -> Tensors:
+        """See `Loops`; dn/da = 1 - w, and dn/d log f = w, which is the way of n_{t-1} too."""
+        (of_h, of_c, of_n), (h, c, _), (units, w), (R,) = slopes, states, saved, weights
+        (_, forget, z, o), d = units.chunk(4, -1), torch.empty_like(units)
+        d_a, d_f, d_z, d_o = d.chunk(4, -1)
+        torch.sub(1, w, out=d_a)
+        d_f.fill_(1) if self.forget_gate == "exponential" else torch.sigmoid(-forget, out=d_f)
+        tanh_slope(d_a, z, d_z)
+        sigmoid_slope(c[1:], o, d_o)
+        into_w = sigmoid_slope(c[:-1] - z, w)
+        for of_now, of_before, o_t, w_t, into, d_t, d_a_t, d_f_t, d_z_t, d_o_t in steps_back(
+            of_h, o, w, into_w, d, d_a, d_f, d_z, d_o
+        ):
+            d_o_t.mul_(of_now)
+            d_z_t.mul_(of_c.addcmul_(of_now, o_t))
+            d_a_t.mul_(of_n).addcmul_(of_c, into, value=-1)
+            d_f_t.mul_(of_n.mul_(w_t).addcmul_(of_c, into))
+            of_c.mul_(w_t)
+            of_before.addmm_(d_t, R)
+        return d, of_matrix(d, h[:-1])
+
+    def _log(self, forget: Tensor) -> Tensor:
+        """Log f."""
+        return forget if self.forget_gate == "exponential" else functional.logsigmoid(forget)
+
     def _units(self, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """a_i, the logarithm of w / (1 - w), z and o."""
         h, _, n = state
         a, forget, z, o = torch.addmm(inputs, h, self.R.T).chunk(4, -1)
-        log_f = forget if self.forget_gate == "exponential" else functional.logsigmoid(forget)
-        return a, log_f + n - a, z.tanh(), o.sigmoid()
+        return a, self._log(forget) + n - a, z.tanh(), o.sigmoid()

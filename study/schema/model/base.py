@@ -126,11 +126,11 @@ class MatrixConfig(CoreConfig):
         return self.gain
 
 
-class KernelConfig(MatrixConfig):
-    """An architecture of torch's for which this project has a kernel.
+class KernelConfig(CoreConfig):
+    """An architecture for which this project has a kernel.
 
-    `kernel`: what runs a layer in updates. `auto`: on a CPU this project's where it is faster, else torch's. They round
-    differently.
+    `kernel`: what runs a layer in updates. `auto`: on a CPU the kernel where it is faster, else torch; `torch`: its
+    layer, or step by step where it has none. They round differently.
     """
 
     kernel: Annotated[Kernel, Decides.ROUNDING]

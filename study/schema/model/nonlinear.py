@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from study.schema.base import Finite, Positive
-from study.schema.model.base import MODELS, CoreConfig, KernelConfig, MatrixConfig
+from study.schema.model.base import MODELS, KernelConfig, MatrixConfig
 
 
 @MODELS.member("study.models.cells.elman:Elman")
-class ElmanConfig(KernelConfig):
+class ElmanConfig(MatrixConfig, KernelConfig):
     """h_t = act(W_xh x_t + W_hh h_{t-1} + b) (Elman 1990)."""
 
     matrix_is_jacobian_at_rest: ClassVar[bool] = True
@@ -58,7 +58,7 @@ class LSTMConfig(ForgetGateConfig):
 
 
 @MODELS.member("study.models.cells.lstm_variant:LSTMVariant")
-class LSTMVariantConfig(ForgetGateConfig):
+class LSTMVariantConfig(ForgetGateConfig, KernelConfig):
     """LSTM with layer norm (Ba et al. 2016), peepholes (Gers & Schmidhuber 2000), coupled gates (Greff et al. 2017)."""
 
     name: Literal["lstm_variant"]
@@ -82,21 +82,21 @@ class LSTMVariantConfig(ForgetGateConfig):
 
 
 @MODELS.member("study.models.cells.gru:GRU")
-class GRUConfig(KernelConfig):
+class GRUConfig(MatrixConfig, KernelConfig):
     """Gated recurrent unit (Cho et al. 2014)."""
 
     name: Literal["gru"]
 
 
 @MODELS.member("study.models.cells.mgu:MGU")
-class MGUConfig(MatrixConfig):
+class MGUConfig(MatrixConfig, KernelConfig):
     """Minimal gated unit (Zhou et al. 2016)."""
 
     name: Literal["mgu"]
 
 
 @MODELS.member("study.models.cells.indrnn:IndRNN")
-class IndRNNConfig(CoreConfig):
+class IndRNNConfig(KernelConfig):
     """h_t = act(W x_t + u h_{t-1} + b), one recurrent weight a unit (Li et al. 2018); u ~ U(0, `gain`) at the start."""
 
     name: Literal["indrnn"]
@@ -110,7 +110,7 @@ class IndRNNConfig(CoreConfig):
 
 
 @MODELS.member("study.models.cells.orthogonal:OrthogonalRNN")
-class OrthogonalConfig(CoreConfig):
+class OrthogonalConfig(KernelConfig):
     """Elman's network with W_hh held orthogonal (Lezcano-Casado & Martinez-Rubio 2019)."""
 
     name: Literal["orthogonal"]
@@ -118,7 +118,7 @@ class OrthogonalConfig(CoreConfig):
 
 
 @MODELS.member("study.models.cells.cornn:CoRNN")
-class CoRNNConfig(MatrixConfig):
+class CoRNNConfig(MatrixConfig, KernelConfig):
     """Driven oscillators, y'' = tanh(W y + U y' + V x + b) - gamma y - epsilon y' (Rusch & Mishra 2021)."""
 
     name: Literal["cornn"]
@@ -143,7 +143,7 @@ class CoRNNConfig(MatrixConfig):
 
 
 @MODELS.member("study.models.cells.lem:LEM")
-class LEMConfig(MatrixConfig):
+class LEMConfig(MatrixConfig, KernelConfig):
     """Long expressive memory: two states with learnt time steps of up to `dt` (Rusch et al. 2022)."""
 
     name: Literal["lem"]
@@ -155,7 +155,7 @@ class LEMConfig(MatrixConfig):
 
 
 @MODELS.member("study.models.cells.slstm:SLSTM")
-class SLSTMConfig(MatrixConfig):
+class SLSTMConfig(MatrixConfig, KernelConfig):
     """LSTM with exponential input gates and a normaliser (Beck et al. 2024, xLSTM)."""
 
     name: Literal["slstm"]
