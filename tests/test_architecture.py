@@ -2,7 +2,7 @@
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
@@ -107,19 +107,22 @@ def part(module: str, depth: int) -> str:
     return (module.split(".") + [""] * depth)[depth]
 
 
-@pytest.mark.parametrize("module", [module for module in SOURCES if module != "study"])
-def test_a_room_imports_only_from_rooms_before_it(module: str) -> None:
-    room = part(module, 1)
-    assert room in ROOMS, "say in ROOMS where it stands"
-    for other in (name for name in imports(module) if under(name, {"study"}) and part(name, 1) != room):
-        assert ROOMS.index(part(other, 1)) < ROOMS.index(room), f"{module} imports {other}"
+# Over all modules in one test each: as tests of their own these loops would be a fifth of all there are.
 
 
-@pytest.mark.parametrize("module", [m for m in within(*INSIDE) if part(m, 2)])
-def test_inside_a_room_too(module: str) -> None:
-    order = INSIDE[part(module, 1)]
-    for other in (name for name in imports(module) if part(name, 1) == part(module, 1) and part(name, 2)):
-        assert order.index(part(other, 2)) <= order.index(part(module, 2)), f"{module} imports {other}"
+def test_a_room_imports_only_from_rooms_before_it() -> None:
+    for module in (module for module in SOURCES if module != "study"):
+        room = part(module, 1)
+        assert room in ROOMS, f"{module}: say in ROOMS where it stands"
+        for other in (name for name in imports(module) if under(name, {"study"}) and part(name, 1) != room):
+            assert ROOMS.index(part(other, 1)) < ROOMS.index(room), f"{module} imports {other}"
+
+
+def test_inside_a_room_too() -> None:
+    for module in (module for module in within(*INSIDE) if part(module, 2)):
+        order = INSIDE[part(module, 1)]
+        for other in (name for name in imports(module) if part(name, 1) == part(module, 1) and part(name, 2)):
+            assert order.index(part(other, 2)) <= order.index(part(module, 2)), f"{module} imports {other}"
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -139,21 +142,23 @@ def test_what_a_warm_process_imports_is_there() -> None:
     assert all(find_spec(name) for name in PRELOADED)  # one that is not would be left out without a word
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_what_runs_are_written_to_and_searched_by_is_known_in_one_place(module: str) -> None:
+def importing(packages: set[str] | tuple[str, ...], modules: Iterable[str]) -> list[str]:
+    """Modules that import one of some packages, or what lies in it."""
+    return [module for module in modules if any(under(name, packages) for name in imports(module))]
+
+
+def test_what_runs_are_written_to_and_searched_by_is_known_in_one_place() -> None:
     for package, owners in OWNERS.items():
-        if not under(module, owners):
-            assert not [name for name in imports(module) if under(name, {package})]
+        assert not importing({package}, (module for module in SOURCES if not under(module, owners)))
 
 
-@pytest.mark.parametrize("module", within(*PLAIN_TORCH))
-def test_what_is_trained_and_measured_is_plain_torch(module: str) -> None:
-    assert not [name for name in imports(module) if under(name, FRAMEWORKS)]
+def test_what_is_trained_and_measured_is_plain_torch() -> None:
+    assert not importing(FRAMEWORKS, within(*PLAIN_TORCH))
 
 
-@pytest.mark.parametrize("module", within("errors", "schema", "command", "data", "look"))
-def test_configurations_are_checked_and_files_read_without_torch(module: str) -> None:
-    assert not [name for name in imports(module) if under(name, {"torch", "mlflow", "pytorch_lightning"})]
+def test_configurations_are_checked_and_files_read_without_torch() -> None:
+    rooms = ("errors", "schema", "command", "data", "look")
+    assert not importing({"torch", "mlflow", "pytorch_lightning"}, within(*rooms))
 
 
 def test_looking_at_a_file_needs_no_torch() -> None:
@@ -175,14 +180,12 @@ def private_names(module: str) -> Iterator[str]:
             yield from () if own else (node.attr,)
 
 
-@pytest.mark.parametrize("module", [module for module in within("sweep") if module != OPTUNA_PRIVATE])
-def test_private_names_of_optuna_are_used_in_one_file(module: str) -> None:
-    assert not list(private_names(module))
+def test_private_names_of_optuna_are_used_in_one_file() -> None:
+    assert [module for module in within("sweep") if any(private_names(module))] == [OPTUNA_PRIVATE]
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_nothing_imports_experiments_or_tests(module: str) -> None:
-    assert not [name for name in imports(module) if under(name, {"experiments", "tests"})]
+def test_nothing_imports_experiments_or_tests() -> None:
+    assert not importing({"experiments", "tests"}, SOURCES)
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
@@ -193,10 +196,10 @@ def public(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.ClassDef]:
                 yield from public(node.body)
 
 
-@pytest.mark.parametrize("module", SOURCES)
-def test_every_module_and_every_public_name_says_what_it_is(module: str) -> None:
-    assert ast.get_docstring(tree(module))
-    assert not [node.name for node in public(tree(module).body) if not ast.get_docstring(node)]
+def test_every_module_and_every_public_name_says_what_it_is() -> None:
+    assert not [module for module in SOURCES if not ast.get_docstring(tree(module))]
+    for module in SOURCES:
+        assert not [f"{module}.{n.name}" for n in public(tree(module).body) if not ast.get_docstring(n)]
 
 
 def test_no_two_classes_share_a_name() -> None:

@@ -29,7 +29,7 @@ from study.tracking.reader import Logged, find_one, search
 from study.train import train
 from study.training import checkpoint
 from study.training.history import RATE
-from tests.test_resume import COMMON, SETTINGS, Killed, Life
+from tests.test_resume import COMMON, SETTINGS, Killed, Life, overrides
 
 Configure = Callable[..., Config]
 
@@ -57,7 +57,7 @@ def parent(configure: Configure, once: Callable[[Config], Logged]) -> tuple[Logg
 def test_a_run_taken_up_after_any_update_goes_on_to_the_same_bits(
     configure: Configure, setting: tuple[str, ...]
 ) -> None:
-    config = configure(*setting[:1], *COMMON, *setting)
+    config = configure(*overrides(setting))
     run = trained(config)
     last = len(recorded(run)) - 10 * (run.tags["outcome"] != "diverged") - 1
     file = state_near(run, config, random.Random(str(setting)).randint(1, max(1, last)))
@@ -121,7 +121,7 @@ def test_options_for_which_the_parent_kept_no_moments_are_refused(configure: Con
 
 
 def test_a_budget_in_steps_counts_what_the_parent_has_read(configure: Configure) -> None:
-    run = trained(configure(*COMMON, "trainer.max_updates=null", "trainer.max_steps=400000", "bptt.k2=20"))
+    run = trained(configure(*COMMON, "trainer.max_updates=null", "trainer.max_steps=125000", "bptt.k2=20"))
     (one,) = fork.fork(run, [("bptt.k2=10",)], 6)
     read = [float(found.tags["steps_read"]) for found in (run, one)]
     assert len(recorded(one)) - 6 == pytest.approx(2 * (len(recorded(run)) - 6), abs=2)

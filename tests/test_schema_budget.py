@@ -5,14 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
+from study.installation import CHECKOUT
 from study.schema import Config
 from study.schema.budget import Reading, compare_readings, mean_reading, planned_reading
 from study.train import train
 
 TINY = ["model.hidden_size=2", "probe=none", "trainer.validate_every=1000"]
+TEXT = ("task=language_text", f"task.path={CHECKOUT}/CHANGELOG.md")
 SETUPS = {
-    "a stream in plain blocks": ["task=language_bible_char", "bptt.k2=10", "trainer.max_updates=20"],
-    "a stream with short strides": ["task=language_bible_char", "bptt.k1=5", "bptt.k2=20", "trainer.max_updates=20"],
+    "a stream in plain blocks": [*TEXT, "bptt.k2=10", "trainer.max_updates=20"],
+    "a stream with short strides": [*TEXT, "bptt.k1=5", "bptt.k2=20", "trainer.max_updates=20"],
     "windows of sequences": ["task=forecasting_stocks", "bptt.k2=7", "trainer.max_updates=18"],
     "whole sequences": ["task=labelling_parity", "task.batch_size=8", "trainer.max_updates=20"],
     "sequences asked once": ["task=forecasting_adding", "bptt.k2=5", "task.sequences=640", "trainer.max_updates=20"],

@@ -92,8 +92,9 @@ def test_the_charts_of_the_largest_sensible_run_stay_at_forty(
 ) -> None:  # fmt: skip
     (tmp_path / "song.txt").write_text("row row row your boat gently down the stream\n" * 300)
     data = ["task=language_text", f"task.path={tmp_path}/song.txt", "model=lstm", "model.num_layers=2"]
-    budget = ["trainer.max_updates=4", "trainer.validate_every=2", "model.hidden_size=2"]
-    config = configure(*data, *budget, "clip=autoclip", f"probe={probe}", "slug=charts")
+    small = ["task.batch_size=4", "model.hidden_size=2"]
+    budget = ["trainer.max_updates=4", "trainer.validate_every=2"]
+    config = configure(*data, *small, *budget, "clip=autoclip", f"probe={probe}", "slug=charts")
     run = MlflowClient(config.tracking.uri).get_run(train(config).run_id)
     assert len(run.data.metrics) <= 40
 
