@@ -2,8 +2,8 @@
 
 `bare` and `usual` run torch's layers, as people do; `full` runs the kernels of this project where a cell has one.
 
-All use one window a batch (k2 = the whole sequence), a state that is carried where the data are a stream, Adam, and
-clipping by the global norm. None validates.
+All use one window a batch (k2 = the whole sequence), and a state that is carried where the data are a stream. `bare`
+and `full` do not validate; `usual` does, as often as it is configured.
 """
 
 import time
@@ -73,17 +73,20 @@ def full(config: Config, task: Task, module: RecurrentModule) -> None:
 
 def usual(config: Config, task: Task, module: RecurrentModule) -> None:
     """Train as people usually do: Lightning's Trainer, `self.log` of the norms and an MLFlowLogger, every step."""
-    batches = task.batches("train")
+    batches, held_out = task.batches("train"), task.batches("val")
     pl.Trainer(
         accelerator="cpu",
         max_steps=config.trainer.max_updates or -1,
         max_epochs=-1,
-        gradient_clip_val=config.clip.threshold,  # type: ignore[attr-defined]
+        val_check_interval=config.trainer.validate_every,
+        check_val_every_n_epoch=None,  # it counts updates, also over the end of an epoch
+        num_sanity_val_steps=0,
+        gradient_clip_val=getattr(config.clip, "threshold", None),  # `clip=none` has none
         logger=MLFlowLogger(config.slug, tracking_uri=config.tracking.uri),
         log_every_n_steps=1,
         enable_checkpointing=False,
         enable_model_summary=False,
-    ).fit(_Usual(module, batches.stateful), _Epochs(batches))
+    ).fit(_Usual(module, batches.stateful), _Epochs(batches), _Epochs(held_out))
 
 
 class _Usual(pl.LightningModule):
@@ -94,6 +97,7 @@ class _Usual(pl.LightningModule):
         self.model, self._stateful = module.model, stateful
         self._module = (module,)  # in a tuple, so that its parameters do not count twice
         self._carry: State | None = None
+        self._held_out: State | None = None
 
     def configure_optimizers(self) -> Any:
         """Use the same optimizer as the others."""
@@ -105,6 +109,16 @@ class _Usual(pl.LightningModule):
         self._carry = detach(state) if self._stateful else None
         self.log("loss/train", loss, prog_bar=True)
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start at the beginning of the stream."""
+        self._held_out = None
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Log the loss on one batch; Lightning takes the mean."""
+        loss, state = _loss(self._module[0], batch, self._held_out)
+        self._held_out = state if self._stateful else None
+        self.log("loss/val", loss, batch_size=batch.targets.shape[1])
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Log gradient norms, of all and of every parameter, as Lightning's documentation does."""

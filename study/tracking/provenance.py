@@ -62,11 +62,11 @@ def circumstances(overrides: Sequence[str]) -> dict[str, str]:
     What was typed is one text that a shell splits again; empty where MLflow would refuse it for its length.
     """
     typed, cpu = shlex.join(overrides), f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
-    return {"overrides": typed if len(typed) <= LONGEST_TAG else "", "versions": _versions(), "cpu": cpu}
+    return {"overrides": typed if len(typed) <= LONGEST_TAG else "", "versions": versions(), "cpu": cpu}
 
 
 @lru_cache
-def _versions() -> str:
+def versions() -> str:
     """Python and the packages that compute."""
     return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in COMPUTING)])
 
