@@ -114,7 +114,8 @@ def note(study: optuna.Study, trial: Trial, attributes: Mapping[str, Any]) -> bo
         database.check_trial_is_updatable(of, TrialModel.find_or_raise_by_id(of, session).state)
         rows = [{"trial_id": of, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
         new = insert(TrialUserAttributeModel).values(rows)
-        session.execute(new.on_conflict_do_update(["trial_id", "key"], set_={"value_json": new.excluded.value_json}))
+        replaced, keys = {"value_json": new.excluded.value_json}, ["trial_id", "key"]
+        session.execute(new.on_conflict_do_update(index_elements=keys, set_=replaced))
         return True
     return False
 
