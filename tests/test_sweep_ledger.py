@@ -247,18 +247,18 @@ def test_a_process_of_this_machine_is_asked_however_long_its_heart_was_silent(op
 
 def test_a_trial_that_was_given_up_before_it_was_signed_is_not_made_twice(open_ledger, monkeypatch):
     ledger, other = open_ledger(seeds=(0,)), open_ledger(seeds=(0,))
-    claim = optuna_private.claim
+    begin = optuna_private.begin
 
-    def suspended(study, waiting):
+    def suspended(*given):
         """Sleep, between claiming and signing, until another process has given the trial up."""
-        trial = claim(study, waiting)
-        monkeypatch.setattr(optuna_private, "claim", claim)
+        trial = begin(*given)
+        monkeypatch.setattr(optuna_private, "begin", begin)
         monkeypatch.setattr("study.sweep.trials.ledger.GRACE", timedelta(0))
         other.reap()
         monkeypatch.setattr("study.sweep.trials.ledger.GRACE", timedelta(minutes=1))
         return trial
 
-    monkeypatch.setattr(optuna_private, "claim", suspended)
+    monkeypatch.setattr(optuna_private, "begin", suspended)
     assert work(ledger) == 2
     assert states(ledger) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
 
@@ -332,4 +332,28 @@ def test_what_a_process_has_indexed_follows_what_others_do(open_ledger):
     assert mine.counts() == {"open": 3, "failed": 1}
     mine.retry()
     assert work(other) == 4
-    assert mine.statuses() == index.TrialIndex(mine.study, mine.plan, mine.sign).statuses()
+    anew = index.TrialIndex(mine.study, mine.plan, mine.sign)
+    anew.read()
+    assert mine.statuses() == anew.statuses()
+
+
+def test_a_failed_search_trial_that_is_to_be_made_again_is_taken_with_its_values(open_ledger):
+    ledger = open_ledger(seeds=(0,), trials=1)
+    trial = ledger.claim()
+    value = trial.suggest_float("optimizer.lr", 0.1, 1.0)
+    ledger.fail(trial, {"error": "broken"})
+    ledger.retry()
+    again = open_ledger(seeds=(0,), trials=1).claim()
+    assert again.user_attrs["cell"] == trial.user_attrs["cell"]
+    assert again.suggest_float("optimizer.lr", 0.1, 1.0) == value
+
+
+def test_attributes_of_a_trial_are_set_and_replaced_together_and_none_of_one_that_has_ended(open_ledger):
+    ledger = open_ledger(seeds=(0,))
+    trial = ledger.claim()
+    assert ledger.note(trial, {"a": 1, "b": math.inf})
+    assert ledger.note(trial, {"b": [2], "c": None})
+    assert [trial.user_attrs[key] for key in "abc"] == [1, [2], None]
+    ledger.finish(trial, 1.0, RECORD)
+    assert not ledger.note(trial, {"a": 2})
+    assert ledger.study.trials[trial.number].user_attrs["a"] == 1

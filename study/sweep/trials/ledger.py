@@ -1,18 +1,18 @@
 """The shared record of a sweep: an Optuna study in which every run, once it is under way, has a trial.
 
-Any number of processes and machines may use it at once. A process that wants to make a run enqueues a WAITING trial of
-its cell and then claims it, which is atomic. Two processes may enqueue the same cell at the same time: the later trial
+Any number of processes and machines may use it at once. A process that wants to make a run adds a RUNNING trial of its
+cell, or takes a WAITING one, which `retry` made. Two processes may do so for one cell at the same time: the later trial
 then fails as surplus.
 """
 
 import math
 import random
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -26,6 +26,7 @@ from study.sweep.trials.index import TrialIndex
 from study.sweep.trials.status import CellStatus, State, cell_of, count, counts_as_made
 
 Order = Literal["stop", "stop at once"]
+Choice = TypeVar("Choice")
 
 GRACE = timedelta(seconds=60)
 """A running trial that names no owner after this time is given up: its process died between claiming and signing."""
@@ -54,6 +55,7 @@ class Ledger:
 
     def statuses(self) -> list[CellStatus]:
         """The state of every cell known by now: of all but the confirmations of searches that are not over."""
+        self._index.read()
         return self._index.statuses()
 
     def recorded(self) -> set[str]:
@@ -69,44 +71,63 @@ class Ledger:
         """Enqueue the failed runs once more."""
         for status in self.statuses():
             if status.state == "failed":
-                self._enqueue(status)
+                self.study.enqueue_trial(
+                    status.params, user_attrs={"cell": asdict(status.cell), **self._described(status.cell)}
+                )
 
     def claim(self) -> Trial | None:
         """Take an open run of the plan for this process; None if there is none."""
         while True:
-            for waiting in self._trials(TrialState.WAITING):
-                cell = cell_of(waiting)
-                if cell is not None and cell in self.plan and (trial := self._take(cell, waiting)):
-                    return trial
-            statuses = [status for status in self.statuses() if status.state == "open"]
-            if not statuses:
+            self._index.read()
+            waiting = [trial for trial in self._index.unfinished if self._is_to_be_taken(trial)]
+            opened = [] if waiting else [status for status in self._index.statuses() if status.state == "open"]
+            if not waiting and not opened:
                 return None
-            self._enqueue(random.choice(statuses[:AHEAD]))
+            trial = (
+                self._take(random.choice(waiting[:AHEAD])) if waiting else self._begin(random.choice(opened[:AHEAD]))
+            )
+            if trial is not None and not self._is_surplus(trial):
+                return trial
 
-    def _enqueue(self, status: CellStatus) -> None:
-        """Make a waiting trial of a cell."""
-        arm = self.plan.arms[status.cell.arm]
-        shown: dict[str, Any] = {"arm": arm.label, "phase": status.cell.phase, "seed": status.cell.seed}
-        attributes = {"cell": asdict(status.cell), **shown, **arm.values}
-        self.study.enqueue_trial(status.params, user_attrs=attributes)
+    def _is_to_be_taken(self, trial: FrozenTrial) -> bool:
+        cell = cell_of(trial) if trial.state == TrialState.WAITING else None
+        return cell is not None and cell in self.plan
 
-    def _take(self, cell: PlannedCell, waiting: FrozenTrial) -> Trial | None:
-        """Claim a waiting trial; None if another process was first, or an earlier trial makes the same run."""
+    def _described(self, cell: PlannedCell) -> dict[str, Any]:
+        """Attributes of a trial, for whoever looks at the study."""
+        arm = self.plan.arms[cell.arm]
+        return {"arm": arm.label, "phase": cell.phase, "seed": cell.seed, **arm.values}
+
+    def _signature(self) -> dict[str, Any]:
+        return {"owner": {**process.current(), "launch": self.launch}}
+
+    def _begin(self, status: CellStatus) -> Trial | None:
+        """Make a running trial of a cell; None if it was given up before it was signed."""
+        trial = optuna_private.begin(self.study, status.params, {"cell": asdict(status.cell)})
+        return trial if self.note(trial, {**self._described(status.cell), **self._signature()}) else None
+
+    def _take(self, waiting: FrozenTrial) -> Trial | None:
+        """Claim a waiting trial; None if another process was first.
+
+        None also if it was given up before it was signed: this process was suspended, or its clock was set.
+        """
         trial = optuna_private.claim(self.study, waiting)
-        if trial is None:
-            return None
-        if not self.note(trial, {"owner": {**process.current(), "launch": self.launch}}):
-            return None  # given up before it was signed: this process was suspended, or its clock was set
-        if self._is_surplus(cell, trial.number):
+        return trial if trial is not None and self.note(trial, self._signature()) else None
+
+    def _is_surplus(self, trial: Trial) -> bool:
+        """Whether an earlier trial makes, or has made, the same run; if so, the trial fails."""
+        self._index.read()
+        earlier = self._earlier(trial)
+        surplus = any(counts_as_made(one, self.gone) for one in earlier)
+        if surplus:
             self.note(trial, {"surplus": True})
             optuna_private.set_state(self.study, trial, TrialState.FAIL)
-            return None
-        return trial
+        return surplus
 
-    def _is_surplus(self, cell: PlannedCell, number: int) -> bool:
-        """Whether an earlier trial makes, or has made, the same run."""
-        earlier = (trial for trial in self._index.of(cell) if trial.number < number)
-        return any(counts_as_made(trial, self.gone) for trial in earlier)
+    def _earlier(self, trial: Trial) -> list[FrozenTrial]:
+        """The earlier ones of the cell of a trial that was claimed."""
+        cell = cell_of(self._index.trials[trial.number])
+        return [one for one in self._index.of(cell) if one.number < trial.number]
 
     def interrupted(self, trial: Trial) -> Mapping[str, Any]:
         """The attributes of the trial to resume: the cell's last, if it had the same values and its process is gone.
@@ -114,8 +135,7 @@ class Ledger:
         One that was killed before it had a run is passed over: the run of the one before is still to be resumed.
         """
         params = trial.params
-        earlier = [t for t in self._index.of(cell_of(trial)) if t.number < trial.number]
-        started = [t for t in earlier if {"run_id", "error"} & set(t.user_attrs)]
+        started = [t for t in self._earlier(trial) if {"run_id", "error"} & set(t.user_attrs)]
         last = started[-1].user_attrs if started else {}
         if "run_id" not in last or "error" in last or started[-1].params != params or last["run_id"] in self.gone:
             return {}
@@ -161,11 +181,7 @@ class Ledger:
 
     def note(self, trial: Trial, record: Mapping[str, Any]) -> bool:
         """Set attributes of a trial; False if it was given up meanwhile."""
-        with suppress(UpdateFinishedTrialError):
-            for key, value in record.items():
-                trial.set_user_attr(key, value)
-            return True
-        return False
+        return optuna_private.note(self.study, trial, record)
 
     def holds(self, trial: Trial) -> bool:
         """Whether a trial of this process is still its own: not given up by another one."""
@@ -173,7 +189,8 @@ class Ledger:
 
     def running(self) -> list[FrozenTrial]:
         """All running trials of the study, of this plan or of others."""
-        return self._trials(TrialState.RUNNING)
+        self._index.read()
+        return [trial for trial in self._index.unfinished if trial.state == TrialState.RUNNING]
 
     def reap(self) -> None:
         """Give up running trials whose process is dead (on this machine) or silent (on another).
@@ -196,20 +213,20 @@ class Ledger:
 
     def order(self, order: Order) -> None:
         """Order every worker of this launch, on whatever machine, to stop."""
-        self.study.set_user_attr(f"order {self.launch}", order)
+        optuna_private.leave_word(self.study, f"order {self.launch}", order)
 
     def ordered(self) -> Order | None:
         """The order to this launch; None if there is none."""
-        return self.study.user_attrs.get(f"order {self.launch}")
+        return cast(Order | None, optuna_private.word(self.study, f"order {self.launch}"))
 
     def give_up(self, error: Trouble) -> None:
         """Order every worker of this launch to stop, as something failed that all of them need."""
-        self.study.set_user_attr(f"trouble {self.launch}", error.what)
+        optuna_private.leave_word(self.study, f"trouble {self.launch}", error.what)
         self.order("stop")
 
     def given_up(self) -> Trouble | None:
         """Why a worker of this launch has given up; None if none has."""
-        found = self.study.user_attrs.get(f"trouble {self.launch}")
+        found = optuna_private.word(self.study, f"trouble {self.launch}")
         return Trouble(found) if found else None
 
     def claimed(self) -> dict[int, TrialState]:
@@ -217,7 +234,11 @@ class Ledger:
         owners = [(trial, trial.user_attrs.get("owner", {})) for trial in self._trials()]
         return {trial.number: trial.state for trial, owner in owners if owner.get("launch") == self.launch}
 
-    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """All trials of the study, or those in some states, by number."""
-        trials = self._index.trials()
-        return [trial for trial in trials if trial.state in states] if states else trials
+    def _trials(self) -> list[FrozenTrial]:
+        """All trials of the study, by number."""
+        self._index.read()
+        return self._index.trials
+
+
+def _one_of(ahead: Sequence[Choice]) -> Choice:
+    return random.choice(ahead[:AHEAD])

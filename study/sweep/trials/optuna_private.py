@@ -2,18 +2,27 @@
 
 `Study.ask` takes whichever waiting trial comes first and `Study.tell` refuses one that was given up meanwhile; workers
 that share a study need to claim one certain trial, atomically, and to learn who was first. Heartbeats, by which Optuna
-itself finds dead trials, are not offered outside `Study.optimize` either.
+itself finds dead trials, are not offered outside `Study.optimize` either. `Study.get_trials` sorts all trials at every
+call, and `Trial.set_user_attr` writes one attribute a transaction: a run has twenty.
 """
 
-from collections.abc import Callable, Container, Iterator
+import json
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._heartbeat import BaseHeartbeat, get_heartbeat_thread
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
+from optuna.storages._rdb.storage import _create_scoped_session
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from sqlalchemy.dialects import postgresql, sqlite
+
+INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+"""Of the databases that set many attributes by one statement, and replace those that are there."""
 
 
 class StudyView(optuna.Study):
@@ -62,10 +71,71 @@ class _Notes:
         self._storage.set_study_system_attr(study_id, self._prefix + key, value)
 
 
+class Changes:
+    """Reads of a study, time after time, the trials that are new or had not ended: one that has ended stays as it is.
+
+    Numbers of trials are given under a lock of the study, so that none appears below one that was seen.
+    """
+
+    def __init__(self, study: optuna.Study):
+        self._study, self._unfinished, self._last = study, set[int](), -1
+
+    def read(self) -> list[FrozenTrial]:
+        """Those trials, by number."""
+        found = _storage(self._study)._backend._get_trials(self._study._study_id, None, self._unfinished, self._last)
+        self._unfinished = {trial._trial_id for trial in found if not trial.state.is_finished()}
+        self._last = max([self._last, *(trial._trial_id for trial in found)])
+        return found
+
+
+def begin(study: optuna.Study, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> Trial:
+    """Make a running trial with its first attributes, in one transaction.
+
+    Args:
+        study: of the trial.
+        params: values that are not to be proposed.
+        attributes: of the user.
+    """
+    fixed = {"fixed_params": {**params}} if params else {}
+    new = create_trial(state=TrialState.RUNNING, user_attrs={**attributes}, system_attrs=fixed)
+    trial = Trial(study, study._storage.create_new_trial(study._study_id, new))
+    give_sign_of_life(study, trial)
+    return trial
+
+
+def note(study: optuna.Study, trial: Trial, attributes: Mapping[str, Any]) -> bool:
+    """Set attributes of a trial, in one transaction; False if it has ended."""
+    database, of = _storage(study)._backend, trial._trial_id
+    with suppress(UpdateFinishedTrialError), _create_scoped_session(database.scoped_session, True) as session:
+        if (insert := INSERTS.get(database.engine.name)) is None:  # as Optuna does it, one by one
+            for key, value in attributes.items():
+                database._set_trial_attr_without_commit(session, TrialUserAttributeModel, of, key, value)
+            return True
+        database.check_trial_is_updatable(of, TrialModel.find_or_raise_by_id(of, session).state)
+        rows = [{"trial_id": of, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
+        new = insert(TrialUserAttributeModel).values(rows)
+        replaced, keys = {"value_json": new.excluded.value_json}, ["trial_id", "key"]
+        session.execute(new.on_conflict_do_update(index_elements=keys, set_=replaced))
+        return True
+    return False
+
+
+def leave_word(study: optuna.Study, key: str, value: str) -> None:
+    """Leave a word for all that work on the study; apart from its attributes, which describe every arm."""
+    study._storage.set_study_system_attr(study._study_id, key, value)
+
+
+def word(study: optuna.Study, key: str) -> str | None:
+    """What was left; None if nothing was."""
+    return study._storage.get_study_system_attrs(study._study_id).get(key)
+
+
 def claim(study: optuna.Study, waiting: FrozenTrial) -> Trial | None:
     """Make a waiting trial a running one of this process; None if another process was first."""
     if not set_state(study, waiting, TrialState.RUNNING):
         return None
+    with (storage := _storage(study))._lock:  # it sets values of trials that it has seen
+        storage._add_trials_to_cache(study._study_id, [waiting])
     give_sign_of_life(study, waiting)
     return Trial(study, waiting._trial_id)
 
@@ -102,6 +172,12 @@ def silent_trials(study: optuna.Study) -> set[int]:
     """Numbers of the running trials whose last heartbeat is older than the storage's grace period."""
     stale = _heartbeats(study)._get_stale_trial_ids(study._study_id)
     return {study._storage.get_trial_number_from_id(trial_id) for trial_id in stale}
+
+
+def _storage(study: optuna.Study) -> _CachedStorage:
+    storage = study._storage
+    assert isinstance(storage, _CachedStorage)
+    return storage
 
 
 def _heartbeats(study: optuna.Study) -> BaseHeartbeat:

@@ -87,7 +87,8 @@ def with_confirmations(
 def count(plan: Plan, statuses: Sequence[CellStatus]) -> Counter[State]:
     """Number of runs by state; confirmations count as open while the searches before them are not over."""
     counts = Counter(status.state for status in statuses)
-    counts["open"] += len(plan.seeds) * len({status.cell.arm for status in statuses if searching([status])})
+    searched = {status.cell.arm for status in statuses if searching([status])} if plan.search else ()
+    counts["open"] += len(plan.seeds) * len(searched)
     return counts
 
 

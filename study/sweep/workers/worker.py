@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from study.analysis.result import Result
 
 POLL = 1.0
-"""Seconds between two reads of the study while only other workers' runs are left: they may die and leave them."""
+"""Seconds between two looks for dead workers, and between two reads of the study while only others' runs are left."""
 
 
 @dataclass
@@ -88,8 +88,11 @@ class Worker:
 
     def _work(self, ledger: Ledger, stop: Stop) -> None:
         """Make run after run; without an open one, wait while others run: their workers may die."""
+        reaped = -math.inf
         while not stop.asked:
-            ledger.reap()
+            if time.monotonic() - reaped >= POLL:
+                ledger.reap()
+                reaped = time.monotonic()
             counts = ledger.counts()
             if counts["failed"] >= (self.common.sweep.failures or math.inf):
                 break
@@ -151,7 +154,7 @@ class Worker:
                 continue
             own = [f"seed={seed}" if text == f"seed={cell.seed}" else text for text in overrides]
             resume = before.get("run_id") if before.get("seed", seed) == seed else None
-            result = self._train(ledger, trial, stop, own, list(made.values()), resume)
+            result = self._train(ledger, trial, cell, stop, own, list(made.values()), resume)
             made[str(seed)] = {"objective": self._objective(result), "updates": result.updates, **record(result)}
             if self._has_several_seeds(cell):
                 ledger.note(trial, {"made": made})
@@ -161,6 +164,7 @@ class Worker:
         self,
         ledger: Ledger,
         trial: optuna.Trial,
+        cell: PlannedCell,
         stop: Stop,
         overrides: list[str],
         made: list[Record],
@@ -172,7 +176,7 @@ class Worker:
         from study.tracking.trouble import PATIENCE, patiently
         from study.train import train
 
-        cell, config = PlannedCell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
+        config = validate(self.composer.compose(overrides))
         uri, typed = config.tracking.uri, [*self.plan.fixed, *overrides]
         tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
