@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def batch(mask: Tensor | None = None, targets: Tensor | None = None) -> Batch:
     return Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1) if targets is None else targets, mask)
 
 
-def plain(model: RecurrentModel, **options: int) -> TruncatedBPTT:
+def plain(model: RecurrentModel, **options: Any) -> TruncatedBPTT:
     return TruncatedBPTT(model, MSE(), torch.optim.Adam(model.parameters()), ClipNorm(1.0), **options)
 
 

@@ -32,7 +32,7 @@ class Evaluation:
         self._own: dict[str, Tensor] = {}
         self._steps = 0
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def add(self, batches: Iterable[Batch]) -> None:
         """Add batches, in order."""
         for batch in batches:
