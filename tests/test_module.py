@@ -132,6 +132,19 @@ def test_validation_disturbs_neither_the_carry_nor_the_random_state(configure: C
     np.testing.assert_array_equal(one.history.rows(), other.history.rows())
 
 
+def test_the_seconds_of_validations_are_counted_among_those_of_training(configure: Configure) -> None:
+    """Also over an interruption; a run that is never validated has spent none."""
+    often, never = (
+        configure(*ADDING, "trainer.max_updates=12", f"trainer.validate_every={every}") for every in (4, 1000)
+    )
+    (one, _, _), (other, _, _) = trained(often), trained(never)
+    assert 0.0 < one.validating < one.seconds
+    assert other.validating == 0.0
+    _, resumed = assemble(often)
+    resumed.load_state(one.state())
+    assert resumed.validating == one.validating
+
+
 def test_validation_carries_the_state_along_a_text_and_not_from_sequence_to_sequence(
     configure: Configure, data: list[str]
 ) -> None:

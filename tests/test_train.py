@@ -5,6 +5,7 @@ import random
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,10 @@ def test_a_run_leaves_its_measures_its_verdict_and_every_update(configure: Confi
     assert result.metrics["rmse/val"] == pytest.approx(run.data.metrics["rmse/val"])
     assert list((tmp_path / "checkpoints").glob("*.ckpt"))
     assert [get_source(used.dataset).to_dict() for used in run.inputs.dataset_inputs] == [{"uri": Adding.source}] * 3
+    assert float(run.data.tags["validation_seconds"]) == pytest.approx(result.validating, abs=1e-3)
+    long = replace(result, seconds=40.0, validating=8.0)
+    assert "30 updates in 40 s, 20% of it validation;" in long.summary(config.slug, config.tracking.uri)
+    assert "validation;" not in replace(long, validating=1.0).summary(config.slug, config.tracking.uri)
     summary = result.summary(config.slug, config.tracking.uri)
     assert f"without memory: rmse {result.metrics['rmse/baseline']:.4g}" in summary
 

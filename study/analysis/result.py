@@ -26,6 +26,9 @@ from study.training.history import APPLIED, LOSS, TOTAL
 from study.training.module import RecurrentModule
 from study.training.weights import log_best
 
+SAID = 0.05
+"""From this share of a run on its validation is said to take time."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -48,6 +51,7 @@ class Result:
         further: the primary measure on test by every further length that the task names.
         tests: of the causes, of a run that is not ahead of its opponents.
         experiment: its id in MLflow.
+        validating: the seconds of training that validations took.
     """
 
     run_id: str
@@ -63,12 +67,14 @@ class Result:
     further: Mapping[int, float] = field(default_factory=dict)
     tests: tuple[CauseTest, ...] = ()
     experiment: str = ""
+    validating: float = 0.0
 
     @property
     def record(self) -> dict[str, Any]:
         """What a program reads of it."""
         ranked = {"primary": self.primary, "direction": self.direction, "opponent": self.opponent}
         cost = {"updates": self.updates, "steps": self.steps, "seconds": self.seconds}
+        cost["validation_seconds"] = self.validating
         return {"run_id": self.run_id, **self.diagnosis.tags(), **cost, **ranked, "metrics": self.metrics}
 
     def summary(self, slug: str, uri: str) -> str:
@@ -84,12 +90,19 @@ class Result:
         found = ", ".join(f"{measured:.4g} at {length}" for length, measured in self.further.items())
         further = f"at further lengths: {self.primary} {found}\n" if found else ""
         return (
-            f"{self.updates} updates in {self.seconds:.0f} s; {self._tested}  ({beside}without memory {baseline:.4g})\n"
+            f"{self._took}; {self._tested}  ({beside}without memory {baseline:.4g})\n"
             f"{further}{self.diagnosis}\n{self._causes}"
             f"Run {self.run_id} is in MLflow experiment {slug!r} ({uri}). To see it: "
             f"{view.where(uri, self.experiment, self.run_id)}\n"
             f"{view.pictures(self.run_id, uri)}"
         )
+
+    @property
+    def _took(self) -> str:
+        """How many updates in what time, and how much of it validation took, where it is worth a word."""
+        share = self.validating / self.seconds if self.seconds else 0.0
+        said = f", {share:.0%} of it validation" if share >= SAID else ""
+        return f"{self.updates} updates in {self.seconds:.0f} s{said}"
 
     @property
     def _tested(self) -> str:
@@ -151,14 +164,15 @@ def conclude(module: RecurrentModule, setup: Setup, run: writer.Run, opponents: 
     ranking = ("loss/val", f"{task.primary}/val", f"{task.primary}/test", "skill/opponent")
     measured = dict.fromkeys(ranking, math.nan) | final | probes.final
     ends = run.run_id, diagnosis, len(history), steps, seconds, measured
-    return Result(*ends, *ranked, task.notes, further, tuple(tests), run.experiment)
+    return Result(*ends, *ranked, task.notes, further, tuple(tests), run.experiment, module.validating)
 
 
 def _tags(module: RecurrentModule, stands: Standing, opponents: Mapping[str, Score], steps: float) -> dict[str, str]:
     """What a run is filtered by at its end, beside its diagnosis."""
     reached = {score.label: score.metrics["test"][stands.measure] for score in opponents.values()}
     tags = {"opponent": stands.opponent[1], "opponents": json.dumps(reached)}
-    tags["steps_read"] = str(round(steps))  # a tag: the forty charts of a run are taken
+    tags["steps_read"] = str(round(steps))  # a tag, as the next: the forty charts of a run are taken
+    tags["validation_seconds"] = f"{module.validating:.3f}"
     if module.loss.initial_norm is not None:
         tags["initial_norm"] = str(float(module.loss.initial_norm))
     if module.history.diverged is not None:

@@ -3,7 +3,7 @@
 A training step is one update of `TruncatedBPTT` by full BPTT on the same batch: forward, backward, clipping, Adam.
 Measures are taken as `conf/probe/full.yaml` sets them, on small networks, where costs that do not depend on the size
 weigh most. Processor time, medians, one thread. Targets: a flow costs at most 4 steps, the default schedule
-(`probe=end`) at most 5% of a run.
+(`probe=end`) at most 3% of a run.
 """
 
 import argparse

@@ -32,13 +32,13 @@ class Evaluation:
         self._own: dict[str, Tensor] = {}
         self._steps = 0
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def add(self, batches: Iterable[Batch]) -> None:
         """Add batches, in order."""
         for batch in batches:
             outputs, state = self._model(batch.inputs, self._state, batch.mask)
             self._state = state if self._stateful else None
-            self._count(outputs.cpu(), _on_cpu(batch))
+            self._count(outputs.cpu(), batch.to("cpu"))
 
     def _count(self, outputs: Tensor, batch: Batch) -> None:
         lossy = self._metrics.nameable(batch)
@@ -56,8 +56,3 @@ class Evaluation:
         """`loss`, the loss's own measures, and every metric of the task by its name."""
         own = {name: float(total / self._steps) for name, total in self._own.items()}
         return {"loss": float(self._total / self._normaliser)} | own | self._metrics.compute()
-
-
-def _on_cpu(batch: Batch) -> Batch:
-    """The batch on the CPU, where metrics are computed, whatever device the model is on."""
-    return Batch(batch.inputs.cpu(), batch.targets.cpu(), None if batch.mask is None else batch.mask.cpu())

@@ -246,7 +246,7 @@ def _windows(model: RecurrentModel, batch: Batch, positions: list[int], lags: in
     entries = entering(model, encoded, [position - lags for position in positions])
     entry = tuple(torch.cat(parts, 1) for parts in zip(*entries, strict=True))
     stretches = torch.cat([encoded[p - lags : p + 1] for p in positions], 1)
-    last = Batch(*(None if x is None else torch.cat([x[p : p + 1] for p in positions], 1) for x in batch))  # type: ignore[arg-type]
+    last = batch.map(lambda tensor: torch.cat([tensor[p : p + 1] for p in positions], 1))
     whole = model.ahead(encoded, batch.mask)
     ahead = None if whole is None else torch.cat([whole[p : p + 1] for p in positions], 1)
     if last.mask is None:

@@ -31,7 +31,6 @@ from study.models import Core, RecurrentModel, State
 from study.models.network import reverse_sequences
 from study.models.stepping import evaluating, flatten, step
 from study.probes.gradients import flat
-from study.tasks.contract import Batch
 
 MOST = 256
 """Lags that are looked at one by one; what is left is what flowed further back."""
@@ -79,10 +78,9 @@ def shares_by_lag(model: RecurrentModel, loss: Loss, passages: Sequence[Passage]
 
 def _exact(passage: Passage) -> Passage:
     """The same in float64."""
-    parts = [None if part is None else part.cpu() for part in passage.steps]
-    real = [part.double() if part is not None and part.is_floating_point() else part for part in parts]
+    steps = passage.steps.to("cpu").map(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
     state = None if passage.state is None else tuple(part.detach().double().cpu() for part in passage.state)
-    return Passage(Batch(*real), state, passage.first)  # type: ignore[arg-type]
+    return Passage(steps, state, passage.first)
 
 
 def _total(loss: Loss, outputs: Tensor, passage: Passage) -> Tensor:

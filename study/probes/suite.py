@@ -136,4 +136,4 @@ class Probes:
                     break
             assert found is not None
             self._batch = found
-        return Batch(*(None if part is None else part.to(device) for part in self._batch))  # type: ignore[arg-type]
+        return self._batch.to(device)

@@ -4,7 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -31,25 +31,28 @@ class Batch(NamedTuple):
         targets: real values (time, batch, values), or classes (time, batch).
         mask: True on steps whose targets count, in the loss and in measures; None if all do. Earlier steps are read
             all the same (a task may ask at the last step only); steps after a sequence's last one are padding.
+        counted: the mask on the CPU, where the batch lies on another device: steps are counted there, so that no update
+            waits for the device. None where the mask itself is at hand.
     """
 
     inputs: Float[Tensor, "time batch features"] | Int[Tensor, "time batch *features"]
     targets: Float[Tensor, "time batch values"] | Int[Tensor, "time batch"]
     mask: Bool[Tensor, "time batch"] | None = None
+    counted: Bool[Tensor, "time batch"] | None = None
 
     @property
     def steps(self) -> int:
         """Number of steps that count, over all sequences."""
         time, width = self.targets.shape[:2]
-        return time * width if self.mask is None else int(self.mask.sum())
+        return time * width if self.mask is None else int(self._at_hand.sum())
 
     @property
     def lengths(self) -> Int[Tensor, " batch"]:
-        """Steps of every sequence, up to its last one that counts."""
+        """Steps of every sequence, up to its last one that counts; on the CPU."""
         time, width = self.targets.shape[:2]
         if self.mask is None:
             return torch.full((width,), time)
-        return (self.mask * torch.arange(1, time + 1, device=self.mask.device)[:, None]).amax(0)
+        return (self._at_hand * torch.arange(1, time + 1)[:, None]).amax(0)
 
     @property
     def longest(self) -> int:
@@ -58,8 +61,25 @@ class Batch(NamedTuple):
 
     @property
     def counting(self) -> Int[Tensor, " steps"]:
-        """The steps, from 0, at which some sequence counts."""
-        return torch.arange(len(self.targets)) if self.mask is None else self.mask.any(1).nonzero()[:, 0]
+        """The steps, from 0, at which some sequence counts; on the CPU."""
+        return torch.arange(len(self.targets)) if self.mask is None else self._at_hand.any(1).nonzero()[:, 0]
+
+    @property
+    def _at_hand(self) -> Bool[Tensor, "time batch"]:
+        """The mask on the CPU."""
+        assert self.mask is not None
+        return self.mask.cpu() if self.counted is None else self.counted
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch with every tensor replaced by what `change` makes of it."""
+        mask = None if self.mask is None else change(self.mask)
+        return Batch(change(self.inputs), change(self.targets), mask)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same on a device; Lightning calls it for every batch, and nothing here waits for the device."""
+        ahead = torch.device(device).type != "cpu"  # what comes back from a device has to be waited for
+        moved = self.map(lambda tensor: tensor.to(device, non_blocking=ahead))
+        return moved if self.mask is None or not ahead else moved._replace(counted=self._at_hand)
 
     def followed_by(self, other: "Batch") -> "Batch":
         """The steps of this batch and then those of another with as many sequences; no step may be masked."""
@@ -67,8 +87,8 @@ class Batch(NamedTuple):
 
     def between(self, first: int, stop: int) -> "Batch":
         """The steps from `first` up to, not including, `stop`."""
-        mask = None if self.mask is None else self.mask[first:stop]
-        return Batch(self.inputs[first:stop], self.targets[first:stop], mask)
+        part = self.map(lambda tensor: tensor[first:stop])
+        return part if self.counted is None else part._replace(counted=self.counted[first:stop])
 
 
 class Places(NamedTuple):

@@ -1,7 +1,4 @@
-"""The contract of clip policies, for pytest: what `study.learning.clipping.contract` asks of every one.
-
-Not tested: that a policy never waits for the device. It shows on a GPU only, as time.
-"""
+"""The contract of clip policies, for pytest: what `study.learning.clipping.contract` asks of every one."""
 
 import copy
 import io
@@ -14,6 +11,7 @@ from torch import Tensor
 
 from study.learning.clipping import Clip, Clipped
 from study.learning.clipping.contract import LIMIT, SHARE, NormClip
+from study.verify.waiting import NOWHERE, NeverWaiting
 
 SCALES = (0.0, 1e-30, 1e-3, 1.0, 1e3, 1e25)
 """Sizes of gradients: none, too small and too large for float32's squares, and between."""
@@ -163,6 +161,15 @@ class ClipContract:
         assert clipped.parameters[1] == 0
         assert torch.isfinite(clipped.applied)
         assert not gradients[1].any()
+
+    def test_it_never_waits_for_the_device(self, make_clip: MakeClip) -> None:
+        """It reads no number back and copies none to the device, past its first update, in which it makes its state."""
+        clip, parameters = make_clip(), [p.to(NOWHERE) for p in draw(-1)]
+        clip_once(clip, [g.to(NOWHERE) for g in draw(0)], parameters)
+        for update in range(1, UPDATES):
+            gradients = [g.to(NOWHERE) for g in draw(update)]
+            with NeverWaiting():
+                clip_once(clip, gradients, parameters)
 
     def test_parameters_are_only_read(self, make_clip: MakeClip) -> None:
         """It is the optimizer that moves them."""

@@ -274,6 +274,7 @@ class RecurrentModule(ValidatedModule):
             "carry": None if self._carry is None else self._carry.as_dict(),
             "random": seeding.state(),
             "seconds": self.seconds,
+            "validating": self.validating,
             "steps": self.journal.steps,
             "batches": self._batches,
             "pace": {name: getattr(self.pace, name) for name in ("budget", "updates", "chunk", "interval")},
@@ -289,4 +290,5 @@ class RecurrentModule(ValidatedModule):
         self.history.load_state(state["history"])
         self.probes.restore(state["probes"])
         self.best.load_state(state["best"])
+        self.validating = state.get("validating", 0.0)  # older checkpoints do not say
         self.journal.steps, self.journal.validations = list(state["steps"]), list(state["validations"])

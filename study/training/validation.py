@@ -1,5 +1,6 @@
 """Validation during training: the measures of the network as it is, and a copy of it where it is the best so far."""
 
+import time
 from collections.abc import Mapping
 
 import pytorch_lightning as pl
@@ -22,6 +23,8 @@ class ValidatedModule(pl.LightningModule):
     Attributes:
         journal: of a resumed run has the validations that were made before.
         best: the weights at the best validation so far.
+        validating: seconds spent on validations so far. Training is caught up when one begins, since the history has
+            just been read back, and measures are on the CPU when it ends: so a clock is right, also with a GPU.
     """
 
     model: RecurrentModel
@@ -31,11 +34,14 @@ class ValidatedModule(pl.LightningModule):
     history: History
     journal: Journal
     best: BestWeights
+    validating: float = 0.0
     _bptt: TruncatedBPTT
     _evaluation: Evaluation
+    _began: float
 
     def on_validation_epoch_start(self) -> None:
         """Start a fresh evaluation, with a state of its own: training's is not touched."""
+        self._began = time.monotonic()
         chunks = self.trainer.val_dataloaders
         chunks.done = len(chunks) if self.journal.validated else 0
         self._evaluation = Evaluation(self.model, self.loss, self.task.metrics(), chunks.batches.stateful)
@@ -53,6 +59,7 @@ class ValidatedModule(pl.LightningModule):
             self.schedule.validated(measures["loss"])
             with averaged(self._bptt.optimizer):
                 self.keep_if_best(measures)
+            self.validating += time.monotonic() - self._began
         self.log_dict({f"{name}/val": value for name, value in measures.items()})
 
     def keep_if_best(self, measures: Mapping[str, float]) -> bool:

@@ -51,7 +51,7 @@ def diagonal_rtrl_gradient(network: RecurrentModel, loss: Loss, batch: Batch) ->
     if network.core.num_layers > 1 or len(network.core.state_parts) > 1:
         raise ValueError("a diagonal trace is for one layer with one part of a state")
     width = batch.targets.shape[1]
-    each = [Batch(*(None if x is None else x[:, b : b + 1] for x in batch)) for b in range(width)]  # type: ignore[arg-type]
+    each = [batch.map(lambda tensor, b=b: tensor[:, b : b + 1]) for b in range(width)]  # type: ignore[misc]
     return torch.stack([_trace(network, loss, one) for one in each]).sum(0) / loss.normaliser(width, batch.steps)
 
 
