@@ -90,7 +90,7 @@ def read(path: Path) -> Contents:
     if raw.startswith(GZIP):
         raw = _unpacked(path, raw)
         notes.append(f"{path.name} is compressed by gzip and was unpacked in memory.")
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise ConfigError(f"{path}: the file is empty")
     for start, what in BINARY.items():
         if raw.startswith(start):
