@@ -5,6 +5,7 @@ import gzip
 import os
 import shlex
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,6 +119,15 @@ def read_lines(path: Path) -> list[str]:
 def lines(text: str) -> list[str]:
     """The lines of a text, without their ends."""
     return text.removesuffix("\n").split("\n")
+
+
+def each_line(text: str) -> Iterator[str]:
+    """The lines of a text, without their ends, one after another: not all of them beside the text."""
+    first, last = 0, len(text) - text.endswith("\n")
+    while (end := text.find("\n", first, last)) >= 0:
+        yield text[first:end]
+        first = end + 1
+    yield text[first:last]
 
 
 def _unpacked(path: Path, raw: bytes) -> bytes:

@@ -156,7 +156,7 @@ def _digest(parts: Iterable[bytes | Tensor]) -> str:
 
 
 def _pieces(tensor: Tensor) -> Iterator[memoryview]:
-    """The bytes of a tensor, in its order, some rows at a time: one that lies otherwise in memory is not copied whole."""
+    """The bytes of a tensor, in its order, some rows at a time: a transposed one is not copied whole."""
     rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
     for some in rows.split(max(1, PIECE * len(rows) // max(1, rows.numel()))):
         yield some.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

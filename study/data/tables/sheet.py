@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from study.data.files import read
+from study.data.files import each_line, read
 from study.errors import ConfigError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
@@ -136,21 +136,11 @@ def _short(path: Path, text: str, separator: str, header: Header, cells: pd.Data
 
 def _rows(text: str, separator: str, count: int | None = SAMPLE) -> list[tuple[list[str], int]]:
     """The first rows with the line at which each ends; cells without the white space around them."""
-    reader = csv.reader(_lines(text), delimiter=separator)
+    reader = csv.reader((line + "\n" for line in each_line(text)), delimiter=separator)
     try:
         return [([cell.strip() for cell in row], reader.line_num) for row in islice(reader, count)]
     except csv.Error:  # a cell longer than any: this is no separator of the file
         return []
-
-
-def _lines(text: str) -> Iterator[str]:
-    """The lines with their ends: `io.StringIO` would first take four bytes for every character."""
-    first = 0
-    while end := text.find("\n", first) + 1:
-        yield text[first:end]
-        first = end
-    if first < len(text):
-        yield text[first:]
 
 
 def _width(row: Sequence[str]) -> int:

@@ -6,7 +6,6 @@ if several are left, the user is asked.
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -181,7 +180,7 @@ def quoted(form: str) -> str:
 
 
 def _parsed(stripped: pd.Series, form: str) -> pd.Series:
-    return blockwise(partial(pd.to_datetime, errors="coerce", format=form, utc="%z" in form), stripped)
+    return blockwise(lambda some: pd.to_datetime(some, errors="coerce", format=form, utc="%z" in form), stripped)
 
 
 def _formatted(sheet: Sheet, cells: pd.Series, form: str, why: str) -> Times:
