@@ -70,7 +70,7 @@ def _records(row: str, costs: dict[int, Costs]) -> list[dict[str, Any]]:
     ]
 
 
-def slope(sizes: Sequence[float], costs: Sequence[float]) -> float | None:
+def slope(sizes: Sequence[int], costs: Sequence[float]) -> float | None:
     """The exponent of a cost over the size, by least squares; None where there are not two sizes or a cost is none."""
     if len(sizes) < 2 or not all(cost > 0 and math.isfinite(cost) for cost in costs):
         return None
