@@ -58,7 +58,7 @@ def main() -> None:
             slug = f"bench-{runs}"
             made = len(search(_store(folder), slug=slug)) if (folder / "mlflow.db").is_file() else 0
             for number in range(made, runs):
-                _track(slug, number, options.updates)
+                track(slug, number, options.updates)
             records.append({"runs": runs, **_report(slug, folder)})
     title = f"Report of runs of {options.updates} updates"
     printer().show("reports", records, table(records, COLUMNS, title=title))
@@ -72,8 +72,8 @@ def _report(slug: str, folder: Path) -> dict[str, float]:
     return {"wall_seconds": took[0], "processor_seconds": took[1], "page_megabytes": page.stat().st_size / 1e6}
 
 
-def _track(slug: str, number: int, updates: int) -> None:
-    """Write one run as training does."""
+def track(slug: str, number: int, updates: int) -> None:
+    """Write one run as training does, to the store in the current folder."""
     draw = np.random.default_rng(number)
     norms = draw.lognormal(-1, 0.5, updates).astype(np.float32)
     history = {

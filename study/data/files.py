@@ -5,6 +5,7 @@ import gzip
 import os
 import shlex
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ def read(path: Path) -> Contents:
     if raw.startswith(GZIP):
         raw = _unpacked(path, raw)
         notes.append(f"{path.name} is compressed by gzip and was unpacked in memory.")
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise ConfigError(f"{path}: the file is empty")
     for start, what in BINARY.items():
         if raw.startswith(start):
@@ -118,6 +119,15 @@ def read_lines(path: Path) -> list[str]:
 def lines(text: str) -> list[str]:
     """The lines of a text, without their ends."""
     return text.removesuffix("\n").split("\n")
+
+
+def each_line(text: str) -> Iterator[str]:
+    """The lines of a text, without their ends, one after another: not all of them beside the text."""
+    first, last = 0, len(text) - text.endswith("\n")
+    while (end := text.find("\n", first, last)) >= 0:
+        yield text[first:end]
+        first = end + 1
+    yield text[first:last]
 
 
 def _unpacked(path: Path, raw: bytes) -> bytes:

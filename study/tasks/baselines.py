@@ -48,7 +48,9 @@ def _count(
 ) -> tuple[Int[Tensor, " different"], Int[Tensor, " different"]]:
     """Every different number below `size` in all blocks, ascending, and how often it occurs."""
     if size > BLOCK:
-        return torch.cat(list(blocks)).unique(return_counts=True)
+        found = [block.unique(return_counts=True) for block in blocks]
+        numbers, places = torch.cat([numbers for numbers, _ in found]).unique(return_inverse=True)
+        return numbers, torch.zeros_like(numbers).index_add_(0, places, torch.cat([counts for _, counts in found]))
     counts = sum((block.bincount(minlength=size) for block in blocks), torch.zeros(size, dtype=torch.int64))
     numbers = counts.nonzero()[:, 0]
     return numbers, counts[numbers]

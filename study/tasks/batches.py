@@ -64,36 +64,51 @@ class Windows(Batches):
         return len(self._firsts)
 
 
+LONG = 1 << 16
+"""Steps from which series are read in several batches: a network keeps its outputs of a whole batch."""
+
+
 class Whole(Batches):
-    """Several series from first to last step, side by side in one batch, the shorter ones padded."""
+    """Several series from first to last step, side by side, the shorter ones padded: `whole`, in batches if `LONG`."""
 
     def __init__(self, series: Sequence[tuple[Float[Tensor, "steps features"], Float[Tensor, "steps values"]]]):
         pad = torch.nn.utils.rnn.pad_sequence
         lengths = torch.tensor([len(inputs) for inputs, _ in series])
         mask = torch.arange(int(lengths.max()))[:, None] < lengths
         inputs, targets = pad([inputs for inputs, _ in series]), pad([targets for _, targets in series])
-        self._batch = Batch(inputs, targets, None if mask.all() else mask)
+        self.whole = Batch(inputs, targets, None if mask.all() else mask)
+        self.stateful = len(self) > 1
 
     def __len__(self) -> int:
-        """One."""
-        return 1
+        """Usually one."""
+        return math.ceil(self.longest / LONG)
 
     def keys(self, epoch: int) -> Sequence[int]:
-        """The one batch."""
-        return [0]
+        """First steps."""
+        return range(0, self.longest, LONG)
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest series."""
+        return len(self.whole.targets)
 
     def batch(self, key: int) -> Batch:
-        """The one batch."""
-        return self._batch
+        """The steps from `key` on."""
+        return self.whole.between(key, key + LONG) if self.stateful else self.whole
+
+    def places(self, key: int, batch: Batch) -> Places:
+        """The steps from `key` on."""
+        column, step = Places.side_by_side(batch)
+        return Places(column, step + key)
 
     def tensors(self) -> Iterator[Tensor]:
-        """The one batch."""
-        return (part for part in self._batch if part is not None)
+        """All of it."""
+        return (part for part in self.whole if part is not None)
 
     @property
     def size(self) -> int:
         """Series."""
-        return self._batch.targets.shape[1]
+        return self.whole.targets.shape[1]
 
 
 class Stream(Batches):

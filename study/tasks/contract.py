@@ -117,7 +117,7 @@ class Batches(ABC):
             from the initial state.
     """
 
-    stateful: ClassVar[bool] = False
+    stateful: bool = False
 
     @property
     def longest(self) -> int:

@@ -7,7 +7,7 @@ values (`study.tracking.description`); this is the rest. No MLflow here.
 import os
 import platform
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import distributions, version
@@ -27,6 +27,8 @@ RESUMED = "resumed_after_"
 """Prefix of the artifact folder that a resume writes; the number of updates made before it follows."""
 LONGEST_TAG = 5000
 """Most characters of a tag that every MLflow store takes."""
+PIECE = 1 << 20
+"""Numbers of a tensor that are put in order at a time for its digest."""
 COMPUTING = ("torch", "numpy", "pytorch-lightning")
 """The packages whose versions are most likely to change a bit."""
 
@@ -139,18 +141,25 @@ def combined(parts: Mapping[str, tuple[str, int]]) -> str:
     return _digest(digest.encode() for digest, _ in parts.values())
 
 
-def _bits(tensor: Tensor) -> tuple[bytes, memoryview]:
-    values = tensor.detach().cpu().contiguous()
-    return f"{values.dtype} {tuple(values.shape)}".encode(), values.reshape(-1).view(torch.uint8).numpy().data
+def _bits(tensor: Tensor) -> tuple[bytes, Tensor]:
+    return f"{tensor.dtype} {tuple(tensor.shape)}".encode(), tensor
 
 
-def _digest(parts: Iterable[bytes | memoryview]) -> str:
-    """128 bits of BLAKE2, in hexadecimal; each part is preceded by its length."""
+def _digest(parts: Iterable[bytes | Tensor]) -> str:
+    """128 bits of BLAKE2, in hexadecimal; each part is preceded by its length in bytes."""
     total = blake2b(digest_size=16)
     for part in parts:
-        total.update(len(part).to_bytes(8, "big"))
-        total.update(part)
+        total.update((part.nbytes if isinstance(part, Tensor) else len(part)).to_bytes(8, "big"))
+        for piece in _pieces(part) if isinstance(part, Tensor) else (part,):
+            total.update(piece)
     return total.hexdigest()
+
+
+def _pieces(tensor: Tensor) -> Iterator[memoryview]:
+    """The bytes of a tensor, in its order, some rows at a time: a transposed one is not copied whole."""
+    rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
+    for some in rows.split(max(1, PIECE * len(rows) // max(1, rows.numel()))):
+        yield some.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 from optuna.trial import FrozenTrial
@@ -19,6 +19,11 @@ from optuna.trial import FrozenTrial
 from study.bench.reliability.contract import Fault, Tally
 from study.bench.reliability.first import opened
 from study.sweep.trials.storage import open_study
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
+
+    from study.analysis.result import Result
 
 RUNS, UPDATES = 50, 5_000
 """A seed's share of the runs of the sweep, and of the updates of the run."""
@@ -45,13 +50,10 @@ class Snapshot(NamedTuple):
 
 def many_runs(folder: Path, seeds: int) -> Tally:
     """A sweep of runs of a few updates by two workers."""
-    runs, nowhere = RUNS * seeds, subprocess.DEVNULL
-    typed = ["slug=many", *TINY, "trainer.max_updates=10", f"seed=range({runs})", "sweep.workers=2"]
-    command = [sys.executable, "-m", "study.sweep", *typed]
-    with subprocess.Popen(command, cwd=folder, stdout=nowhere, stderr=nowhere) as parent:
+    runs = RUNS * seeds
+    with sweep_of(folder, runs, workers=2) as parent:
         seen = _watched(parent)
-    with open_study(f"sqlite:///{folder}/optuna.db", "many") as study:
-        trials = study.get_trials(deepcopy=False)
+    trials = trials_of(folder)
     made = [trial for trial in trials if trial.user_attrs.get("outcome")]
     grown = _growth(parent.pid, made, seen)
     first, last = starts(made, SOME)
@@ -61,6 +63,19 @@ def many_runs(folder: Path, seeds: int) -> Tally:
     return Tally(
         runs, lost, f"MB a run after the {WARM}th: {rates}; the first start after {first:.2f} s, the last {last:.2f}"
     )
+
+
+def sweep_of(folder: Path, runs: int, workers: int) -> subprocess.Popen[bytes]:
+    """Start a sweep of runs of ten updates, in a folder of its own."""
+    typed = ["slug=many", *TINY, "trainer.max_updates=10", f"seed=range({runs})", f"sweep.workers={workers}"]
+    command, nowhere = [sys.executable, "-m", "study.sweep", *typed], subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=folder, stdout=nowhere, stderr=nowhere)
+
+
+def trials_of(folder: Path) -> list[FrozenTrial]:
+    """The trials of that sweep."""
+    with open_study(f"sqlite:///{folder}/optuna.db", "many") as study:
+        return study.get_trials(deepcopy=False)
 
 
 def _watched(parent: subprocess.Popen[bytes]) -> list[Snapshot]:
@@ -105,30 +120,31 @@ def starts(trials: Sequence[FrozenTrial], some: int) -> tuple[float, float]:
 
 def many_claims(folder: Path, seeds: int) -> Tally:
     """Runs claimed and finished one after another by one process, with nothing trained."""
-    runs, spent, taken = RUNS * seeds, list[float](), set[str]()
+    runs = RUNS * seeds
+    spent, cells = zip(*claimed(folder, runs), strict=True)
+    first, last = median(spent[:SOME]), median(spent[-SOME:])
+    taken = len({*cells})
+    lost = abs(runs - taken) + len(spent) - taken + (last > SLOWER * first)
+    return Tally(runs, lost, f"ms of CPU a claim: the first {1000 * first:.1f}, the last {1000 * last:.1f}")
+
+
+def claimed(folder: Path, runs: int) -> list[tuple[float, str]]:
+    """CPU seconds of every claim of this process, and the cell claimed, until none of so many runs is left."""
+    found: list[tuple[float, str]] = []
     with opened(folder, range(runs)) as ledger:
         while True:
             began = time.process_time()
             if (trial := ledger.claim()) is None:
-                break
-            spent.append(time.process_time() - began)
-            taken.add(str(trial.user_attrs["cell"]))
+                return found
+            found.append((time.process_time() - began, str(trial.user_attrs["cell"])))
             ledger.finish(trial, 1.0, {"outcome": "completed"})
-    first, last = median(spent[:SOME]), median(spent[-SOME:])
-    lost = abs(runs - len(taken)) + len(spent) - len(taken) + (last > SLOWER * first)
-    return Tally(runs, lost, f"ms of CPU a claim: the first {1000 * first:.1f}, the last {1000 * last:.1f}")
 
 
 def many_updates(folder: Path, seeds: int) -> Tally:
     """One long run in this process."""
     import pytorch_lightning as pl
-    from hydra import compose, initialize_config_dir
 
-    from study.installation import CONF
-    from study.schema import validate
-    from study.tracking.place import Place
     from study.tracking.reader import find_one
-    from study.train import train
 
     class Sizes(pl.Callback):
         """The megabytes of this process by the number of updates made, each hundredth: the list itself takes memory."""
@@ -140,17 +156,34 @@ def many_updates(folder: Path, seeds: int) -> Tally:
             if trainer.global_step % 100 == 0:
                 self.seen.append((trainer.global_step, psutil.Process(os.getpid()).memory_info().rss / MEGABYTE))
 
-    updates, sizes, uri = UPDATES * seeds, Sizes(), f"sqlite:///{folder}/mlflow.db"
-    typed = [*TINY, f"trainer.max_updates={updates}", "trainer.progress_bar=false", f"tracking.uri={uri}"]
-    with initialize_config_dir(str(CONF), version_base=None):
-        config = validate(compose("train", overrides=typed))
-    result = train(config, typed, Place(checkpoints=folder), [sizes])
-    history = find_one(uri, result.run_id).table("gradients.parquet")
+    updates, sizes = UPDATES * seeds, Sizes()
+    result = long_run(folder, updates, [sizes])
+    history = find_one(store_in(folder), result.run_id).table("gradients.parquet")
     early = next(size for update, size in sizes.seen if update >= updates // 10)
     grown = max(size for _, size in sizes.seen) - early
     kept = (updates - updates // 10) * len(history.columns) * FLOAT / MEGABYTE
     seen = f"{grown:+.1f} MB from update {updates // 10:,} to {updates:,}, of which the history itself is {kept:.1f}"
     return Tally(updates, updates - len(history) + (grown > LARGER * kept), seen)
+
+
+def long_run(folder: Path, updates: int, callbacks: "Sequence[Callback]" = ()) -> "Result":
+    """Train a small network for so many updates, in this process, with a store in a folder."""
+    from hydra import compose, initialize_config_dir
+
+    from study.installation import CONF
+    from study.schema import validate
+    from study.tracking.place import Place
+    from study.train import train
+
+    typed = [*TINY, f"trainer.max_updates={updates}", "trainer.progress_bar=false", f"tracking.uri={store_in(folder)}"]
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = validate(compose("train", overrides=typed))
+    return train(config, typed, Place(checkpoints=folder), callbacks)
+
+
+def store_in(folder: Path) -> str:
+    """The address of a store of runs in a folder."""
+    return f"sqlite:///{folder}/mlflow.db"
 
 
 FAULTS = [

@@ -1,13 +1,15 @@
 """Corpora of one word a line and an empty line after every sentence, or of a sentence of word/tag a line."""
 
 import re
+import sys
 from collections.abc import Sequence
+from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from study.data.corpora.comments import usual_width, without_comments
-from study.data.files import lines, read
+from study.data.files import each_line, read
 from study.errors import ConfigError
 
 WORDS = frozenset(("word", "words", "token", "tokens", "form", "text"))
@@ -60,11 +62,11 @@ def read_conllu(path: Path, word: int = 2, label: int = 4) -> Corpus:
         label: number of the column of labels, from 1: UPOS.
     """
     text, _, notes = read(path)
-    written = ["" if line.startswith("#") else line.strip(" ") for line in lines(text)]
-    if any(written) and "\t" not in "".join(written):
+    written = ["" if line.startswith("#") else line.strip(" ") for line in each_line(text)]
+    if any(written) and not any("\t" in line for line in written):
         notes += (f"{path.name}: there is no tab; columns are what blanks separate.",)
         written = [re.sub(" +", "\t", line) for line in written]
-    rows = [line.split("\t") if line.strip() else [] for line in written]
+    rows = [[*map(sys.intern, line.split("\t"))] if line.strip() else [] for line in written]
     _refuse_ragged(path, rows)
     _refuse_joined(path, rows)
     words = [row for row in rows if not row or row[0].isdigit()]
@@ -108,7 +110,7 @@ def read_columns(path: Path, word: int, label: int, ragged: bool = False) -> Cor
         ConfigError: a line has another number of columns than the others, or may be a comment as well as a word.
     """
     text, _, notes = read(path)
-    written = lines(text)
+    written = [*map(sys.intern, each_line(text))]
     rows = _split(written)
     if not ragged:
         if _widths(rows) > 1 and _widths(either := [line.split() for line in written]) == 1:
@@ -131,7 +133,8 @@ def read_tagged(path: Path) -> Corpus:
         ConfigError: a word has no slash; with its line.
     """
     text, _, notes = read(path)
-    sentences = [[word.rpartition("/") for word in line.split()] for line in lines(text)]
+    parted = cache(lambda word: word.rpartition("/"))  # of equal words one
+    sentences = [[parted(word) for word in line.split()] for line in each_line(text)]
     for number, sentence in enumerate(sentences, 1):
         if bare := next(("".join(word) for word in sentence if not (word[0] and word[2])), ""):
             raise ConfigError(f"{path}, line {number}: {bare!r} is not written as word/tag (task.format=tagged)")
@@ -141,14 +144,18 @@ def read_tagged(path: Path) -> Corpus:
 
 
 def _split(written: list[str]) -> list[list[str]]:
-    """The columns of every line: between tabs if a line has one that is no comment, else between spaces."""
+    """The columns of every line: between tabs if a line has one that is no comment, else between spaces.
+
+    Equal lines share their columns: in a corpus most come often.
+    """
     plain = [line.strip() for line in written if not line.startswith("#")]
     separator = re.compile("\t" if any("\t" in line for line in plain or written) else " +")
-    return [separator.split(line.rstrip()) if line.strip() else [] for line in written]
+    split = cache(lambda line: [*map(sys.intern, separator.split(line.rstrip()))] if line.strip() else [])
+    return [split(line) for line in written]
 
 
 def _without_document(row: list[str]) -> list[str]:
-    return [] if row and row[0].split()[:1] == ["-DOCSTART-"] else row
+    return [] if row and "-DOCSTART-" in row[0] and row[0].split()[0] == "-DOCSTART-" else row
 
 
 def _widths(rows: list[list[str]]) -> int:

@@ -51,8 +51,8 @@ def without_comments(path: Path, lines: list[str], rows: list[list[str]], label:
     """The rows with an empty one for every comment; see `read_columns`."""
     words = [row for row in rows if row and not row[0].startswith("#")]
     width = usual_width(words or rows)
-    columns = zip(*(row for row in words if len(row) == width), strict=True)
-    values = [set(column) for column in columns]
+    fitting = [row for row in words if len(row) == width]
+    values = [{row[place] for row in fitting} for place in range(width)] if fitting else []
     hashes = (row for line, row in zip(lines, rows, strict=True) if row[:1] == ["#"] and not COMMENT.match(line))
     beside = {row[1] for row in hashes if len(row) == width == 2}
     plain = Plain(width, values, label or width, beside.difference(*values[1:]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from study.data.tables.sheet import Sheet
+from study.data.tables.sheet import Sheet, blockwise
 from study.errors import ConfigError
 
 MISSING = frozenset((
@@ -63,7 +63,7 @@ class Written(NamedTuple):
 
 def is_missing(cells: pd.Series) -> pd.Series:
     """Where cells stand for missing values."""
-    return cells.str.strip().str.lower().isin(MISSING)
+    return blockwise(lambda some: some.str.strip().str.lower().isin(MISSING), cells)
 
 
 def decimal_sign(sheet: Sheet, columns: Sequence[str], given: str | None = None) -> str:
@@ -143,7 +143,7 @@ def read_numbers(cells: pd.Series, decimal: str) -> Numbers:
         decimal: the sign; the other one may stand between thousands.
     """
     missing = is_missing(cells)
-    values = pd.to_numeric(cells.where(~missing), errors="coerce").astype(float)
+    values = blockwise(lambda some: pd.to_numeric(some, errors="coerce").astype(float), cells.where(~missing))
     doubtful = ~missing & ~np.isfinite(values)
     if decimal == ",":
         doubtful |= cells.str.contains(".", regex=False) & ~missing
@@ -174,8 +174,8 @@ def _said(name: str, cells: pd.Series, written: Sequence[Written], units: set[st
         yield f"Column {name!r}: read without its {money}."
     if units:
         yield f"Column {name!r}: its unit {units.pop()!r} is left out, the numbers stay as they are."
-    letters = [letter for letter in FACTORS if cells.str.strip().str.endswith(letter).any()]
-    if letters and written:
+    letters = [letter for letter in FACTORS if written and cells.str.strip().str.endswith(letter).any()]
+    if letters:
         factors = ", ".join(f"{letter} = {FACTORS[letter]:,.0f}" for letter in letters)
         yield f"Column {name!r}: {factors}."
     if any(number.bracketed for number in written):

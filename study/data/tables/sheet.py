@@ -5,19 +5,21 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from study.data.files import read
+from study.data.files import each_line, read
 from study.errors import ConfigError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SAMPLE = 200
 """Rows by which the layout is found."""
+BLOCK = 1 << 18
+"""Rows that are read at a time, see `blockwise`."""
 STATED = re.compile(r'"?sep=(.)"?\n')
 """The first line that names the separator for Excel."""
 DATUM = re.compile(r"[-+(]?[$€£¥]?[.,]?\d")
@@ -106,6 +108,20 @@ def read_sheet(path: Path, separator: str | None = None) -> Sheet:
     return Sheet(path, cells, found, encoding, header.headless, (*notes, *header.notes, *left_out, *short))
 
 
+def blockwise(read: Callable[[pd.Series], pd.Series], cells: pd.Series) -> pd.Series:
+    """What a function makes of every cell, some rows at a time: what it takes beside that is then small.
+
+    pandas and Python's patterns make an object of 70 bytes of every text that they read.
+
+    Args:
+        read: of a cell, whatever the others are.
+        cells: texts.
+    """
+    if len(cells) <= BLOCK:
+        return read(cells)
+    return pd.concat([read(cells.iloc[first : first + BLOCK]) for first in range(0, len(cells), BLOCK)])
+
+
 def _short(path: Path, text: str, separator: str, header: Header, cells: pd.DataFrame) -> Iterator[str]:
     """A sentence about rows of fewer cells than there are columns: one may have been lost before their end."""
     if not (cells[cells.columns[-1]] == "").any():
@@ -120,7 +136,7 @@ def _short(path: Path, text: str, separator: str, header: Header, cells: pd.Data
 
 def _rows(text: str, separator: str, count: int | None = SAMPLE) -> list[tuple[list[str], int]]:
     """The first rows with the line at which each ends; cells without the white space around them."""
-    reader = csv.reader(io.StringIO(text), delimiter=separator)
+    reader = csv.reader((line + "\n" for line in each_line(text)), delimiter=separator)
     try:
         return [([cell.strip() for cell in row], reader.line_num) for row in islice(reader, count)]
     except csv.Error:  # a cell longer than any: this is no separator of the file
@@ -223,7 +239,7 @@ def _cells(path: Path, text: str, separator: str, header: Header) -> pd.DataFram
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             cells = pd.read_csv(
-                io.StringIO(text), sep=separator, header=None, names=header.names, skiprows=header.rows,
+                io.BytesIO(text.encode()), sep=separator, header=None, names=header.names, skiprows=header.rows,
                 index_col=False, dtype=str, keep_default_na=False, skip_blank_lines=False,
             )  # fmt: skip
     except pd.errors.EmptyDataError:

@@ -11,13 +11,14 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from study.data.tables.sheet import Sheet
+from study.data.tables.sheet import Sheet, blockwise
 from study.errors import ConfigError
 
-OFFSET = r"(?<=\d) ?(?:Z|[+-]\d{1,2}(?::?\d{2})?)$"
+_DISTANCE = r" ?(?:Z|[+-]\d{1,2}(?::?\d{2})?)$"
+OFFSET = rf"(?<=\d){_DISTANCE}"
 """A time's distance from UTC, as at the end of 2024-12-31 23:00-05:00, or of 2024-12-31 23:00:00-05 in PostgreSQL."""
-TIMED = r"\d[T ]\d"
-"""A date followed by a time: without one, -05 is a day."""
+PLACED = rf"\d[T ]\d(?:.*\d)?{_DISTANCE}"
+"""A date followed by a time, which such a distance may follow: without one, -05 is a day."""
 QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])")
 EPOCHS: dict[int, Literal["s", "ms", "us", "ns"]] = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 """Units of the time since 1970, by the digits that it has since 2001."""
@@ -74,7 +75,7 @@ def read_times(sheet: Sheet, cells: pd.Series, form: str | None = None) -> Times
     if form is not None:
         return _formatted(sheet, cells, form, "")
     stripped = cells.str.strip()
-    iso = _iso(stripped)
+    iso = blockwise(_iso, stripped)
     if iso.notna().all():
         return _in_iso(sheet, cells, stripped, iso)
     if stripped.str.fullmatch(r"[-+]?\d+(?:\.\d+)?").all():
@@ -96,17 +97,20 @@ def _iso(stripped: pd.Series) -> pd.Series:
 
 def _in_iso(sheet: Sheet, cells: pd.Series, stripped: pd.Series, dates: pd.Series) -> Times:
     """Moments; in UTC where they are written with their distance from it, which summer changes."""
-    written = stripped.where(stripped.str.match(r"\d{4}"))
     sheet.refuse(cells, dates.isna(), f"is not a date ({WRITE})")
-    placed = written.str.contains(f"{TIMED}.*{OFFSET}")
+    placed = stripped.str.contains(PLACED)
     other = "a UTC offset, the first row has none" if not placed.iloc[0] else "no UTC offset, the first row has one"
     sheet.refuse(cells, placed != placed.iloc[0], f"has {other}")
+    if not placed.iloc[0]:
+        moments = dates.dt.tz_localize(None)
+        return Times(moments, moments)
     # A day is a day by the clock on the wall, and an hour by that in Greenwich: in spring these differ.
-    clock = written.where(~placed, written.str.replace(OFFSET, "", regex=True))
-    return Times(
-        dates if placed.iloc[0] else dates.dt.tz_localize(None),
-        pd.to_datetime(clock, errors="coerce", format="ISO8601"),
-    )
+    return Times(dates, blockwise(_clock, stripped))
+
+
+def _clock(stripped: pd.Series) -> pd.Series:
+    """What the clock on the wall shows, of moments written with their distance from UTC."""
+    return pd.to_datetime(stripped.str.replace(OFFSET, "", regex=True), errors="coerce", format="ISO8601")
 
 
 def _numbered(stripped: pd.Series) -> Times:
@@ -176,7 +180,7 @@ def quoted(form: str) -> str:
 
 
 def _parsed(stripped: pd.Series, form: str) -> pd.Series:
-    return pd.to_datetime(stripped, errors="coerce", format=form, utc="%z" in form)
+    return blockwise(lambda some: pd.to_datetime(some, errors="coerce", format=form, utc="%z" in form), stripped)
 
 
 def _formatted(sheet: Sheet, cells: pd.Series, form: str, why: str) -> Times:

@@ -159,7 +159,7 @@ class Forecasting(Task):
 
     def whole(self, split: Split) -> Batch:
         """Every series of a split from first to last step, side by side: every step once."""
-        return next(Whole(self._tensors(split)).epoch(0))
+        return Whole(self._tensors(split)).whole
 
     @property
     def season(self) -> int:

@@ -58,10 +58,12 @@ class Language(Task):
         self._config = config
         texts, self.source, notes = self.load(config, data)
         parts, written = tokens.codes(texts, config.level)
+        del texts  # as large as the file
         if len(parts) == 1:
             assert isinstance(config, SplitByShares)
             parts = tokens.by_shares(parts[0], config.ends(len(parts[0])))
         numbered, known = tokens.number(dict(zip(SPLITS, parts, strict=True)), config.min_count)
+        del parts
         self._tokens = {split: torch.from_numpy(numbered[split]) for split in SPLITS}
         self._vocabulary = Vocabulary([tokens.UNKNOWN, *map(written, known)], config.level)
         self.inputs, self.targets = self._vocabulary.inputs, self._vocabulary.targets
