@@ -19,9 +19,14 @@ SWEPT = {1: [Took(40.0, 30.0, 5.0, 30.0, 5.0), Took(44.0, 30.0, 5.0, 34.0, 5.0)]
 def test_ratios_are_of_medians_to_two_workers_and_the_usual_way_has_no_parts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one, fixed = iter(SWEPT[1]), []
+    one, fixed = iter(SWEPT[1]), list[tuple[list[str], list[Job]]]()
+
+    def usually(_: str, typed: list[str], jobs: list[Job]) -> Took:
+        fixed.append((typed, jobs))
+        return Took(70.0, 90.0)
+
     monkeypatch.setattr(sweep, "swept", lambda _, typed, n: (JOBS, next(one) if n == 1 else SWEPT[2][0]))
-    monkeypatch.setattr(sweep, "usually", lambda _, typed, jobs: fixed.append((typed, jobs)) or Took(70.0, 90.0))
+    monkeypatch.setattr(sweep, "usually", usually)
     monkeypatch.setattr(sys, "argv", ["sweep", "--json", "--updates", "9", "--repetitions", "2"])
     sweep.main()
     rows = {row["way"]: row for row in json.loads(capsys.readouterr().out)["ways"]}
@@ -36,9 +41,12 @@ def test_ratios_are_of_medians_to_two_workers_and_the_usual_way_has_no_parts(
 
 def test_the_usual_way_is_asked_for_the_updates_that_the_sweep_made(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(
-        sweep, "spent", lambda command, folder, entered: asked.extend(json.loads(entered)) or (1.0, 2.0)
-    )
+
+    def spent(_: list[str], folder: str, entered: str) -> tuple[float, float]:
+        asked.extend(json.loads(entered))
+        return 1.0, 2.0
+
+    monkeypatch.setattr(sweep, "spent", spent)
     sweep.usually("tour", ["trainer.max_updates=9", "tracking.points=50"], JOBS)
     configs = [composed(overrides) for overrides in asked]
     assert [(config.model.name, config.trainer.max_updates, config.slug) for config in configs] == [

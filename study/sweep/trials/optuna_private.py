@@ -21,7 +21,7 @@ from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy.dialects import postgresql, sqlite
 
-INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+INSERTS: Mapping[str, Callable[..., Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 """Of the databases that set many attributes by one statement, and replace those that are there."""
 
 
@@ -111,7 +111,7 @@ def note(study: optuna.Study, trial: Trial, attributes: Mapping[str, Any]) -> bo
             for key, value in attributes.items():
                 database._set_trial_attr_without_commit(session, TrialUserAttributeModel, of, key, value)
             return True
-        database.check_trial_is_updatable(of, TrialModel.find_or_raise_by_id(of, session).state)
+        database.check_trial_is_updatable(of, cast(TrialState, TrialModel.find_or_raise_by_id(of, session).state))
         rows = [{"trial_id": of, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
         new = insert(TrialUserAttributeModel).values(rows)
         replaced, keys = {"value_json": new.excluded.value_json}, ["trial_id", "key"]
