@@ -104,20 +104,28 @@ def begin(study: optuna.Study, params: Mapping[str, Any], attributes: Mapping[st
 
 
 def note(study: optuna.Study, trial: Trial, attributes: Mapping[str, Any]) -> bool:
-    """Set attributes of a trial, in one transaction; False if it has ended."""
-    database, of = _storage(study)._backend, trial._trial_id
-    with suppress(UpdateFinishedTrialError), _create_scoped_session(database.scoped_session, True) as session:
-        if (insert := INSERTS.get(database.engine.name)) is None:  # as Optuna does it, one by one
+    """Set attributes of a trial, in one transaction where its database can; False if it has ended."""
+    database = _storage(study)._backend
+    with suppress(UpdateFinishedTrialError):
+        if insert := INSERTS.get(database.engine.name):
+            _insert(database, insert, trial, attributes)
+        else:
             for key, value in attributes.items():
-                database._set_trial_attr_without_commit(session, TrialUserAttributeModel, of, key, value)
-            return True
-        database.check_trial_is_updatable(of, cast(TrialState, TrialModel.find_or_raise_by_id(of, session).state))
+                trial.set_user_attr(key, value)
+        return True
+    return False
+
+
+def _insert(database: Any, insert: Callable[..., Any], trial: Trial, attributes: Mapping[str, Any]) -> None:
+    """What `Trial.set_user_attr` does for one attribute after another, by one statement."""
+    of = trial._trial_id
+    with _create_scoped_session(database.scoped_session, True) as session:
+        database.check_trial_is_updatable(of, TrialModel.find_or_raise_by_id(of, session).state)
         rows = [{"trial_id": of, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
         new = insert(TrialUserAttributeModel).values(rows)
         replaced, keys = {"value_json": new.excluded.value_json}, ["trial_id", "key"]
         session.execute(new.on_conflict_do_update(index_elements=keys, set_=replaced))
-        return True
-    return False
+    trial._cached_frozen_trial.user_attrs |= attributes
 
 
 def leave_word(study: optuna.Study, key: str, value: str) -> None:
