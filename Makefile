@@ -4,7 +4,8 @@ PYTHON ?= python3
 EXPERIMENT ?= tour
 ARGS ?=
 PORT ?= 5000
-BENCHES ?= study.bench study.bench.loader study.bench.probes study.bench.report
+BENCHES ?= study.bench study.bench.cells study.bench.fixed study.bench.startup study.bench.sweep study.bench.growth \
+	study.bench.claims study.bench.probes study.bench.loader study.bench.report study.bench.replicas
 BIN := .venv/bin
 # The value of a variable as one word of a shell, whatever letters it has; ARGS and CLIPS are words as they are typed.
 quoted = '$(subst ','\'',$(value $(1)))'

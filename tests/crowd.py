@@ -12,14 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from study.analysis.diagnosis.cause import Cause
-from study.analysis.diagnosis.judge import Diagnosis
 from study.analysis.result import Result
-from study.installation import CONF
+from study.bench.claims import composed, untrained
 from study.schema import Config, SweepingConfig, check
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
@@ -30,8 +26,6 @@ from study.sweep.workers import worker
 from study.tracking import store, writer
 from study.tracking.description import describe
 from study.tracking.place import Place
-
-MEASURES = {"rmse/val": 1.0, "rmse/test": 1.0, "rmse/baseline": 2.0, "rmse/opponent": 1.5, "skill/opponent": 1 / 3}
 
 
 def train(
@@ -45,8 +39,7 @@ def train(
         place.announce(run.run_id)
         time.sleep(random.uniform(0, 0.05))
         run.tag({"outcome": "completed"})
-    diagnosis = Diagnosis("completed", "healthy", Cause("none"), "", "none", "")
-    return Result(run.run_id, diagnosis, 0, 0.0, 0.0, MEASURES, "rmse", "minimize", "HAR(1, 5, 22)")
+    return untrained(run.run_id)
 
 
 class OneComposer(Composer):
@@ -73,9 +66,7 @@ class Quick(worker.Worker):
 
 def cold(folder: Path) -> None:
     """Four times four processes that open a new storage at the same moment, and make six runs."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        master = compose("train", return_hydra_config=True)
-        loader = GlobalHydra.instance().config_loader()
+    loader, master = composed()
     store.prepare(master.tracking.uri, master.slug)
     for number in range(4):
         master.sweep.storage = f"sqlite:///{folder}/{number}.db"

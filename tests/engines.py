@@ -163,3 +163,17 @@ def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     while not condition():
         assert time.monotonic() < until, f"still waiting after {seconds:.0f} s"
         time.sleep(0.2)
+
+
+@contextmanager
+def ray_cluster(nodes: int) -> Iterator[str]:
+    """A Ray cluster on this machine, each of its nodes with one core; its address."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        for _ in range(nodes - 1):
+            cluster.add_node(num_cpus=1)
+        yield cluster.address
+    finally:
+        cluster.shutdown()

@@ -17,6 +17,7 @@ import pytest
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from study.bench.claims import record
 from study.bench.reliability.secrets import CELL, dump, found_in, secret
 from study.schema import Config
 from study.sweep.trials.storage import open_study
@@ -156,6 +157,13 @@ def test_no_secret_around_a_sweep_its_report_and_a_rerun_is_in_a_byte_that_they_
     assert list((tmp_path_factory.getbasetemp() / "server0").rglob("failure/traceback.txt"))
 
 
+def test_workers_on_a_server_make_every_cell_once_and_the_times_of_their_claims_are_told(
+    database: Database, tmp_path: Path
+) -> None:
+    found = record("PostgreSQL", 20, database("claims"), 2, tmp_path)
+    assert (found["cells"], found["once"]) == (20, 20)
+
+
 def assert_groups_were_composed(storage: str, store: str, slug: str = SLUG) -> None:
     """Two trials, each of the architecture that it was put down for, and each in MLflow."""
     with looking_at(storage, slug) as study:
@@ -178,12 +186,22 @@ def test_joblib_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_
     assert_groups_were_composed(*here)
 
 
-@pytest.mark.usefixtures("stores")
-def test_ray_composes_config_groups_in_its_trials(here: tuple[str, str], tmp_path: Path) -> None:
+def test_a_sweep_on_two_ray_nodes_makes_every_run_once_with_a_worker_on_each(
+    database: Database, server: str, tmp_path: Path
+) -> None:
     if find_spec("ray") is None:
         engines.missing('Ray: .venv/bin/pip install -e ".[ray]"')
-    type_sweep(tmp_path, *here, "hydra/launcher=ray_tasks", "model=elman,lstm", "sweep.workers=1")
-    assert_groups_were_composed(*here)
+    storage, slug = database("ray"), "ray"
+    with engines.ray_cluster(nodes=2) as address:
+        engine = ("hydra/launcher=ray_tasks", "sweep.workers=2", f"hydra.launcher.ray.init.address={address}")
+        type_sweep(tmp_path, storage, server, *engine, "model=elman,lstm", "seed=range(4)", f"slug={slug}")
+    with looking_at(storage, slug) as study:
+        assert [*cells(made(study)).values()] == [1] * 8
+        workers = {trial.user_attrs["owner"]["pid"] for trial in made(study)}
+    assert len(workers) == 2, (
+        "a node has one core, which a worker takes as long as there are runs: two workers, two nodes"
+    )
+    assert Counter(run.params["model.name"] for run in finished(server, slug)) == {"elman": 4, "lstm": 4}
 
 
 def test_a_sweep_on_slurm_survives_a_killed_task(

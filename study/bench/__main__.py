@@ -48,20 +48,24 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=5000, help="of a run")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument("--accelerator", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     os.environ["TTY_COMPATIBLE"] = "1"  # draw the progress bar, and pay for it, into a file too
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        timings = {case: _alternate(case, options.updates, options.repetitions) for case in options.cases}
+        on = [f"trainer.accelerator={options.accelerator}"]
+        timings = {
+            case: _alternate([*CASES[case], *on], options.updates, options.repetitions) for case in options.cases
+        }
     caption = f"medians of {options.repetitions} alternating repetitions of {options.updates} updates, "
     caption += "one thread, no validation, no probes"
     records = [_record(case, took) for case, took in timings.items()]
     printer().show("speeds", records, table(records, COLUMNS, title=TITLE, caption=caption))
 
 
-def _alternate(case: str, updates: int, repetitions: int) -> dict[str, list[Took]]:
+def _alternate(case: list[str], updates: int, repetitions: int) -> dict[str, list[Took]]:
     """Time all contestants on one case; return the timings by contestant."""
     long, short = _config(case, updates), _config(case, max(1, updates // SHORTER))
     took: dict[str, list[Took]] = {name: [] for name in CONTESTANTS}
@@ -71,12 +75,12 @@ def _alternate(case: str, updates: int, repetitions: int) -> dict[str, list[Took
     return took
 
 
-def _config(case: str, updates: int) -> Config:
+def _config(case: list[str], updates: int) -> Config:
     """Compose a case without validation and probes, which the bare loop does not have; its store is in this folder."""
     budget = [f"trainer.max_updates={updates}", f"trainer.validate_every={2 * updates}"]
     store = f"tracking.uri=sqlite:///{Path.cwd() / 'mlflow.db'}"
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", ["slug=bench", "clip=norm", "probe=none", *CASES[case], *budget, store]))
+        return validate(compose("train", ["slug=bench", "clip=norm", "probe=none", *case, *budget, store]))
 
 
 def _record(case: str, took: dict[str, list[Took]]) -> dict[str, str | float]:

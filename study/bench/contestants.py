@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import MLFlowLogger
 from pytorch_lightning.utilities import grad_norm
 from torch import Tensor
@@ -45,16 +46,19 @@ def measure(contestant: Contestant, config: Config) -> Took:
     store.prepare(config.tracking.uri, config.slug)
     wall, cpu = time.perf_counter(), time.process_time()
     contestant(config, task, module)
+    if config.trainer.accelerator == "cuda":
+        torch.cuda.synchronize()  # what it has handed over belongs to it
     updates = config.trainer.max_updates or 0
     return Took((time.perf_counter() - wall) / updates, (time.process_time() - cpu) / updates)
 
 
 def bare(config: Config, task: Task, module: RecurrentModule) -> None:
     """Train with PyTorch alone: forward, backward, clip, step; nothing is logged."""
-    model, optimizer = module.model, module.configure_optimizers()
+    device = config.trainer.accelerator
+    model, optimizer = module.model.to(device), module.configure_optimizers()
     batches, carry = task.batches("train"), None
     for _, batch in zip(range(config.trainer.max_updates or 0), _endless(batches), strict=False):
-        loss, state = _loss(module, batch, carry)
+        loss, state = _loss(module, batch.to(device), carry)
         loss.backward()
         clip_grad_norm_(model.parameters(), config.clip.threshold)  # type: ignore[attr-defined]
         optimizer.step()
@@ -75,7 +79,7 @@ def usual(config: Config, task: Task, module: RecurrentModule) -> None:
     """Train as people usually do: Lightning's Trainer, `self.log` of the norms and an MLFlowLogger, every step."""
     batches, held_out = task.batches("train"), task.batches("val")
     pl.Trainer(
-        accelerator="cpu",
+        accelerator=config.trainer.accelerator,
         max_steps=config.trainer.max_updates or -1,
         max_epochs=-1,
         val_check_interval=config.trainer.validate_every,
