@@ -9,11 +9,14 @@ import pytest
 
 from study.bench import sweep
 from study.bench.by_joblib import composed
-from study.bench.sweep import Job, Took
+from study.bench.sweep import Job, SweepTook
 
 BEGAN = datetime(2024, 1, 1)
 JOBS = [Job(["model=gru"], 7, BEGAN, BEGAN + timedelta(seconds=1)), Job(["model=lstm"], 5, BEGAN, BEGAN)]
-SWEPT = {1: [Took(40.0, 30.0, 5.0, 30.0, 5.0), Took(44.0, 30.0, 5.0, 34.0, 5.0)], 2: [Took(20.0, 30.0, 4.0, 16.0, 0.0)]}
+SWEPT = {
+    1: [SweepTook(40.0, 30.0, 5.0, 30.0, 5.0), SweepTook(44.0, 30.0, 5.0, 34.0, 5.0)],
+    2: [SweepTook(20.0, 30.0, 4.0, 16.0, 0.0)],
+}
 
 
 def test_ratios_are_of_medians_to_two_workers_and_the_usual_way_has_no_parts(
@@ -21,9 +24,9 @@ def test_ratios_are_of_medians_to_two_workers_and_the_usual_way_has_no_parts(
 ) -> None:
     one, fixed = iter(SWEPT[1]), list[tuple[list[str], list[Job]]]()
 
-    def usually(_: str, typed: list[str], jobs: list[Job]) -> Took:
+    def usually(_: str, typed: list[str], jobs: list[Job]) -> SweepTook:
         fixed.append((typed, jobs))
-        return Took(70.0, 90.0)
+        return SweepTook(70.0, 90.0)
 
     monkeypatch.setattr(sweep, "swept", lambda _, typed, n: (JOBS, next(one) if n == 1 else SWEPT[2][0]))
     monkeypatch.setattr(sweep, "usually", usually)

@@ -97,7 +97,7 @@ def test_the_charts_of_the_largest_sensible_run_stay_at_forty(
 ) -> None:  # fmt: skip
     (tmp_path / "song.txt").write_text("row row row your boat gently down the stream\n" * 300)
     data = ["task=language_text", f"task.path={tmp_path}/song.txt", "model=lstm", "model.num_layers=2"]
-    small = ["task.batch_size=4", "model.hidden_size=2"]
+    small = ["task.batch_size=4", "model.hidden_size=16"]
     budget = ["trainer.max_updates=4", "trainer.validate_every=2"]
     config = configure(*data, *small, *budget, "clip=autoclip", f"probe={probe}", "slug=charts")
     run = MlflowClient(config.tracking.uri).get_run(train(config).run_id)
@@ -122,7 +122,7 @@ def test_a_run_that_fails_says_so_and_keeps_its_history(configure: Configure, tm
 @pytest.mark.usefixtures("quick_opponents")
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name: str) -> None:
-    small = ["probe=none", "task.batch_size=500", "model.hidden_size=2"]
+    small = ["probe=none", "task.batch_size=500", "model.hidden_size=16"]
     sweep, uri = configure(f"experiment={name}").sweep, configure().tracking.uri
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()

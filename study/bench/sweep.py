@@ -49,7 +49,7 @@ class Job(NamedTuple):
     ended: datetime
 
 
-class Took(NamedTuple):
+class SweepTook(NamedTuple):
     """What one way took in one repetition, in seconds; of the usual way start-up and end are not known apart."""
 
     wall: float
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="of every run: trainer.validate_every=100")
     options = parser.parse_args()
     fixed = [f"trainer.max_updates={options.updates}", *options.overrides]
-    took: dict[str, list[Took]] = {way: [] for way in WAYS}
+    took: dict[str, list[SweepTook]] = {way: [] for way in WAYS}
     for _ in range(options.repetitions):
         for workers, way in enumerate(WAYS[:2], 1):
             jobs, seen = swept(options.experiment, fixed, workers)
@@ -78,7 +78,7 @@ def main() -> None:
     show(took, jobs, options.repetitions)
 
 
-def swept(experiment: str, fixed: list[str], workers: int) -> tuple[list[Job], Took]:
+def swept(experiment: str, fixed: list[str], workers: int) -> tuple[list[Job], SweepTook]:
     """Make the runs by one sweep."""
     typed = [f"experiment={experiment}", "seed=0", f"sweep.workers={workers}", STORE, *fixed]
     with tempfile.TemporaryDirectory() as name:
@@ -87,7 +87,7 @@ def swept(experiment: str, fixed: list[str], workers: int) -> tuple[list[Job], T
         jobs = made(f"sqlite:///{folder}/optuna.db", experiment)
     first, last = min(job.began for job in jobs), max(job.ended for job in jobs)
     start_up, steady = (first - began).total_seconds(), (last - first).total_seconds()
-    return jobs, Took(*took, start_up, steady, took.wall - start_up - steady)
+    return jobs, SweepTook(*took, start_up, steady, took.wall - start_up - steady)
 
 
 def made(storage: str, slug: str) -> list[Job]:
@@ -111,16 +111,16 @@ def made(storage: str, slug: str) -> list[Job]:
     ]
 
 
-def usually(experiment: str, fixed: list[str], jobs: list[Job]) -> Took:
+def usually(experiment: str, fixed: list[str], jobs: list[Job]) -> SweepTook:
     """Make the same runs the usual way."""
     same = [f"experiment={experiment}", "seed=0", STORE, *fixed]
     asked = [[*same, *job.overrides, f"trainer.max_updates={job.updates}"] for job in jobs]
     with tempfile.TemporaryDirectory() as name:
         took: Spent = spent([sys.executable, "-m", "study.bench.by_joblib"], Path(name), json.dumps(asked))
-    return Took(*took)
+    return SweepTook(*took)
 
 
-def show(took: dict[str, list[Took]], jobs: list[Job], repetitions: int) -> None:
+def show(took: dict[str, list[SweepTook]], jobs: list[Job], repetitions: int) -> None:
     """Print medians, and ratios to two workers."""
     records = [_record(way, took[way], took["two workers"], jobs) for way in took]
     machine = environment()
@@ -129,10 +129,10 @@ def show(took: dict[str, list[Took]], jobs: list[Job], repetitions: int) -> None
     printer().show("ways", records, table(records, COLUMNS, caption=caption))
 
 
-def _record(way: str, took: list[Took], two: list[Took], jobs: list[Job]) -> dict[str, Any]:
+def _record(way: str, took: list[SweepTook], two: list[SweepTook], jobs: list[Job]) -> dict[str, Any]:
     own, other = (
-        {name: _median(took, name) for name in Took._fields},
-        {name: _median(two, name) for name in Took._fields},
+        {name: _median(took, name) for name in SweepTook._fields},
+        {name: _median(two, name) for name in SweepTook._fields},
     )
     known = own["steady"] is not None
     return {
@@ -146,7 +146,7 @@ def _record(way: str, took: list[Took], two: list[Took], jobs: list[Job]) -> dic
     }
 
 
-def _median(took: list[Took], name: str) -> Any:
+def _median(took: list[SweepTook], name: str) -> Any:
     values = [getattr(one, name) for one in took]
     return None if None in values else statistics.median(values)
 

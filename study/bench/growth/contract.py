@@ -15,7 +15,7 @@ Costs = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Row:
+class GrowthRow:
     """One thing that grows.
 
     Attributes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.bench.growth.contract import Costs, Meter, Row, configured
+from study.bench.growth.contract import Costs, GrowthRow, Meter, configured
 from study.tasks import build
 
 BATCHES = 10
@@ -85,8 +85,8 @@ def write_table(file: Path, rows: int) -> None:
     csv.write_csv(pa.table({"date": times, "value": walk}), file)
 
 
-def _row(about: str, largest: int, write: Callable[[Path, int], None], *keys: str) -> Row:
-    return Row(about, (largest // 100, largest // 10, largest), partial(made_ready, write, keys))
+def _row(about: str, largest: int, write: Callable[[Path, int], None], *keys: str) -> GrowthRow:
+    return GrowthRow(about, (largest // 100, largest // 10, largest), partial(made_ready, write, keys))
 
 
 COLUMNS = ("task=labelling_conll", "task.format=columns", "task.word_column=1", "task.label_column=2")

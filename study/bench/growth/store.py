@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from study.bench.fixed import configured, cpu_seconds
-from study.bench.growth.contract import Costs, Meter, Row
+from study.bench.growth.contract import Costs, GrowthRow, Meter
 from study.bench.reliability.first import opened, started
 from study.bench.reliability.many import SOME, claimed, store_in, sweep_of, trials_of
 from study.bench.report import track
@@ -69,6 +69,6 @@ def _claim_all(folder: Path) -> None:
 
 
 ROWS = {
-    "runs": Row("runs in the store", (10, 100, 1_000), of_runs),
-    "workers": Row("workers of a sweep", (1, 2, 4, 8), of_workers),
+    "runs": GrowthRow("runs in the store", (10, 100, 1_000), of_runs),
+    "workers": GrowthRow("workers of a sweep", (1, 2, 4, 8), of_workers),
 }

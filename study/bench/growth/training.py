@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from study.analysis.result import evaluate
-from study.bench.growth.contract import Costs, Meter, Row, configured
+from study.bench.growth.contract import Costs, GrowthRow, Meter, configured
 from study.bench.reliability.many import long_run
 from study.learning.bptt import Update
 from study.tasks import Task
@@ -74,8 +74,8 @@ def _endless(task: Task, module: RecurrentModule) -> Iterator[Update]:
 
 
 ROWS = {
-    "length": Row("steps of a sequence, truncated at 50", (1_000, 10_000, 100_000), of_length),
-    "updates": Row("updates of a run", (1_000, 10_000, 100_000), of_updates),
-    "hidden": Row("units of an LSTM", (32, 64, 128, 256, 512), of_units),
-    "layers": Row("layers of 64 units", (1, 2, 4, 8), of_layers),
+    "length": GrowthRow("steps of a sequence, truncated at 50", (1_000, 10_000, 100_000), of_length),
+    "updates": GrowthRow("updates of a run", (1_000, 10_000, 100_000), of_updates),
+    "hidden": GrowthRow("units of an LSTM", (32, 64, 128, 256, 512), of_units),
+    "layers": GrowthRow("layers of 64 units", (1, 2, 4, 8), of_layers),
 }

@@ -72,11 +72,11 @@ def refuse_changes(study: optuna.Study, plan: Plan) -> None:
 
 def save_arms(study: optuna.Study, plan: Plan) -> None:
     """Write the plan's arms into the study, for later commands to compare theirs with."""
-    known = known_arms(study)
+    before = study.user_attrs
     for arm in plan.arms.values():
-        own = Known(arm.label, dict(arm.definition), list(arm.former))
-        if known.get(arm.digest) != own:
-            study.set_user_attr(f"arm {arm.digest}", own._asdict())
+        known = {"label": arm.label, "definition": dict(arm.definition), "former": list(arm.former)}
+        if before.get(key := f"arm {arm.digest}") != known:
+            study.set_user_attr(key, known)
 
 
 def known_arms(study: optuna.Study) -> dict[str, Known]:

@@ -7,7 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from study.sweep.planning.plan import Plan, PlannedCell
-from study.sweep.trials.optuna_private import Changes
+from study.sweep.trials.optuna_private import ChangedTrials
 from study.sweep.trials.status import CellStatus, cell_of, judge, with_confirmations
 
 
@@ -29,7 +29,7 @@ class TrialIndex:
         self.plan, self.sign, self.gone = plan, sign, gone
         self.trials: list[FrozenTrial] = []
         self.unfinished: list[FrozenTrial] = []
-        self._changes = Changes(study)
+        self._changes = ChangedTrials(study)
         self._by_cell: dict[str, dict[int, FrozenTrial]] = defaultdict(dict)
         self._statuses = {cell.key: judge(cell, {}, [], gone) for cell in plan.cells()}
 

@@ -71,7 +71,7 @@ class _Notes:
         self._storage.set_study_system_attr(study_id, self._prefix + key, value)
 
 
-class Changes:
+class ChangedTrials:
     """Reads of a study, time after time, the trials that are new or had not ended: one that has ended stays as it is.
 
     Numbers of trials are given under a lock of the study, so that none appears below one that was seen.

@@ -154,7 +154,7 @@ class Worker:
                 continue
             own = [f"seed={seed}" if text == f"seed={cell.seed}" else text for text in overrides]
             resume = before.get("run_id") if before.get("seed", seed) == seed else None
-            result = self._train(ledger, trial, cell, stop, own, list(made.values()), resume)
+            result = self._train(ledger, trial, stop, own, list(made.values()), resume)
             made[str(seed)] = {"objective": self._objective(result), "updates": result.updates, **record(result)}
             if self._has_several_seeds(cell):
                 ledger.note(trial, {"made": made})
@@ -164,7 +164,6 @@ class Worker:
         self,
         ledger: Ledger,
         trial: optuna.Trial,
-        cell: PlannedCell,
         stop: Stop,
         overrides: list[str],
         made: list[Record],
@@ -176,7 +175,7 @@ class Worker:
         from study.tracking.trouble import PATIENCE, patiently
         from study.train import train
 
-        config = validate(self.composer.compose(overrides))
+        cell, config = PlannedCell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
         uri, typed = config.tracking.uri, [*self.plan.fixed, *overrides]
         tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
