@@ -175,7 +175,10 @@ class Worker:
         from study.tracking.trouble import PATIENCE, patiently
         from study.train import train
 
-        cell, config = PlannedCell(**trial.user_attrs["cell"]), validate(self.composer.compose(overrides))
+        cell = PlannedCell(**trial.user_attrs["cell"])
+        # Of the command, also where a worker's machine has another MLFLOW_TRACKING_URI, or none.
+        shared = {"slug": self.common.slug, "tracking": self.common.tracking}
+        config = validate(self.composer.compose(overrides)).model_copy(update=shared)
         uri, typed = config.tracking.uri, [*self.plan.fixed, *overrides]
         tags = {"study": self.common.slug, "trial": trial.number, "phase": cell.phase}
         place = Place(
