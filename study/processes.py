@@ -5,8 +5,9 @@ no thread of Python's and does not touch a GPU, so its forks are as good as new 
 """
 
 import os
+import signal
 from collections.abc import Mapping
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerContext
 
 PRELOADED = ("study.analysis.result", "study.training.trainer", "study.opponents", "optuna")
@@ -21,6 +22,19 @@ def warm() -> ForkServerContext:
     context = get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def preload() -> None:
+    """Begin to import what trainings need, beside what this process does until it makes the first of them.
+
+    A Ctrl-C is for this process: the importing one is started to ignore it.
+    """
+    warm()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def adopt(environment: Mapping[str, str]) -> None:

@@ -15,11 +15,14 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from study.processes import adopt, warm
+from study.processes import adopt, preload, warm
 
 
 class LocalLauncher(Launcher):
     """Starts all jobs at once; the sweeper decides how many there are."""
+
+    prepare = staticmethod(preload)
+    """Called by a sweep that is about to launch: workers are then ready sooner."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives."""

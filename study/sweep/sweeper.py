@@ -64,9 +64,11 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     from study.sweep.trials.changes import match
     from study.sweep.trials.storage import open_study
 
-    direction = find_direction(common.sweep, plan)
     file = sqlite_file(common.sweep.storage)
     new = file if file is not None and not file.exists() else None
+    if new:  # else there may be no run left to make
+        _prepare_launcher(master)
+    direction = find_direction(common.sweep, plan)
     refuse_unwritable(Path(str(master.hydra.sweep.dir)))
     storing = writing(common.sweep.storage, common.tracking.uri)
     with storing, open_study(common.sweep.storage, common.slug, direction) as study:
@@ -142,6 +144,11 @@ def _make_runs(
         workers = partial(count_workers, common.sweep.workers)
         problem = run_workers(launcher, ledger, workers, common.sweep.failures)
     _summarize(common, ledger, folder / "report", problem)
+
+
+def _prepare_launcher(master: DictConfig) -> None:
+    """Let the launcher begin with what takes time before its first job, if it has something of that kind."""
+    getattr(get_class(master.hydra.launcher._target_), "prepare", lambda: None)()
 
 
 def _refuse_launcher(master: DictConfig) -> None:
