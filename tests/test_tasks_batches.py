@@ -23,6 +23,16 @@ def test_windows_are_every_stretch_of_every_series_once_and_never_cross_two() ->
     assert sorted(found) == [1000 + t for t in range(8)] + [2000 + t for t in range(3)]
 
 
+def test_outlines_of_windows_count_as_the_batches_do_and_hold_one_step() -> None:
+    batches = Windows(series(12, 7), seq_len=5, batch_size=4, seed=0)
+    shapes = [(batch.inputs.shape, batch.targets.shape, batch.steps, batch.longest) for batch in batches.epoch(0)]
+    outlines = [*batches.outlines()]
+    assert [(one.inputs.shape, one.targets.shape, one.steps, one.longest) for one in outlines] == shapes
+    assert {one.inputs.untyped_storage().data_ptr() for one in outlines} == {
+        batches._inputs.untyped_storage().data_ptr()
+    }
+
+
 def test_a_series_just_as_long_as_a_window_gives_one() -> None:
     assert [b.inputs.shape for b in Windows(series(5), 5, 4, 0).epoch(0)] == [(5, 1, 1)]
 

@@ -54,6 +54,12 @@ class Windows(Batches):
         steps = key + self._steps[:, None]
         return Batch(self._inputs[steps], self._targets[steps])
 
+    def outlines(self) -> Iterator[Batch]:
+        """See `Batches`; one step, shown as all: windows overlap, and an epoch of long ones is many times the data."""
+        for key in self.keys(0):
+            first, size = Batch(self._inputs[:1, None], self._targets[:1, None]), (len(self._steps), len(key), -1)
+            yield first.map(lambda tensor, size=size: tensor.expand(size))  # type: ignore[misc]
+
     def tensors(self) -> Iterator[Tensor]:
         """All series end to end, and where windows start."""
         yield from (self._inputs, self._targets, self._firsts)

@@ -154,6 +154,10 @@ class Batches(ABC):
         """The batches of one epoch, from number `start` on."""
         return map(self.batch, self.keys(epoch)[start:])
 
+    def outlines(self) -> Iterator[Batch]:
+        """Batches whose steps count as those of epoch 0 do, for counting them; their values mean nothing."""
+        return self.epoch(0)
+
     @abstractmethod
     def tensors(self) -> Iterable[Tensor]:
         """All the data of the split, in an order that no epoch or seed changes."""

@@ -38,7 +38,7 @@ def plan_pace(trainer: TrainerConfig, bptt: BPTTConfig, batches: Batches) -> Pac
     A budget in steps becomes one in updates by the share of an epoch that it is, so that every epoch counts alike.
     Where the number of updates is random, it is taken to be its mean.
     """
-    counted = [(expected_updates(bptt, batch, batches.stream), batch.steps) for batch in batches.epoch(0)]
+    counted = [(expected_updates(bptt, batch, batches.stream), batch.steps) for batch in batches.outlines()]
     made, steps = (sum(column) for column in zip(*counted, strict=True))
     epoch = max(1, round(made))
     budget = trainer.max_updates

@@ -1,5 +1,6 @@
 """The windows of truncated BPTT: which steps one reads, which of them count, and how many updates that makes."""
 
+from functools import cache
 from typing import Literal, NamedTuple
 
 from study.errors import ConfigError
@@ -63,4 +64,12 @@ def count(batch: Batch, k1: int | None, k2: int | None, update: Literal["window"
     """How many updates a batch makes: windows in which no step counts make none."""
     if update == "sequence":
         return 1
+    if batch.mask is None:
+        return _number(batch.longest, k1, k2)
     return sum(batch.between(window.first, window.stop).steps > 0 for window in windows(batch.longest, k1, k2))
+
+
+@cache
+def _number(seq_len: int, k1: int | None, k2: int | None) -> int:
+    """How many windows a sequence has; asked for every batch of an epoch, of which most are as long."""
+    return len(windows(seq_len, k1, k2))
