@@ -103,18 +103,22 @@ def _launch(launcher: Launcher, ledger: Ledger, workers: int) -> str:
             raised.append(error)
 
     display, thread = Display(ledger), threading.Thread(target=launch, daemon=True)
-    thread.start()  # a worker in this process redirects stdout to its log: the display has taken hold of it before
-    _watch(thread, ledger, display, raised)
+    signals = SignalCounter()
+    with signals.counted():  # from the first moment that there may be workers
+        thread.start()  # a worker in this process redirects stdout to its log: the display has taken hold of it before
+        _watch(thread, ledger, display, raised, signals)
     for error in _troubles(raised):
         raise error
     return "".join(masked(f"The launcher reported {type(error).__name__}: {error}") for error in raised)
 
 
-def _watch(thread: threading.Thread, ledger: Ledger, display: Display, raised: list[BaseException]) -> None:
+def _watch(
+    thread: threading.Thread, ledger: Ledger, display: Display, raised: list[BaseException], signals: SignalCounter
+) -> None:
     """Display the ledger until the workers have ended, or have had the time to; pass signals on to them."""
-    signals, ordered, idle, patience = SignalCounter(), 0, 0.0, math.inf
+    ordered, idle, patience = 0, 0.0, math.inf
     before = len(ledger.claimed())
-    with signals.counted(), display:
+    with display:
         while idle < patience and not _troubles(raised) and _is_working(thread, ledger):
             time.sleep(PAUSE)
             display.show()
