@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from threading import Lock
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -29,17 +30,18 @@ class TrialIndex:
         self.plan, self.sign, self.gone = plan, sign, gone
         self.trials: list[FrozenTrial] = []
         self.unfinished: list[FrozenTrial] = []
-        self._changes = ChangedTrials(study)
+        self._changes, self._reading = ChangedTrials(study), Lock()
         self._by_cell: dict[str, dict[int, FrozenTrial]] = defaultdict(dict)
         self._statuses = {cell.key: judge(cell, {}, [], gone) for cell in plan.cells()}
 
     def read(self) -> None:
-        """Read what changed, and judge the cells of it."""
-        changed = self._changes.read()
-        self.unfinished = [trial for trial in changed if not trial.state.is_finished()]
-        for key in {key for trial in changed for key in self._put(trial)}:
-            if key in self._statuses:
-                self._statuses[key] = judge(self._statuses[key].cell, {}, self._of(key), self.gone)
+        """Read what changed, and judge the cells of it; threads may share an index."""
+        with self._reading:
+            changed = self._changes.read()
+            self.unfinished = [trial for trial in changed if not trial.state.is_finished()]
+            for key in {key for trial in changed for key in self._put(trial)}:
+                if key in self._statuses:
+                    self._statuses[key] = judge(self._statuses[key].cell, {}, self._of(key), self.gone)
 
     def of(self, cell: PlannedCell | None) -> list[FrozenTrial]:
         """The trials of a cell, of whatever plan, by number."""
