@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from study.bench import sweep
-from study.bench.by_joblib import composed
+from study.bench.composed import composed
 from study.bench.sweep import Job, SweepTook
 
 BEGAN = datetime(2024, 1, 1)
@@ -51,7 +51,7 @@ def test_the_usual_way_is_asked_for_the_updates_that_the_sweep_made(monkeypatch:
 
     monkeypatch.setattr(sweep, "spent", spent)
     sweep.usually("tour", ["trainer.max_updates=9", "tracking.points=50"], JOBS)
-    configs = [composed(overrides) for overrides in asked]
+    configs = [composed(*overrides) for overrides in asked]
     assert [(config.model.name, config.trainer.max_updates, config.slug) for config in configs] == [
         ("gru", 7, "tour"),
         ("lstm", 5, "tour"),

@@ -1,6 +1,7 @@
 """What stands under `experiments/` is what its runs gave: tables from results.csv, a list from the READMEs."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,27 @@ def test_a_slug_that_is_not_there_is_answered_with_those_that_are(
 ) -> None:
     assert main(["--tables", "--folder", str(folder.parent), "mein"]) == UNUSABLE
     assert "'mein': no such experiment; did you mean 'mine'? (there are: mine)" in capsys.readouterr().err
+
+
+def test_what_would_change_what_is_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for override in ("trainer.max_updates=3", "slug=other", "sweep.seeds=[0]", "hydra.sweep.dir=elsewhere"):
+        assert main(["--folder", str(folder.parent), "mine", override]) == UNUSABLE
+        assert f"{override}: {override.partition('=')[0]} may change what is run" in capsys.readouterr().err
+
+
+def test_pictures_of_the_report_are_taken_over_and_one_that_nobody_draws_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = tmp_path / "outputs" / "mine" / "report" / "figures"
+    figures.mkdir(parents=True)
+    (figures / "new.svg").write_text("new")
+    (figures.parent / "results.csv").write_text(FOUR)
+    (folder / "README.md").write_text(f"{README}![a](new.svg) ![b](own.png)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    assert main(["--folder", str(folder.parent), "mine"]) == UNUSABLE
+    assert "shows own.png, which outputs/mine/report/figures does not have" in capsys.readouterr().err
+    (folder / "own.png").write_text("own")
+    assert main(["--folder", str(folder.parent), "mine"]) == 0
+    assert "own.png stays as it is" in capsys.readouterr().out
+    assert [(folder / name).read_text() for name in ("new.svg", "own.png")] == ["new", "own"]

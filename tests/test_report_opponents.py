@@ -8,7 +8,7 @@ import pytest
 from study.report.data.comparison import Comparison
 from study.report.data.opponents import against, hardest, reached
 from study.report.data.ranking import answer
-from study.report.pages.answer import _references
+from study.report.pages.answer import references
 from tests.arms import compared
 
 OPPONENTS = {"HAR": 0.5, "persistence": 0.6, "training mean": 0.7}
@@ -73,14 +73,14 @@ def test_a_diverged_run_beats_nothing() -> None:
 
 def test_opponents_are_rows_and_the_best_is_a_line() -> None:
     comparison = against_them({"lstm": [0.45]})
-    assert list(_references(comparison)) == [("HAR", "0.5"), ("persistence", "0.6"), ("training mean", "0.7")]
+    assert list(references(comparison)) == [("HAR", "0.5"), ("persistence", "0.6"), ("training mean", "0.7")]
     assert hardest(comparison) == ("HAR", 0.5)
 
 
 def test_an_opponent_that_differs_between_arms_has_a_range_and_no_line() -> None:
     comparison = compared({"short": [0.45], "long": [0.4]}, opponents={"guess": 0.5})
     comparison.runs.loc[comparison.runs["arm"] == "long", "opponents"] = json.dumps({"guess": 0.3})
-    assert list(_references(comparison)) == [("guess", "0.3 to 0.5")]
+    assert list(references(comparison)) == [("guess", "0.3 to 0.5")]
     assert hardest(comparison) is None
     assert against(comparison)["short"].beaten == ["guess"]
     assert against(comparison)["long"].beaten == []
@@ -88,6 +88,6 @@ def test_an_opponent_that_differs_between_arms_has_a_range_and_no_line() -> None
 
 def test_runs_of_older_versions_are_measured_against_the_naive_guess() -> None:
     comparison = compared({"lstm": [0.45]}, baseline=0.6)
-    assert list(_references(comparison)) == [("naive guess", "0.6")]
+    assert list(references(comparison)) == [("naive guess", "0.6")]
     assert answer(comparison, {})[0].beats == "-"
     assert answer(comparison, {})[0].sentence.endswith("ahead of the naive guess (0.6) on its one seed.")

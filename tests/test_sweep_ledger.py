@@ -1,7 +1,6 @@
 """The ledger of a sweep: every run is made exactly once, whichever process dies."""
 
 import math
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from psutil import Process
 
 from study.schema import Config
 from study.sweep.planning.grammar import Dimension
@@ -123,24 +121,6 @@ def test_a_run_that_kills_its_process_again_and_again_has_failed(open_ledger):
         ledger.reap()
     assert work(ledger) == 0
     assert ledger.counts() == {"failed": 2, "open": 0}
-
-
-def test_of_this_machine_a_process_is_known_to_live_or_not_and_nothing_is_of_another():
-    assert process.is_alive(process.current())
-    assert process.is_alive({**process.current(), "born": 0.0}) is False
-    assert process.is_alive({**process.current(), "pid": 2**22 + 1}) is False
-    for other in ("elsewhere", process.machine().replace("pid:", "pid:1")):  # a container has numbers of its own
-        assert process.is_alive({**process.current(), "machine": other, "pid": 1}) is None
-    before = {"host": socket.gethostname(), "pid": 1, "born": 1.7e9}  # as earlier versions signed
-    assert process.is_alive(before) is None
-
-
-def test_a_clock_that_is_set_makes_nobody_another_process(monkeypatch):
-    """Psutil counts from 1970, by the start of the machine that follows from the clock of now."""
-    me = process.current()
-    real = Process.create_time
-    monkeypatch.setattr(Process, "create_time", lambda self: real(self) + 1.0)
-    assert process.is_alive(me)
 
 
 def test_nan_and_divergence_are_the_worst_value_and_no_failure(open_ledger):

@@ -13,11 +13,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-
-from study.bench.contestants import Took, bare, full, measure, usual
-from study.installation import CONF
-from study.schema import Config, validate
+from study.bench.commands import Spent
+from study.bench.composed import composed
+from study.bench.contestants import bare, full, measure, usual
+from study.schema import Config
 from study.terminal import printer, table, takes_json
 
 CASES = {
@@ -65,10 +64,10 @@ def main() -> None:
     printer().show("speeds", records, table(records, COLUMNS, title=TITLE, caption=caption))
 
 
-def _alternate(case: list[str], updates: int, repetitions: int) -> dict[str, list[Took]]:
+def _alternate(case: list[str], updates: int, repetitions: int) -> dict[str, list[Spent]]:
     """Time all contestants on one case; return the timings by contestant."""
     long, short = _config(case, updates), _config(case, max(1, updates // SHORTER))
-    took: dict[str, list[Took]] = {name: [] for name in CONTESTANTS}
+    took: dict[str, list[Spent]] = {name: [] for name in CONTESTANTS}
     for _ in range(repetitions):
         for name, contestant in CONTESTANTS.items():
             took[name].append(measure(contestant, short if contestant is usual else long))
@@ -79,13 +78,12 @@ def _config(case: list[str], updates: int) -> Config:
     """Compose a case without validation and probes, which the bare loop does not have; its store is in this folder."""
     budget = [f"trainer.max_updates={updates}", f"trainer.validate_every={2 * updates}"]
     store = f"tracking.uri=sqlite:///{Path.cwd() / 'mlflow.db'}"
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", ["slug=bench", "clip=norm", "probe=none", *case, *budget, store]))
+    return composed("slug=bench", "clip=norm", "probe=none", *case, *budget, store)
 
 
-def _record(case: str, took: dict[str, list[Took]]) -> dict[str, str | float]:
+def _record(case: str, took: dict[str, list[Spent]]) -> dict[str, str | float]:
     """Updates a second of the bare loop, and the speed of each other one as a share of it."""
-    kinds: dict[str, Callable[[Took], float]] = {"wall": _wall, "processor": _cpu}
+    kinds: dict[str, Callable[[Spent], float]] = {"wall": _wall, "processor": _cpu}
     ratios = {
         f"{name}_{kind}": _median(took["bare"], of) / _median(took[name], of)
         for name in CONTESTANTS if name != "bare"
@@ -94,15 +92,15 @@ def _record(case: str, took: dict[str, list[Took]]) -> dict[str, str | float]:
     return {"case": case, "bare_updates_per_second": 1 / _median(took["bare"], _wall), **ratios}
 
 
-def _median(timings: list[Took], kind: Callable[[Took], float]) -> float:
+def _median(timings: list[Spent], kind: Callable[[Spent], float]) -> float:
     return statistics.median(map(kind, timings))
 
 
-def _wall(took: Took) -> float:
+def _wall(took: Spent) -> float:
     return took.wall
 
 
-def _cpu(took: Took) -> float:
+def _cpu(took: Spent) -> float:
     return took.cpu
 
 

@@ -10,12 +10,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from hydra import compose, initialize_config_dir
 from joblib import Parallel, delayed
 
+from study.bench.composed import composed
 from study.bench.contestants import usual
-from study.installation import CONF
-from study.schema import Config, validate
 from study.tracking import store
 from study.train import assemble
 
@@ -25,7 +23,7 @@ PROCESSES = 2
 def main() -> None:
     """Make the runs."""
     jobs: list[list[str]] = json.load(sys.stdin)
-    first = composed(jobs[0])
+    first = composed(*jobs[0])
     store.prepare(first.tracking.uri, first.slug)  # two processes that create a store at once fail
     Parallel(n_jobs=PROCESSES)(delayed(train)(overrides) for overrides in jobs)
 
@@ -34,14 +32,8 @@ def train(overrides: Sequence[str]) -> None:
     """Make one run."""
     warnings.filterwarnings("ignore", module="pytorch_lightning")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    config = composed(overrides)
+    config = composed(*overrides)
     usual(config, *assemble(config))
-
-
-def composed(overrides: Sequence[str]) -> Config:
-    """A checked configuration."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", list(overrides)))
 
 
 if __name__ == "__main__":

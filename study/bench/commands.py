@@ -15,14 +15,14 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 class Spent(NamedTuple):
-    """Seconds on the wall, and of the processor: of a command and all processes that it started."""
+    """Seconds on the wall, and of the processor."""
 
     wall: float
     cpu: float
 
 
 def spent(command: Sequence[str], folder: Path, entered: str = "") -> Spent:
-    """Run a command to its end, and that of every process it started, in a folder.
+    """What a command took, with every process that it started, to the end of the last of them.
 
     Args:
         command: program and arguments; what it prints is dropped, how it ends too.

@@ -8,7 +8,7 @@ and `full` do not validate; `usual` does, as often as it is configured.
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import grad_norm
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from study.bench.commands import Spent
 from study.models import State, detach
 from study.schema import Config
 from study.tasks import Batch, Batches, Task
@@ -29,19 +30,11 @@ from study.training.module import RecurrentModule
 from study.training.recorder import Recorder
 from study.training.trainer import fit
 
-
-class Took(NamedTuple):
-    """Seconds an update, on the wall and of the processor."""
-
-    wall: float
-    cpu: float
-
-
 Contestant = Callable[[Config, Task, RecurrentModule], None]
 
 
-def measure(contestant: Contestant, config: Config) -> Took:
-    """Time one training, with opening and closing the MLflow run, without building data and model."""
+def measure(contestant: Contestant, config: Config) -> Spent:
+    """Seconds an update of one training, with opening and closing the MLflow run, without building data and model."""
     task, module = assemble(config)
     store.prepare(config.tracking.uri, config.slug)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -49,7 +42,7 @@ def measure(contestant: Contestant, config: Config) -> Took:
     if config.trainer.accelerator == "cuda":
         torch.cuda.synchronize()  # what it has handed over belongs to it
     updates = config.trainer.max_updates or 0
-    return Took((time.perf_counter() - wall) / updates, (time.process_time() - cpu) / updates)
+    return Spent((time.perf_counter() - wall) / updates, (time.process_time() - cpu) / updates)
 
 
 def bare(config: Config, task: Task, module: RecurrentModule) -> None:

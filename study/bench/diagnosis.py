@@ -101,13 +101,9 @@ def train_run(setting: Setting, seed: int) -> Trained:
 
 def composed(setting: Setting, seed: int) -> "Config":
     """The configuration of a labelled run."""
-    from hydra import compose, initialize_config_dir
+    from study.bench.composed import composed
 
-    from study.installation import CONF
-    from study.schema import validate
-
-    with initialize_config_dir(str(CONF), version_base=None):
-        return validate(compose("train", [*SMALL, *setting.overrides, f"seed={seed}"]))
+    return composed(*SMALL, *setting.overrides, f"seed={seed}")
 
 
 def judge_run(setting: Setting, seed: int) -> Judged:

@@ -16,11 +16,9 @@ from contextlib import redirect_stderr
 from io import StringIO
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-
+from study.bench.composed import composed
 from study.bench.contestants import bare, measure
-from study.installation import CONF
-from study.schema import Config, validate
+from study.schema import Config
 from study.terminal import printer, table, takes_json
 from study.train import train
 
@@ -70,8 +68,7 @@ def _record(probe: str, runs: int) -> dict[str, Any]:
 
 def configured(probe: str, seed: int) -> Config:
     """A run of ten updates."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", [*TINY, *SETUP, f"probe={probe}", f"seed={seed}"]))
+    return composed(*TINY, *SETUP, f"probe={probe}", f"seed={seed}")
 
 
 def cpu_seconds(config: Config) -> float:

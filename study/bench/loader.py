@@ -12,16 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 
 from study import models, tasks
+from study.bench.composed import composed
 from study.data import carried
 from study.errors import ConfigError
-from study.installation import CONF
 from study.learning import losses
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.none import NoClip
-from study.schema import Config, validate
+from study.schema import Config
 from study.tasks import Batch, Batches
 from study.terminal import printer, table, takes_json
 
@@ -73,10 +72,8 @@ def _record(case: str, most: int, repetitions: int) -> dict[str, Any]:
 def configured(case: str) -> Config:
     """Compose a task with the smallest model."""
     file, *keys = OWN.get(case, ("",))
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        data = validate(compose("train")).data
-        own = [f"task.path='{carried(data, file)}'", *keys] if file else []
-        return validate(compose("train", [f"task={case}", *own, *SMALLEST]))
+    own = [f"task.path='{carried(composed().data, file)}'", *keys] if file else []
+    return composed(f"task={case}", *own, *SMALLEST)
 
 
 def speeds(config: Config, most: int, repetitions: int) -> tuple[float, float]:

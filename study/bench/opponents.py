@@ -9,14 +9,12 @@ import argparse
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from rich.console import Console
 
 from study import tasks
+from study.bench.composed import composed
 from study.errors import ConfigError
-from study.installation import CONF
 from study.opponents import Score, best, scores
-from study.schema import validate
 from study.schema.task import TASKS
 from study.tasks import Task
 from study.terminal import printer, table, takes_json
@@ -54,8 +52,7 @@ def main() -> None:
 
 
 def _scores(name: str, overrides: list[str]) -> tuple[Task, dict[str, Score]]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = validate(compose("train", [f"task={name}", *overrides]))
+    config = composed(f"task={name}", *overrides)
     task = tasks.build(config.task, config.data, config.seed)
     return task, scores(task, config.task, digest="", folder=None, bidirectional=True)
 

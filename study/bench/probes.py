@@ -14,17 +14,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from rich.console import Console
 
 from study import models
-from study.installation import CONF
+from study.bench.composed import composed
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
 from study.learning.losses.mse import MSE
 from study.models import Inputs
 from study.probes.schedule import Schedule
-from study.schema import Config, validate
+from study.schema import Config
 from study.schema.model import MODELS
 from study.schema.probe import PROBES
 from study.tasks import Batch
@@ -63,7 +62,7 @@ def _measures(repetitions: int) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     for name in MODELS:
         for layers in (1, 3):
-            config = _config(f"model={name}", "model.hidden_size=32", f"model.num_layers={layers}", "probe=full")
+            config = composed(f"model={name}", "model.hidden_size=32", f"model.num_layers={layers}", "probe=full")
             batch = Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1))
             bptt = _trainer(config)
             step, costs = _costs(config, bptt, batch, repetitions)
@@ -81,7 +80,7 @@ def _schedules(repetitions: int) -> list[dict[str, Any]]:
 def _scheduled(task: str, repetitions: int) -> dict[str, Any]:
     from study.train import assemble
 
-    config = _config(f"task={task}", "model=lstm")
+    config = composed(f"task={task}", "model=lstm")
     _, module = assemble(config)
     sgd = torch.optim.Adam(module.model.parameters())
     bptt = TruncatedBPTT(module.model, module.loss, sgd, ClipNorm(1.0))
@@ -90,7 +89,7 @@ def _scheduled(task: str, repetitions: int) -> dict[str, Any]:
     updates = config.trainer.max_updates or 0
     found: dict[str, Any] = {"task": task, "updates": updates, "update_ms": 1000 * step}
     for plan in ("end", "history"):
-        schedule = _config(f"probe={plan}").probe
+        schedule = composed(f"probe={plan}").probe
         times = 1 + sum(1 for _ in _due(Schedule(schedule.every, schedule.per_decade, schedule.start), updates))
         found[plan] = times * sum(costs.values()) / (updates * step)
     return found
@@ -127,11 +126,6 @@ def _seconds(work: Callable[[], object], repetitions: int) -> float:
 def _trainer(config: Config) -> TruncatedBPTT:
     network = models.build(config.model, Inputs(FEATURES, tokens=False), 1)
     return TruncatedBPTT(network, MSE(), torch.optim.Adam(network.parameters()), ClipNorm(1.0))
-
-
-def _config(*overrides: str) -> Config:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", list(overrides)))
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ import statistics
 import time
 
 import torch
-from hydra import compose, initialize_config_dir
 
 from study import models
+from study.bench.composed import composed
 from study.errors import ConfigError
-from study.installation import CONF
 from study.learning import regularizers
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping.norm import ClipNorm
 from study.learning.losses.mse import MSE
 from study.models import Inputs
-from study.schema import Config, validate
+from study.schema import Config
 from study.schema.model import MODELS
 from study.schema.regularizer import REGULARIZERS
 from study.tasks import Batch
@@ -74,8 +73,7 @@ def _trainer(config: Config, batch: Batch) -> TruncatedBPTT | None:
 
 
 def _config(*overrides: str) -> Config:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", [*overrides, f"model.hidden_size={HIDDEN}"]))
+    return composed(*overrides, f"model.hidden_size={HIDDEN}")
 
 
 if __name__ == "__main__":

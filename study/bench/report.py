@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from hydra import compose, initialize_config_dir
 
-from study.installation import CONF, typed
+from study.bench.composed import composed
+from study.installation import typed
 from study.report.pages.study import write
-from study.schema import Config, validate
+from study.schema import Config
 from study.terminal import printer, table, takes_json
 from study.tracking import uri as place
 from study.tracking import writer
@@ -110,8 +110,7 @@ def _config(slug: str, number: int) -> Config:
     arm, seed = divmod(number, SEEDS)
     size, model = divmod(arm, len(MODELS))
     arms = [f"model={MODELS[model]}", f"model.hidden_size={8 + size}", f"seed={seed}"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", [f"slug={slug}", f"tracking.uri={_store(Path.cwd())}", "clip=norm", *arms]))
+    return composed(f"slug={slug}", f"tracking.uri={_store(Path.cwd())}", "clip=norm", *arms)
 
 
 def _store(folder: Path) -> str:

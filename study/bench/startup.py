@@ -35,8 +35,8 @@ COLUMNS = {"command": "{command}", "CPU seconds": "{seconds:.2f}", "times Python
 
 
 SWEEP = ("-m", "study.sweep", "experiment=tour")
-MOMENTS = {"first line of `tour`": 1.0, "first worker ready": 4.0, "first update": 8.0}
-"""Wall seconds until them that are aimed at; a worker's count from its sweep's first line on."""
+MOMENTS = {"first line of `tour`": 1.0, "first worker at work": 4.0, "first update": 8.0}
+"""Wall seconds until them that are aimed at; the worker's from the first line on, with planning and stores."""
 MOMENT_COLUMNS = {"moment": "{moment}", "wall s": "{wall:.2f}", "aim": "{aim:.0f}", "CPU s": "{cpu:.2f}"}
 LONGEST = 300.0
 """Seconds that a moment is waited for."""

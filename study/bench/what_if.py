@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from hydra import compose, initialize_config_dir
 
 from study.analysis.what_if import Past, deeds, first_difference, replay, share_acted
 from study.ask.clips import Wanted, called, changes, wanted
-from study.installation import CONF
-from study.schema import Config, validate
+from study.bench.composed import composed
+from study.schema import Config
 from study.train import assemble
 from study.training.history import acted
 from study.training.trainer import fit
@@ -96,9 +95,7 @@ def trained(config: Config) -> pd.DataFrame:
 
 
 def _config(*overrides: str) -> Config:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        quiet = ["trainer.progress_bar=false", "probe=none", "trainer.validate_every=100000"]
-        return validate(compose("train", [*overrides, *quiet]))
+    return composed(*overrides, "trainer.progress_bar=false", "probe=none", "trainer.validate_every=100000")
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from study.report.data.comparison import Comparison
-from study.report.data.opponents import reached
 from study.report.data.ranking import Answer, answer, compare
 from study.report.data.statistics import share_interval
 from study.report.data.wording import format_power
-from study.report.pages.answer import ARM, BEATS, ENDED, GAP, GRADIENTS, MEASURED, NAIVE
+from study.report.pages.answer import ARM, BEATS, ENDED, GAP, GRADIENTS, MEASURED, references
 from study.report.pages.page import NBSP
 
 COLUMNS = (ARM, MEASURED, GAP, BEATS, ENDED, GRADIENTS)
@@ -43,7 +42,7 @@ def _listed(comparison: Comparison) -> Iterator[str]:
     yield _line([heads[place] for place in kept])
     yield "|---" * len(kept) + "|"
     yield from (_line([row[place] for place in kept]) for row in texts)
-    yield from (_line([f"*{name}*", level, *[""] * (len(kept) - 2)]) for name, level in _references(comparison))
+    yield from (_line([f"*{name}*", level, *[""] * (len(kept) - 2)]) for name, level in references(comparison))
 
 
 def _counted(comparison: Comparison) -> Iterator[str]:
@@ -55,21 +54,12 @@ def _counted(comparison: Comparison) -> Iterator[str]:
 
 def _solved(comparison: Comparison, found: Answer) -> str:
     """How many runs met the criterion of the task, and what share of such runs would: 95%, Wilson."""
-    told = comparison.arm(found.arm)["solved"]
-    told = told[told != ""]
-    if not len(told):
+    runs = comparison.arm(found.arm)["solved"].value_counts()
+    solved, others = (int(runs.get(text, 0)) for text in ("True", "False"))
+    if not solved + others:  # the task has no criterion
         return "-"
-    share = share_interval(int((told == "True").sum()), len(told))
-    return f"{round(share.mean * share.seeds)} of {share.seeds} ({share.low:.0%} to {share.high:.0%})"
-
-
-def _references(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """The opponents and their values, the best first, or the naive guess; a span where arms have other sequences."""
-    opponents = reached(comparison)
-    baselines = comparison.runs["baseline"]
-    for name, (low, high) in (opponents or {NAIVE: (baselines.min(), baselines.max())}).items():
-        first, last = f"{low:.4g}", f"{high:.4g}"
-        yield name, first if first == last else f"{first} to {last}"
+    share = share_interval(solved, solved + others)
+    return f"{solved} of {share.seeds} ({share.low:.0%} to {share.high:.0%})"
 
 
 def _line(cells: Sequence[str]) -> str:

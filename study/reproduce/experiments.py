@@ -9,7 +9,7 @@ import logging
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train one run of every committed experiment again and compare; the exit code says whether all are the same."""
     given = _parser().parse_args(arguments)
     try:
-        rows = [(slug, quickest(given.folder / slug / RESULTS)) for slug in _slugs(given.folder, given.slugs)]
+        rows = [(slug, quickest(given.folder / slug / RESULTS)) for slug in chosen(given.folder, given.slugs)]
         configs = [configuration(slug, row) for slug, row in rows]  # all of them before any is trained
     except ConfigError as error:
         print(f"The experiments cannot be checked:\n{error}", file=sys.stderr)
@@ -137,14 +137,30 @@ def make_again(config: Config, overrides: Sequence[str]) -> Row:
         return read(write_table(table, Path(folder)))[0]
 
 
-def _slugs(folder: Path, wanted: Sequence[str]) -> Iterable[str]:
-    known = sorted(file.parent.name for file in folder.glob(f"*/{RESULTS}"))
+def chosen(folder: Path, wanted: Sequence[str], file: str = RESULTS) -> Sequence[str]:
+    """The experiments that are wanted, all of them if none is named.
+
+    Args:
+        folder: of the experiments.
+        wanted: their names.
+        file: that each of them has.
+
+    Raises:
+        ConfigError: there is no such experiment, or none at all.
+    """
+    known = sorted(found.parent.name for found in folder.glob(f"*/{file}"))
     if not known:
-        raise ConfigError(f"{folder}: no folder with a {RESULTS} in it")
+        raise ConfigError(f"{folder}: no folder with a {file} in it")
     for slug in wanted:
         if slug not in known:
             raise ConfigError(f"{slug!r}: no such experiment{nearest(slug, known)} (there are: {', '.join(known)})")
     return wanted or known
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told where the experiments lie; in a clone it knows."""
+    default = CHECKOUT / "experiments" if CHECKOUT else None
+    parser.add_argument("--folder", type=Path, default=default, required=default is None, help="of the experiments")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,8 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0 all numbers are the same, 1 some differ, 2 a file or a name cannot be used.",
     )
     parser.add_argument("slugs", nargs="*", help="experiments; default: all")
-    default = CHECKOUT / "experiments" if CHECKOUT else None
-    parser.add_argument("--folder", type=Path, default=default, required=default is None, help="of the experiments")
+    add_folder(parser)
     return parser
 
 

@@ -5,11 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-
-from study.installation import CONF
-from study.schema import Config, validate
-
 Costs = Mapping[str, float]
 """By name, unit included."""
 
@@ -49,9 +44,3 @@ def _peak() -> float:
     """Megabytes at the largest: as Linux counts them, `getrusage` would begin with those of the parent."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
-
-
-def configured(*overrides: str) -> Config:
-    """The configuration of a run."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return validate(compose("train", [*overrides]))

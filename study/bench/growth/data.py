@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from study.bench.growth.contract import Costs, GrowthRow, Meter, configured
+from study.bench.composed import composed
+from study.bench.growth.contract import Costs, GrowthRow, Meter
 from study.tasks import build
 
 BATCHES = 10
@@ -36,7 +37,7 @@ def made_ready(write: Callable[[Path, int], None], keys: Sequence[str], folder: 
 
 
 def _first_batches(file: Path, keys: Sequence[str]) -> None:
-    config = configured(f"task.path={file}", *keys)
+    config = composed(f"task.path={file}", *keys)
     task = build(config.task, config.data, config.seed)
     list(islice(task.batches("train").epoch(0), BATCHES))
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from study.analysis.result import evaluate
-from study.bench.growth.contract import Costs, GrowthRow, Meter, configured
+from study.bench.composed import composed
+from study.bench.growth.contract import Costs, GrowthRow, Meter
 from study.bench.reliability.many import long_run
 from study.learning.bptt import Update
 from study.tasks import Task
@@ -50,7 +51,7 @@ def of_layers(_: Path, layers: int) -> Costs:
 
 
 def _assembled(*overrides: str) -> tuple[Task, RecurrentModule]:
-    task, module = assemble(configured(*overrides))
+    task, module = assemble(composed(*overrides))
     module.as_restored()
     return task, module
 

@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hydra import compose, initialize_config_dir
 
-from study.installation import CONF
-from study.schema import validate
+from study.bench.composed import composed
 
 SLUG = "foreign"
 SMALL = ("model.hidden_size=4", "trainer.max_updates=20", "trainer.validate_every=10", "task.batch_size=512")
@@ -91,8 +89,7 @@ def build(folder: Path) -> Store:
             f"tracking.uri={uri}",
             "trainer.progress_bar=false",
         ]
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = validate(compose("train", typed))
+        config = composed(*typed)
         ids.append(train(config, typed[:-2]).run_id)
     return Store(folder, *ids)
 

@@ -13,12 +13,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import patch
 
-from hydra import compose, initialize_config_dir
-
+from study.bench.composed import composed
 from study.bench.reliability.contract import Fault, Tally
 from study.bench.reliability.postgres import postgres
-from study.installation import CONF
-from study.schema import validate
 from study.sweep.planning.plan import Arm, Plan
 from study.sweep.trials import storage
 from study.sweep.trials.ledger import Ledger
@@ -116,8 +113,7 @@ def hold(folder: Path) -> None:
 @contextmanager
 def opened(folder: Path, seeds: Sequence[int] = (0,)) -> Iterator[Ledger]:
     """A ledger of one arm, a run each seed."""
-    with initialize_config_dir(str(CONF), version_base=None):
-        config = validate(compose("train"))
+    config = composed()
     plan = Plan([], {"a": Arm("", {"model": config.model.name}, "a", {}, config)}, {}, 0, [*seeds])
     with storage.open_study(f"sqlite:///{folder}/optuna.db", "slug", "minimize") as study:
         yield Ledger(study, plan)

@@ -168,17 +168,12 @@ def many_updates(folder: Path, seeds: int) -> Tally:
 
 def long_run(folder: Path, updates: int, callbacks: "Sequence[Callback]" = ()) -> "Result":
     """Train a small network for so many updates, in this process, with a store in a folder."""
-    from hydra import compose, initialize_config_dir
-
-    from study.installation import CONF
-    from study.schema import validate
+    from study.bench.composed import composed
     from study.tracking.place import Place
     from study.train import train
 
     typed = [*TINY, f"trainer.max_updates={updates}", "trainer.progress_bar=false", f"tracking.uri={store_in(folder)}"]
-    with initialize_config_dir(str(CONF), version_base=None):
-        config = validate(compose("train", overrides=typed))
-    return train(config, typed, Place(checkpoints=folder), callbacks)
+    return train(composed(*typed), typed, Place(checkpoints=folder), callbacks)
 
 
 def store_in(folder: Path) -> str:

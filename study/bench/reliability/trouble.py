@@ -13,14 +13,12 @@ from pathlib import Path
 from subprocess import Popen
 from unittest.mock import patch
 
-from hydra import compose, initialize_config_dir
-
+from study.bench.composed import composed
 from study.bench.reliability.contract import Fault, Tally
 from study.bench.reliability.serving import free_port, gated, running, started
 from study.errors import Trouble
-from study.installation import CONF
 from study.reproduce.compare import compare
-from study.schema import Config, validate
+from study.schema import Config
 from study.tracking import spool, store, writer
 from study.tracking.outbox import deliver
 from study.tracking.place import Place
@@ -39,10 +37,9 @@ Begin = Callable[[], Callable[[], object]]
 """Begins a trouble and returns what ends it."""
 
 
-def composed(uri: str) -> Config:
+def small(uri: str) -> Config:
     """A small run, its store there."""
-    with initialize_config_dir(str(CONF), version_base=None):
-        return validate(compose("train", [*TINY, "slug=trouble", f"tracking.uri={uri}"]))
+    return composed(*TINY, "slug=trouble", f"tracking.uri={uri}")
 
 
 def lasting(config: Config, begin: Begin, seconds: float, seed: int) -> str:
@@ -98,19 +95,19 @@ def locked(folder: Path, seeds: int) -> Tally:
         return connection.close
 
     with chdir(folder):
-        return disturbed(composed(f"sqlite:///{folder}/mlflow.db"), lock, LOCKED, max(1, seeds // 10))
+        return disturbed(small(f"sqlite:///{folder}/mlflow.db"), lock, LOCKED, max(1, seeds // 10))
 
 
 def failing(folder: Path, seeds: int) -> Tally:
     """A server that answers 500."""
     with chdir(folder), gated(folder) as gate:
-        return disturbed(composed(gate.uri), partial(gate.begin, failing=True), FAILING, max(1, seeds // 10))
+        return disturbed(small(gate.uri), partial(gate.begin, failing=True), FAILING, max(1, seeds // 10))
 
 
 def slow(folder: Path, seeds: int) -> Tally:
     """A server that takes its time."""
     with chdir(folder), gated(folder) as gate:
-        return disturbed(composed(gate.uri), partial(gate.begin, delay=DELAY), FAILING, max(1, seeds // 10))
+        return disturbed(small(gate.uri), partial(gate.begin, delay=DELAY), FAILING, max(1, seeds // 10))
 
 
 def suspended(folder: Path, seeds: int) -> Tally:
@@ -121,7 +118,7 @@ def suspended(folder: Path, seeds: int) -> Tally:
             server.send_signal(signal.SIGSTOP)
             return lambda: server.send_signal(signal.SIGCONT)
 
-        return disturbed(composed(f"http://127.0.0.1:{port}"), stop, SUSPENDED, max(1, seeds // 10))
+        return disturbed(small(f"http://127.0.0.1:{port}"), stop, SUSPENDED, max(1, seeds // 10))
 
 
 def gone(folder: Path, seeds: int) -> Tally:
@@ -130,7 +127,7 @@ def gone(folder: Path, seeds: int) -> Tally:
     servers = [started(folder, port)]
     try:
         with chdir(folder), patch.object(recorder, "PAUSE", 0.2), patch.object(writer, "PATIENCE", 3.0):
-            config = composed(f"http://127.0.0.1:{port}")
+            config = small(f"http://127.0.0.1:{port}")
             train(config, place=Place("undisturbed"))
             wrong = [_delivered(config, folder, servers, port, seed) for seed in range(times)]
     finally:

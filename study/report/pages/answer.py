@@ -55,7 +55,7 @@ def tables(comparison: Comparison, answers: Sequence[Answer], pooled: bool) -> I
     """
     several = any(found.measure.seeds > 1 for found in answers)
     explained = EXPLAINED.format(how=POOLED if pooled else ALONE) if several else ONE_EACH
-    yield _table(comparison, REACHED, answers, explained, list(_references(comparison)))
+    yield _table(comparison, REACHED, answers, explained, list(references(comparison)))
     yield _table(comparison, TOOK, answers, TAKEN, [])
 
 
@@ -79,13 +79,16 @@ def _table(
     return Table(heads, rows, explained)
 
 
-def _references(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """The opponents and their values, the best first; of runs of older versions the naive guess."""
-    opponents = reached(comparison)
-    for name, (low, high) in opponents.items():
+def references(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """The opponents and their values, the best first; of runs of older versions the naive guess.
+
+    A span where arms differ in what decides the value, such as the length of sequences.
+    """
+    levels, guesses = reached(comparison), comparison.runs["baseline"].dropna()
+    if not levels and len(guesses):
+        levels = {NAIVE: (float(guesses.min()), float(guesses.max()))}
+    for name, (low, high) in levels.items():
         yield name, f"{low:.4g}" if math.isclose(low, high) else f"{low:.4g} to {high:.4g}"
-    if not opponents and not math.isnan(comparison.baseline):
-        yield NAIVE, f"{comparison.baseline:.4g}"
 
 
 def _measure(found: Answer) -> str:
