@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerContext
 
-PRELOADED = ("study.analysis.result", "study.training.trainer", "study.opponents", "optuna")
-"""What every training imports."""
+PRELOADED = (
+    *("study.analysis.result", "study.training.trainer", "study.opponents", "study.sweep.workers.worker"),
+    "mlflow.store.tracking.sqlalchemy_store",
+)
+"""What every training imports; the last where its store is a database."""
 
 
 def warm() -> ForkServerContext:
@@ -20,7 +23,7 @@ def warm() -> ForkServerContext:
     They have the environment of the first one that this process made; `adopt` gives them that of today.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
+    context.set_forkserver_preload(["study.preloaded"])
     return context
 
 

@@ -2,7 +2,7 @@
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
@@ -20,10 +20,10 @@ SOURCES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix("
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 ROOMS = (
-    "masking", "errors", "disk", "addresses", "installation", "terminal", "processes", "schema", "command", "own",
-    "seeding", "data", "look", "models", "tasks", "opponents", "learning", "tracking", "probes", "figures", "training",
-    "analysis", "train", "verify", "testing", "report", "callback", "reproduce", "sweep", "hydra_plugins", "ask",
-    "findings", "trained", "resume", "deliver", "api", "ui", "bench",
+    "masking", "errors", "disk", "addresses", "installation", "terminal", "processes", "preloaded", "standing",
+    "columns", "schema", "command", "own", "seeding", "data", "look", "models", "tasks", "opponents", "learning",
+    "tracking", "probes", "figures", "training", "analysis", "train", "verify", "testing", "report", "callback",
+    "reproduce", "sweep", "hydra_plugins", "ask", "findings", "trained", "resume", "deliver", "api", "ui", "bench",
 )  # fmt: skip
 """What lies in `study/`, from the ground up: each imports only what stands before it."""
 INSIDE = {
@@ -39,6 +39,9 @@ FLAT = {
     "installation",
     "terminal",
     "processes",
+    "preloaded",
+    "standing",
+    "columns",
     "own",
     "seeding",
     "train",
@@ -92,6 +95,25 @@ def imports(module: str) -> set[str]:
             names = {f"{node.module}.{name.name}" for name in node.names}
             found |= (names & set(SOURCES)) | ({str(node.module)} if names - set(SOURCES) else set())
     return found - {module}
+
+
+def imported_at_once(module: str) -> set[str]:
+    """The modules that importing a module imports: those named outside functions and `TYPE_CHECKING`, and packages."""
+    found = {module.rpartition(".")[0]} - {""}
+    for node in tree(module).body:
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *({f"{node.module}.{name.name}" for name in node.names} & set(SOURCES))}
+    return found
+
+
+def reachable(module: str, imported: Callable[[str], set[str]]) -> set[str]:
+    """Modules that are imported by those that a module imports, and so on, itself among them."""
+    reached, found = {module}, {module}
+    while found := {name for one in found if one in SOURCES for name in imported(one)} - reached:
+        reached |= found
+    return reached
 
 
 def under(module: str, packages: set[str] | tuple[str, ...]) -> bool:
@@ -163,11 +185,17 @@ def test_configurations_are_checked_and_files_read_without_torch() -> None:
 
 def test_looking_at_a_file_needs_no_torch() -> None:
     """A command that answers in a second cannot pay for it."""
-    reached, found = {"study.look.__main__"}, {"study.look.__main__"}
-    while found := {name for module in found for name in (imports(module) if module in SOURCES else ())} - reached:
-        reached |= found
+    reached = reachable("study.look.__main__", imports)
     assert "study.data.tables.table" in reached
     assert not [name for name in reached if under(name, {"torch", "mlflow", "pytorch_lightning"})]
+
+
+@pytest.mark.parametrize("module", ["study.sweep.sweeper", "study.sweep.summary", "study.report.pages.study"])
+def test_sweeps_and_their_reports_import_no_torch(module: str) -> None:
+    """Processes that train do: this one is waited for."""
+    reached = reachable(module, imported_at_once)
+    assert {"study.terminal", "study.standing"} <= reached
+    assert not [name for name in reached if under(name, {"torch", "pytorch_lightning"})]
 
 
 def private_names(module: str) -> Iterator[str]:

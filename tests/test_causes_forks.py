@@ -12,8 +12,8 @@ from study.analysis.causes.forks import SPREADS, Contrast, Stretch, compared, co
 from study.analysis.causes.tested import CauseTest, table
 from study.analysis.causes.tests import try_all
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup
-from study.opponents.ranking import LEVEL
 from study.schema import Config
+from study.standing import LEVEL
 from tests.test_causes import NAMES, named, tried
 from tests.test_diagnosis_causes import FLAT, GUESS, HEALTHY
 

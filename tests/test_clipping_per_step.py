@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from study.columns import SHARE
 from study.learning.bptt import TruncatedBPTT
 from study.learning.clipping import Clipped
-from study.learning.clipping.contract import SHARE
 from study.learning.clipping.none import NoClip
 from study.learning.clipping.norm import ClipNorm
 from study.learning.clipping.per_step import ClipPerStep

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_
 
+from study.columns import LIMIT, SHARE
 from study.learning.clipping.adagc import AdaGC
 from study.learning.clipping.agc import AGC
 from study.learning.clipping.autoclip import AutoClip
-from study.learning.clipping.contract import LIMIT, SHARE, Clip
+from study.learning.clipping.contract import Clip
 from study.learning.clipping.per_parameter import ClipPerParameter
 from study.learning.clipping.percentile import ClipPercentile
 from study.learning.clipping.ranked import ROOM, Ranked

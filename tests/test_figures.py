@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from study.analysis.diagnosis.thresholds import EXPLODED, VANISHED
+from study.columns import APPLIED, FIXED, TOTAL
 from study.figures import flow, norms, style, truncation
 from study.figures.style import Curve, panels
-from study.probes.flow import FROM
-from study.training.history import APPLIED, FIXED, TOTAL
+from study.probes.decay import FROM
 
 LAGS = np.arange(31.0)
 

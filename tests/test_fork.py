@@ -12,6 +12,7 @@ import torch
 
 from study import api
 from study.ask import fork
+from study.columns import RATE
 from study.errors import ConfigError
 from study.report.pages import run as run_page
 from study.report.pages import study as study_page
@@ -28,7 +29,6 @@ from study.tracking.place import Place
 from study.tracking.reader import Logged, find_one, search
 from study.train import train
 from study.training import checkpoint
-from study.training.history import RATE
 from tests.test_resume import COMMON, SETTINGS, Killed, Life, overrides
 
 Configure = Callable[..., Config]

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from study.columns import APPLIED, FIXED, LIMIT, LOSS, RATE, SHARE, TOTAL, acted, column
 from study.learning.bptt import Update
 from study.learning.clipping import Clip, Clipped
 from study.learning.clipping.autoclip import AutoClip
-from study.learning.clipping.contract import LIMIT, SHARE
 from study.learning.clipping.none import NoClip
 from study.learning.clipping.norm import ClipNorm
 from study.learning.clipping.per_parameter import ClipPerParameter
 from study.learning.clipping.skip import SkipNonFinite
 from study.learning.clipping.value import ClipValue
-from study.training.history import APPLIED, FIXED, LOSS, RATE, TOTAL, Envelope, History, acted, column
+from study.training.history import Envelope, History
 
 NAMES = ["core.weight_hh_l0", "core.bias_hh_l0", "head.weight"]
 

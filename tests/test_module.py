@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from study.columns import LOSS
 from study.learning.bptt import Carry, build, expected_updates, records
 from study.learning.evaluation import Evaluation
 from study.schema import Config
@@ -22,7 +23,7 @@ from study.tasks import Task
 from study.tracking import writer
 from study.train import assemble
 from study.training import callbacks, checkpoint
-from study.training.history import LOSS, Envelope, History
+from study.training.history import Envelope, History
 from study.training.module import RecurrentModule
 from study.training.pace import CHUNK, plan_pace
 from study.training.recorder import Recorder

@@ -13,11 +13,12 @@ import torch
 
 from study import opponents, tasks
 from study.errors import ConfigError
-from study.opponents import OPPONENTS, Fitted, Score, best, skill, standing
+from study.opponents import OPPONENTS, Fitted, Score, best
 from study.opponents import cache as keeping
 from study.opponents.contract import choose
 from study.opponents.registry import named
 from study.schema.task import TASKS
+from study.standing import skill, standing
 from study.tasks import Batch, Task
 from study.testing.opponents import OpponentContract
 from study.tracking import provenance

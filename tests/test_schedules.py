@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.optim import SGD, lr_scheduler
 
+from study.columns import RATE
 from study.errors import ConfigError
 from study.learning import schedules
 from study.learning.schedules import RateSchedule
@@ -23,7 +24,6 @@ from study.schema.identity import deciding
 from study.schema.schedule import SCHEDULES, RateScheduleConfig
 from study.testing.configs import ConfigContract
 from study.train import assemble
-from study.training.history import RATE
 from study.training.trainer import fit
 from tests.composed import member
 

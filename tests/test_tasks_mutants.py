@@ -50,7 +50,9 @@ class OtherPrimary(Parity):
 class Reversed(Parity):
     """Takes less accuracy for better."""
 
-    direction = "minimize"  # type: ignore[assignment]
+    def __init__(self, *given: Any):
+        super().__init__(*given)
+        self.direction = "minimize"
 
 
 class Early(Parity):

@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from mlflow.data import get_source
 from mlflow.entities import Run
 
+from study.columns import FIXED
 from study.installation import CONF
 from study.schema import Config
 from study.sweep.planning.build import build_plan
@@ -30,7 +31,6 @@ from study.tracking import view
 from study.tracking.outcomes import FINISHED
 from study.tracking.place import Place
 from study.train import train
-from study.training.history import FIXED
 from tests import engines
 from tests.typed import Typed, started
 

@@ -1,11 +1,12 @@
 """Length generalisation: a trained network tested at lengths it was not trained at."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from study.tasks import Task
+if TYPE_CHECKING:
+    from study.tasks import Task
 
 TABLE = "by_length.parquet"
 """A row a length: `length`, `trained` (it is that of training), `<measure>/test`, `<measure>/baseline`."""
@@ -35,10 +36,10 @@ class AtLength(NamedTuple):
 
 
 def by_length(
-    task: Task,
+    task: "Task",
     test: Mapping[str, float],
     guess: Mapping[str, float],
-    evaluate: Callable[[Task], Mapping[str, float]],
+    evaluate: Callable[["Task"], Mapping[str, float]],
 ) -> list[AtLength]:
     """Test a network at every length that its task names, the shortest first; none where it names none.
 
@@ -57,7 +58,7 @@ def by_length(
 
 
 def _at(
-    length: int, task: Task, test: Mapping[str, float], guess: Mapping[str, float], trained: bool
+    length: int, task: "Task", test: Mapping[str, float], guess: Mapping[str, float], trained: bool
 ) -> AtLength:  # fmt: skip
     return AtLength(length, trained, {key: test[key] for key in guess}, guess, task.solved(test, guess))
 

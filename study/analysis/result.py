@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from study.analysis import lengths
 from study.analysis.causes.examined import at_the_end
@@ -15,14 +15,14 @@ from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
 from study.analysis.predictions import ROWS, TABLE, Predictions
 from study.analysis.sample import FILE, sample
+from study.columns import APPLIED, LOSS, SHARE, TOTAL
 from study.installation import about
-from study.learning.clipping.contract import SHARE
 from study.learning.evaluation import Evaluation, See
 from study.learning.memory import kept_for_backward
-from study.opponents import Score, best, skill, standing
+from study.opponents import Score, best
+from study.standing import Direction, skill, standing
 from study.tasks import Split, Task
 from study.tracking import view, writer
-from study.training.history import APPLIED, LOSS, TOTAL
 from study.training.module import RecurrentModule
 from study.training.weights import log_best
 
@@ -61,7 +61,7 @@ class Result:
     seconds: float
     metrics: dict[str, float]
     primary: str
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
     opponent: str
     notes: tuple[str, ...] = ()
     further: Mapping[int, float] = field(default_factory=dict)

@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float
 
 from study.analysis.diagnosis.clipping import clipping
 from study.analysis.diagnosis.facts import Course
+from study.columns import FIXED, LIMIT, SHARE, acted, column, scaled
 from study.learning.clipping import build
-from study.learning.clipping.contract import LIMIT, SHARE, NormClip
+from study.learning.clipping.contract import NormClip
 from study.schema.clip import ClipConfig
-from study.training.history import FIXED, acted, column, scaled
 
 CLOSE = 1e-6
 """Relative distance to a limit within which a norm may have been on its other side: a history keeps float32."""

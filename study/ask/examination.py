@@ -9,7 +9,7 @@ import pandas as pd
 from study.analysis.autopsy import Autopsy, Chosen, Examined, choose
 from study.analysis.autopsy.words import sentence
 from study.ask.command import pace
-from study.learning.clipping.contract import SHARE
+from study.columns import APPLIED, LOSS, RATE, SHARE, TOTAL
 from study.probes.gradients import flat
 from study.probes.shares import Dissection, without_dropout
 from study.probes.suite import Probes
@@ -21,7 +21,6 @@ from study.schema.defaults import option
 from study.schema.probe import ProbeConfig
 from study.tracking.answers import forked_at
 from study.tracking.reader import Logged
-from study.training.history import APPLIED, LOSS, RATE, TOTAL
 
 PROBED = ("measure", "before", "after")
 """Columns of the table of probes."""

@@ -20,7 +20,7 @@ from study.analysis.diagnosis.events import events
 from study.analysis.diagnosis.facts import Course, Facts, Setup, Standing
 from study.analysis.lengths import AtLength
 from study.analysis.result import evaluate, probed_of
-from study.learning.clipping.contract import SHARE
+from study.columns import SHARE
 from study.reproduce.compare import history
 from study.reproduce.replay import InsideBatch, at_end, between_batches, state_at
 from study.schema import Config

@@ -109,7 +109,7 @@ def composed(setting: Setting, seed: int) -> "Config":
 def judge_run(setting: Setting, seed: int) -> Judged:
     """Train one labelled run and diagnose it."""
     from study.analysis.diagnosis.judge import diagnose
-    from study.opponents import skill
+    from study.standing import skill
 
     _, module, facts = train_run(setting, seed)
     found, stands = diagnose(facts), facts.standing

@@ -17,9 +17,9 @@ import pandas as pd
 from study.analysis.what_if import Past, deeds, first_difference, replay, share_acted
 from study.ask.clips import Wanted, called, changes, wanted
 from study.bench.composed import composed
+from study.columns import acted
 from study.schema import Config
 from study.train import assemble
-from study.training.history import acted
 from study.training.trainer import fit
 
 CASES = {

@@ -133,9 +133,9 @@ def _pair(
     """The stretches of a run and of one that is made to test a cause."""
     from study.analysis.causes.forks import Stretch
     from study.analysis.result import evaluate
+    from study.columns import LOSS
     from study.reproduce.fork import treated
     from study.train import assemble
-    from study.training.history import LOSS
     from study.training.trainer import fit
 
     config = composed(Setting(setting.label, (*setting.overrides, *contrast.overrides)), seed)

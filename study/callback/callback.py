@@ -26,9 +26,10 @@ from study.callback.judged import diagnose_updates
 from study.callback.layers import find_layer
 from study.callback.norms import UpdateNorms
 from study.callback.watch import FlowWatch
+from study.columns import APPLIED, TOTAL
 from study.disk import refuse_unwritable, writing
 from study.errors import ConfigError, Unwritable, shown
-from study.training.history import APPLIED, TOTAL, History
+from study.training.history import History
 
 NO_TASK = "What was learnt is not measured: that takes a task with opponents. An outcome here is completed or diverged."
 NO_HORIZON = (

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
-from study.training.history import APPLIED, LOSS, TOTAL
+from study.columns import APPLIED, LOSS, TOTAL
 
 LIGHTNING = {"clip=norm clip.threshold=": "gradient_clip_val=", "optimizer.lr=": "lr="}
 """Changes that would test a cause, in the words of our command line and of a Lightning script."""

@@ -15,7 +15,7 @@ the `opponents` of the tasks it fits; `study.testing.opponents` holds what it mu
 
 from study.opponents.cache import Score, scores
 from study.opponents.contract import Fitted, measure
-from study.opponents.ranking import best, in_words, skill, standing
+from study.opponents.hardest import best
 from study.opponents.registry import OPPONENTS, fit
 
-__all__ = ["OPPONENTS", "Fitted", "Score", "best", "fit", "in_words", "measure", "scores", "skill", "standing"]
+__all__ = ["OPPONENTS", "Fitted", "Score", "best", "fit", "measure", "scores"]

@@ -143,7 +143,7 @@ def history(run: Logged) -> pd.DataFrame:
     Raises:
         ConfigError: it cannot be read, or lacks a column that every history has.
     """
-    from study.training.history import FIXED  # late: it imports torch
+    from study.columns import FIXED
 
     found = run.table(HISTORY)
     if lacking := [column for column in ("update", *FIXED) if column not in found]:

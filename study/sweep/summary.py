@@ -11,11 +11,11 @@ from rich.table import Table
 
 from study import terminal
 from study.installation import about
-from study.opponents.ranking import in_words
 from study.report.data.differences import Differences
 from study.report.data.statistics import mean_interval
 from study.report.data.wording import format_interval, format_power
 from study.schema.budget import Reading, compare_readings, mean_reading
+from study.standing import in_words
 from study.sweep.trials.ledger import Ledger
 from study.sweep.trials.status import MADE, CellStatus
 from study.sweep.workers.display import best_lines, ending, format_ended

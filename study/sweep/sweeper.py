@@ -26,6 +26,7 @@ from study.schema.defaults import listed
 from study.schema.sweep import SweepConfig
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
+from study.sweep.planning.objective import find_direction
 from study.sweep.planning.plan import Plan
 from study.sweep.preview import preview
 from study.terminal import clean, printer, say
@@ -54,12 +55,9 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
         say(sentence)
     if common.sweep.dry_run:
         print(plan.describe(), end="", flush=True)  # before what takes seconds
-    from study.sweep.planning.objective import can_be_refused, find_direction
-
     _refuse_strategies(common.sweep)
+    direction = find_direction(common.sweep, plan)
     if common.sweep.dry_run:
-        if can_be_refused(common.sweep, plan):
-            find_direction(common.sweep, plan)
         return preview(common, plan, partial(count_workers, common.sweep.workers))
     from study.sweep.trials.changes import match
     from study.sweep.trials.storage import open_study
@@ -68,7 +66,6 @@ def sweep(context: HydraContext, master: DictConfig, arguments: Sequence[str]) -
     new = file if file is not None and not file.exists() else None
     if new:  # else there may be no run left to make
         _prepare_launcher(master)
-    direction = find_direction(common.sweep, plan)
     refuse_unwritable(Path(str(master.hydra.sweep.dir)))
     storing = writing(common.sweep.storage, common.tracking.uri)
     with storing, open_study(common.sweep.storage, common.slug, direction) as study:

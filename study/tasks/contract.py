@@ -16,6 +16,7 @@ from torch import Tensor
 
 from study.errors import ConfigError
 from study.models import Inputs
+from study.standing import Direction
 from study.tasks.preprocessing import Drawn, Names, Preprocessing
 
 Split = Literal["train", "val", "test"]
@@ -206,7 +207,7 @@ class Task(ABC):
         targets: number of values or classes a step.
         source: where the data are from.
         primary: the measure that ranks runs of this task, one of those that `metrics` computes.
-        direction: whether less or more of it is better.
+        direction: whether less or more of it is better, as its config says.
         horizon_known: whether the task is certain to need the past as far back as its `horizon` (see
             `study.schema.task.TaskConfig.horizon_known`); otherwise the horizon is a guess.
         opponents: names of what a network is measured against; see `study.opponents`.
@@ -219,7 +220,7 @@ class Task(ABC):
     targets: int
     source: str
     primary: str
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
     horizon_known: bool = False
     opponents: tuple[str, ...] = ("guess",)
     notes: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ class Synthetic(Task):
     def __init__(self, config: DrawnConfig, data: DataConfig, seed: int):
         self._sequences, self._held_out, self._batch_size = config.sequences, config.held_out, config.batch_size
         self._seed, self.horizon_known = seed, config.horizon_known
-        self._made_of = config, data, seed
+        self._made_of, self.direction = (config, data, seed), config.direction
 
     @abstractmethod
     def draw(self, width: int, draws: Generator) -> Batch:
@@ -53,7 +53,6 @@ class DrawnClasses(Synthetic):
     """A class is asked for; solved where less than 1% of the answers are wrong (Pascanu, Mikolov & Bengio 2013)."""
 
     primary = "accuracy"
-    direction = "maximize"
 
     def metrics(self) -> LabellingMetrics:
         """Accuracy, macro-F1, nats."""

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from study.columns import LIMIT, SHARE
 from study.learning.clipping import Clip, Clipped
-from study.learning.clipping.contract import LIMIT, SHARE, NormClip
+from study.learning.clipping.contract import NormClip
 from study.verify.waiting import NOWHERE, NeverWaiting
 
 SCALES = (0.0, 1e-30, 1e-3, 1.0, 1e3, 1e25)

@@ -13,47 +13,13 @@ import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float, Int
 
+from study.columns import APPLIED, FIXED, LOSS, RATE, SHARE, TOTAL, acted, column, scaled
 from study.learning.bptt import Update
-from study.learning.clipping.contract import SHARE
-
-FIXED = ("loss", "lr", "grad_norm/total", "grad_norm/applied")
-LOSS, RATE, TOTAL, APPLIED = 0, 1, 2, 3
 
 CHARTED = 6
 """Parameters with a chart of their own: with some 34 other keys a run stays within the 40 that MLflow's pages take."""
 SHARED = 12
 """Probes and charted parameters together: where more probes measure, fewer parameters get a chart."""
-
-
-def column(parameter: str) -> str:
-    """The column of a parameter's gradient norm."""
-    return f"grad_norm/{parameter}"
-
-
-def acted(
-    total: Float[np.ndarray, " updates"],
-    applied: Float[np.ndarray, " updates"],
-    share: Float[np.ndarray, " updates"] | None = None,
-) -> Float[np.ndarray, " updates"]:
-    """How much of every update's gradient was clipped, from 0 to 1; NaN where its norm is not finite.
-
-    A step that was skipped is one that was clipped to nothing.
-
-    Args:
-        total: its norm before clipping.
-        applied: after it.
-        share: of the parts that the policy looks at, as it recorded it; None: it looks at the whole.
-    """
-    found = (applied < total).astype(float) if share is None else share.astype(float)
-    return np.where(np.isfinite(total) | (applied == 0), found, np.nan)
-
-
-def scaled(
-    total: Float[np.ndarray, " updates"], applied: Float[np.ndarray, " updates"]
-) -> Float[np.ndarray, " updates"]:
-    """Applied over total norm of every update: what clipping made of its length."""
-    with np.errstate(all="ignore"):
-        return np.where(applied == total, 1.0, np.where(applied == 0, 0.0, applied / total))  # also 0 of NaN
 
 
 class History:

@@ -9,11 +9,12 @@ validated, and kept.
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from study.standing import Direction
 from study.tasks.preprocessing import Preprocessing
 from study.tracking import provenance
 from study.tracking.models import BEST, DIGESTS, LAST
@@ -38,7 +39,7 @@ class BestWeights:
         value: of the measure then.
     """
 
-    def __init__(self, measure: str, direction: Literal["minimize", "maximize"]):
+    def __init__(self, measure: str, direction: Direction):
         self.measure, self._sign = measure, 1 if direction == "maximize" else -1
         self.weights: dict[str, Tensor] = {}
         self.update, self.value = 0, math.nan

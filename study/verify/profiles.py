@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from study.probes.flow import FROM, Profile, gradient_flow
+from study.probes.decay import FROM
+from study.probes.flow import Profile, gradient_flow
 from study.probes.saturation import saturation
 from study.verify.check import Check
 from study.verify.networks import MSE, data, linear, orthogonal, random_network

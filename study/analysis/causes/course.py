@@ -9,7 +9,7 @@ from study.analysis.causes.case import Case
 from study.analysis.causes.tested import NOTHING, CauseTest
 from study.analysis.diagnosis.cause import hopeless, overfitted, still_falling
 from study.analysis.diagnosis.thresholds import LEARNED, LEAST, STEEP, STILL
-from study.opponents import skill
+from study.standing import skill
 
 FEWEST = 4
 """Validations that show a trend."""

@@ -18,8 +18,8 @@ from study.analysis.causes.course import FEWEST
 from study.analysis.causes.tested import CauseTest, Evidence, Found
 from study.analysis.diagnosis import changes
 from study.analysis.diagnosis.facts import Facts
-from study.opponents.ranking import LEVEL
 from study.schema import Config
+from study.standing import LEVEL
 
 SPREADS = 2.0
 """Standard deviations, or standard errors, of the parent that a difference must exceed."""

@@ -46,7 +46,7 @@ from study.analysis.diagnosis.thresholds import (
     STILL,
     USUAL_STEP,
 )
-from study.opponents import skill
+from study.standing import skill
 from study.tracking.outcomes import Outcome
 
 Name = Literal[

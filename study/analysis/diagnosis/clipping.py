@@ -10,7 +10,7 @@ import numpy as np
 
 from study.analysis.diagnosis.facts import Course
 from study.analysis.diagnosis.thresholds import MOST, RARE
-from study.training.history import acted
+from study.columns import acted
 
 Clipping = Literal["none", "inactive", "guard", "frequent", "limiter"]
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from study.probes.sensitivity import Sensitivity
 from study.probes.sharpness import Sharpness
 from study.probes.truncation import Truncation
 from study.schema import Config
+from study.standing import Direction
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Standing:
     value: float
     baseline: float
     opponent: tuple[float, str]
-    direction: Literal["minimize", "maximize"]
+    direction: Direction
     solved: bool | None = None
     unsolved_at: tuple[int, float] | None = None
 

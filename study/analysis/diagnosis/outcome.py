@@ -21,8 +21,8 @@ from jaxtyping import Float
 
 from study.analysis.diagnosis.facts import Course, Facts, Standing
 from study.analysis.diagnosis.thresholds import LEAP, LEARNED, LEAST, RELAPSE, SHORT_WAY, STRETCH
-from study.opponents import skill
-from study.opponents import standing as stands
+from study.standing import skill
+from study.standing import standing as stands
 from study.tracking.outcomes import Outcome
 
 

@@ -25,7 +25,8 @@ import numpy as np
 
 from study.analysis.diagnosis.facts import Probed, Setup
 from study.analysis.diagnosis.thresholds import CHAOTIC, CONFIDENCE, EXPLODED, KEPT, VANISHED
-from study.probes.flow import Flow, Profile, half_life
+from study.probes.decay import half_life
+from study.probes.flow import Flow, Profile
 from study.probes.lyapunov import Lyapunov
 
 Verdict = Literal["vanishing", "exploding", "chaotic", "healthy", "short memory", "kept", "latched", "undecided"]

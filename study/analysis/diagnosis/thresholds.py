@@ -2,7 +2,7 @@
 
 import math
 
-from study.probes.flow import REACHED
+from study.probes.decay import REACHED
 
 # The gradient over the lag.
 VANISHED = REACHED

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.learning.clipping.contract import SHARE, Decision, NormClip, share, within
+from study.columns import SHARE
+from study.learning.clipping.contract import Decision, NormClip, share, within
 
 
 class AdaGC(NormClip):

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.learning.clipping.contract import SHARE, Clip, Clipped, norms, share, within
+from study.columns import SHARE
+from study.learning.clipping.contract import Clip, Clipped, norms, share, within
 
 
 class AGC(Clip):

@@ -6,7 +6,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from study.learning.clipping.contract import LIMIT, Decision, NormClip, within
+from study.columns import LIMIT
+from study.learning.clipping.contract import Decision, NormClip, within
 from study.learning.clipping.ranked import Ranked
 
 

@@ -17,9 +17,6 @@ from study.models.unrolled import Watch
 
 RANGE = (1e-18, 1e18)
 """Norms between these are exact in float32; beyond, the squares they are summed from leave its range."""
-LIMIT, SHARE = "clip/limit", "clip/share"
-"""Records that others read: the norm limit in force, NaN while there is none; and how much of what the policy
-looks at (parameters, units, states of the network) it changed in an update, from 0 to 1."""
 
 
 class Clipped(NamedTuple):

@@ -3,7 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from study.learning.clipping.contract import SHARE, Decision, NormClip, share, within
+from study.columns import SHARE
+from study.learning.clipping.contract import Decision, NormClip, share, within
 
 
 class ClipPerParameter(NormClip):

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study.learning.clipping.contract import SHARE, Clip, Clipped, norms, within
+from study.columns import SHARE
+from study.learning.clipping.contract import Clip, Clipped, norms, within
 from study.models import State
 from study.models.unrolled import Watch
 

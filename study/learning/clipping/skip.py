@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from study.learning.clipping.contract import SHARE, Decision, NormClip
+from study.columns import SHARE
+from study.learning.clipping.contract import Decision, NormClip
 
 
 class SkipNonFinite(NormClip):

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from study.report.data.statistics import Interval, mean_interval
+from study.standing import Direction
 from study.tracking.outcomes import LOST
 
 KNOWN = {"entity_f1": "maximize", "accuracy": "maximize", "rmse": "minimize", "nats": "minimize", "loss": "minimize"}
@@ -38,7 +38,7 @@ class Comparison:
     arms: list[str]
 
     @property
-    def direction(self) -> Literal["minimize", "maximize"]:
+    def direction(self) -> Direction:
         """Of the measure."""
         return "maximize" if self.maximize else "minimize"
 

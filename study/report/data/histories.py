@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from study.columns import LIMIT, SHARE, acted
 from study.errors import ConfigError
 from study.figures.norms import NormHistory, bucket, norm_history
-from study.learning.clipping.contract import LIMIT, SHARE
 from study.report.data.reading import note, tried
 from study.tracking.artifacts import Unreadable
 from study.tracking.reader import Logged
-from study.training.history import acted
 
 NORM_COLUMNS = ["grad_norm/total", "grad_norm/applied"]
 """Of `gradients.parquet`: the norm of the whole gradient before clipping, and as applied."""

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from study.opponents.ranking import standing
 from study.report.data.comparison import Comparison, worth
 from study.report.data.levels import level_intervals
 from study.report.data.reading import tried
 from study.report.data.runs import column
 from study.report.data.statistics import Interval
+from study.standing import standing
 
 
 @dataclass(frozen=True)

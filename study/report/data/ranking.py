@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from study.probes.flow import half_life
+from study.probes.decay import half_life
 from study.report.data.comparison import Comparison, worth
 from study.report.data.differences import Differences
 from study.report.data.histories import Norms

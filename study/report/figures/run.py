@@ -21,7 +21,7 @@ from study.figures.style import (
     panels,
 )
 from study.figures.truncation import BOUND, draw_truncation_cosine, draw_truncation_error
-from study.probes.flow import FROM
+from study.probes.decay import FROM
 from study.report.data.histories import load_flow, load_table, load_truncation
 from study.report.figures.flow import FLOW, SHADED
 from study.report.figures.picture import Picture, count_of

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from study.schema.base import Count, Decides, Strict, reason
 from study.schema.registry import Registry
+from study.standing import Direction
 
 TASKS = Registry("task")
 
@@ -17,14 +18,16 @@ Steps = Annotated[int, Field(ge=2)]
 class TaskConfig(Strict):
     """How many sequences run side by side, and how far back the task needs the past.
 
-    `kind` is what the targets are: it decides which losses fit. `horizon` is the lag in steps over which the
-    task needs the past; the verdict asks for the gradient there. `stream`: batches continue each other, so that a
-    truncation may reach back across their borders. `length_keys` decide how many steps a batch has. `asks_once`: losses
-    are taken at the last step of a sequence alone. `tracks_state`: every answer depends on a state that all steps
-    before it may have changed; a recurrence that cannot follow it fails, however well its gradients flow.
+    `kind` is what the targets are: it decides which losses fit. `direction`: whether less or more of the measure that
+    ranks runs is better. `horizon` is the lag in steps over which the task needs the past; the verdict asks for the
+    gradient there. `stream`: batches continue each other, so that a truncation may reach back across their borders.
+    `length_keys` decide how many steps a batch has. `asks_once`: losses are taken at the last step of a sequence alone.
+    `tracks_state`: every answer depends on a state that all steps before it may have changed; a recurrence that cannot
+    follow it fails, however well its gradients flow.
     """
 
     kind: ClassVar[Kind]
+    direction: ClassVar[Direction] = "minimize"
     family: ClassVar[Literal["forecasting", "language", "labelling"]]
     stream: ClassVar[bool] = False
     length_keys: ClassVar[tuple[str, ...]] = ("seq_len",)

@@ -19,6 +19,7 @@ class LabellingConfig(TaskConfig):
     """
 
     kind: ClassVar[Kind] = "multiclass"
+    direction: ClassVar = "maximize"
     family: ClassVar = "labelling"
     min_count: Count
     affixes: Annotated[int, Field(ge=0, le=6)]
@@ -80,6 +81,7 @@ class LabellingTemporalOrderConfig(LengthsConfig):
     """Which of two `markers` came in which order: 2 markers make 4 classes, 3 make 8, asked for at the last step."""
 
     kind: ClassVar[Kind] = "multiclass"
+    direction: ClassVar = "maximize"
     family: ClassVar = "labelling"
     asks_once: ClassVar[bool] = True
     name: Literal["labelling_temporal_order"]
@@ -95,6 +97,7 @@ class LabellingTemporalOrderConfig(LengthsConfig):
 class StateTrackingConfig(LengthsConfig):
     """At every step, the state that all steps so far have led to: one missed makes every later answer a guess."""
 
+    direction: ClassVar = "maximize"
     family: ClassVar = "labelling"
     tracks_state: ClassVar[bool] = True
     seq_len: Steps

@@ -110,6 +110,7 @@ class LanguageSelectiveCopyingConfig(LengthsConfig):
     """Selective copying: `symbols` letters at random places among `seq_len` steps, then the same in their order."""
 
     kind: ClassVar[Kind] = "multiclass"
+    direction: ClassVar = "maximize"
     family: ClassVar = "language"
     length_keys: ClassVar[tuple[str, ...]] = ("seq_len", "symbols")
     name: Literal["language_selective_copying"]
@@ -147,6 +148,7 @@ class LanguageMQARConfig(LengthsConfig):
     """
 
     kind: ClassVar[Kind] = "multiclass"
+    direction: ClassVar = "maximize"
     family: ClassVar = "language"
     name: Literal["language_mqar"]
     key_tokens: Count

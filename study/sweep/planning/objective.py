@@ -1,20 +1,10 @@
 """The measure that a search tunes for, and its direction."""
 
-from typing import Literal
-
 from study.errors import ConfigError, nearest
 from study.schema import Config
 from study.schema.sweep import SweepConfig
-from study.schema.task import TASKS
+from study.standing import Direction
 from study.sweep.planning.plan import Plan
-
-Direction = Literal["minimize", "maximize"]
-
-
-def can_be_refused(sweep: SweepConfig, plan: Plan) -> bool:
-    """Whether `find_direction` may refuse a plan; else a dry run need not ask the tasks, which takes torch."""
-    tasks = {arm.config.task.name for arm in plan.arms.values()}
-    return sweep.tuned_for is not None or (bool(plan.search) and len(tasks) > 1)
 
 
 def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
@@ -29,7 +19,7 @@ def find_direction(sweep: SweepConfig, plan: Plan) -> Direction:
         for config in by_name.values():
             _refuse_unknown(measure, config)
         return "minimize" if direction == "minimize" else "maximize"
-    found: dict[str, Direction] = {name: TASKS.implementation(name).direction for name in by_name}
+    found = {name: config.task.direction for name, config in by_name.items()}
     if plan.search and len(set(found.values())) > 1:
         listed = ", ".join(f"{task}: {direction}" for task, direction in found.items())
         raise ConfigError(f"sweep.search: one search cannot serve tasks of both directions ({listed}); make two sweeps")

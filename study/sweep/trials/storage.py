@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from study.addresses import sqlite_file, whole
 from study.disk import writing
 from study.errors import ConfigError
-from study.sweep.planning.objective import Direction
+from study.standing import Direction
 from study.tracking.database import locked, refuse_damaged
 
 BEAT = 20

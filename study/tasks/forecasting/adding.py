@@ -24,7 +24,6 @@ class Adding(Synthetic):
     inputs = Inputs(2, tokens=False)
     targets = 1
     primary = "rmse"
-    direction = "minimize"
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)

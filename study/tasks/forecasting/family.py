@@ -62,13 +62,12 @@ class Forecasting(Task):
     load: ClassVar[Callable[..., Tables]]
     """Reads the data set as its config says: `load(config, data)`."""
     primary = "rmse"
-    direction = "minimize"
     learnt = Scaling
     one_unit: bool = False
     opponents: tuple[str, ...] = ("mean", "persistence", "seasonal", "autoregression", "nlinear")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
-        self._config, self._seed = config, seed
+        self._config, self._seed, self.direction = config, seed, config.direction
         self._tables = tables = self.load(config, data)
         self._scaled: dict[Split, list[tuple[Tensor, Tensor]]] = {}
         self.source, self.notes = tables.source, tables.notes

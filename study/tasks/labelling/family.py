@@ -49,11 +49,10 @@ class Labelling(Task):
     read_file: ClassVar[Callable[..., Corpus]]
     """Reads one file in the form of the data set: `read_file(path, config)`."""
     learnt = Words
-    direction = "maximize"
     opponents = ("word_tag", "perceptron", "perceptron_both_ways")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
-        self._config, self._seed = config, seed
+        self._config, self._seed, self.direction = config, seed, config.direction
         corpora, self.source = self.load(config, data)
         self._parts = dict(zip(SPLITS, _parts(corpora, config), strict=True))
         self._labels = sorted(set(self._parts["train"].labels))

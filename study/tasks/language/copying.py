@@ -26,7 +26,6 @@ class Copying(Synthetic):
     """Tokens: 0 is silence, 1..K the letters, K + 1 the signal."""
 
     primary = "nats"
-    direction = "minimize"
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)

@@ -48,14 +48,13 @@ class Language(Task):
     load: ClassVar[Callable[..., Texts]]
     """Reads the data set as its config says: `load(config, data)`."""
     primary = "nats"
-    direction = "minimize"
     learnt = Vocabulary
     prose: ClassVar[bool] = False
     """Whether the text is read by `apart`."""
     opponents = ("bigram", "witten_bell", "kneser_ney")
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
-        self._config = config
+        self._config, self.direction = config, config.direction
         texts, self.source, notes = self.load(config, data)
         parts, written = tokens.codes(texts, config.level)
         del texts  # as large as the file

@@ -37,7 +37,6 @@ class StreamCopying(Synthetic):
     """Tokens and classes: 0 is blank, 1 the marker, the letters follow."""
 
     primary = "nats"
-    direction = "minimize"
 
     def __init__(self, config: Config, data: DataConfig, seed: int):
         super().__init__(config, data, seed)

@@ -1,26 +1,11 @@
-"""The best of several opponents, and how far a network is ahead of it, in one number that all tasks share."""
+"""How far a network is ahead of an opponent, in one number that all tasks share."""
 
 import math
-from collections.abc import Mapping
 from typing import Literal
-
-from study.opponents.cache import Score
 
 Direction = Literal["minimize", "maximize"]
 LEVEL = 0.02
 """Share of an opponent's error by which one run must differ to be ahead or behind: another seed changes as much."""
-
-
-def best(scores: Mapping[str, Score], primary: str, direction: Direction) -> str:
-    """The name of the opponent with the best primary measure on the test split: the hardest one to beat.
-
-    It is chosen on the test split on purpose: to be ahead of it is to be ahead of all.
-
-    Raises:
-        ValueError: there is no opponent.
-    """
-    sign = 1 if direction == "minimize" else -1
-    return min(scores, key=lambda name: _last_if_nan(sign * scores[name].metrics["test"][primary]))
 
 
 def skill(value: float, opponent: float, direction: Direction) -> float:
@@ -41,7 +26,3 @@ def standing(value: float, opponent: float, direction: Direction) -> str:
 def in_words(skill: float) -> str:
     """The same by the skill over the opponent."""
     return "ahead of" if skill > LEVEL else "level with" if abs(skill) <= LEVEL else "behind"
-
-
-def _last_if_nan(value: float) -> float:
-    return math.inf if math.isnan(value) else value
