@@ -9,7 +9,7 @@ weigh most. Processor time, medians, one thread. Targets: a flow costs at most 4
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,12 +44,13 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--cells", nargs="+", choices=tuple(MODELS), default=tuple(MODELS), metavar="CELL")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     console = Console()
     console.width = max(console.width, 110)
-    measures, schedules = _measures(options.repetitions), _schedules(options.repetitions)
+    measures, schedules = _measures(options.cells, options.repetitions), _schedules(options.repetitions)
     columns = {"core, layers": "{core}, {layers}", "step, ms": "{step_ms:.1f}"} | {n: f"{{{n}:.1f}}" for n in PROBES}
     title = f"Cost of one measurement in training steps (hidden 32, batch {WIDTH} x {TIME})"
     printer().show("measures", measures, table(measures, columns, title=title), console)
@@ -57,10 +58,10 @@ def main() -> None:
     printer().show("schedules", schedules, table(schedules, SCHEDULES, title=title), console)
 
 
-def _measures(repetitions: int) -> list[dict[str, Any]]:
-    """Measure the cost of every measure on every core, in training steps."""
+def _measures(cells: Sequence[str], repetitions: int) -> list[dict[str, Any]]:
+    """Measure the cost of every measure on cores of some cells, in training steps."""
     records: list[dict[str, Any]] = []
-    for name in MODELS:
+    for name in cells:
         for layers in (1, 3):
             config = composed(f"model={name}", "model.hidden_size=32", f"model.num_layers={layers}", "probe=full")
             batch = Batch(torch.randn(TIME, WIDTH, FEATURES), torch.randn(TIME, WIDTH, 1))

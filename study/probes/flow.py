@@ -26,7 +26,7 @@ from torch import Tensor
 from study.learning.bptt import TruncatedBPTT
 from study.learning.losses import Loss
 from study.models import Core, RecurrentModel, State
-from study.models.stepping import evaluating
+from study.models.stepping import evaluating, frozen
 from study.probes.decay import FROM, REACHED, half_life
 from study.probes.path import Segment, backpropagate, unroll
 from study.probes.result import ProbeResult
@@ -188,7 +188,7 @@ def gradient_flow(model: RecurrentModel, loss: Loss, batch: Batch, max_lag: int,
             positions as that takes, evenly spaced among those K steps or more from the start.
     """
     lags, core = min(max_lag, reachable(batch)), model.core
-    with evaluating(model):
+    with evaluating(model), frozen(model):
         windows = _windows(model, batch, _positions(batch, lags, samples), lags)
         segments = unroll(core, windows.encoded, windows.entry)
         return flow_from_the_end(core, segments, _own_gradient(model, loss, windows, segments[-1].outputs[-1]))

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from study.models import Core, State
 from study.models.stepping import flatten, step
@@ -94,8 +95,9 @@ def chain(
 ) -> list[Segment]:
     """All steps of `inputs` as segments of so many steps, each from the state in which the one before ends."""
     segments: list[Segment] = []
-    for part in inputs.split(steps):
-        segments.append(Segment(core, part, segments[-1].nodes[-1] if segments else state))
+    with parametrize.cached():  # a matrix that is made of a free one is made once, not once a step
+        for part in inputs.split(steps):
+            segments.append(Segment(core, part, segments[-1].nodes[-1] if segments else state))
     return segments
 
 
