@@ -74,12 +74,12 @@ def share_lost(runs: pd.DataFrame) -> Interval:
 
 def milliseconds(runs: pd.DataFrame) -> Interval:
     """Milliseconds an update takes, validation included."""
-    return mean_interval((1000 * runs["seconds"] / runs["updates"]).dropna().to_numpy(float))
+    return mean_interval((1000 * runs["seconds"] / runs["updates"]).dropna().to_numpy(float)).within(0.0, math.inf)
 
 
-def mean_of(column: str) -> Callable[[pd.DataFrame], Interval]:
-    """A function for the mean of a column over runs."""
-    return lambda runs: mean_interval(runs[column].dropna().to_numpy(float))
+def mean_of(column: str, most: float = math.inf) -> Callable[[pd.DataFrame], Interval]:
+    """A function for the mean over runs of a column whose values lie between 0 and `most`."""
+    return lambda runs: mean_interval(runs[column].dropna().to_numpy(float)).within(0.0, most)
 
 
 def share_solved(runs: pd.DataFrame) -> Interval:
@@ -92,7 +92,7 @@ TIME = Beside("milliseconds\nper update", milliseconds)
 MEMORY = Beside("megabytes kept\nfor an update", mean_of("megabytes"))
 DESTROYED = Beside("share of runs that\ndiverged or were ruined", share_lost, share=True)
 SCALE = Beside("median gradient\nnorm", mean_of("norm_median"))
-CLIPPED = Beside("share of updates\nclipped", mean_of("clipped"), share=True)
+CLIPPED = Beside("share of updates\nclipped", mean_of("clipped", most=1.0), share=True)
 SUCCESS = Beside("share of runs\nthat solve it", share_solved, share=True)
 VARIED = (
     Varied("optimizer.lr", "learning rate", "?", (), (DESTROYED,)),
