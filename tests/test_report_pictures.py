@@ -14,7 +14,7 @@ from study.figures.style import COLOURS, Curve, dashes, draw_curves, line_style,
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
 from study.report.data.statistics import mean_interval
-from study.report.figures.ablation import _draw_means
+from study.report.figures.ablation import _draw_means, _draw_references
 from study.report.figures.abscissa import Abscissa
 from study.report.figures.answers import _label_rows, answer_picture, references
 from study.report.figures.arms import choose, measured_when
@@ -181,3 +181,28 @@ def test_every_arm_stands_once_in_the_legend_of_curves_whatever_its_name() -> No
     curves = explorer(replace(found, runs=runs), norms)
     assert curves is not None
     assert [curve["name"] for curve in curves.figure["data"] if curve["showlegend"]] == ["Elman&#x27;s", "a&lt;b"]
+
+
+def test_where_the_parameter_decides_the_task_every_value_has_a_naive_guess_of_its_own() -> None:
+    comparison = compared({"delay=10": [0.5], "delay=60": [0.1]})
+    comparison.runs["baseline"] = comparison.runs["arm"].map({"delay=10": 0.6, "delay=60": 0.2})
+    data = comparison.runs.assign(place=comparison.runs["arm"].str.removeprefix("delay="))
+    assert math.isnan(comparison.baseline)
+    assert not [name for name in references(comparison).levels if name == "guess without memory"]
+    abscissa = Abscissa.of(data["place"])
+    with panels(1) as (_, (axes,)):
+        _draw_references(axes, comparison, data, abscissa)
+    (line,) = axes.get_lines()
+    assert list(line.get_xdata()) == list(pd.Series(["10", "60"]).map(abscissa.at))
+    assert list(line.get_ydata()) == [0.6, 0.2]
+
+
+def test_one_guess_for_all_is_one_line_and_differing_ones_at_one_value_are_none() -> None:
+    comparison = compared({"delay=10": [0.5], "delay=60": [0.1]}, baseline=0.6)
+    data = comparison.runs.assign(place=comparison.runs["arm"].str.removeprefix("delay="))
+    with panels(2) as (_, (one, none)):
+        _draw_references(one, comparison, data, Abscissa.of(data["place"]))
+        comparison.runs["baseline"] = [0.6, 0.2]
+        _draw_references(none, comparison, comparison.runs.assign(place="10"), Abscissa.of(data["place"]))
+    assert [list(line.get_ydata()) for line in one.get_lines()] == [[0.6, 0.6]]
+    assert not [line for line in none.get_lines() if np.isfinite(line.get_ydata()).any()]

@@ -44,8 +44,8 @@ class Comparison:
 
     @property
     def baseline(self) -> float:
-        """The measure of the naive guess on the test split; NaN where it was not logged."""
-        return float(self.runs["baseline"].mean())
+        """The measure of the naive guess on the test split; NaN where it was not logged, or differs between runs."""
+        return same(self.runs["baseline"])
 
     def interval(self, values: pd.Series) -> Interval:
         """The mean of values of the measure, without NaN, within the range of the measure where that is known."""
@@ -69,6 +69,12 @@ class Comparison:
     def arm(self, name: str) -> pd.DataFrame:
         """The runs of one arm."""
         return self.runs[self.runs["arm"] == name]
+
+
+def same(values: pd.Series) -> float:
+    """What all values are; NaN where there is none, or they differ."""
+    found = values.dropna().to_numpy(float)
+    return float(found[0]) if len(found) and np.allclose(found, found[0], rtol=1e-9, atol=0.0) else math.nan
 
 
 def worth(runs: pd.DataFrame) -> pd.Series:

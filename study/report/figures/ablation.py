@@ -11,12 +11,24 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from study.figures.limits import spans_decades
-from study.figures.style import OPPONENT, colour, draw_guide, legend_below, line_style, marker, panels, tag_run
-from study.report.data.comparison import Comparison, worth
+from study.figures.style import (
+    GUIDE,
+    INK,
+    OPPONENT,
+    colour,
+    draw_guide,
+    legend_below,
+    line_style,
+    marker,
+    panels,
+    tag_run,
+)
+from study.report.data.comparison import Comparison, same, worth
 from study.report.data.opponents import hardest
 from study.report.data.runs import configurations
 from study.report.data.statistics import Interval, mean_interval, share_interval
 from study.report.figures.abscissa import Abscissa
+from study.report.figures.answers import NAIVE
 from study.report.figures.arms import OVERLAID, left_out
 from study.report.figures.picture import Picture, count_of
 from study.schema.arm_names import name_arms
@@ -163,7 +175,7 @@ def _draw(
                 *((a, o.number) for a, o in zip(lower, beside, strict=True)),
             ):
                 _draw_means(axes, mine, number, place, name, abscissa)
-        _draw_references(top, comparison)
+        _draw_references(top, comparison, data, abscissa)
         _set_scale(top, worth(data))
         top.set_ylabel(f"{comparison.measure} on test")
         for axes, other in zip(lower, beside, strict=True):
@@ -188,13 +200,19 @@ def _set_scale(axes: Axes, values: ArrayLike) -> None:
         axes.set_yscale("log")
 
 
-def _draw_references(axes: Axes, comparison: Comparison) -> None:
-    """Lines at the naive guess and at the best opponent, one where they are the same."""
-    opponent = hardest(comparison)
+def _draw_references(axes: Axes, comparison: Comparison, data: pd.DataFrame, abscissa: Abscissa) -> None:
+    """Lines at the naive guess and at the best opponent, one where they are the same.
+
+    Where the parameter decides the task, such as a delay, every value of it has a guess of its own.
+    """
+    opponent, guess = hardest(comparison), comparison.baseline
     if opponent is not None:
         draw_guide(axes, opponent[1], opponent[0], style=OPPONENT)
-    if not math.isnan(comparison.baseline) and (opponent is None or not math.isclose(opponent[1], comparison.baseline)):
-        draw_guide(axes, comparison.baseline, "naive guess")
+    if not math.isnan(guess) and (opponent is None or not math.isclose(opponent[1], guess)):
+        draw_guide(axes, guess, NAIVE)
+    guesses = data.assign(x=data["place"].map(abscissa.at)).groupby("x")["baseline"].agg(same)
+    if math.isnan(guess) and guesses.notna().any():
+        axes.plot(guesses.index, guesses, color=INK, label=NAIVE, **GUIDE)
 
 
 def _draw_runs(axes: Axes, runs: pd.DataFrame, shade: str) -> None:
