@@ -20,6 +20,7 @@ from study.verify.agreement import boundaries, prediction
 from study.verify.check import Truth, show
 from study.verify.closed_forms import (
     diagonal,
+    fed_back,
     geometry,
     henon,
     out_of_range,
@@ -39,10 +40,10 @@ from study.verify.updates import clipping, loss_values, ragged_parts, truncated
 CLAIMS = "study.testing.claims"
 """What tries one core, by its address: the suites come after this room, and they need pytest."""
 TRUTHS: Sequence[Truth] = (
-    scaled_orthogonal, out_of_range, transient_growth, diagonal, henon, jacobians, prediction, truncation, weights,
-    units, geometry, boundaries, means, fitted_lags, memory_part, both_sides, ragged_parts, truncated, loss_values,
-    clipping, curse_of_memory, full_jacobian, curvature, near_and_far, spectrum, rotations, update_gates, forget_gates,
-    selections, one_key, forwards, random_cuts, adapted,
+    scaled_orthogonal, out_of_range, transient_growth, diagonal, fed_back, henon, jacobians, prediction, truncation,
+    weights, units, geometry, boundaries, means, fitted_lags, memory_part, both_sides, ragged_parts, truncated,
+    loss_values, clipping, curse_of_memory, full_jacobian, curvature, near_and_far, spectrum, rotations, update_gates,
+    forget_gates, selections, one_key, forwards, random_cuts, adapted,
 )  # fmt: skip
 
 
