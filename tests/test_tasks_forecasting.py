@@ -246,12 +246,17 @@ def test_the_trajectory_of_lorenz_contracts_volumes_as_its_equations_say_and_par
     """The sum of all exponents is the divergence -(sigma + 1 + beta) everywhere; the largest is .9056 (Sprott 2003)."""
     dt, steps = 0.01, 320
     states = [torch.tensor(trajectory(6000, dt)[::60], dtype=torch.float64)]
-    for _ in range(steps):
-        states.append(torch.stack(advance(tuple(states[-1].T), dt), 1))
+
+    def after(before: torch.Tensor) -> torch.Tensor:
+        x, y, z = before.unbind(1)
+        return torch.stack(advance((x, y, z), dt), 1)
 
     def transposed(t: int, directions: torch.Tensor) -> torch.Tensor:
         before = states[t].requires_grad_()
-        return transposed_product([torch.stack(advance(tuple(before.T), dt), 1)], [before], directions)
+        return transposed_product([after(before)], [before], directions)
+
+    while len(states) < steps:
+        states.append(after(states[-1]))
 
     rates, _ = exponents_by_qr(transposed, steps, 100, 3, 3, states[0], transient=steps)
     assert float(rates.sum(1).mean()) / dt == pytest.approx(-(10 + 1 + 8 / 3), rel=1e-5)

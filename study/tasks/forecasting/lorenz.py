@@ -75,6 +75,7 @@ class Lorenz(Forecasting):
     """(x, y, z) in, (x, y, z) a step later out, both in the standard deviations of the state: predictions feed back."""
 
     load = staticmethod(load_lorenz)
+    opponents = ("mean", "persistence", "autoregression")
 
     @staticmethod
     def moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
