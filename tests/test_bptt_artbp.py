@@ -9,12 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from study.learning.bptt import Carry
+from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.bptt.artbp import ARTBP
+from study.learning.clipping.none import NoClip
 from study.models import RecurrentModel
 from study.schema import Config
 from study.schema.bptt import cut_probability, expected_windows
 from study.tasks.contract import Batch
+from study.verify.influence import chain, steady
+from study.verify.networks import MSE
 from study.verify.truncations import FollowedARTBP
 from tests.unrolled import MEAN, SUM, WIDTH, Spy, assert_equal, build, gradients, make
 
@@ -157,3 +160,19 @@ def test_cuts_are_repeated_by_their_seed_and_continued_by_their_state() -> None:
     other.load_state_dict(one.state_dict())
     assert lengths(other) == lengths(one) != first
     assert sum(first) == 5 * 40
+
+
+def balanced(kind: type[TruncatedBPTT], **plan: Any) -> float:
+    """What becomes of theta in a chain of five units, along a stream; -1/2 solves it."""
+    network = chain(units=5, positive=2)
+    theta, carry = network.core.get_parameter("theta"), None
+    trainer = kind(network, MSE, torch.optim.SGD([theta], lr=0.01), NoClip(), stream=20, **plan)
+    for _ in range(40):
+        list(trainer.updates(steady(20), carry))
+        carry = trainer.carry
+    return float(theta.detach())
+
+
+def test_random_cuts_of_few_steps_arrive_where_a_truncation_to_as_many_descends_the_wrong_way() -> None:
+    assert balanced(ARTBP, length=6, alpha=4.0, block=1) == pytest.approx(-0.5, abs=1e-3)
+    assert balanced(TruncatedBPTT, k2=6) > 100

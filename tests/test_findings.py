@@ -15,6 +15,9 @@ from study.installation import CONF
 
 ROOT = CONF.parent / "experiments"
 SLUGS = [folder.name for folder in folders(ROOT)]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+FULL = [name for name in EXPERIMENTS if name.endswith("_full")]
+"""Experiments in the size of their sources, which are no questions of their own."""
 HEADER = (
     "run_id,task,family,counts,arm,seed,outcome,ending,verdict,solved,measure,value,baseline,steps,updates,seconds\n"
 )
@@ -85,7 +88,18 @@ def test_the_list_of_experiments_is_that_of_their_readmes() -> None:
 
 
 def test_every_experiment_has_a_file_a_folder_and_a_row() -> None:
-    assert sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")) == SLUGS
+    assert sorted(set(EXPERIMENTS) - set(FULL)) == SLUGS
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_an_experiment_in_the_size_of_its_source_is_a_change_of_the_one_whose_readme_names_its_command(
+    name: str,
+) -> None:
+    text = (CONF / "experiment" / f"{name}.yaml").read_text()
+    of = name.removesuffix("_full")
+    assert f"defaults:\n  - {of}\n" in text
+    said = (ROOT / of / "README.md").read_text().partition("**Full size.**")[2].partition("\n\n")[0]
+    assert f"`make sweep EXPERIMENT={name}`" in said
 
 
 def test_a_table_shows_means_differences_and_how_many_runs_solved_the_task(folder: Path) -> None:
@@ -175,3 +189,15 @@ def test_pictures_of_the_report_are_taken_over_and_one_that_nobody_draws_is_name
     assert main(["--folder", str(folder.parent), "mine"]) == 0
     assert "own.png stays as it is" in capsys.readouterr().out
     assert [(folder / name).read_text() for name in ("new.svg", "own.png")] == ["new", "own"]
+
+
+def test_exponents_have_columns_where_runs_have_them(folder: Path) -> None:
+    head, *runs = FOUR.splitlines()
+    ends = {"gru": ",-0.5,0.01", "elman": ",-0.25,"}
+    lines = [f"{head},lyapunov_start,autonomous", *(f"{run}{ends[run.split(',')[4]]}" for run in runs)]
+    (folder / "results.csv").write_text("\n".join(lines))
+    heads, _, gru, elman, guess = markdown(comparisons(folder / "results.csv")).splitlines()[2:7]
+    assert heads.endswith("| exponent at the start | autonomous exponent |")
+    assert gru.endswith("| -0.5000 ± 0.0000 | 0.01000 ± 0.00000 |")
+    assert elman.endswith("| -0.2500 ± 0.0000 | - |")
+    assert guess.count("|") == heads.count("|")

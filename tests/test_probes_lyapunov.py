@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from study.learning.bptt import TruncatedBPTT
+from study.learning.clipping.none import NoClip
 from study.learning.exponents import exponents_by_qr
-from study.probes.lyapunov import lyapunov
-from study.verify.networks import linear, orthogonal
+from study.models import RecurrentModel
+from study.probes.autonomous import autonomous_exponents
+from study.probes.lyapunov import Lyapunov, lyapunov
+from study.schema.probe import LyapunovConfig
+from study.verify.networks import MSE, linear, orthogonal
 from tests.networks import batch, build
 
 
@@ -57,3 +62,52 @@ def test_a_strong_random_tanh_network_is_chaotic_within_bounds_and_a_growing_lin
     data = batch(80, 3, 3)
     faint = data._replace(inputs=1e-9 * data.inputs)
     assert not lyapunov(linear(1.1 * orthogonal(6)), faint, 1, 3).bounded  # how large its states become does not matter
+
+
+def fed_back(name: str, steps: int = 60) -> tuple[RecurrentModel, list[torch.Tensor]]:
+    """A model whose outputs are as many as its inputs, and the states of its own run after a batch, end to end."""
+    network = build(name)
+    network.head = torch.nn.Linear(5, 3).double()
+    outputs, state = network(batch(12, 1, 3).inputs)
+    states = [torch.cat([part[0, 0] for part in state])]
+    while len(states) < steps:
+        outputs, state = network(outputs[-1:], state)
+        states.append(torch.cat([part[0, 0] for part in state]).detach())
+    return network, states
+
+
+@pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
+def test_a_network_on_its_own_predictions_scales_volumes_by_its_own_jacobians(name: str) -> None:
+    network, states = fed_back(name)
+
+    def after(state: torch.Tensor) -> torch.Tensor:
+        parts = tuple(state.view(-1, 1, 1, 5))
+        _, (*new,) = network(network.decode(parts[0]), parts)
+        return torch.cat([part.flatten() for part in new])
+
+    jacobians = [torch.autograd.functional.jacobian(after, state) for state in states[15:45]]
+    logs = [torch.linalg.slogdet(jacobian).logabsdet for jacobian in jacobians]
+    found = autonomous_exponents(network, batch(12, 1, 3).inputs, MSE.predict, 60, None)
+    assert float(found.sum()) == pytest.approx(float(torch.stack(logs).mean()), rel=1e-9)
+
+
+def test_exponents_of_its_own_run_stand_beside_those_of_the_driven_network_and_survive_a_checkpoint() -> None:
+    network, _ = fed_back("gru")
+    bptt = TruncatedBPTT(network, MSE, torch.optim.SGD(network.parameters(), 0.1), NoClip())
+    plain = LyapunovConfig(exponents=2, sequences=2, horizon=5, autonomous=None)
+    data = batch(40, 3, 3)
+    driven = Lyapunov.measure(plain, bptt, data)
+    both = Lyapunov.measure(plain.model_copy(update={"autonomous": 80}), bptt, data)
+    assert both.scalars() == {**driven.scalars(), "lyapunov/autonomous": both.columns()["autonomous"][0]}
+    assert both.autonomous is not None
+    assert both.autonomous.shape == (2, 2)
+    again = Lyapunov.restored(both.state())
+    np.testing.assert_equal(dict(again.columns()), dict(both.columns()))
+    assert "autonomous" not in driven.columns()
+
+
+def test_a_broken_network_on_its_own_predictions_has_no_exponent() -> None:
+    network, _ = fed_back("gru")
+    network.head.weight.data[0, 0] = math.nan
+    found = autonomous_exponents(network, batch(12, 2, 3).inputs, MSE.predict, 20, 1)
+    assert found.isnan().all()

@@ -84,6 +84,7 @@ def _track(
         run.log_points([(40, {"rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
         run.log_table(pa.table(columns), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(pd.DataFrame(lags)), "flow.parquet")
+        run.log_table(pa.table({"update": [0, 0, 40], "exponent": [-0.2, -0.4, 0.3]}), "lyapunov.parquet")
         run.tag({"outcome": "diverged" if diverged else "completed", "verdict": "healthy"})
 
 
@@ -174,7 +175,9 @@ def test_a_run_made_twice_counts_once_and_the_newest(
 
 def test_results_hold_every_run_and_every_figure_has_its_data(report: Path) -> None:
     folder = report.parent
-    assert len(pd.read_csv(folder / "results.csv")) == 6
+    table = pd.read_csv(folder / "results.csv").set_index("outcome")["lyapunov_start"]
+    assert table.drop("failed").tolist() == [-0.2] * 5  # the largest exponent of before the first update
+    assert np.isnan(table["failed"])
     drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert drawn == {path.stem for path in (folder / "figures").glob("*.csv")}
     assert {"forecasting_stocks-gradient-norms", "forecasting_stocks-flow-over-lag"} <= drawn

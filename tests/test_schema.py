@@ -157,6 +157,8 @@ REFUSED = {
     "trainer.accelerator=tpu": "trainer.accelerator = 'tpu': should be 'cpu' or 'cuda'",
     "tracking.points=501": "tracking.points = 501: should be less than or equal to 500",
     "loss=mse task=language_bible_char": "loss=mse does not fit task=language_bible_char",
+    "probe.lyapunov.autonomous=50": "autonomous = 50: a network runs on its own predictions where they are its next "
+    "inputs, and those of task=forecasting_stocks are not; allowed: null, or task=forecasting_lorenz",
     "task=labelling_porttinari_pos loss=pinball": "it needs regression targets, this task's are multiclass",
     "task.target=log_return loss=qlike": "it needs logarithms of volatilities as targets",
     "task=language_copying loss=crf": "this task's next tokens are predicted one after the other",

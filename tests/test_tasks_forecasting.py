@@ -1,5 +1,6 @@
 """Claims about forecasting tasks: no leakage, targets where they should be, true baselines, bad tables."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from study import tasks
 from study.errors import ConfigError
+from study.learning.exponents import exponents_by_qr, transposed_product
 from study.schema.run import DataConfig
 from study.schema.task.forecasting import (
     ForecastingCSVConfig,
@@ -19,6 +21,7 @@ from study.schema.task.forecasting import (
 )
 from study.tasks import SPLITS, Split, Task
 from study.tasks.forecasting import etth1, stocks
+from study.tasks.forecasting.lorenz import advance, trajectory
 from tests import samples
 
 DATA = DataConfig(carriers=None, cache=None)
@@ -227,3 +230,45 @@ def test_prices_of_several_stocks_at_once_have_errors_in_dollars_too() -> None:
     alone, together = (stock(target="price", multivariate=several) for several in (False, True))
     left, right = (task.baseline_metrics("test")["rmse"] for task in (alone, together))
     assert left == pytest.approx(right, rel=0.02)  # the days that both stocks have
+
+
+def lorenz(**changes: Any) -> Task:
+    return tasks.build(tasks.configure("forecasting_lorenz", **(COMMON | {"steps": 300} | changes)), DATA, 0)
+
+
+def test_what_is_predicted_of_lorenz_is_what_enters_next_to_the_last_bit() -> None:
+    for split in SPLITS:
+        inputs, targets = tensors(lorenz(), split)[:2]
+        assert torch.equal(inputs[1:], targets[:-1])
+
+
+def test_the_trajectory_of_lorenz_contracts_volumes_as_its_equations_say_and_parts_at_about_the_known_rate() -> None:
+    """The sum of all exponents is the divergence -(sigma + 1 + beta) everywhere; the largest is .9056 (Sprott 2003)."""
+    dt, steps = 0.01, 320
+    states = [torch.tensor(trajectory(6000, dt)[::60], dtype=torch.float64)]
+
+    def after(before: torch.Tensor) -> torch.Tensor:
+        x, y, z = before.unbind(1)
+        return torch.stack(advance((x, y, z), dt), 1)
+
+    def transposed(t: int, directions: torch.Tensor) -> torch.Tensor:
+        before = states[t].requires_grad_()
+        return transposed_product([after(before)], [before], directions)
+
+    while len(states) < steps:
+        states.append(after(states[-1]))
+
+    rates, _ = exponents_by_qr(transposed, steps, 100, 3, 3, states[0], transient=steps)
+    assert float(rates.sum(1).mean()) / dt == pytest.approx(-(10 + 1 + 8 / 3), rel=1e-5)
+    assert float(rates[:, 0].mean()) / dt == pytest.approx(0.9056, abs=0.3)
+
+
+def test_the_trajectory_of_lorenz_converges_with_the_fourth_power_of_its_step() -> None:
+    def end(dt: float) -> torch.Tensor:
+        point = (1.0, 2.0, 20.0)
+        for _ in range(round(0.4 / dt)):
+            point = advance(point, dt)
+        return torch.tensor(point, dtype=torch.float64)
+
+    errors = [float((end(dt) - end(0.0005)).norm()) for dt in (0.02, 0.01, 0.005)]
+    assert [math.log2(a / b) for a, b in itertools.pairwise(errors)] == pytest.approx([4, 4], abs=0.3)

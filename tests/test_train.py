@@ -26,6 +26,7 @@ from study.installation import CONF
 from study.schema import Config
 from study.sweep.planning.build import build_plan
 from study.sweep.planning.composer import Composer
+from study.sweep.planning.grammar import NAME, grids
 from study.tasks.forecasting.adding import Adding
 from study.tracking import view
 from study.tracking.outcomes import FINISHED
@@ -38,6 +39,7 @@ Configure = Callable[..., Config]
 TINY = ["task=forecasting_adding", "task.sequences=80", "task.held_out=20", "task.seq_len=12", "task.horizon=5"]
 TINY += ["model.hidden_size=4", "trainer.max_updates=30", "trainer.validate_every=10"]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+FULL = [name for name in EXPERIMENTS if name.endswith("_full")]
 
 
 def history(uri: str, run_id: str, folder: Path) -> pa.Table:
@@ -120,9 +122,9 @@ def test_a_run_that_fails_says_so_and_keeps_its_history(configure: Configure, tm
 
 
 @pytest.mark.usefixtures("quick_opponents")
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in FULL])
 def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name: str) -> None:
-    small = ["probe=none", "task.batch_size=500", "model.hidden_size=16"]
+    small = ["probe=none", "probe.lyapunov=null", "task.batch_size=500", "model.hidden_size=16"]
     sweep, uri = configure(f"experiment={name}").sweep, configure().tracking.uri
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
@@ -132,6 +134,13 @@ def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name
     for arm in {arm.config.task.name: arm for arm in arms.values()}.values():
         brief = arm.config.trainer.model_copy(update=budget)
         assert train(arm.config.model_copy(update={"trainer": brief})).updates <= 2
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_every_experiment_in_the_size_of_its_source_has_arms_that_can_be_run(configure: Configure, name: str) -> None:
+    for grid in grids(configure(f"experiment={name}").sweep.arms):
+        largest = [f"{key}={values[-1]}" for key, values in grid.items() if key != NAME]
+        assert configure(f"experiment={name}", *largest).slug == name
 
 
 def latest(uri: str, slug: str) -> Run:

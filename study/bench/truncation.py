@@ -5,11 +5,8 @@ update is compared with the exact one, by full BPTT, which RTRL checks on the fi
 relative to the norm of the exact gradient; a bias near its error is none. An update of a short window scatters more
 because it sees less: read beside it how many updates the same data make.
 
-Last table: influence balancing (Tallec & Ollivier 2017, arXiv 1705.08209, section 6). One scalar theta enters a chain
-of 23 units, h_t = A h_{t-1} + theta s with A = 1/2 on the diagonal and above it, the sign s + for the first 10 units
-and - for the other 13; the loss is (h_t[0] - 1)^2. Near in time the + units reach unit 0, later the - units outweigh
-them: a short truncation has the wrong sign. Sizes and theta_0 = 1/2 as published by way of Vicol, Metz &
-Sohl-Dickstein 2021 (arXiv 2112.13835), whose learning rate was 20 times smaller in these units of loss.
+Last table: influence balancing, the chain of `study.verify.influence`, whose short truncations have the wrong sign. The
+learning rate is 20 times that of its source, in these units of loss.
 """
 
 import argparse
@@ -19,7 +16,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
 
 from study.learning.bptt import Carry, TruncatedBPTT
 from study.learning.bptt.adaptive import AdaptiveBPTT
@@ -27,10 +23,11 @@ from study.learning.bptt.artbp import ARTBP
 from study.learning.clipping import Clip
 from study.learning.clipping.none import NoClip
 from study.learning.losses import Loss
-from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State
+from study.models import RecurrentModel
 from study.probes.gradients import gradient
 from study.tasks.contract import Batch
 from study.terminal import printer, table, takes_json
+from study.verify.influence import chain
 from study.verify.networks import FEATURES, MSE, normal, random_network
 from study.verify.rtrl import rtrl_gradient
 from study.verify.spread import Listener, spread
@@ -38,8 +35,10 @@ from study.verify.spread import Listener, spread
 TIME, WIDTH, HIDDEN, RATE = 60, 4, 8, 0.9
 CHECKED = 3
 """Batches whose exact gradient RTRL works out too."""
-UNITS, POSITIVE, DESCENT, SIZE = 23, 10, 1e-3, 100
-"""Of the chain: its units, those that theta enters with a plus, the learning rate, steps of a batch."""
+DESCENT, SIZE = 1e-3, 100
+"""Of the chain: the learning rate, and steps of a batch."""
+LONGEST = 400
+"""Steps that an adaptive truncation of the chain may choose, at most."""
 SPREADS = {
     "truncation": "{truncation}",
     "bias": "{bias:.3f}",
@@ -48,7 +47,12 @@ SPREADS = {
     "updates": "{updates:d}",
     "k2 in the mean": "{k2:.1f}",
 }
-BALANCING = {"truncation": "{truncation}", "loss (- is diverged)": "{loss:.1e}", "theta": "{theta:.4f}"}
+BALANCING = {
+    "truncation": "{truncation}",
+    "loss (- is diverged)": "{loss:.1e}",
+    "theta": "{theta:.4f}",
+    "k2 at the end": "{k2:.0f}",
+}
 DIVERGED = 1e6
 """A loss above this is not followed further."""
 
@@ -109,58 +113,14 @@ def _leaky(seed: int) -> Batch:
     return Batch(inputs, torch.stack(targets)[..., None] + 0.5)
 
 
-class Chain(Core):
-    """h_t = A h_{t-1} + theta s, whatever enters; see the top of this file."""
-
-    bounded = False
-    state_parts = ("h",)
-    memory = "h"
-    recurrent_parameters = ()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hidden_size, self.num_layers = UNITS, 1
-        self.theta = nn.Parameter(torch.tensor([0.5]))
-        self.sign = torch.cat([torch.ones(POSITIVE), -torch.ones(UNITS - POSITIVE)])
-        self.matrix = 0.5 * (torch.eye(UNITS) + torch.diag(torch.ones(UNITS - 1), 1))
-
-    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """See `Core`."""
-        hidden = inputs.new_ones(inputs.shape[1], UNITS) if state is None else state[0][0]
-        outputs = []
-        for entering in inputs:
-            (hidden,) = self.step(0, entering, (hidden,))
-            outputs.append(hidden)
-        return torch.stack(outputs), (hidden[None],)
-
-    def step(self, layer: int, inputs: Tensor, state: State) -> State:
-        """See `Core`."""
-        return (state[0] @ self.matrix.T + self.theta * self.sign,)
-
-    def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
-        """See `Core`; nothing saturates."""
-        return Activations()
-
-    def recurrent_blocks(self) -> Iterator[RecurrentBlock]:
-        """See `Core`; none is learnt."""
-        yield from ()
-
-
-def chain() -> RecurrentModel:
-    """The chain whose unit 0 is what leaves it; theta alone is learnt."""
-    network = RecurrentModel(Inputs(1, tokens=False), Chain(), 1)
-    for parameter in network.head.parameters():
-        parameter.requires_grad_(False).zero_()
-    network.head.weight[0, 0] = 1.0
-    return network
-
-
 def _balancing(steps: int, seeds: int, console: Console) -> None:
     records: list[dict[str, Any]] = []
     for k2 in (1, 10, 100, 200, 400):
-        network = chain()
-        trained = TruncatedBPTT(*_by_descent(network), None, k2, stream=SIZE)
+        trained = TruncatedBPTT(*_by_descent(chain()), None, k2, stream=SIZE)
         records.append({"truncation": f"truncated, k2 = {k2}", **_follow(trained, steps)})
+    for delta in (0.9, 0.5, 0.1):
+        adapted = AdaptiveBPTT(*_by_descent(chain()), delta, 10, LONGEST, 10, stream=SIZE)
+        records.append({"truncation": f"adaptive, delta = {delta}", **_follow(adapted, steps)})
     for length, alpha, block in ((20, 4.0, 1), (20, 4.0, 5), (50, 4.0, 5), (100, None, 5)):
         for seed in range(seeds):
             trainer = ARTBP(*_by_descent(chain()), length, alpha, block, stream=SIZE, seed=seed)
@@ -176,7 +136,7 @@ def _by_descent(network: RecurrentModel) -> tuple[RecurrentModel, Loss, torch.op
 
 
 def _follow(trainer: TruncatedBPTT, steps: int) -> dict[str, float | None]:
-    """Train along a stream; the last loss a step and theta; None for both where it diverged."""
+    """Train along a stream; the last loss a step, theta and k2; None for the first two where it diverged."""
     batch = Batch(torch.zeros(SIZE, 1, 1), torch.ones(SIZE, 1, 1))
     carry: Carry | None = None
     loss = math.nan
@@ -184,9 +144,9 @@ def _follow(trainer: TruncatedBPTT, steps: int) -> dict[str, float | None]:
         for update in trainer.updates(batch, carry):
             loss = float(update.loss)
             if not loss < DIVERGED:
-                return {"loss": None, "theta": None}
+                return {"loss": None, "theta": None, "k2": trainer.k2}
         carry = trainer.carry
-    return {"loss": loss, "theta": float(trainer.model.core.get_parameter("theta").detach())}
+    return {"loss": loss, "theta": float(trainer.model.core.get_parameter("theta").detach()), "k2": trainer.k2}
 
 
 if __name__ == "__main__":

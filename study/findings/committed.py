@@ -9,8 +9,8 @@ from study.errors import ConfigError
 from study.report.data.comparison import KNOWN, Comparison, rank
 from study.report.spreadsheet import read_texts
 
-NUMBERS = ("seed", "steps", "updates", "seconds", "decay", "horizon", "lyapunov", "value", "validation", "baseline",
-           "parameters", "state_size")  # fmt: skip
+NUMBERS = ("seed", "steps", "updates", "seconds", "decay", "horizon", "lyapunov", "lyapunov_start", "autonomous",
+           "value", "validation", "baseline", "parameters", "state_size")  # fmt: skip
 """Columns that a comparison reads as numbers; NaN where the version that wrote the file had none."""
 TEXTS = ("outcome", "ending", "verdict", "solved", "opponents")
 

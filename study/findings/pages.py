@@ -19,7 +19,8 @@ LIST = """# Questions asked, and what came out
 
 Each was put as any user's is: `conf/experiment/<slug>.yaml`, then `make sweep EXPERIMENT=<slug>`. Where a README says
 what was expected, that was written down before its first run. `make findings` makes the runs that are missing and
-writes every table from its `results.csv`; `make experiments-check` trains one run of each again and compares.
+writes every table from its `results.csv`; `make experiments-check` trains one run of each again and compares. Under
+*Full size* a README names the command that runs it in the size of its source, `conf/experiment/<slug>_full.yaml`.
 
 | experiment | question | answer | verdict |
 |---|---|---|---|

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 
 from study.report.data.comparison import Comparison
 from study.report.data.ranking import Answer, answer, compare
-from study.report.data.statistics import share_interval
-from study.report.data.wording import format_power
+from study.report.data.statistics import mean_interval, share_interval
+from study.report.data.wording import format_interval, format_power
 from study.report.pages.answer import ARM, BEATS, ENDED, GAP, GRADIENTS, MEASURED, references
 from study.report.pages.page import NBSP
 
 COLUMNS = (ARM, MEASURED, GAP, BEATS, ENDED, GRADIENTS)
+EXPONENTS = {"exponent at the start": "lyapunov_start", "autonomous exponent": "autonomous"}
+"""Heads of columns with the mean of a number of the runs, nats a step."""
 MOST = 30
 """More arms than this are counted by how they ended, not listed: a map shows them."""
 
@@ -36,8 +38,10 @@ def _listed(comparison: Comparison) -> Iterator[str]:
     heads = [column.head.text.format(measure=comparison.measure) for column in COLUMNS]
     texts = [[column.text(found).replace(NBSP, " ") for column in COLUMNS] for found in answers]
     heads.insert(3, "solved")
+    heads.extend(EXPONENTS)
     for row, found in zip(texts, answers, strict=True):
         row.insert(3, _solved(comparison, found))
+        row.extend(_mean(comparison, found, name) for name in EXPONENTS.values())
     kept = [place for place in range(len(heads)) if any(row[place] != "-" for row in texts)]
     yield _line([heads[place] for place in kept])
     yield "|---" * len(kept) + "|"
@@ -60,6 +64,11 @@ def _solved(comparison: Comparison, found: Answer) -> str:
         return "-"
     share = share_interval(solved, solved + others)
     return f"{solved} of {share.seeds} ({share.low:.0%} to {share.high:.0%})"
+
+
+def _mean(comparison: Comparison, found: Answer, column: str) -> str:
+    """The mean of a number over the runs of an arm that have it, with its interval."""
+    return format_interval(mean_interval(comparison.arm(found.arm)[column].dropna().to_numpy(float)))
 
 
 def _line(cells: Sequence[str]) -> str:

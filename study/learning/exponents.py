@@ -10,11 +10,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 TRANSIENT = 20
-"""Steps left out at either end, a quarter of all at most: the state reaches its attractor, the directions settle."""
+"""Steps left out at either end of a network that data drive: it forgets its state, and directions settle, quickly."""
 
 
 def exponents_by_qr(
-    transposed: Callable[[int, Tensor], Tensor], steps: int, samples: int, size: int, exponents: int, like: Tensor
+    transposed: Callable[[int, Tensor], Tensor],
+    steps: int,
+    samples: int,
+    size: int,
+    exponents: int,
+    like: Tensor,
+    transient: int = TRANSIENT,
 ) -> tuple[Float[Tensor, "samples exponents"], int]:
     """Lyapunov exponents of any system whose transposed Jacobians can be applied, and the steps averaged.
 
@@ -25,11 +31,13 @@ def exponents_by_qr(
         size: dimensions of the state.
         exponents: number of exponents.
         like: a tensor of the type and on the device to work on.
+        transient: steps left out at either end, a quarter of all at most: the state reaches its attractor, the
+            directions settle.
     """
     draws = torch.Generator().manual_seed(0)  # its own, so that the training's random state stays as it is
     start = torch.randn(size, exponents, generator=draws, dtype=torch.float64)
     directions = torch.linalg.qr(start).Q.expand(samples, -1, -1).to(like.device)
-    transient = min(TRANSIENT, steps // 4)
+    transient = min(transient, steps // 4)
     total = torch.zeros(samples, exponents, dtype=torch.float64, device=like.device)
     # Backwards, because transposed products are what autograd computes. So the directions start at random at the end:
     # the last steps let them turn towards the leading ones, and are not counted; the first steps of the trajectory are

@@ -16,7 +16,7 @@ Activations: nats a step.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from study.learning.bptt import TruncatedBPTT
 from study.learning.exponents import exponents_by_qr, transposed_product
 from study.models import RecurrentModel
 from study.models.stepping import evaluating, flatten
+from study.probes.autonomous import autonomous_exponents
 from study.probes.flow import reachable
 from study.probes.path import chain
 from study.probes.result import ProbeResult
@@ -45,6 +46,8 @@ class Lyapunov(ProbeResult):
         bounded: whether the core keeps its states within bounds.
         dimensions: of the state: the number of exponents there are; 0 in checkpoints that did not keep it.
         horizon: the lag in steps at which the past is needed; None where it is not known.
+        autonomous: the rates of the network that runs on its own predictions (`study.probes.autonomous`); None: not
+            asked for.
     """
 
     rates: Float[np.ndarray, "samples exponents"]
@@ -52,6 +55,7 @@ class Lyapunov(ProbeResult):
     bounded: bool
     dimensions: int = 0
     horizon: int | None = None
+    autonomous: Float[np.ndarray, "samples exponents"] | None = None
 
     @property
     def exponents(self) -> Float[np.ndarray, " exponents"]:
@@ -95,17 +99,24 @@ class Lyapunov(ProbeResult):
     @classmethod
     def measure(cls, plan: LyapunovConfig, bptt: TruncatedBPTT, batch: Batch) -> "Lyapunov":
         """See `ProbeResult`."""
-        return lyapunov(bptt.model, batch, plan.exponents, plan.sequences, plan.horizon)
+        found = lyapunov(bptt.model, batch, plan.exponents, plan.sequences, plan.horizon)
+        if plan.autonomous is None:
+            return found
+        inputs = batch.inputs[:, : plan.sequences]
+        rates = autonomous_exponents(bptt.model, inputs, bptt.loss.predict, plan.autonomous, plan.exponents)
+        return replace(found, autonomous=rates.cpu().numpy())
 
     def scalars(self) -> dict[str, float]:
         """See `ProbeResult`; what follows from all exponents together is in the table alone."""
-        return {"lyapunov/largest": float(self.exponents[0])}
+        alone = {} if self.autonomous is None else {"lyapunov/autonomous": float(self.autonomous[:, 0].mean())}
+        return {"lyapunov/largest": float(self.exponents[0])} | alone
 
     def columns(self) -> dict[str, Any]:
         """See `ProbeResult`; a row for every exponent."""
         order = np.arange(len(self.exponents))
         whole = {name: getattr(self, name) for name in ("log_condition", "near_zero", "dimension")}
-        return {"order": order, "exponent": self.exponents, "error": self.errors} | whole
+        alone = {} if self.autonomous is None else {"autonomous": self.autonomous.mean(0)}
+        return {"order": order, "exponent": self.exponents, "error": self.errors} | whole | alone
 
 
 def kaplan_yorke(exponents: Float[np.ndarray, " exponents"], dimensions: int) -> float:

@@ -161,6 +161,17 @@ class Config(Strict):
             "it is of a whole sequence and no sum over its steps, so a window cut from it has no part of it",
         )
 
+    @model_validator(mode="after")
+    def _predictions_can_be_fed_back(self) -> "Config":
+        asked = self.probe.lyapunov and self.probe.lyapunov.autonomous
+        if asked and not self.task.feeds_back:
+            fitting = ", ".join(name for name in TASKS if TASKS.config(name).feeds_back)
+            raise ValueError(
+                f"probe.lyapunov.autonomous = {asked}: a network runs on its own predictions where they are its next "
+                f"inputs, and those of task={self.task.name} are not; allowed: null, or task={fitting}"
+            )
+        return self
+
     def _refuse_windows(self, chosen: str, why: str) -> "Config":
         """Refuse whatever cuts sequences into windows, in training or in a probe."""
         if self.bptt.always_cuts:

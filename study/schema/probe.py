@@ -30,12 +30,14 @@ class FlowConfig(ProbeOptions):
 class LyapunovConfig(ProbeOptions):
     """The largest `exponents` (null: all), along at most so many `sequences`.
 
-    An exponent is near zero if it is within 1 / `horizon` (null: the task's).
+    An exponent is near zero if it is within 1 / `horizon` (null: the task's). `autonomous`: those of the network that
+    runs on its own predictions too, for so many steps.
     """
 
     exponents: Count | None
     sequences: Count
     horizon: Count | None
+    autonomous: Annotated[int, Field(ge=4)] | None
 
     def at(self, horizon: int) -> "ProbeOptions":
         """See `ProbeOptions`."""
@@ -108,9 +110,10 @@ class Rhythm(Strict):
 if TYPE_CHECKING:
 
     class ProbeConfig(Rhythm):
-        """For the type checker: the two plans that other modules read."""
+        """For the type checker: the plans that other modules read."""
 
         flow: FlowConfig | None
+        lyapunov: LyapunovConfig | None
         truncation: TruncationConfig | None
 
 else:

@@ -20,6 +20,7 @@ from study.verify.agreement import boundaries, prediction
 from study.verify.check import Truth, show
 from study.verify.closed_forms import (
     diagonal,
+    fed_back,
     geometry,
     henon,
     out_of_range,
@@ -30,6 +31,7 @@ from study.verify.closed_forms import (
     weights,
 )  # fmt: skip
 from study.verify.conditioning import curse_of_memory, curvature, full_jacobian, near_and_far, spectrum
+from study.verify.influence import influence
 from study.verify.linear_cells import forget_gates, one_key, rotations, selections, update_gates
 from study.verify.profiles import both_sides, fitted_lags, means, memory_part
 from study.verify.truncations import adapted, forwards, random_cuts
@@ -39,10 +41,10 @@ from study.verify.updates import clipping, loss_values, ragged_parts, truncated
 CLAIMS = "study.testing.claims"
 """What tries one core, by its address: the suites come after this room, and they need pytest."""
 TRUTHS: Sequence[Truth] = (
-    scaled_orthogonal, out_of_range, transient_growth, diagonal, henon, jacobians, prediction, truncation, weights,
-    units, geometry, boundaries, means, fitted_lags, memory_part, both_sides, ragged_parts, truncated, loss_values,
-    clipping, curse_of_memory, full_jacobian, curvature, near_and_far, spectrum, rotations, update_gates, forget_gates,
-    selections, one_key, forwards, random_cuts, adapted,
+    scaled_orthogonal, out_of_range, transient_growth, diagonal, fed_back, henon, jacobians, prediction, truncation,
+    weights, units, geometry, boundaries, means, fitted_lags, memory_part, both_sides, ragged_parts, truncated,
+    loss_values, clipping, curse_of_memory, full_jacobian, curvature, near_and_far, spectrum, rotations, update_gates,
+    forget_gates, selections, one_key, forwards, random_cuts, adapted, influence,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from study.learning.clipping.none import NoClip
 from study.learning.clipping.norm import ClipNorm
 from study.learning.exponents import exponents_by_qr
 from study.models import RecurrentModel
+from study.probes.autonomous import autonomous_exponents
 from study.probes.flow import gradient_flow
 from study.probes.geometry import noise_scale, update_geometry
 from study.probes.lyapunov import lyapunov
@@ -20,7 +21,7 @@ from study.probes.truncation import truncation_bias
 from study.probes.weights import recurrent_weights
 from study.tasks.contract import Batch
 from study.verify.check import Check
-from study.verify.networks import MSE, data, linear, normal, orthogonal, random_network
+from study.verify.networks import FEATURES, MSE, data, linear, normal, orthogonal, random_network
 
 
 def scaled_orthogonal() -> Iterator[Check]:
@@ -65,6 +66,17 @@ def diagonal() -> Iterator[Check]:
     for place, (expected, got) in enumerate(zip(truth, found.exponents, strict=True), 1):
         yield Check(f"Lyapunov exponent {place} of 4", "linear, diagonal", float(expected), float(got), 1e-6)
     yield Check("log condition, a step", "linear, diagonal", math.log(4), found.log_condition / found.steps, 1e-6)
+
+
+def fed_back() -> Iterator[Check]:
+    """W h + V x with x = C h + b fed back: the exponents are the logs of the eigenvalues of W + V C."""
+    entries = torch.tensor([0.97, 0.8, 0.6, 0.4, 0.3, 0.2]).double()
+    network = linear(torch.diag(entries), FEATURES)
+    entering = network.core.get_parameter("inputs.weight")
+    network.core.get_parameter("weight").data -= entering.data @ network.head.weight.data
+    found = autonomous_exponents(network, data(20, 2).inputs, MSE.predict, 400, None).mean(0)
+    for place, (expected, got) in enumerate(zip(entries.log(), found, strict=True), 1):
+        yield Check(f"autonomous exponent {place} of 6", "linear, W + V C", float(expected), float(got), 1e-6)
 
 
 def henon() -> Iterator[Check]:

@@ -52,11 +52,11 @@ class Linear(Core):
         yield RecurrentBlock(0, 0, self.weight)
 
 
-def linear(weight: Tensor) -> RecurrentModel:
+def linear(weight: Tensor, outputs: int = 1) -> RecurrentModel:
     """A linear network, its input weights and head the same at every call."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return RecurrentModel(Inputs(FEATURES, tokens=False), Linear(weight, FEATURES), 1).double()
+        return RecurrentModel(Inputs(FEATURES, tokens=False), Linear(weight, FEATURES), outputs).double()
 
 
 def orthogonal(size: int) -> Tensor:

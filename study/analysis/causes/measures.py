@@ -61,7 +61,7 @@ def plans(setup: Setup, stride: int = 1) -> dict[str, Any]:
         wanted["truncation"] = TruncationConfig(k2=sorted({stride, setup.reach + 1}), parts=1)
     wanted["sharpness"] = SharpnessConfig(iterations=5)
     wanted["sensitivity"] = SensitivityConfig(draws=2, sequences=8)
-    return wanted | {"lyapunov": LyapunovConfig(exponents=1, sequences=16, horizon=horizon)}
+    return wanted | {"lyapunov": LyapunovConfig(exponents=1, sequences=16, horizon=horizon, autonomous=None)}
 
 
 def completed(module: RecurrentModule, setup: Setup, probed: Probed, budget: float = math.inf) -> Completed:

@@ -86,8 +86,8 @@ def cells(plane: Plane, flow: pd.DataFrame) -> pd.DataFrame:
     runs = plane.runs.assign(
         value=worth(plane.runs), lost=plane.runs["outcome"].isin(LOST), log_share=left_at_horizon(plane.runs, flow)
     )
-    runs = runs.join(_at_start(runs, "lyapunov.parquet", "exponent"))
-    runs = runs.join(_at_start(runs, "weights.parquet", "spectral_radius").rename("radius"))
+    runs = runs.join(at_start(runs, "lyapunov.parquet", "exponent"))
+    runs = runs.join(at_start(runs, "weights.parquet", "spectral_radius").rename("radius"))
     rows = [_cell(mine) for _, mine in runs.groupby(["panel", "x", "y"], sort=False)]
     return pd.DataFrame(rows).sort_values(["panel", "x", "y"], ignore_index=True)
 
@@ -123,8 +123,8 @@ def left_at_horizon(runs: pd.DataFrame, flow: pd.DataFrame) -> pd.Series:
     return found.clip(-furthest, furthest).reindex(runs.index)
 
 
-def _at_start(runs: pd.DataFrame, file: str, column: str) -> pd.Series:
-    """The largest number in a column of a table that every run has, of before its first update."""
+def at_start(runs: pd.DataFrame, file: str, column: str) -> pd.Series:
+    """The largest number in a column of a table of every run, of before its first update; NaN without."""
 
     def load(run: Logged) -> pd.DataFrame | None:
         return load_table(run, file, ["update", column])

@@ -7,6 +7,7 @@ import pandas as pd
 
 from study.report import RESULTS
 from study.report.data.histories import Norms
+from study.report.data.planes import at_start
 from study.report.data.runs import Evidence
 from study.report.data.table_files import write_csv
 
@@ -17,7 +18,7 @@ NORM_COLUMNS = ["clipped", "norm_median", "norm_peak"]
 
 
 def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
-    """One row for each run, also for those that do not count.
+    """One row for each run, also for those that do not count; with the exponent before its first update.
 
     Args:
         evidence: all runs.
@@ -25,7 +26,10 @@ def results(evidence: Evidence, norms: Mapping[str, Norms]) -> pd.DataFrame:
     """
     columns = [c for c in evidence.runs if c not in HIDDEN and not str(c).startswith("params.")]
     summaries = {run: (found.clipped, found.median, found.peak) for run, found in norms.items()}
-    return evidence.runs[columns].join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
+    start = at_start(evidence.runs, "lyapunov.parquet", "exponent").rename("lyapunov_start")
+    return (
+        evidence.runs[columns].join(start).join(pd.DataFrame.from_dict(summaries, orient="index", columns=NORM_COLUMNS))
+    )
 
 
 def write_table(table: pd.DataFrame, folder: Path) -> Path:

@@ -25,6 +25,7 @@ NUMBERS = {
     "decay": "metrics.flow/decay",
     "horizon": "metrics.flow/horizon",
     "lyapunov": "metrics.lyapunov/largest",
+    "autonomous": "metrics.lyapunov/autonomous",
 }
 """Columns of `Evidence.runs` and the metrics in them; NaN where a run has no such metric."""
 

@@ -23,7 +23,8 @@ class TaskConfig(Strict):
     gradient there. `stream`: batches continue each other, so that a truncation may reach back across their borders.
     `length_keys` decide how many steps a batch has. `asks_once`: losses are taken at the last step of a sequence alone.
     `tracks_state`: every answer depends on a state that all steps before it may have changed; a recurrence that cannot
-    follow it fails, however well its gradients flow.
+    follow it fails, however well its gradients flow. `feeds_back`: what is predicted at a step is what enters at the
+    next, so that a network can run on its own predictions.
     """
 
     kind: ClassVar[Kind]
@@ -33,6 +34,7 @@ class TaskConfig(Strict):
     length_keys: ClassVar[tuple[str, ...]] = ("seq_len",)
     asks_once: ClassVar[bool] = False
     tracks_state: ClassVar[bool] = False
+    feeds_back: ClassVar[bool] = False
     name: str
     batch_size: Count
     horizon: Annotated[Count, Decides.RECORD]

@@ -102,6 +102,16 @@ class ForecastingSineMixConfig(ForecastingConfig, SplitByShares):
     ahead: Annotated[list[Ahead], Field(min_length=1)]
 
 
+@TASKS.member("study.tasks.forecasting.lorenz:Lorenz")
+class ForecastingLorenzConfig(ForecastingConfig, SplitByShares):
+    """Lorenz's equations: `steps` states, `dt` units of time apart; the next one is predicted."""
+
+    feeds_back: ClassVar[bool] = True
+    name: Literal["forecasting_lorenz"]
+    dt: Annotated[float, Field(gt=0, le=0.05)]
+    steps: Steps
+
+
 @TASKS.member("study.tasks.forecasting.adding:Adding")
 class ForecastingAddingConfig(LengthsConfig):
     """The adding problem: the sum of two marked numbers, asked for at the last step."""

@@ -73,7 +73,7 @@ class Forecasting(Task):
         self.source, self.notes = tables.source, tables.notes
         self._check_lengths()
         training = [splits["train"] for splits in tables.series.values()]
-        self._mean, self._std = _moments(training)
+        self._mean, self._std = self.moments(training)
         self._refuse_overflow()
         self.known = tables.targets
         self.features = [column for column in training[0].columns if column not in tables.targets]
@@ -90,6 +90,20 @@ class Forecasting(Task):
                         f"task.seq_len = {self._config.seq_len}: {name} has {len(frame)} steps in the {split} part, "
                         f"{steps} are needed; give more data, other splits, or shorter sequences"
                     )
+
+    @staticmethod
+    def moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
+        """Mean and standard deviation a column, by which it is standardised; a constant column keeps its unit."""
+        rows = pd.concat(training)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = rows.mean(), rows.std()
+        if (tiny := (std < FLOAT32.tiny) & (rows.max() > rows.min())).any():
+            column = tiny.index[tiny][0]
+            raise ConfigError(
+                f"column {column!r}: its values differ by {std[column]:g}, less than float32 can tell; give it in "
+                "another unit"
+            )
+        return mean, std.replace(0.0, 1.0)
 
     def _refuse_overflow(self) -> None:
         """Refuse values whose squares no float32 can sum: every error would be infinite, and no number."""
@@ -263,17 +277,3 @@ def chronological(frame: pd.DataFrame, ends: tuple[Any, Any], ahead: int) -> dic
     later, last = frame.index >= ends[0], frame.index >= ends[1]
     parts = frame[~later].iloc[:-ahead], frame[later & ~last].iloc[:-ahead], frame[last]
     return {split: part.dropna() for split, part in zip(SPLITS, parts, strict=True)}
-
-
-def _moments(training: Sequence[pd.DataFrame]) -> tuple[pd.Series, pd.Series]:
-    """Mean and standard deviation a column; a constant column keeps its unit."""
-    rows = pd.concat(training)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = rows.mean(), rows.std()
-    if (tiny := (std < FLOAT32.tiny) & (rows.max() > rows.min())).any():
-        column = tiny.index[tiny][0]
-        raise ConfigError(
-            f"column {column!r}: its values differ by {std[column]:g}, less than float32 can tell; give it in another "
-            "unit"
-        )
-    return mean, std.replace(0.0, 1.0)
