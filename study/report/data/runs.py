@@ -25,6 +25,7 @@ NUMBERS = {
     "decay": "metrics.flow/decay",
     "horizon": "metrics.flow/horizon",
     "lyapunov": "metrics.lyapunov/largest",
+    "spectral_radius": "metrics.weights/spectral_radius",
 }
 """Columns of `Evidence.runs` and the metrics in them; NaN where a run has no such metric."""
 
