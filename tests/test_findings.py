@@ -169,7 +169,12 @@ def test_where_and_by_whom_runs_are_made_goes_to_every_sweep_as_it_was_typed(
     typed = ["hydra/launcher=slurm_array", "hydra.launcher.partition=cpu", "sweep.workers=32", "sweep=shared"]
     made: list[list[str]] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(subprocess, "run", lambda c, **_: made.append(c[1:]) or subprocess.CompletedProcess(c, 0))
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        made.append(command[1:])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
     assert main(["--folder", str(tmp_path), *typed]) == 0
     assert made == [["-m", "study.sweep", f"experiment={slug}", *typed] for slug in ("mine", "other")]
 
