@@ -56,7 +56,7 @@ OURS = ("make ", "study-", ".venv/bin/", "python ", "git clone ")
 OTHERS = {"git", "cd", "createdb", "export", "pip", "mlflow", "optuna-dashboard", "python3"}
 """Commands that are not the project's."""
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-OVERRIDDEN = {"study.train", "study.sweep", "study.ask.fork", "study.reproduce"}
+OVERRIDDEN = {"study.train", "study.sweep", "study.ask.fork", "study.reproduce", "study.findings"}
 """What takes overrides."""
 RUN = "0123abcd"
 TINY = (

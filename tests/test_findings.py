@@ -1,6 +1,7 @@
 """What stands under `experiments/` is what its runs gave: tables from results.csv, a list from the READMEs."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -171,6 +172,25 @@ def test_what_would_change_what_is_run_is_refused(folder: Path, capsys: pytest.C
     for override in ("trainer.max_updates=3", "slug=other", "sweep.seeds=[0]", "hydra.sweep.dir=elsewhere"):
         assert main(["--folder", str(folder.parent), "mine", override]) == UNUSABLE
         assert f"{override}: {override.partition('=')[0]} may change what is run" in capsys.readouterr().err
+
+
+def test_where_and_by_whom_runs_are_made_goes_to_every_sweep_as_it_was_typed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder, tmp_path / "other")
+    for slug in ("mine", "other"):
+        shutil.copytree(folder, tmp_path / "outputs" / slug / "report")
+    typed = ["hydra/launcher=slurm_array", "hydra.launcher.partition=cpu", "sweep.workers=32", "sweep=shared"]
+    made: list[list[str]] = []
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        made.append(command[1:])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert main(["--folder", str(tmp_path), *typed]) == 0
+    assert made == [["-m", "study.sweep", f"experiment={slug}", *typed] for slug in ("mine", "other")]
 
 
 def test_pictures_of_the_report_are_taken_over_and_one_that_nobody_draws_is_named(

@@ -82,6 +82,7 @@ def _track(
         measured = 1.6e6 if diverged else rmse  # as older versions logged it
         run.log_points([(20, {"rmse/val": rmse + 0.1}), (40, {"rmse/val": measured, "rmse/test": measured})])
         run.log_points([(40, {"rmse/baseline": 0.6, "run/updates": 40.0, "run/seconds": 2.0})])
+        run.log_points([(0, {"weights/spectral_radius": 1.0}), (40, {"weights/spectral_radius": 1.2})])
         run.log_table(pa.table(columns), "gradients.parquet")
         run.log_table(pa.Table.from_pandas(pd.DataFrame(lags)), "flow.parquet")
         run.log_table(pa.table({"update": [0, 0, 40], "exponent": [-0.2, -0.4, 0.3]}), "lyapunov.parquet")
@@ -175,9 +176,11 @@ def test_a_run_made_twice_counts_once_and_the_newest(
 
 def test_results_hold_every_run_and_every_figure_has_its_data(report: Path) -> None:
     folder = report.parent
-    table = pd.read_csv(folder / "results.csv").set_index("outcome")["lyapunov_start"]
-    assert table.drop("failed").tolist() == [-0.2] * 5  # the largest exponent of before the first update
-    assert np.isnan(table["failed"])
+    table = pd.read_csv(folder / "results.csv").set_index("outcome")
+    ended = table.drop("failed")
+    assert ended["lyapunov_start"].tolist() == [-0.2] * 5  # the largest exponent of before the first update
+    assert ended["spectral_radius"].tolist() == [1.2] * 5  # that of the end
+    assert table.loc["failed", ["lyapunov_start", "spectral_radius"]].isna().all()
     drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert drawn == {path.stem for path in (folder / "figures").glob("*.csv")}
     assert {"forecasting_stocks-gradient-norms", "forecasting_stocks-flow-over-lag"} <= drawn

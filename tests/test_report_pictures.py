@@ -193,8 +193,8 @@ def test_where_the_parameter_decides_the_task_every_value_has_a_naive_guess_of_i
     with panels(1) as (_, (axes,)):
         _draw_references(axes, comparison, data, abscissa)
     (line,) = axes.get_lines()
-    assert list(line.get_xdata()) == list(pd.Series(["10", "60"]).map(abscissa.at))
-    assert list(line.get_ydata()) == [0.6, 0.2]
+    assert np.array_equal(line.get_xdata(), pd.Series(["10", "60"]).map(abscissa.at))
+    assert np.array_equal(line.get_ydata(), [0.6, 0.2])
 
 
 def test_one_guess_for_all_is_one_line_and_differing_ones_at_one_value_are_none() -> None:
@@ -204,5 +204,5 @@ def test_one_guess_for_all_is_one_line_and_differing_ones_at_one_value_are_none(
         _draw_references(one, comparison, data, Abscissa.of(data["place"]))
         comparison.runs["baseline"] = [0.6, 0.2]
         _draw_references(none, comparison, comparison.runs.assign(place="10"), Abscissa.of(data["place"]))
-    assert [list(line.get_ydata()) for line in one.get_lines()] == [[0.6, 0.6]]
+    assert [np.asarray(line.get_ydata()).tolist() for line in one.get_lines()] == [[0.6, 0.6]]
     assert not [line for line in none.get_lines() if np.isfinite(line.get_ydata()).any()]

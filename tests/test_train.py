@@ -124,7 +124,8 @@ def test_a_run_that_fails_says_so_and_keeps_its_history(configure: Configure, tm
 @pytest.mark.usefixtures("quick_opponents")
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in FULL])
 def test_every_experiment_trains_on_each_of_its_tasks(configure: Configure, name: str) -> None:
-    small = ["probe=none", "probe.lyapunov=null", "task.batch_size=500", "model.hidden_size=16"]
+    small = ["probe=none", "probe.lyapunov=null", "task.batch_size=500"]
+    small += ["model.hidden_size=16", "model.match_parameters=null"]
     sweep, uri = configure(f"experiment={name}").sweep, configure().tracking.uri
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()

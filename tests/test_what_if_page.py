@@ -112,6 +112,23 @@ def test_an_experiment_is_answered_by_arm_and_policy(
     assert find(store, "asked") == runs
 
 
+def test_what_is_predicted_stands_beside_what_training_under_the_policy_did(
+    store: str, said: Callable[..., str], tmp_path: Path
+) -> None:
+    here = ["slug=counterfactual", f"tracking.uri={store}", "trainer.progress_bar=false"]
+    clipped = ["clip=norm", "clip.threshold=0.3"]
+    for own in (["seed=0"], ["seed=0", *clipped], ["seed=0", "optimizer.lr=0.2", *clipped], ["seed=1"]):
+        train(configured("forecasting_sine_mix", *TINY, *here, *own))
+    said("counterfactual", "norm=.3,.4")
+    table = pd.read_csv(tmp_path / "page" / "what-if.csv")
+    free, clipped_too, other, without = (found.set_index("policy") for _, found in table.groupby("run_id", sort=False))
+    norm, another = "norm threshold=0.3", "norm threshold=0.4"
+    assert free["trained"][norm] == clipped_too["acted"][norm] > 0
+    assert clipped_too["trained"]["norm threshold=0.3"] == clipped_too["acted"][norm]
+    assert np.isnan([free["trained"][another], without["trained"][norm], other["trained"][another]]).all()
+    assert other["trained"][norm] == other["acted"][norm]  # another rate: another run
+
+
 def test_the_same_numbers_are_in_a_notebook(runs: list[Logged], store: str) -> None:
     table = api.what_if(runs[0].run_id, "norm=.1 none", store)
     assert table["policy"].tolist() == ["none", "norm threshold=0.1"]

@@ -54,9 +54,14 @@ class Past(NamedTuple):
         return self.course.norms[np.isfinite(self.course.norms)]
 
     @property
+    def acted(self) -> Float[np.ndarray, " updates"]:
+        """How much of every gradient the run's own policy clipped, see `study.training.history.acted`."""
+        return acted(self.course.norms, self.course.applied, self.course.share)
+
+    @property
     def untouched(self) -> Bool[np.ndarray, " updates"]:
         """The updates that the run's own policy left as they were."""
-        return acted(self.course.norms, self.course.applied, self.course.share) == 0
+        return self.acted == 0
 
 
 @dataclass(frozen=True)

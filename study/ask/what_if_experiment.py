@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from study.analysis.what_if import share_acted
 from study.ask.finding import Finding
 from study.ask.replays import Replayed
 from study.ask.what_if_run import ANOTHER, SILENT, number, share
 from study.report.data.runs import gather
 from study.report.pages.page import Head, Row, Section, Table, TableCell
+from study.schema.clip import ClipConfig
+from study.schema.identity import deciding, flatten
 
 HEADS = (
     Head("arm"),
@@ -17,6 +21,7 @@ HEADS = (
     Head("role", "in how many runs which, by the rule of the diagnosis"),
     Head("acted", "share of the updates in which it would have acted: mean over the runs"),
     Head("range", "smallest and largest of the runs"),
+    Head("trained", "acted, when the experiment trained the same under this policy: mean over the seeds that it has"),
     Head("step", "mean of applied over total norm"),
     Head("first difference", "median of the first update at which it applies another gradient than the run did"),
     Head("exact", "share of the updates up to there, mean over the runs"),
@@ -46,14 +51,30 @@ def finding(found: Sequence[Replayed]) -> Finding:
 
 
 def by_run(found: Sequence[Replayed]) -> pd.DataFrame:
-    """One row for every run and policy, with the task and the arm of the run; see `summary`."""
+    """One row for every run and policy, with the task and the arm of the run; see `summary`.
+
+    `trained` is the share of the updates in which the policy acted in the run of the same seed that was trained under
+    it and is alike in all else that decides a training; NaN where there is none among these runs.
+    """
+    seen = {_identity(one, one.own): share_acted(one.past.acted) for one in found}
     experiment = gather(found[0].run.uri, str(found[0].record["slug"])).runs
     arms = experiment[["task", "arm"]].reindex([one.run.run_id for one in found]).fillna("")
     rows = [
-        one.table().assign(run_id=one.run.run_id, task=task, arm=arm)
+        one.table().assign(
+            trained=[seen.get(_identity(one, config), np.nan) for config, _ in one.policies.values()],
+            run_id=one.run.run_id,
+            task=task,
+            arm=arm,
+        )
         for one, (task, arm) in zip(found, arms.to_numpy(), strict=True)
     ]
     return pd.concat(rows, ignore_index=True)
+
+
+def _identity(one: Replayed, clip: ClipConfig) -> tuple[object, ...]:
+    """What is equal for a run, were it trained under a policy, and for the run that was."""
+    flat = {key: str(value) for key, value in flatten({**one.record, "clip": clip.model_dump()})}
+    return (one.record["seed"], *sorted(deciding(flat).items()))
 
 
 def _table(rows: pd.DataFrame) -> Table:
@@ -77,6 +98,7 @@ def _cells(mine: pd.DataFrame) -> list[str]:
         counted,
         share(mine["acted"].mean()),
         f"{share(mine['acted'].min())} to {share(mine['acted'].max())}",
+        share(mine["trained"].mean()),
         f"{mine['effective_step'].mean():.3g}",
         number(mine["first_difference"].median()),
         share(exact),

@@ -26,6 +26,7 @@ NUMBERS = {
     "horizon": "metrics.flow/horizon",
     "lyapunov": "metrics.lyapunov/largest",
     "autonomous": "metrics.lyapunov/autonomous",
+    "spectral_radius": "metrics.weights/spectral_radius",
 }
 """Columns of `Evidence.runs` and the metrics in them; NaN where a run has no such metric."""
 
