@@ -9,6 +9,7 @@ import pytest
 from study.analysis.diagnosis.events import spikes
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup, Standing
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
+from study.analysis.diagnosis.outcome import longest_way
 from study.analysis.diagnosis.over_lag import Verdict, over_lag
 from study.analysis.diagnosis.thresholds import CONFIDENCE
 from study.probes.flow import Flow
@@ -214,6 +215,25 @@ def test_a_network_whose_steps_add_up_to_0_3_percent_of_its_weights_is_as_it_was
     found = diagnose(Facts(KNOWN, course(), [still], standing(0.8)))
     assert found.outcome == expected
     assert (found.cause.name == "step size") == (expected == "learned nothing")
+
+
+@pytest.mark.parametrize("probed", [[0], [0, 200], [200]])
+def test_a_schedule_that_ends_at_no_rate_is_no_sign_of_steps_that_add_up_to_nothing(probed: list[int]) -> None:
+    """Half a cosine over 200 updates: the mean rate is half of the first; what a last step would be says nothing."""
+    rates = 0.1 * (1 + np.cos(np.pi * np.arange(200) / 200)) / 2
+    ratios = {0: 1e-3, 200: 0.0}
+    measured = [Probed(at, geometry=Geometry(1.0, ratios[at], 1.0, math.nan, math.nan)) for at in probed]
+    found = Facts(KNOWN, replace(course(), rates=rates), measured, standing(0.8))
+    expected = 1e-3 * 100.5 if 0 in probed else math.nan
+    assert longest_way(found) == pytest.approx(expected, nan_ok=True)
+    assert diagnose(found).outcome == "completed"
+
+
+def test_a_first_step_of_a_warm_up_is_short_by_its_rate_alone() -> None:
+    rates = np.minimum(1.0, np.arange(1, 201) / 100)
+    warming = Probed(0, geometry=Geometry(1.0, 1e-6, 1.0, math.nan, math.nan))
+    way = longest_way(Facts(KNOWN, replace(course(), rates=rates), [warming], standing(0.8)))
+    assert way == pytest.approx(1e-6 * rates.sum() / rates[0])
 
 
 def test_of_a_run_that_was_ruined_or_diverged_no_verdict_but_exploding_is_concluded() -> None:

@@ -15,7 +15,7 @@ from study.analysis.diagnosis.judge import Diagnosis, diagnose
 from study.analysis.lengths import AtLength
 from study.analysis.predictions import ROWS, TABLE, Predictions
 from study.analysis.sample import FILE, sample
-from study.columns import APPLIED, LOSS, SHARE, TOTAL
+from study.columns import APPLIED, LOSS, RATE, SHARE, TOTAL
 from study.installation import about
 from study.learning.evaluation import Evaluation, See
 from study.learning.memory import kept_for_backward
@@ -238,7 +238,8 @@ def facts_of(
     rows = module.history.rows()
     share, diverged = module.history.recorded(SHARE), module.history.diverged
     validations = [measures["loss"] for measures in module.journal.validations]
-    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, validation, share, validations)
+    made = rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED]
+    course = Course(*made, diverged, validation, share, validations, rates=rows[:, RATE])
     return Facts(setup, course, probed_of(module), stands)
 
 

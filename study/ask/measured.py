@@ -20,7 +20,7 @@ from study.analysis.diagnosis.events import events
 from study.analysis.diagnosis.facts import Course, Facts, Setup, Standing
 from study.analysis.lengths import AtLength
 from study.analysis.result import evaluate, probed_of
-from study.columns import SHARE
+from study.columns import FIXED, SHARE
 from study.reproduce.compare import history
 from study.reproduce.replay import InsideBatch, at_end, between_batches, state_at
 from study.schema import Config
@@ -110,13 +110,12 @@ def _before(run: Logged, config: Config, at: int, start: dict[str, Any] | None) 
 def facts_of_record(run: Logged, setup: Setup) -> Facts:
     """What the record of a run says of its course and of where it stands; no measures of probes."""
     rows, tags, measures = history(run), run.tags, run.measures
-    names = ("loss", "grad_norm/total", "grad_norm/applied")
-    losses, norms, applied = (rows[name].to_numpy(np.float32) for name in names)
+    losses, rates, norms, applied = (rows[name].to_numpy(np.float32) for name in FIXED)
     diverged = len(rows) if tags["outcome"] == "diverged" else None
     share = rows[SHARE].to_numpy(np.float32) if SHARE in rows else None
     validations = [value for _, _, value in run.points(["loss/val"])]
     validation = math.nan if diverged else measures.get("loss/val", math.nan)
-    course = Course(losses, norms, applied, diverged, validation, share, validations)
+    course = Course(losses, norms, applied, diverged, validation, share, validations, rates)
     primary, direction = tags["primary"], tags["direction"]
     value, baseline, rival = (measures.get(f"{primary}/{of}", math.nan) for of in ("test", "baseline", "opponent"))
     solved = {"True": True, "False": False}.get(tags.get("solved", ""))

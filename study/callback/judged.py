@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup
 from study.analysis.diagnosis.judge import Diagnosis, diagnose
-from study.columns import APPLIED, LOSS, TOTAL
+from study.columns import APPLIED, LOSS, RATE, TOTAL
 
 LIGHTNING = {"clip=norm clip.threshold=": "gradient_clip_val=", "optimizer.lr=": "lr="}
 """Changes that would test a cause, in the words of our command line and of a Lightning script."""
@@ -45,7 +45,7 @@ def diagnose_updates(
         gain=None,
         horizon_given=horizon is not None,
     )
-    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged)
+    course = Course(rows[:, LOSS], rows[:, TOTAL], rows[:, APPLIED], diverged, rates=rows[:, RATE])
     found = diagnose(Facts(setup, course, probed))
     change = found.cause.change
     for ours, theirs in LIGHTNING.items():

@@ -32,6 +32,7 @@ class Course:
         share: how much the clip policy changed of what it looks at (parameters, units, states), of every update, from 0
             to 1; None: it looks at the whole gradient.
         validations: the losses on the validation split while it trained, oldest first, the one at the end the last.
+        rates: the learning rate of every update; None: one for all.
     """
 
     losses: Float[np.ndarray, " updates"]
@@ -41,6 +42,7 @@ class Course:
     validation: float = math.nan
     share: Float[np.ndarray, " updates"] | None = None
     validations: Sequence[float] = ()
+    rates: Float[np.ndarray, " updates"] | None = None
 
 
 class Probed(NamedTuple):

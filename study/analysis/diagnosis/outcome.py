@@ -80,12 +80,27 @@ def beats_the_guess(standing: Standing) -> bool:
 
 
 def longest_way(facts: Facts) -> float:
-    """Upper estimate of how far the weights went, as a share of them: the longest step seen, at every update.
+    """Upper estimate of how far the weights went, as a share of them: each step as long, for its rate, as the longest.
 
-    NaN where no step was measured.
+    NaN where no step was measured whose rate is known.
     """
-    ratios = [probed.geometry.weight_ratio for probed in facts.probed if probed.geometry is not None]
-    return max(ratios, default=math.nan) * len(facts.course.losses)
+    ways = [
+        probed.geometry.weight_ratio * steps_like(probed.update, facts.course)
+        for probed in facts.probed
+        if probed.geometry is not None
+    ]
+    return max((way for way in ways if not math.isnan(way)), default=math.nan)
+
+
+def steps_like(update: int, course: Course) -> float:
+    """How many steps with the rate of the one after `update` all updates are; NaN where that rate is not known, or 0.
+
+    After the last update a schedule may have any: a cosine leaves none, and a step of no length says nothing.
+    """
+    rates, number = course.rates, len(course.losses)
+    if rates is None or not number or (rates == rates[0]).all():
+        return float(number)
+    return float(rates.sum() / rates[update]) if update < number and rates[update] > 0 else math.nan
 
 
 def was_ruined(course: Course) -> bool:
