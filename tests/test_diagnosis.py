@@ -203,6 +203,17 @@ def test_a_run_that_ends_at_twice_its_best_level_has_ruined_what_it_learnt(ratio
     assert judged(losses, standing(1.5)).outcome == expected
 
 
+@pytest.mark.parametrize(("at", "after", "expected"), [
+    (100, 1.0, "learned nothing"), (100, 1.09, "learned nothing"), (100, 1.11, "ruined"),  # it comes back, or not
+    (5, 1.0, "ruined"), (195, 1.0, "ruined"),  # the level before, or after, is of too few updates
+])  # fmt: skip
+def test_one_loss_that_leaps_and_is_back_at_once_ruins_nothing(at: int, after: float, expected: str) -> None:
+    losses = np.ones(200)
+    losses[at:] = after
+    losses[at] = 7.0
+    assert judged(losses, standing(1.5)).outcome == expected
+
+
 def test_losses_that_are_not_above_zero_have_no_ratio_to_leap_by() -> None:
     assert judged(np.linspace(-1.0, 5.0, 200), standing(1.5)).outcome == "learned nothing"
 

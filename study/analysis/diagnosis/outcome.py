@@ -4,8 +4,9 @@ The first of these that holds:
 
     diverged          the loss or a gradient left the finite numbers
     solved            the task's criterion of success is met on the test split
-    ruined            the loss leapt to `LEAP` times the first one, or the run ends at `RELAPSE` times its best level,
-                      and the network ends no better than a guess without memory: its own updates destroyed it
+    ruined            the loss leapt to `LEAP` times the first one and stayed up, or the run ends at `RELAPSE` times
+                      its best level, and the network ends no better than a guess without memory: its own updates
+                      destroyed it
     learned nothing   no better than that guess (less than `LEARNED` of its error saved), without such a leap; or still
                       as it was drawn: a network that predicts next to nothing may beat a weak guess
     ahead             better than the best opponent by `LEVEL` of its error, where the task has no criterion of success
@@ -20,7 +21,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from study.analysis.diagnosis.facts import Course, Facts, Standing
-from study.analysis.diagnosis.thresholds import LEAP, LEARNED, LEAST, RELAPSE, SHORT_WAY, STRETCH
+from study.analysis.diagnosis.thresholds import LEAP, LEARNED, LEAST, PASSED, RELAPSE, SHORT_WAY, STRETCH
 from study.standing import skill
 from study.standing import standing as stands
 from study.tracking.outcomes import Outcome
@@ -104,8 +105,25 @@ def steps_like(update: int, course: Course) -> float:
 
 
 def was_ruined(course: Course) -> bool:
-    """Whether the losses leapt far above the first one, or end far above the best they have been."""
-    return highest(course.losses).ratio >= LEAP or relapse(course.losses) >= RELAPSE
+    """Whether the losses leapt far above the first one and stayed up, or end far above the best they have been."""
+    losses = course.losses
+    leapt = len(losses) and losses[0] > 0 and any(not passed(losses, leap) for leap in _leaps(losses))
+    return bool(leapt) or relapse(losses) >= RELAPSE
+
+
+def passed(losses: Float[np.ndarray, " updates"], leap: int) -> bool:
+    """Whether a loss that leapt, the one at place `leap`, was a single bad window: its level after is that before.
+
+    Not where either level is unknown: in the first updates, and in the last.
+    """
+    before, after = losses[max(0, leap - STRETCH) : leap], losses[leap + 1 : leap + 1 + STRETCH]
+    if min(len(before), len(after)) < LEAST:
+        return False
+    return bool(np.median(after) <= PASSED * np.median(before))
+
+
+def _leaps(losses: Float[np.ndarray, " updates"]) -> list[int]:
+    return [int(leap) for leap in np.flatnonzero(losses >= LEAP * losses[0])]
 
 
 def highest(losses: Float[np.ndarray, " updates"]) -> Leap:

@@ -19,6 +19,8 @@ CHAOTIC = math.log(2)
 # Outcomes.
 LEAP = 4.0
 """A loss above this multiple of the first one has leapt."""
+PASSED = 1.1
+"""A loss that leapt has passed where the level after it is at most this multiple of the one before."""
 RELAPSE = 2.0
 """A run whose last losses are this multiple of its best ones has lost what it had learnt."""
 STRETCH = 50
