@@ -194,7 +194,15 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "a leap of the loss overlooked", f"{JUDGE}/outcome.py",
-        "highest(course.losses).ratio >= LEAP or relapse", "relapse", "tests/test_diagnosis.py",
+        "bool(leapt) or relapse", "relapse", "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "one bad window taken for a ruin", f"{JUDGE}/outcome.py",
+        "if min(len(before), len(after)) < LEAST:", "if True:", "tests/test_diagnosis.py",
+    ),
+    Mutant(
+        "the rate of a measured step overlooked", f"{JUDGE}/outcome.py",
+        "if rates is None or not number", "if True or not number", "tests/test_diagnosis.py",
     ),
     Mutant(
         "vanishing at a horizon that somebody guessed", f"{JUDGE}/over_lag.py",
