@@ -16,7 +16,7 @@ from study.models import RecurrentModel
 from study.schema import Config
 from study.schema.bptt import cut_probability, expected_windows
 from study.tasks.contract import Batch
-from study.verify.influence import chain, steady
+from study.verify.influence import chain, steady, theta
 from study.verify.networks import MSE
 from study.verify.truncations import FollowedARTBP
 from tests.unrolled import MEAN, SUM, WIDTH, Spy, assert_equal, build, gradients, make
@@ -165,12 +165,12 @@ def test_cuts_are_repeated_by_their_seed_and_continued_by_their_state() -> None:
 def balanced(kind: type[TruncatedBPTT], **plan: Any) -> float:
     """What becomes of theta in a chain of five units, along a stream; -1/2 solves it."""
     network = chain(units=5, positive=2)
-    theta, carry = network.core.get_parameter("theta"), None
-    trainer = kind(network, MSE, torch.optim.SGD([theta], lr=0.01), NoClip(), stream=20, **plan)
+    learnt, carry = theta(network), None
+    trainer = kind(network, MSE, torch.optim.SGD([learnt], lr=0.01), NoClip(), stream=20, **plan)
     for _ in range(40):
         list(trainer.updates(steady(20), carry))
         carry = trainer.carry
-    return float(theta.detach())
+    return float(learnt.detach())
 
 
 def test_random_cuts_of_few_steps_arrive_where_a_truncation_to_as_many_descends_the_wrong_way() -> None:

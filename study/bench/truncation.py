@@ -27,7 +27,7 @@ from study.models import RecurrentModel
 from study.probes.gradients import gradient
 from study.tasks.contract import Batch
 from study.terminal import printer, table, takes_json
-from study.verify.influence import chain
+from study.verify.influence import chain, theta
 from study.verify.networks import FEATURES, MSE, normal, random_network
 from study.verify.rtrl import rtrl_gradient
 from study.verify.spread import Listener, spread
@@ -146,7 +146,7 @@ def _follow(trainer: TruncatedBPTT, steps: int) -> dict[str, float | None]:
             if not loss < DIVERGED:
                 return {"loss": None, "theta": None, "k2": trainer.k2}
         carry = trainer.carry
-    return {"loss": loss, "theta": float(trainer.model.core.get_parameter("theta").detach()), "k2": trainer.k2}
+    return {"loss": loss, "theta": float(theta(trainer.model).detach()), "k2": trainer.k2}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from study.learning.bptt import Carry, TruncatedBPTT
-from study.models import Activations, Core, Inputs, RecurrentBlock, RecurrentModel, State
+from study.models import Inputs, RecurrentModel, State
+from study.models.cell import Cell, layered
 from study.tasks.contract import Batch
 from study.verify.check import Check
 from study.verify.networks import MSE
@@ -30,50 +31,46 @@ SETTLED = 400
 """Steps after which the chain is at rest, and no influence is missing."""
 
 
-class Chain(Core):
-    """h_t = A h_{t-1} + theta s, whatever enters; see the top of this file."""
+class Chain(Cell):
+    """h_t = A h_{t-1} + theta s, whatever enters, from h_0 = 1 on; see the top of this file.
 
-    bounded = False
-    state_parts = ("h",)
-    memory = "h"
-    recurrent_parameters = ()
+    Args:
+        features: of what enters; nothing is made of it.
+        hidden_size: units.
+        positive: of them, those that theta enters with a plus.
+    """
 
-    def __init__(self, units: int, positive: int) -> None:
-        super().__init__()
-        self.hidden_size, self.num_layers = units, 1
-        self.theta = nn.Parameter(torch.tensor([0.5], dtype=torch.float64))
-        self.sign = torch.cat([torch.ones(positive), -torch.ones(units - positive)]).double()
-        self.matrix = 0.5 * (torch.eye(units) + torch.diag(torch.ones(units - 1), 1)).double()
+    sign: Tensor
+    matrix: Tensor
 
-    def forward(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """See `Core`."""
-        hidden = inputs.new_ones(inputs.shape[1], self.hidden_size) if state is None else state[0][0]
-        outputs = []
-        for entering in inputs:
-            (hidden,) = self.step(0, entering, (hidden,))
-            outputs.append(hidden)
-        return torch.stack(outputs), (hidden[None],)
+    def __init__(self, features: int, hidden_size: int, positive: int) -> None:
+        super().__init__(features, hidden_size)
+        self.theta = nn.Parameter(torch.tensor([0.5]))
+        signs = [torch.ones(positive), -torch.ones(hidden_size - positive)]
+        self.register_buffer("sign", torch.cat(signs))
+        self.register_buffer("matrix", 0.5 * (torch.eye(hidden_size) + torch.ones(hidden_size - 1).diag(1)))
 
-    def step(self, layer: int, inputs: Tensor, state: State) -> State:
-        """See `Core`."""
+    def step(self, inputs: Tensor, state: State) -> State:
+        """See `Cell`."""
         return (state[0] @ self.matrix.T + self.theta * self.sign,)
 
-    def activations(self, layer: int, inputs: Tensor, state: State) -> Activations:
-        """See `Core`; nothing saturates."""
-        return Activations()
-
-    def recurrent_blocks(self) -> Iterator[RecurrentBlock]:
-        """See `Core`; none is learnt."""
-        yield from ()
+    def initial(self, inputs: Tensor) -> State:
+        """See `Cell`; ones."""
+        return (inputs.new_ones(inputs.shape[0], self.hidden_size),)
 
 
 def chain(units: int = UNITS, positive: int = POSITIVE) -> RecurrentModel:
     """The chain whose unit 0 is what leaves it; theta alone is learnt."""
-    network = RecurrentModel(Inputs(1, tokens=False), Chain(units, positive), 1).double()
+    network = RecurrentModel(Inputs(1, tokens=False), layered(Chain)(1, units, positive=positive), 1).double()
     for parameter in network.head.parameters():
         parameter.requires_grad_(False).zero_()
     network.head.weight[0, 0] = 1.0
     return network
+
+
+def theta(network: RecurrentModel) -> nn.Parameter:
+    """The one parameter of a chain that is learnt."""
+    return network.core.get_parameter("cells.0.theta")
 
 
 def steady(steps: int) -> Batch:
@@ -96,7 +93,7 @@ def influence() -> Iterator[Check]:
     yield Check("at rest: 2 theta (p - n)", of, -3.0, float(outputs[-1]), 1e-9)
     for steps in (1, 10, 40, 41, 100):
         listener = Listener()
-        rest = torch.optim.SGD([network.core.get_parameter("theta")], 0.0)
+        rest = torch.optim.SGD([theta(network)], 0.0)
         trainer = TruncatedBPTT(network, MSE, rest, listener, None, steps)
         list(trainer.updates(_asked_last(steps), Carry(state, None)))
         found = float(listener.heard[0]) / error
