@@ -194,7 +194,7 @@ MUTANTS: Sequence[Mutant] = (
     ),
     Mutant(
         "a leap of the loss overlooked", f"{JUDGE}/outcome.py",
-        "bool(leapt) or relapse", "relapse", "tests/test_diagnosis.py",
+        "lasting_leap(course.losses) is not None or relapse", "relapse", "tests/test_diagnosis.py",
     ),
     Mutant(
         "one bad window taken for a ruin", f"{JUDGE}/outcome.py",

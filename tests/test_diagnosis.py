@@ -211,7 +211,10 @@ def test_one_loss_that_leaps_and_is_back_at_once_ruins_nothing(at: int, after: f
     losses = np.ones(200)
     losses[at:] = after
     losses[at] = 7.0
-    assert judged(losses, standing(1.5)).outcome == expected
+    found = judged(losses, standing(1.5))
+    assert found.outcome == expected
+    back = f"the loss leapt 7-fold at update {at + 1} and was back at once"
+    assert (back in found.sentence) == (expected == "learned nothing")
 
 
 def test_losses_that_are_not_above_zero_have_no_ratio_to_leap_by() -> None:

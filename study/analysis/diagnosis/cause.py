@@ -155,9 +155,7 @@ def short_way(facts: Facts, verdict: Verdict, last: Probed) -> Cause | None:
     """The steps add up to next to nothing."""
     if not (way := longest_way(facts)) < SHORT_WAY:
         return None
-    added = (
-        f"{len(facts.course.losses)} steps as long, for their rates, as the longest add up to {way:.1%} of the weights"
-    )
+    added = f"all steps, each as long for its rate as the longest measured, add up to {way:.1%} of the weights"
     return Cause("step size", added, *changes.rate(facts, 10.0))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from study.analysis.diagnosis.facts import Course, Facts, Probed, Setup
-from study.analysis.diagnosis.outcome import highest
+from study.analysis.diagnosis.outcome import highest, lasting_leap
 from study.analysis.diagnosis.thresholds import LEAP, LEAST, RISE, SPIKE, STRETCH, VANISHED
 from study.probes.saturation import Saturation
 
@@ -39,12 +39,14 @@ def events(facts: Facts) -> list[Event]:
 
 
 def _loss_leap(course: Course) -> Event | None:
-    """The first loss far above the first one; its words name the highest."""
-    peak = highest(course.losses)
+    """The first loss that leapt and stayed up, else the highest that leapt; its words name the highest."""
+    peak, lasting = highest(course.losses), lasting_leap(course.losses)
     if not peak.ratio >= LEAP:
         return None
-    first = int(np.argmax(course.losses >= LEAP * course.losses[0])) + 1
-    return Event(first, "loss", f"the loss rose {_fold(peak.ratio)} by update {peak.update}")
+    times = _fold(peak.ratio)
+    if lasting is None:
+        return Event(peak.update, "loss", f"the loss leapt {times} at update {peak.update} and was back at once")
+    return Event(lasting, "loss", f"the loss rose {times} by update {peak.update}")
 
 
 def _norm_leap(course: Course) -> Event | None:

@@ -59,7 +59,8 @@ def _without_learning(facts: Facts, standing: Standing) -> tuple[Outcome, str] |
         compared = f"{reached} is no better than a guess without memory ({standing.baseline:.4g})"
         return ("ruined" if was_ruined(facts.course) else "learned nothing"), compared
     if (way := longest_way(facts)) < SHORT_WAY:
-        return "learned nothing", f"its steps add up to {way:.1%} of its weights, so {reached} is as it was drawn"
+        moved = f"its steps add up to {way:.1%} of its weights at most"
+        return "learned nothing", f"{moved}, so {reached} is as it was drawn"
     return None
 
 
@@ -94,9 +95,9 @@ def longest_way(facts: Facts) -> float:
 
 
 def steps_like(update: int, course: Course) -> float:
-    """How many steps with the rate of the one after `update` all updates are; NaN where that rate is not known, or 0.
+    """All updates, each counted by its rate over that of the one after `update`; NaN where that is 0 or not known.
 
-    After the last update a schedule may have any: a cosine leaves none, and a step of no length says nothing.
+    After the last update a schedule may have any rate: a cosine leaves none, and a step of no length says nothing.
     """
     rates, number = course.rates, len(course.losses)
     if rates is None or not number or (rates == rates[0]).all():
@@ -106,13 +107,19 @@ def steps_like(update: int, course: Course) -> float:
 
 def was_ruined(course: Course) -> bool:
     """Whether the losses leapt far above the first one and stayed up, or end far above the best they have been."""
-    losses = course.losses
-    leapt = len(losses) and losses[0] > 0 and any(not passed(losses, leap) for leap in _leaps(losses))
-    return bool(leapt) or relapse(losses) >= RELAPSE
+    return lasting_leap(course.losses) is not None or relapse(course.losses) >= RELAPSE
 
 
-def passed(losses: Float[np.ndarray, " updates"], leap: int) -> bool:
-    """Whether a loss that leapt, the one at place `leap`, was a single bad window: its level after is that before.
+def lasting_leap(losses: Float[np.ndarray, " updates"]) -> int | None:
+    """The first update (from 1) whose loss leapt and did not come straight back; None where there is none."""
+    if not len(losses) or not losses[0] > 0:
+        return None
+    leaps = np.flatnonzero(losses >= LEAP * losses[0])
+    return next((int(leap) + 1 for leap in leaps if not _passed(losses, int(leap))), None)
+
+
+def _passed(losses: Float[np.ndarray, " updates"], leap: int) -> bool:
+    """Whether the loss at place `leap` was a single bad window: the level after it is that before.
 
     Not where either level is unknown: in the first updates, and in the last.
     """
@@ -120,10 +127,6 @@ def passed(losses: Float[np.ndarray, " updates"], leap: int) -> bool:
     if min(len(before), len(after)) < LEAST:
         return False
     return bool(np.median(after) <= PASSED * np.median(before))
-
-
-def _leaps(losses: Float[np.ndarray, " updates"]) -> list[int]:
-    return [int(leap) for leap in np.flatnonzero(losses >= LEAP * losses[0])]
 
 
 def highest(losses: Float[np.ndarray, " updates"]) -> Leap:
