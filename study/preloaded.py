@@ -8,7 +8,9 @@ from sqlalchemy.orm import configure_mappers
 from study.processes import PRELOADED
 
 gc.disable()  # nothing here becomes garbage, and looking for it takes an eighth of the time
-for name in PRELOADED:
-    import_module(name)
-configure_mappers()  # else each fork does it when it opens its first store
-gc.enable()
+try:
+    for name in PRELOADED:
+        import_module(name)
+    configure_mappers()  # else each fork does it when it opens its first store
+finally:  # the process goes on to fork where an import fails, too
+    gc.enable()
