@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from study.columns import FIXED
 from study.errors import ConfigError
 from study.installation import about
 from study.tracking.models import DIGESTS
@@ -143,8 +144,6 @@ def history(run: Logged) -> pd.DataFrame:
     Raises:
         ConfigError: it cannot be read, or lacks a column that every history has.
     """
-    from study.columns import FIXED
-
     found = run.table(HISTORY)
     if lacking := [column for column in ("update", *FIXED) if column not in found]:
         raise ConfigError(f"{HISTORY} of run {run.run_id} has no column {lacking[0]!r}, as every history of a run has")

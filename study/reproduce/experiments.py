@@ -158,7 +158,7 @@ def chosen(folder: Path, wanted: Sequence[str], file: str = RESULTS) -> Sequence
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told where the experiments lie; in a clone it knows."""
+    """Add the option `--folder`, where the experiments lie; outside a clone it has to be given."""
     default = CHECKOUT / "experiments" if CHECKOUT else None
     parser.add_argument("--folder", type=Path, default=default, required=default is None, help="of the experiments")
 

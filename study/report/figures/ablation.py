@@ -210,8 +210,8 @@ def _draw_references(axes: Axes, comparison: Comparison, data: pd.DataFrame, abs
         draw_guide(axes, opponent[1], opponent[0], style=OPPONENT)
     if not math.isnan(guess) and (opponent is None or not math.isclose(opponent[1], guess)):
         draw_guide(axes, guess, NAIVE)
-    guesses = data.assign(x=data["place"].map(abscissa.at)).groupby("x")["baseline"].agg(same)
-    if math.isnan(guess) and guesses.notna().any():
+    if math.isnan(guess) and data["baseline"].notna().any():
+        guesses = data.groupby(data["place"].map(abscissa.at))["baseline"].agg(same)
         axes.plot(guesses.index, guesses, color=INK, label=NAIVE, **GUIDE)
 
 
