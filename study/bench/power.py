@@ -7,7 +7,6 @@ import numpy as np
 
 from study.report.data.differences import Differences, power_alone, seeds_for, smallest
 from study.report.data.levels import level_intervals
-from study.report.data.statistics import mean_interval
 
 DESIGNS = ((3, 3), (6, 3), (6, 5), (12, 3))
 """Arms, seeds."""
@@ -58,13 +57,6 @@ def finds_any(study: Differences) -> bool:
     order = [int(row) for row in study.values.mean(axis=1).argsort()]
     pairs = [(order[-1], order[0])] if study.pooled else [(i, j) for i in order for j in order if i < j]
     return any(study.between(*pair).excludes(0.0) for pair in pairs)
-
-
-def finds_any_alone(study: Differences) -> bool:
-    """The same if every pair rests on its own seeds (Bonferroni)."""
-    values = study.values
-    pairs = [(i, j) for i in range(len(values)) for j in range(i)]
-    return any(mean_interval(values[i] - values[j], among=len(pairs)).excludes(0.0) for i, j in pairs)
 
 
 def false_alarms(arms: int, seeds: int, scatter: Scatter, number: int) -> float:

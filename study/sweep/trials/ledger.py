@@ -8,7 +8,7 @@ then fails as surplus.
 import math
 import random
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -238,7 +238,3 @@ class Ledger:
         """All trials of the study, by number."""
         self._index.read()
         return self._index.trials
-
-
-def _one_of(ahead: Sequence[Choice]) -> Choice:
-    return random.choice(ahead[:AHEAD])
