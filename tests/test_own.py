@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,24 @@ def test_a_path_and_a_dotted_name_lead_to_the_same_file_and_nothing_is_imported(
     shutil.copy("cell.py", "mine/cells.py")
     places = ("cell.py", str(folder / "cell.py"), "mine.cells", "mine.cells:Leaky")
     assert len({configure(*OWN, f"model.file={place}").model.digest for place in places}) == 1  # type: ignore[attr-defined]
+
+
+def test_a_module_of_a_package_that_is_installed_in_place_is_found_by_its_own_finder(
+    configure: Configure, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = ModuleSpec("lab", None, is_package=True)
+    (folder / "elsewhere").mkdir()
+    shutil.copy("cell.py", "elsewhere/cells.py")
+    package.submodule_search_locations = [str(folder / "elsewhere")]
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+            return package if name == "lab" else None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    found = configure("model=own", "model.file=lab.cells")
+    assert found.model.digest == configure(*OWN).model.digest  # type: ignore[attr-defined]
 
 
 def test_what_holds_is_the_content_and_not_where_it_lies(configure: Configure, folder: Path) -> None:

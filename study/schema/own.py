@@ -117,12 +117,15 @@ def locate(place: str) -> Path:
 
 
 def _module_file(name: str) -> Path:
-    """The source of a module, found from the current folder and in Python's path as an import would find it."""
+    """The source of a module, found from the current folder and in Python's path as an import would find it.
+
+    A package installed in place (`pip install --editable`) may have a finder of its own, and lie nowhere in that path.
+    """
     folders, known = [str(Path.cwd()), *sys.path], ""
+    searches = [PathFinder.find_spec, *(finder.find_spec for finder in sys.meta_path)]
     for part in name.split("."):
         known = f"{known}.{part}".lstrip(".")
-        spec = PathFinder.find_spec(known, folders)
-        if spec is None:
+        if (spec := next(filter(None, (search(known, folders) for search in searches)), None)) is None:
             raise ValueError(f"there is no module {known}; it is looked for in {Path.cwd()} and in Python's path")
         folders = list(spec.submodule_search_locations or [])
     if spec is None or not str(spec.origin).endswith(".py"):

@@ -1,26 +1,27 @@
 """Influence balancing: a system whose short truncations have the wrong sign (Tallec & Ollivier 2017, arXiv 1705.08209).
 
-One scalar theta enters a chain of 23 units, h_t = A h_{t-1} + theta s, with A = 1/2 on the diagonal and above it, the
-sign s + for the first 10 units and - for the other 13; the loss is (h_t[0] - 1)^2, and theta alone is learnt. Near in
-time the + units reach unit 0, later the - units outweigh them:
+One scalar theta enters a chain of 23 units, `study.verify.chain`, with a plus at the first 10 units and a minus at the
+other 13; the loss is (h_t[0] - 1)^2, and theta alone is learnt. Near in time the + units reach unit 0, later the -
+units outweigh them:
 
     d h_t[0] / d theta over K steps = sum over j < K, i <= j of C(j, i) 2^-j s_i  ->  2 (10 - 13) = -6,
 
 so that theta = -1/6 solves it and a truncation to few steps descends the wrong way. Sizes and theta_0 = 1/2 by way of
-Vicol, Metz & Sohl-Dickstein 2021 (arXiv 2112.13835; code read). It is no experiment of this harness: a network there
-has a head that is learnt, whose bias alone would solve it. `study.bench.truncation` trains the chain.
+Vicol, Metz & Sohl-Dickstein 2021 (arXiv 2112.13835; code read). `study.bench.truncation` trains the chain as it is,
+`conf/experiment/adaptive_truncation.yaml` with a head that is learnt too.
 """
 
 import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from study.learning.bptt import Carry, TruncatedBPTT
-from study.models import Inputs, RecurrentModel, State
-from study.models.cell import Cell, layered
+from study.models import Inputs, RecurrentModel
+from study.models.cell import layered
 from study.tasks.contract import Batch
+from study.verify.chain import Chain
 from study.verify.check import Check
 from study.verify.networks import MSE
 from study.verify.rtrl import rtrl_gradient
@@ -31,46 +32,18 @@ SETTLED = 400
 """Steps after which the chain is at rest, and no influence is missing."""
 
 
-class Chain(Cell):
-    """h_t = A h_{t-1} + theta s, whatever enters, from h_0 = 1 on; see the top of this file.
-
-    Args:
-        features: of what enters; nothing is made of it.
-        hidden_size: units.
-        positive: of them, those that theta enters with a plus.
-    """
-
-    sign: Tensor
-    matrix: Tensor
-
-    def __init__(self, features: int, hidden_size: int, positive: int) -> None:
-        super().__init__(features, hidden_size)
-        self.theta = nn.Parameter(torch.tensor([0.5]))
-        signs = [torch.ones(positive), -torch.ones(hidden_size - positive)]
-        self.register_buffer("sign", torch.cat(signs))
-        self.register_buffer("matrix", 0.5 * (torch.eye(hidden_size) + torch.ones(hidden_size - 1).diag(1)))
-
-    def step(self, inputs: Tensor, state: State) -> State:
-        """See `Cell`."""
-        return (state[0] @ self.matrix.T + self.theta * self.sign,)
-
-    def initial(self, inputs: Tensor) -> State:
-        """See `Cell`; ones."""
-        return (inputs.new_ones(inputs.shape[0], self.hidden_size),)
-
-
 def chain(units: int = UNITS, positive: int = POSITIVE) -> RecurrentModel:
     """The chain whose unit 0 is what leaves it; theta alone is learnt."""
-    network = RecurrentModel(Inputs(1, tokens=False), layered(Chain)(1, units, positive=positive), 1).double()
-    for parameter in network.head.parameters():
-        parameter.requires_grad_(False).zero_()
-    network.head.weight[0, 0] = 1.0
+    core = layered(Chain)(1, 1, units=units, positive=positive)
+    network = RecurrentModel(Inputs(1, tokens=False), core, 1).double()
+    nn.init.ones_(network.head.requires_grad_(False).weight)
+    nn.init.zeros_(network.head.bias)
     return network
 
 
 def theta(network: RecurrentModel) -> nn.Parameter:
     """The one parameter of a chain that is learnt."""
-    return network.core.get_parameter("cells.0.theta")
+    return network.core.get_parameter("cells.0.raw_theta")
 
 
 def steady(steps: int) -> Batch:
