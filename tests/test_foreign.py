@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from omegaconf import OmegaConf
 
 from study.bench.reliability.doctored import FLOW, long_texts, many_rows, parquet
 from study.errors import ConfigError
@@ -73,6 +74,16 @@ def test_a_circle_of_folders_is_listed_once(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").write_text("")
     (tmp_path / "a" / "circle").symlink_to(tmp_path)
     assert list(listing(tmp_path)) == ["a/b"]
+
+
+@pytest.mark.parametrize(
+    "text", ["1e-3", "1_000", "nan", "yes", "null", "~", "1:30", "0x1f", "2020-01-01", "a: b", "# x", "é", "", "a\nb"]
+)
+def test_texts_that_look_like_other_values_are_texts_to_every_reader_of_what_is_written(text: str) -> None:
+    twice = [text]
+    written = plain.write({"a": twice, "b": twice})
+    assert plain.read(written.encode(), "file") == {"a": [text], "b": [text]}
+    assert OmegaConf.create(written) == {"a": [text], "b": [text]}
 
 
 def test_a_bomb_of_aliases_is_refused_in_any_yaml() -> None:

@@ -1,4 +1,7 @@
-"""YAML that others wrote: plain values, with no more work than its length is worth. No MLflow here."""
+"""Plain values as YAML: written, and read where others wrote it, with no more work than its length is worth.
+
+No MLflow here.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +15,7 @@ LARGEST = 100_000
 DEEPEST = 20
 """Levels of nesting; those of real files are 4."""
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 OPENING = (
     yaml.FlowSequenceStartToken,
     yaml.FlowMappingStartToken,
@@ -19,6 +23,34 @@ OPENING = (
     yaml.BlockMappingStartToken,
 )
 CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
+
+
+class _Dumper(DUMPER):
+    """Texts that some reader of YAML takes for a number (Hydra's for `1e-3`) are quoted."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """A value that stands twice is written twice: `read` refuses aliases."""
+        return True
+
+    def text(self, text: str) -> yaml.ScalarNode:
+        """One text; the dumper itself quotes what it would read as something else."""
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="'" if _is_number(text) else None)
+
+
+_Dumper.add_representer(str, _Dumper.text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def write(values: Any) -> str:
+    """Plain values, in their order, as YAML."""
+    return str(yaml.dump(values, Dumper=_Dumper, allow_unicode=True, sort_keys=False))
 
 
 def read(text: bytes, name: str, largest: int = LARGEST) -> dict[Any, Any]:

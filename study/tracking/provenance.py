@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from study.installation import CHECKOUT
 from study.tasks import SPLITS, Task
+from study.tracking import plain
 from study.tracking.changes import changes, git
 
 STUDY = Path(__file__).resolve().parents[1]
@@ -41,9 +41,9 @@ def definition(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
         overrides: as typed.
     """
     return {
-        "config.yaml": OmegaConf.to_yaml(dict(config)),
-        "overrides.yaml": OmegaConf.to_yaml(list(overrides)),
-        "environment.yaml": OmegaConf.to_yaml(environment()),
+        "config.yaml": plain.write(dict(config)),
+        "overrides.yaml": plain.write(list(overrides)),
+        "environment.yaml": plain.write(environment()),
         "packages.txt": "\n".join(packages()) + "\n",
         "changes.patch": str(changes()),
     }

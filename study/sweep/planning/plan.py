@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
-
 from study.schema import Config
 from study.schema.arm_names import name_run, name_within_tasks, put_tasks_before
 from study.schema.budget import Reading, compare_readings, planned_reading
 from study.schema.identity import deciding
 from study.schema.own import pins
 from study.sweep.planning.grammar import Dimension
+from study.tracking import plain
 
 Phase = Literal["grid", "search", "confirm"]
 
@@ -161,7 +160,7 @@ class Plan:
 
     def describe(self) -> str:
         """The same as YAML."""
-        return OmegaConf.to_yaml(self.record)
+        return plain.write(self.record)
 
     def describe_twins(self) -> list[str]:
         """A sentence for every arm that the experiment lists again in other words."""
