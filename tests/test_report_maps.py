@@ -1,6 +1,7 @@
 """Maps of two swept numbers: which keys make one, what stands in a cell, and the borders drawn across."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,10 @@ def test_two_numbers_with_three_values_each_make_a_map_with_a_panel_for_each_oth
 )  # fmt: skip
 def test_less_than_three_values_words_and_keys_that_go_together_make_no_map(rows: list[dict[str, object]]) -> None:
     assert not list(planes(compared(rows)))
+
+
+def test_what_a_search_chose_makes_no_map(comparison: Comparison) -> None:
+    assert not list(planes(replace(comparison, tuned=frozenset({"optimizer.lr"}))))
 
 
 def test_a_cell_has_the_outcome_of_most_and_of_a_tie_the_worse_and_means_without_runs_that_were_lost(

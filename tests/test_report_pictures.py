@@ -14,7 +14,7 @@ from study.figures.style import COLOURS, Curve, dashes, draw_curves, line_style,
 from study.report.data.comparison import Comparison
 from study.report.data.histories import Norms
 from study.report.data.statistics import mean_interval
-from study.report.figures.ablation import _draw_means, _draw_references
+from study.report.figures.ablation import VARIED, _draw_means, _draw_references, ablation
 from study.report.figures.abscissa import Abscissa
 from study.report.figures.answers import _label_rows, answer_picture, references
 from study.report.figures.arms import choose, measured_when
@@ -181,6 +181,22 @@ def test_every_arm_stands_once_in_the_legend_of_curves_whatever_its_name() -> No
     curves = explorer(replace(found, runs=runs), norms)
     assert curves is not None
     assert [curve["name"] for curve in curves.figure["data"] if curve["showlegend"]] == ["Elman&#x27;s", "a&lt;b"]
+
+
+def test_a_line_joins_what_differs_in_the_parameter_alone_whatever_a_search_chose_and_whatever_it_makes_other_keys() -> (
+    None
+):
+    found = compared({f"{model} k2={k2}": [0.5, 0.6] for model in ("elman", "lstm") for k2 in ("2", "5", "None")})
+    runs = found.runs.assign(solved="", megabytes=1.0, counts=True, error="")
+    runs["params.model.name"], runs["params.bptt.k2"] = zip(*runs["arm"].str.split(" k2="), strict=True)
+    runs["params.bptt.update"] = runs["params.bptt.k2"].map({"2": "sequence", "5": "sequence"})  # full BPTT has none
+    runs["params.optimizer.lr"] = [str(rate) for rate in range(6) for _ in range(2)]  # of every arm its own
+    (of_k2,) = (varied for varied in VARIED if varied.key == "bptt.k2")
+    assert ablation(replace(found, runs=runs), runs, of_k2) is None
+    picture = drawn(ablation(replace(found, runs=runs, tuned=frozenset({"optimizer.lr"})), runs, of_k2))
+    assert picture.data.groupby("series")["place"].unique().map(sorted).to_dict() == {
+        model: ["2", "5", "full"] for model in ("elman", "lstm")
+    }
 
 
 def test_where_the_parameter_decides_the_task_every_value_has_a_naive_guess_of_its_own() -> None:

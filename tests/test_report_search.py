@@ -13,6 +13,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from study.report.data.importance import FEWEST, TREES, importance, importances_by_arm
 from study.report.data.plan import Planned, load_plan, missing
+from study.report.data.runs import _tuned
 from study.report.data.trials import Search, searches
 from study.report.pages import search as search_page
 from study.report.pages.page import Page
@@ -115,6 +116,12 @@ def test_diverged_trials_come_last_and_pruned_ones_with_their_last_validation(se
     ranks = pd.Series(search.ranks("elman"), search.of("elman")["outcome"])
     assert ranks["diverged"] == 1.0
     assert ranks["pruned"] == 0.0
+
+
+def test_the_keys_in_which_trials_of_one_arm_differ_were_tuned() -> None:
+    of_two = [trial(f"model={name}", rate, 0.1) for name in ("elman", "lstm") for rate in (0.1, 0.2)]
+    assert _tuned(evidence(*of_two)) == {"optimizer.lr"}
+    assert _tuned(evidence(*of_two)[:0]) == set()
 
 
 def test_of_a_tuned_group_the_choice_is_an_axis_and_not_what_goes_with_it() -> None:

@@ -28,6 +28,7 @@ class Comparison:
         maximize: more of it is better.
         runs: one row a run, by run id; the newest for every arm and seed.
         arms: their names, best first.
+        tuned: keys whose values a search chose for every arm: they are no part of the question.
     """
 
     task: str
@@ -36,6 +37,7 @@ class Comparison:
     maximize: bool
     runs: pd.DataFrame
     arms: list[str]
+    tuned: frozenset[str] = frozenset()
 
     @property
     def direction(self) -> Direction:

@@ -37,7 +37,7 @@ class Plane:
 def planes(comparison: Comparison) -> Iterator[Plane]:
     """The planes of a task: pairs of keys with `FEWEST` numbers each among arms that are otherwise the same."""
     table = pd.DataFrame(configurations(comparison.runs)).T.fillna("")
-    varying = [str(key) for key in table if table[key].nunique() > 1]
+    varying = [str(key) for key in table if table[key].nunique() > 1 and key not in comparison.tuned]
     numbers = table[varying].apply(pd.to_numeric, errors="coerce").astype(float).replace([np.inf, -np.inf], np.nan)
     swept = _leading([str(key) for key in numbers if numbers[key].nunique() >= FEWEST], table)
     for x, y in itertools.combinations(swept, 2):

@@ -81,8 +81,8 @@ def gather(uri: str, slug: str) -> Evidence:
         raise ConfigError(f"EXPERIMENT = {slug!r}: {why}")
     sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])
     parent = sweeps["logged"].iloc[-1] if len(sweeps) else None
-    by_task = runs[runs["counts"]].groupby("task")
-    compared = [tried(f"The comparison of {task}", partial(_compare, task, group)) for task, group in by_task]
+    by_task, tuned = runs[runs["counts"]].groupby("task"), _tuned(runs[runs["phase"] == "search"])
+    compared = [tried(f"The comparison of {task}", partial(_compare, task, group, tuned)) for task, group in by_task]
     comparisons = [comparison for comparison in compared if comparison is not None]
     answers = rows.loc[kind.isin(QUESTIONS), "logged"].tolist()
     experiment = rows["logged"].iloc[0].experiment
@@ -200,12 +200,19 @@ def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:
     return ended & newest.reindex(runs.index, fill_value=False)
 
 
-def _compare(task: object, group: pd.DataFrame) -> Comparison:
+def _tuned(trials: pd.DataFrame) -> frozenset[str]:
+    """The keys in which search trials of one arm differ."""
+    values = deciding_parameters(trials).astype(str).groupby([trials["task"], trials["label"]]).nunique()
+    return frozenset(str(key) for key in values if (values[key] > 1).any())
+
+
+def _compare(task: object, group: pd.DataFrame, tuned: frozenset[str] = frozenset()) -> Comparison:
     """Compare the runs of a task: name its arms by what sets them apart, and rank them."""
     measure = str(group["measure"].iloc[0])
     maximize = is_maximized(measure, group["logged"])
     named = group.assign(arm=group["arm"].map(recorded_names(group) or name_arms(configurations(group))))
-    return Comparison(str(task), str(group["family"].iloc[0]), measure, maximize, named, rank(named, maximize))
+    ranked = measure, maximize, named, rank(named, maximize)
+    return Comparison(str(task), str(group["family"].iloc[0]), *ranked, tuned)
 
 
 def recorded_names(runs: pd.DataFrame) -> dict[str, str]:

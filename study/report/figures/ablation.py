@@ -147,12 +147,10 @@ def _looks(comparison: Comparison, data: pd.DataFrame) -> dict[str, int]:
 
 def _with_places(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> pd.DataFrame:
     """The runs with `place`, the value of the parameter, and `series`, the name of their arm without it."""
-    values = comparison.runs[f"params.{varied.key}"]
-    hidden = (varied.key, *varied.implied)
-    kept = {
-        arm: {key: value for key, value in configuration.items() if key not in hidden}
-        for arm, configuration in configurations(comparison.runs).items()
-    }
+    values, arms = comparison.runs[f"params.{varied.key}"], configurations(comparison.runs)
+    agreed = [key for key, distinct in pd.DataFrame(arms).T.nunique().items() if distinct == 1]
+    hidden = {varied.key, *varied.implied, *comparison.tuned, *agreed}  # arms without a key lack it for another one
+    kept = {arm: {key: value for key, value in mine.items() if key not in hidden} for arm, mine in arms.items()}
     place = values.where(values.notna() & (values != "None"), varied.missing)
     return runs.assign(place=place, series=comparison.runs["arm"].map(name_arms(kept)))
 
