@@ -183,9 +183,7 @@ def test_every_arm_stands_once_in_the_legend_of_curves_whatever_its_name() -> No
     assert [curve["name"] for curve in curves.figure["data"] if curve["showlegend"]] == ["Elman&#x27;s", "a&lt;b"]
 
 
-def test_a_line_joins_what_differs_in_the_parameter_alone_whatever_a_search_chose_and_whatever_it_makes_other_keys() -> (
-    None
-):
+def test_a_line_joins_what_differs_in_the_parameter_alone_whatever_a_search_chose() -> None:
     found = compared({f"{model} k2={k2}": [0.5, 0.6] for model in ("elman", "lstm") for k2 in ("2", "5", "None")})
     runs = found.runs.assign(solved="", megabytes=1.0, counts=True, error="")
     runs["params.model.name"], runs["params.bptt.k2"] = zip(*runs["arm"].str.split(" k2="), strict=True)
