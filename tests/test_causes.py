@@ -216,12 +216,29 @@ def test_capacity_is_never_named_without_a_wider_run() -> None:
     assert (test.found, test.change) == ("not measured", "model.hidden_size=16")
 
 
+def test_what_destroyed_a_run_was_the_reach_where_its_truncated_gradient_was_measured_to_point_uphill() -> None:
+    ruined = replace(GUESS, value=2.0)
+    for cosine, cause in ((-0.9, "reach"), (0.9, "step size")):
+        before = biased(2.0, cosine)._replace(update=0)
+        found = tried(before, setup=GUESSED, standing=ruined, losses=leap(9.0))
+        assert named(found) == cause
+        assert of("reach", found).value == cosine
+        norms = np.full(200, 0.5)
+        diagnosed = diagnose(Facts(GUESSED, Course(leap(9.0), norms, norms, None, 1.0), [before], ruined))
+        assert diagnosed.cause.name == cause
+    after = tried(biased(2.0, -0.9)._replace(update=200), setup=GUESSED, standing=ruined, losses=leap(9.0))
+    assert of("reach", after).found == "not measured"  # it was measured of a network that was destroyed already
+    whole = tried(biased(2.0, -0.9)._replace(update=0), setup=SETUP, standing=ruined, losses=leap(9.0))
+    assert of("reach", whole).found == "ruled out"
+
+
 def test_of_a_destroyed_run_steps_and_gradient_are_tested_by_what_was_before() -> None:
     ruined = replace(GUESS, value=2.0)
     found = tried(Probed(0, HEALTHY), standing=ruined, losses=leap(9.0))
-    assert [(test.cause, test.found) for test in found] == [("step size", "supported"), ("gradient", "ruled out")]
+    assert [test.cause for test in found] == ["reach", "step size", "gradient"]
+    assert [test.found for test in found] == ["ruled out", "supported", "ruled out"]
     grown = tried(Probed(0, falling(0.5)), standing=ruined, losses=leap(9.0))
-    assert [(test.cause, test.found) for test in grown] == [("step size", "not measured"), ("gradient", "supported")]
+    assert [test.found for test in grown] == ["ruled out", "not measured", "supported"]
     gone = tried(standing=ruined, losses=FLAT, diverged=200)
     assert (of("step size", gone).value, of("gradient", gone).found) == (math.inf, "not measured")
 
@@ -303,4 +320,4 @@ def test_a_run_that_is_ahead_is_not_asked_and_a_destroyed_one_not_measured(
     ahead = replace(facts, standing=replace(facts.standing, value=0.0))
     assert at_the_end(trained, ahead, diagnose(ahead)) == []
     lost = replace(facts, course=replace(facts.course, diverged=40))
-    assert [test.cause for test in at_the_end(trained, lost, diagnose(lost))] == ["step size", "gradient"]
+    assert [test.cause for test in at_the_end(trained, lost, diagnose(lost))] == ["reach", "step size", "gradient"]

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from study.analysis.causes.case import Case
 from study.analysis.causes.tested import CauseTest
-from study.analysis.diagnosis.cause import cut_off
+from study.analysis.diagnosis.cause import climbs, cut_off
 from study.probes.truncation import Truncation
 
 CONVERGES = 1.0
 """Relative error of a truncated gradient below which training still converges (Aicher et al. 2019)."""
+NO_LIMIT = "no lag is out of reach: gradients flow back all of a sequence, or are cut at random and reweighted"
 INDEPENDENT = 0.1
 """A relative error of BPTT without any past (k2 = 1) below this: outputs do not depend on the past yet."""
 
@@ -27,6 +28,20 @@ def reach(case: Case) -> CauseTest:
     return measured if found is None else measured.by(found)
 
 
+def uphill(case: Case) -> CauseTest:
+    """Of a run that was destroyed: whether the truncated gradient pointed away from the whole one before."""
+    setup, bias = case.setup, case.last.truncation
+    tested = CauseTest("reach", "cosine of the truncated with the whole gradient", math.nan, 0.0, "not measured", "")
+    if setup.reach is None:
+        return replace(tested, found="ruled out", why=NO_LIMIT)
+    if bias is None or setup.reach + 1 not in bias.k2:
+        return replace(tested, why=case.unmeasured("truncation"))
+    tested = replace(tested, value=float(bias.cosine[bias.k2.index(setup.reach + 1)]))
+    if found := climbs(case.facts, case.last):
+        return tested.by(found)
+    return replace(tested, found="ruled out", why="the truncated gradient did not point away from the whole one")
+
+
 def _bias(case: Case) -> CauseTest:
     """Of a horizon that is a guess."""
     setup, bias = case.setup, case.last.truncation
@@ -34,8 +49,7 @@ def _bias(case: Case) -> CauseTest:
         "reach", "relative error of the truncated gradient", math.nan, CONVERGES, "not measured", "", "sign"
     )
     if setup.reach is None:
-        text = "no lag is out of reach: gradients flow back all of a sequence, or are cut at random and reweighted"
-        return replace(open_, found="ruled out", why=text)
+        return replace(open_, found="ruled out", why=NO_LIMIT)
     open_ = replace(open_, change=f"{setup.reach_key}={2 * (setup.reach + 1)}", effect="twice the reach")
     if bias is None or setup.reach + 1 not in bias.k2:
         return replace(open_, why=case.unmeasured("truncation"))

@@ -49,7 +49,7 @@ def ruinous_steps(case: Case) -> CauseTest:
     measured = CauseTest("step size", "highest loss over the first one", leapt, LEAP, "supported", "")
     found = of_ruin(case.facts, case.diagnosis.verdict, case.happened)
     if found.name != "step size":
-        grew = f"{seen}, after the gradient had grown with the lag: long steps follow from that"
-        return replace(measured, found="not measured", why=grew)
+        before = "the gradient had pointed uphill" if found.name == "reach" else "the gradient had grown with the lag"
+        return replace(measured, found="not measured", why=f"{seen}, after {before}: long steps follow from that")
     doubt = f"; {found.evidence}" if found.evidence else ""
     return measured.by(found._replace(evidence=f"{seen}: its own updates destroyed it{doubt}"))

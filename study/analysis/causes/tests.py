@@ -14,7 +14,7 @@
 
 A cause is supported by the rules of the diagnosis (`study.analysis.diagnosis.cause`); a test adds the number where a
 rule does not hold, and what was not measured. Of a run that was destroyed the measures before that count, and
-only step size and gradient are tested: the others destroy no run.
+only step size, gradient and, where the truncated one points uphill, reach are tested: the others destroy no run.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from study.analysis.causes.case import Case
 from study.analysis.causes.course import budget, capacity, overfitting, something
 from study.analysis.causes.lag import expressivity, gradient, sensitivity
-from study.analysis.causes.reach import reach
+from study.analysis.causes.reach import reach, uphill
 from study.analysis.causes.steps import ruinous_steps, step_size
 from study.analysis.causes.tested import CauseTest
 
@@ -37,7 +37,7 @@ ORDER: tuple[Callable[[Case], CauseTest], ...] = (
     overfitting,
     capacity,
 )
-DESTROYING: tuple[Callable[[Case], CauseTest], ...] = (ruinous_steps, gradient)
+DESTROYING: tuple[Callable[[Case], CauseTest], ...] = (uphill, ruinous_steps, gradient)
 """Of a run that was destroyed."""
 
 

@@ -4,6 +4,7 @@ A cause is a hypothesis: it is the change that tests it. The first rule that hol
 
 of a run that was ruined or diverged
     gradient       the gradient grew with the lag before it happened: clip it
+    reach          the truncated gradient was measured to point away from the whole one: every step climbed; raise k2
     step size      else: its own steps destroyed it: a lower learning rate. It says so where growth with the lag was
                    not measured, and so is not ruled out
 
@@ -106,17 +107,31 @@ def before_the_ruin(facts: Facts, happened: Sequence[Event]) -> list[Probed]:
 
 
 def of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause:
-    """Of a destroyed run: the gradient, if it grew with the lag before that; else its own steps."""
+    """Of a destroyed run: the gradient, if it grew with the lag before that or pointed uphill; else its own steps."""
     first = ruin(facts, happened)
     if verdict == "exploding":
         return _growing(facts, first)
     before = before_the_ruin(facts, happened)
     last = before[-1] if before else Probed(0)
+    if climbed := climbs(facts, last):
+        return climbed
     unmeasured = last.flow is None and facts.setup.reach != 0
     doubt = "whether the gradient grew with the lag before that was not measured" if unmeasured else ""
     if last.geometry is not None and last.geometry.weight_ratio > 3 * USUAL_STEP:
         return Cause("step size", doubt, *changes.usual_step(facts, last.geometry.weight_ratio))
     return Cause("step size", doubt, *changes.rate(facts, 1 / 10 if first <= AT_ONCE else 1 / 3))
+
+
+def climbs(facts: Facts, last: Probed) -> Cause | None:
+    """The truncated gradient points away from the whole one, on every part of the measured batch."""
+    bias, reach = last.truncation, facts.setup.reach
+    if bias is None or reach is None or reach + 1 not in bias.k2:
+        return None
+    place = bias.k2.index(reach + 1)
+    if not (bias.cosine[place] < 0 and (bias.cosines[place] < 0).all()):
+        return None
+    climbed = f"at k2 = {reach + 1} its cosine with the whole gradient is {bias.cosine[place]:.2g}: its steps climb"
+    return Cause("reach", climbed, f"{facts.setup.reach_key}={2 * (reach + 1)}", "twice the reach")
 
 
 def _growing(facts: Facts, until: int) -> Cause:

@@ -10,7 +10,7 @@ from study.analysis.diagnosis.outcome import outcome
 from study.analysis.diagnosis.over_lag import OverLag, Verdict, over_lag
 from study.tracking.outcomes import Outcome, format_ending
 
-RULES = "5"
+RULES = "6"
 """Number of these rules, recorded with every run. Runs that record none were judged by rules without causes, whose
 outcomes were `completed` and `diverged`, and whose verdicts took a leap of the norm for an explosion; by rules 2 any
 lead over the best opponent was `ahead`; by rules 3 no task was known to follow a state, and none was tested at further
