@@ -2,6 +2,7 @@
 
 import atexit
 import io
+import os
 import shutil
 import subprocess
 import tempfile
@@ -176,7 +177,8 @@ def made(typed: tuple[str, Mapping[str, str]]) -> None:
         program.chmod(0o755)
     given = [f"{name}={value}" for name, value in variables.items()]
     line = ["make", "-s", "-f", f"{CHECKOUT}/Makefile", "READY=", f"BIN={bin}", target, *given]
-    ended = subprocess.run(line, capture_output=True, text=True, errors="surrogateescape", check=False)
+    bare = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}  # a make may run this
+    ended = subprocess.run(line, capture_output=True, text=True, errors="surrogateescape", check=False, env=bare)
     arguments = ended.stdout.split("\0")
     if lost := [name for name, value in variables.items() if value and value not in arguments]:
         raise AssertionError(f"{lost} lost: {ended.stderr[:60]}{arguments}")
