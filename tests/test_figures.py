@@ -147,6 +147,13 @@ def test_a_bound_far_above_the_errors_does_not_flatten_them() -> None:
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "5", "20"]
 
 
+def test_lengths_that_lie_close_together_share_a_tick() -> None:
+    lengths = [1, 10, 20, 50, 51, 52, 55, 100]
+    with panels(1) as (_, (axes,)):
+        truncation.draw_truncation_cosine(axes, [Curve(lengths, [-1.0] * 3 + [1.0] * 5)])
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "10", "20", "50", "100"]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7])
 def test_panels_of_one_ordinate_are_labelled_on_the_left_only(count: int) -> None:
     with panels(count) as (figure, grid):

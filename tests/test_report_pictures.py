@@ -1,5 +1,6 @@
 """Pictures of a report: the answer among its opponents, one look for every arm, explosions that stay in their panel."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -51,6 +52,17 @@ def test_the_answer_shows_arms_seeds_opponents_and_the_guess_and_says_what_diver
     assert all(f'id="run:run{number}:' in picture.svg for number in range(3))
     assert 'id="run:run3:' not in picture.svg  # the one that diverged
     assert picture.data["value"].isna().tolist() == [False, False, False, True]
+
+
+def test_names_on_several_lines_do_not_overlap() -> None:
+    values = {f"{'long name ' * 9}{arm}": [0.5, math.nan, 0.6] for arm in range(9)}
+    comparison = compared(values)
+    comparison.runs.loc[comparison.runs["value"] == 0.6, "outcome"] = "ruined"
+    figure = drawn(answer_picture(comparison)).figure
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert all(below.y1 <= above.y0 for above, below in itertools.pairwise(boxes))
+    assert "1 of 3 ruined" in figure.axes[0].get_yticklabels()[0].get_text()
 
 
 def test_a_ruined_run_stretches_no_axis() -> None:

@@ -9,6 +9,8 @@ from study.figures.style import AFTER, Curve, draw_curves, draw_guide
 
 BOUND = {"color": AFTER, "ls": "--"}
 """Style of the curve of a bound on the error."""
+APART = 0.06
+"""Least distance of two ticks, as a share of the axis."""
 
 
 def draw_truncation_error(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -36,9 +38,12 @@ def _finite(curve: Curve) -> np.ndarray:
 
 
 def _k2_axis(axes: Axes, curves: Sequence[Curve]) -> None:
-    """A logarithmic abscissa, ticked at the lengths that were measured."""
+    """A logarithmic abscissa, ticked at the lengths that were measured, as far as there is room."""
     lengths = sorted({int(k2) for curve in curves for k2 in np.asarray(curve.x)})
+    ticks, ratio = lengths[:1], (lengths[-1] / lengths[0]) ** APART
+    for k2 in lengths[1:]:
+        ticks += [k2] if k2 >= ratio * ticks[-1] else []
     axes.set_xscale("log")
     axes.set(xlabel="truncation length k2 (steps)", xlim=(0.9 * lengths[0], 1.1 * lengths[-1]))
-    axes.set_xticks(lengths, [str(k2) for k2 in lengths], minor=False)
+    axes.set_xticks(ticks, [str(k2) for k2 in ticks], minor=False)
     axes.minorticks_off()

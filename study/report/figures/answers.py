@@ -23,8 +23,9 @@ ARMS = 40
 NAIVE = "guess without memory"
 NEAR = 2.0
 """References within so many spans of the arms and the best opponent are in the panel, others are named at its edge."""
-ROW, LABEL, FIRST = 0.3, 0.55, -0.6
-"""Height of an arm's row, inches, and in rows that of a label above them; the upper end of the first arm's row."""
+ROW, LINE, LABEL, FIRST = 0.3, 0.16, 0.55, -0.6
+"""Least height of an arm's row and that of each line of its name, inches; in rows that of a label above them; the upper
+end of the first arm's row."""
 CHARACTER = 0.0085
 """Share of the panel's width that a character of a label takes."""
 
@@ -60,14 +61,16 @@ def answer_picture(comparison: Comparison) -> Picture | None:
     low, high = _limits(comparison, arms, against)
     labels = _label_rows(against, low, high)
     last, top = len(arms) - 0.4, FIRST - LABEL * (1 + max(labels.values(), default=-1))
-    with panels(1, height=ROW * (last - top) + 0.3) as (figure, (axes,)):
+    names = [_name(comparison, arm) for arm in arms]
+    row_height = max(ROW, LINE * max(name.count("\n") + 1 for name in names))
+    with panels(1, height=row_height * (last - top) + 0.3) as (figure, (axes,)):
         if spans_decades([low, high]):
             axes.set_xscale("log")
         axes.set(xlim=(low, high), ylim=(last, top), xlabel=f"{comparison.measure} on test")
         for row, arm in enumerate(arms):
             _draw_arm(axes, comparison, arm, row)
         _draw_references(axes, against, labels)
-        axes.set_yticks(range(len(arms)), [_name(comparison, arm) for arm in arms])
+        axes.set_yticks(range(len(arms)), names)
         axes.grid(False, axis="y")
     better = "right" if comparison.maximize else "left"
     return Picture(
@@ -122,7 +125,8 @@ def _name(comparison: Comparison, arm: str) -> str:
     """An arm and, below, how many of its runs have no value, and why."""
     runs = comparison.arm(arm)
     counts = runs.loc[runs["outcome"].isin(LOST), "outcome"].value_counts()
-    return "\n".join([fill(arm, 40), *(f"{count} of {len(runs)} {outcome}" for outcome, count in counts.items())])
+    lost = ", ".join(f"{count} of {len(runs)} {outcome}" for outcome, count in counts.items())
+    return "\n".join(filter(None, [fill(arm, 40), lost]))
 
 
 def _label_rows(against: References, low: float, high: float) -> dict[str, int]:
