@@ -228,6 +228,15 @@ def test_what_destroyed_a_run_was_the_reach_where_its_truncated_gradient_was_mea
         assert diagnosed.cause.name == cause
     after = tried(biased(2.0, -0.9)._replace(update=200), setup=GUESSED, standing=ruined, losses=leap(9.0))
     assert of("reach", after).found == "not measured"  # it was measured of a network that was destroyed already
+    changing = replace(GUESSED, reach_key="bptt.k2_max")
+    for setup, cosine in ((changing, -0.9), (GUESSED, math.nan)):
+        unknown = tried(biased(2.0, cosine)._replace(update=0), setup=setup, standing=ruined, losses=leap(9.0))
+        assert (of("reach", unknown).found, named(unknown)) == ("not measured", "step size")
+    grown = biased(2.0, -0.9)._replace(update=0, flow=falling(0.5))
+    both = tried(grown, setup=replace(GUESSED, reach=4), standing=ruined, losses=leap(9.0))
+    norms = np.full(200, 0.5)
+    facts = Facts(GUESSED, Course(leap(9.0), norms, norms, None, 1.0), [grown], ruined)
+    assert named(both) == diagnose(facts).cause.name  # whichever comes first, both say it
     whole = tried(biased(2.0, -0.9)._replace(update=0), setup=SETUP, standing=ruined, losses=leap(9.0))
     assert of("reach", whole).found == "ruled out"
 
@@ -235,10 +244,10 @@ def test_what_destroyed_a_run_was_the_reach_where_its_truncated_gradient_was_mea
 def test_of_a_destroyed_run_steps_and_gradient_are_tested_by_what_was_before() -> None:
     ruined = replace(GUESS, value=2.0)
     found = tried(Probed(0, HEALTHY), standing=ruined, losses=leap(9.0))
-    assert [test.cause for test in found] == ["reach", "step size", "gradient"]
-    assert [test.found for test in found] == ["ruled out", "supported", "ruled out"]
+    assert [test.cause for test in found] == ["gradient", "reach", "step size"]
+    assert [test.found for test in found] == ["ruled out", "ruled out", "supported"]
     grown = tried(Probed(0, falling(0.5)), standing=ruined, losses=leap(9.0))
-    assert [test.found for test in grown] == ["ruled out", "not measured", "supported"]
+    assert [test.found for test in grown] == ["supported", "ruled out", "not measured"]
     gone = tried(standing=ruined, losses=FLAT, diverged=200)
     assert (of("step size", gone).value, of("gradient", gone).found) == (math.inf, "not measured")
 
@@ -320,4 +329,4 @@ def test_a_run_that_is_ahead_is_not_asked_and_a_destroyed_one_not_measured(
     ahead = replace(facts, standing=replace(facts.standing, value=0.0))
     assert at_the_end(trained, ahead, diagnose(ahead)) == []
     lost = replace(facts, course=replace(facts.course, diverged=40))
-    assert [test.cause for test in at_the_end(trained, lost, diagnose(lost))] == ["reach", "step size", "gradient"]
+    assert [test.cause for test in at_the_end(trained, lost, diagnose(lost))] == ["gradient", "reach", "step size"]

@@ -136,11 +136,22 @@ def test_a_module_of_a_package_that_is_installed_in_place_is_found_by_its_own_fi
     class Finder:
         @staticmethod
         def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-            return package if name == "lab" else None
+            return package if name == "lab" and path is None else None
 
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, object(), Finder])
     found = configure("model=own", "model.file=lab.cells")
     assert found.model.digest == configure(*OWN).model.digest  # type: ignore[attr-defined]
+
+
+def test_a_module_in_folders_that_no_import_has_made_a_package_is_asked_for_by_its_path(
+    configure: Configure, folder: Path
+) -> None:
+    (folder / "one" / "two").mkdir(parents=True)
+    shutil.copy("cell.py", "one/two/cells.py")
+    with pytest.raises(
+        ConfigError, match=r"the module one\.two\.cells cannot be looked up .*give the path of its file"
+    ):
+        configure("model=own", "model.file=one.two.cells")
 
 
 def test_what_holds_is_the_content_and_not_where_it_lies(configure: Configure, folder: Path) -> None:

@@ -203,6 +203,11 @@ def test_a_line_joins_what_differs_in_the_parameter_alone_whatever_a_search_chos
     runs["params.optimizer.lr"] = [str(rate) for rate in range(6) for _ in range(2)]  # of every arm its own
     (of_k2,) = (varied for varied in VARIED if varied.key == "bptt.k2")
     assert ablation(replace(found, runs=runs), runs, of_k2) is None
+    rates = {"lstm": "0.2"}
+    apart = runs.assign(**{"params.model.options.rate": runs["params.model.name"].map(rates)})
+    apart["params.model.name"] = "own"  # an option that half of the arms have is no part of bptt
+    both = drawn(ablation(replace(found, runs=apart, tuned=frozenset({"optimizer.lr"})), apart, of_k2))
+    assert both.data["series"].nunique() == 2
     picture = drawn(ablation(replace(found, runs=runs, tuned=frozenset({"optimizer.lr"})), runs, of_k2))
     assert picture.data.groupby("series")["place"].unique().map(sorted).to_dict() == {
         model: ["2", "5", "full"] for model in ("elman", "lstm")

@@ -120,8 +120,8 @@ def test_diverged_trials_come_last_and_pruned_ones_with_their_last_validation(se
 
 def test_the_keys_in_which_trials_of_one_arm_differ_were_tuned() -> None:
     of_two = [trial(f"model={name}", rate, 0.1) for name in ("elman", "lstm") for rate in (0.1, 0.2)]
-    assert _tuned(evidence(*of_two)) == {"optimizer.lr"}
-    assert _tuned(evidence(*of_two)[:0]) == set()
+    assert _tuned(evidence(*of_two), ["optimizer.lr"]) == _tuned(evidence(*of_two), ["optimizer"]) == {"optimizer.lr"}
+    assert _tuned(evidence(*of_two), ["model.hidden_size"]) == _tuned(evidence(*of_two)[:0], ["optimizer.lr"]) == set()
 
 
 def test_of_a_tuned_group_the_choice_is_an_axis_and_not_what_goes_with_it() -> None:

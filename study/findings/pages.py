@@ -22,8 +22,8 @@ what was expected, that was written down before its first run. `make findings` m
 writes every table from its `results.csv`; `make experiments-check` trains one run of each again and compares. Under
 *Full size* a README names the command that runs it in the size of its source, `conf/experiment/<slug>_full.yaml`.
 
-| experiment | question | answer | verdict |
-|---|---|---|---|
+| experiment | question | answer | verdict | command |
+|---|---|---|---|---|
 """
 
 
@@ -67,7 +67,8 @@ def _row(folder: Path) -> str:
     word = re.split("[.:]", verdict)[0].lower()
     if word not in VERDICTS:
         raise ConfigError(f"{folder / README}: verdict {word!r} is none of {', '.join(VERDICTS)}")
-    return f"| [{folder.name}]({folder.name}/{README}) | {question} | {answer} | {word} |"
+    command = f"`make findings ARGS={folder.name}`"
+    return f"| [{folder.name}]({folder.name}/{README}) | {question} | {answer} | {word} | {command} |"
 
 
 def _said(folder: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,15 +122,26 @@ def _module_file(name: str) -> Path:
     A package installed in place (`pip install --editable`) may have a finder of its own, and lie nowhere in that path.
     """
     folders, known = [str(Path.cwd()), *sys.path], ""
-    searches = [PathFinder.find_spec, *(finder.find_spec for finder in sys.meta_path)]
     for part in name.split("."):
         known = f"{known}.{part}".lstrip(".")
-        if (spec := next(filter(None, (search(known, folders) for search in searches)), None)) is None:
+        try:
+            spec = next(filter(None, _specs(known, folders)), None)
+            folders = list((spec and spec.submodule_search_locations) or [])
+        except Exception as error:  # of a finder, or of the folders of a package without a file
+            raise ValueError(f"the module {name} cannot be looked up ({error!r}); give the path of its file") from error
+        if spec is None:
             raise ValueError(f"there is no module {known}; it is looked for in {Path.cwd()} and in Python's path")
-        folders = list(spec.submodule_search_locations or [])
     if spec is None or not str(spec.origin).endswith(".py"):
         raise ValueError(f"the module {name} is no Python file")
     return Path(str(spec.origin))
+
+
+def _specs(name: str, folders: list[str]) -> Iterator[ModuleSpec | None]:
+    """What every finder knows of a module, as it is asked in an import: of one without a dot, without folders."""
+    yield PathFinder.find_spec(name, folders)
+    for finder in sys.meta_path:
+        if hasattr(finder, "find_spec"):
+            yield finder.find_spec(name, folders if "." in name else None)
 
 
 def read(place: str) -> bytes:

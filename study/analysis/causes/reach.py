@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from study.analysis.causes.case import Case
 from study.analysis.causes.tested import CauseTest
-from study.analysis.diagnosis.cause import climbs, cut_off
+from study.analysis.diagnosis.cause import FIXED, climbs, cut_off
 from study.probes.truncation import Truncation
 
 CONVERGES = 1.0
@@ -34,12 +34,17 @@ def uphill(case: Case) -> CauseTest:
     tested = CauseTest("reach", "cosine of the truncated with the whole gradient", math.nan, 0.0, "not measured", "")
     if setup.reach is None:
         return replace(tested, found="ruled out", why=NO_LIMIT)
+    if setup.reach_key != FIXED:
+        return replace(tested, why="the length of its windows changed")
     if bias is None or setup.reach + 1 not in bias.k2:
         return replace(tested, why=case.unmeasured("truncation"))
-    tested = replace(tested, value=float(bias.cosine[bias.k2.index(setup.reach + 1)]))
+    cosine = float(bias.cosine[bias.k2.index(setup.reach + 1)])
+    tested = replace(tested, value=cosine)
     if found := climbs(case.facts, case.last):
         return tested.by(found)
-    return replace(tested, found="ruled out", why="the truncated gradient did not point away from the whole one")
+    if not cosine > 0:
+        return replace(tested, why=f"the cosine was {cosine:.2g}, and not negative on every part of the batch")
+    return replace(tested, found="ruled out", why=f"the cosine was {cosine:.2g}")
 
 
 def _bias(case: Case) -> CauseTest:

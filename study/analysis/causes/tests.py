@@ -14,7 +14,7 @@
 
 A cause is supported by the rules of the diagnosis (`study.analysis.diagnosis.cause`); a test adds the number where a
 rule does not hold, and what was not measured. Of a run that was destroyed the measures before that count, and
-only step size, gradient and, where the truncated one points uphill, reach are tested: the others destroy no run.
+only the gradient, a truncation that points uphill and step size are tested: the others destroy no run.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ ORDER: tuple[Callable[[Case], CauseTest], ...] = (
     overfitting,
     capacity,
 )
-DESTROYING: tuple[Callable[[Case], CauseTest], ...] = (uphill, ruinous_steps, gradient)
+DESTROYING: tuple[Callable[[Case], CauseTest], ...] = (gradient, uphill, ruinous_steps)
 """Of a run that was destroyed."""
 
 

@@ -4,7 +4,7 @@ A cause is a hypothesis: it is the change that tests it. The first rule that hol
 
 of a run that was ruined or diverged
     gradient       the gradient grew with the lag before it happened: clip it
-    reach          the truncated gradient was measured to point away from the whole one: every step climbed; raise k2
+    reach          the truncated gradient was measured to point away from the whole one: small steps climb; raise k2
     step size      else: its own steps destroyed it: a lower learning rate. It says so where growth with the lag was
                    not measured, and so is not ruled out
 
@@ -63,6 +63,10 @@ Name = Literal[
     "capacity",
     "unknown",
 ]
+
+
+FIXED = "bptt.k2"
+"""The key of a truncation of one length; that of an adaptive one is not the one in force."""
 
 
 class Cause(NamedTuple):
@@ -124,14 +128,14 @@ def of_ruin(facts: Facts, verdict: Verdict, happened: Sequence[Event]) -> Cause:
 
 def climbs(facts: Facts, last: Probed) -> Cause | None:
     """The truncated gradient points away from the whole one, on every part of the measured batch."""
-    bias, reach = last.truncation, facts.setup.reach
-    if bias is None or reach is None or reach + 1 not in bias.k2:
+    bias, setup = last.truncation, facts.setup
+    if bias is None or setup.reach is None or setup.reach_key != FIXED or (k2 := setup.reach + 1) not in bias.k2:
         return None
-    place = bias.k2.index(reach + 1)
-    if not (bias.cosine[place] < 0 and (bias.cosines[place] < 0).all()):
+    cosine, parts = float(bias.cosine[bias.k2.index(k2)]), bias.cosines[bias.k2.index(k2)]
+    if not (cosine < 0 and (parts < 0).all()):
         return None
-    climbed = f"at k2 = {reach + 1} its cosine with the whole gradient is {bias.cosine[place]:.2g}: its steps climb"
-    return Cause("reach", climbed, f"{facts.setup.reach_key}={2 * (reach + 1)}", "twice the reach")
+    climbed = f"at k2 = {k2} its cosine with the whole gradient was {cosine:.2g}: a small step along it climbs"
+    return Cause("reach", climbed, f"{FIXED}={2 * k2}", "twice the reach")
 
 
 def _growing(facts: Facts, until: int) -> Cause:

@@ -14,7 +14,8 @@ RULES = "6"
 """Number of these rules, recorded with every run. Runs that record none were judged by rules without causes, whose
 outcomes were `completed` and `diverged`, and whose verdicts took a leap of the norm for an explosion; by rules 2 any
 lead over the best opponent was `ahead`; by rules 3 no task was known to follow a state, and none was tested at further
-lengths; by rules 4 one loss that leapt was a ruin, and a step was judged by its length whatever its rate."""
+lengths; by rules 4 one loss that leapt was a ruin, and a step was judged by its length whatever its rate; by rules 5
+what a truncation that points uphill destroyed had the cause step size."""
 
 
 @dataclass(frozen=True)

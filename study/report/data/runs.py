@@ -1,7 +1,7 @@
 """The runs of a study read from MLflow, by task, arm and seed."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from study.errors import ConfigError
 from study.report.data.comparison import KNOWN, Comparison, rank
+from study.report.data.plan import load_plan
 from study.report.data.reading import tried
 from study.schema.arm_names import name_arms
 from study.schema.identity import deciding
@@ -81,7 +82,8 @@ def gather(uri: str, slug: str) -> Evidence:
         raise ConfigError(f"EXPERIMENT = {slug!r}: {why}")
     sweeps, runs = rows[kind == "sweep"], _described(rows[kind == ""])
     parent = sweeps["logged"].iloc[-1] if len(sweeps) else None
-    by_task, tuned = runs[runs["counts"]].groupby("task"), _tuned(runs[runs["phase"] == "search"])
+    by_task, planned = runs[runs["counts"]].groupby("task"), load_plan(parent).search
+    tuned = _tuned(runs[runs["phase"] == "search"], planned)
     compared = [tried(f"The comparison of {task}", partial(_compare, task, group, tuned)) for task, group in by_task]
     comparisons = [comparison for comparison in compared if comparison is not None]
     answers = rows.loc[kind.isin(QUESTIONS), "logged"].tolist()
@@ -200,10 +202,11 @@ def _counting(runs: pd.DataFrame, reproduces: pd.Series) -> pd.Series:
     return ended & newest.reindex(runs.index, fill_value=False)
 
 
-def _tuned(trials: pd.DataFrame) -> frozenset[str]:
-    """The keys in which search trials of one arm differ."""
+def _tuned(trials: pd.DataFrame, planned: Collection[str]) -> frozenset[str]:
+    """The keys in which search trials of one arm differ, as far as they, or the group they are of, are to be tuned."""
     values = deciding_parameters(trials).astype(str).groupby([trials["task"], trials["label"]]).nunique()
-    return frozenset(str(key) for key in values if (values[key] > 1).any())
+    differing = (str(key) for key in values if (values[key] > 1).any())
+    return frozenset(key for key in differing if key in planned or key.partition(".")[0] in planned)
 
 
 def _compare(task: object, group: pd.DataFrame, tuned: frozenset[str] = frozenset()) -> Comparison:

@@ -148,11 +148,16 @@ def _looks(comparison: Comparison, data: pd.DataFrame) -> dict[str, int]:
 def _with_places(comparison: Comparison, runs: pd.DataFrame, varied: Varied) -> pd.DataFrame:
     """The runs with `place`, the value of the parameter, and `series`, the name of their arm without it."""
     values, arms = comparison.runs[f"params.{varied.key}"], configurations(comparison.runs)
-    agreed = [key for key, distinct in pd.DataFrame(arms).T.nunique().items() if distinct == 1]
-    hidden = {varied.key, *varied.implied, *comparison.tuned, *agreed}  # arms without a key lack it for another one
+    hidden = {varied.key, *varied.implied, *comparison.tuned, *_follow(varied.key, arms)}
     kept = {arm: {key: value for key, value in mine.items() if key not in hidden} for arm, mine in arms.items()}
     place = values.where(values.notna() & (values != "None"), varied.missing)
     return runs.assign(place=place, series=comparison.runs["arm"].map(name_arms(kept)))
+
+
+def _follow(key: str, arms: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Keys of the same group in which all arms agree that have them: some values of `key` leave them no meaning."""
+    distinct, group = pd.DataFrame(arms).T.nunique(), f"{key.partition('.')[0]}."
+    return [str(other) for other, values in distinct.items() if values == 1 and str(other).startswith(group)]
 
 
 def _draw(
