@@ -1,17 +1,18 @@
 """`python -m study.bench.truncation`: bias and variance of every truncation, and where they lead.
 
-First tables: small networks with fixed weights on a leaky sum of the past (rate 0.9 a step). The gradient of every
-update is compared with the exact one, by full BPTT, which RTRL checks on the first batches. Bias and variance are
-relative to the norm of the exact gradient; a bias near its error is none. An update of a short window scatters more
-because it sees less: read beside it how many updates the same data make.
+First tables: networks with fixed weights, small ones on a leaky sum of the past (rate 0.9 a step), and the chain of
+`study.verify.influence`, whose short truncations have the wrong sign, asked for 1 with noise. The
+gradient of every update is compared with the exact one, by full BPTT, which RTRL checks on the first batches. Bias and
+variance are relative to the norm of the exact gradient; a bias near its error is none. An update of a short window
+scatters more because it sees less: read beside it how many updates the same data make.
 
-Last table: influence balancing, the chain of `study.verify.influence`, whose short truncations have the wrong sign. The
-learning rate is 20 times that of its source, in these units of loss.
+Last table: where they lead the chain (influence balancing). The learning rate is 20 times that of its source, in these
+units of loss.
 """
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -69,17 +70,20 @@ def main() -> None:
     torch.set_default_dtype(torch.float64)
     console = Console(width=110)
     for name, gain in (("elman", 1.1), ("lstm", 1.5)):
-        _spreads(random_network(name, gain, HIDDEN), name, options.batches, console)
+        batches = [_leaky(seed) for seed in range(options.batches)]
+        _spreads(random_network(name, gain, HIDDEN), f"{name}, {HIDDEN} units", batches, console)
+    _spreads(chain(), "influence balancing", [_noisy(seed) for seed in range(options.batches)], console)
     _balancing(options.steps, options.seeds, console)
 
 
-def _trainers(network: RecurrentModel, clip: Clip) -> Iterator[tuple[str, TruncatedBPTT]]:
-    rest = torch.optim.SGD(network.parameters(), 0.0)
+def _trainers(network: RecurrentModel, clip: Clip, steps: int) -> Iterator[tuple[str, TruncatedBPTT]]:
+    """Every truncation, for sequences of so many steps."""
+    rest = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], 0.0)
     for k2 in (1, 5, 10, 20, None):
         yield f"truncated, k2 = {k2 or 'all'}", TruncatedBPTT(network, MSE, rest, clip, None, k2)
     yield "truncated, k1 = 5, k2 = 20", TruncatedBPTT(network, MSE, rest, clip, 5, 20)
     for delta in (0.9, 0.5, 0.1):
-        yield f"adaptive, delta = {delta}", AdaptiveBPTT(network, MSE, rest, clip, delta, 5, TIME, 5, every=1)
+        yield f"adaptive, delta = {delta}", AdaptiveBPTT(network, MSE, rest, clip, delta, 5, steps, 5, every=1)
     for length, alpha, block in ((10, None, 1), (20, None, 5), (20, 4.0, 5), (20, 4.0, 1)):
         yield (
             f"artbp, length = {length}, alpha = {alpha}, block = {block}",
@@ -88,18 +92,17 @@ def _trainers(network: RecurrentModel, clip: Clip) -> Iterator[tuple[str, Trunca
     yield "artbp, length = 20, alpha = 4.0, sequence", ARTBP(network, MSE, rest, clip, 20, 4.0, 5, "sequence")
 
 
-def _spreads(network: RecurrentModel, name: str, number: int, console: Console) -> None:
-    batches = [_leaky(seed) for seed in range(number)]
+def _spreads(network: RecurrentModel, name: str, batches: Sequence[Batch], console: Console) -> None:
     exact = torch.stack([gradient(network, MSE, batch) for batch in batches])
     referee = torch.stack([rtrl_gradient(network, MSE, batch) for batch in batches[:CHECKED]])
     off = float((referee - exact[:CHECKED]).norm() / referee.norm())
     records: list[dict[str, Any]] = []
-    for scheme, trainer in _trainers(network, Listener()):
+    for scheme, trainer in _trainers(network, Listener(), len(batches[0].targets)):
         found = spread(trainer, batches, exact)
         reach = None if math.isnan(found.reach) else found.reach
         numbers = {"bias": found.bias, "error": found.error, "variance": found.variance, "updates": found.updates}
         records.append({"network": name, "truncation": scheme, **numbers, "k2": reach})
-    title = f"{name}, {HIDDEN} units; full BPTT differs from RTRL by {off:.0e}"
+    title = f"{name}; full BPTT differs from RTRL by {off:.0e}"
     printer().show("spreads", records, table(records, SPREADS, title=title), console)
 
 
@@ -111,6 +114,12 @@ def _leaky(seed: int) -> Batch:
         total = RATE * total + entering[:, 0]
         targets.append(total)
     return Batch(inputs, torch.stack(targets)[..., None] + 0.5)
+
+
+def _noisy(seed: int) -> Batch:
+    """The chain is asked for 1 at every step, with noise as large."""
+    targets = 1 + normal(SIZE, WIDTH, 1, seed=2000 + seed)
+    return Batch(torch.zeros(SIZE, WIDTH, 1), targets)
 
 
 def _balancing(steps: int, seeds: int, console: Console) -> None:
