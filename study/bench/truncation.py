@@ -1,10 +1,10 @@
 """`python -m study.bench.truncation`: bias and variance of every truncation, and where they lead.
 
 First tables: networks with fixed weights, small ones on a leaky sum of the past (rate 0.9 a step), and the chain of
-`study.verify.influence`, whose short truncations have the wrong sign, asked for 1 with noise. The
-gradient of every update is compared with the exact one, by full BPTT, which RTRL checks on the first batches. Bias and
-variance are relative to the norm of the exact gradient; a bias near its error is none. An update of a short window
-scatters more because it sees less: read beside it how many updates the same data make.
+`study.verify.influence`, whose short truncations have the wrong sign, asked for 1 with noise. The gradient of every
+update is compared with the exact one, by full BPTT, which RTRL checks on the first batches. Bias and variance are
+relative to the norm of the exact gradient; a bias near its error is none. An update of a short window scatters more
+because it sees less: read beside it how many updates the same data make.
 
 Last table: where they lead the chain (influence balancing). The learning rate is 20 times that of its source, in these
 units of loss.
