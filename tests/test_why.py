@@ -119,9 +119,9 @@ def test_of_a_run_destroyed_at_once_the_network_before_it_is_measured_and_a_smal
     run = logged("optimizer=sgd", "optimizer.lr=1e5", "probe=none")
     assert run.tags["outcome"] in ("ruined", "diverged")
     found = api.why(run.run_id, store=run.uri)
-    assert found["cause"].tolist() == ["step size", "gradient"]
-    assert found["found"].tolist()[0] == "supported"
-    assert found["number"].tolist()[1] > 0  # measured before the first update: the record has none
+    assert found["cause"].tolist() == ["gradient", "reach", "step size"]
+    assert found["found"].tolist() == ["ruled out", "ruled out", "supported"]
+    assert found["number"].tolist()[0] > 0  # measured before the first update: the record has none
     (new,) = search(run.uri, f"tags.varies = '{run.run_id}'")
     assert float(new.params["optimizer.lr"]) < 1e5
     assert new.tags["outcome"] not in ("ruined", "diverged")
