@@ -217,13 +217,12 @@ def test_capacity_is_never_named_without_a_wider_run() -> None:
 
 
 def test_what_destroyed_a_run_was_the_reach_where_its_truncated_gradient_was_measured_to_point_uphill() -> None:
-    ruined = replace(GUESS, value=2.0)
+    ruined, norms = replace(GUESS, value=2.0), np.full(200, 0.5)
     for cosine, cause in ((-0.9, "reach"), (0.9, "step size")):
         before = biased(2.0, cosine)._replace(update=0)
         found = tried(before, setup=GUESSED, standing=ruined, losses=leap(9.0))
         assert named(found) == cause
         assert of("reach", found).value == cosine
-        norms = np.full(200, 0.5)
         diagnosed = diagnose(Facts(GUESSED, Course(leap(9.0), norms, norms, None, 1.0), [before], ruined))
         assert diagnosed.cause.name == cause
     after = tried(biased(2.0, -0.9)._replace(update=200), setup=GUESSED, standing=ruined, losses=leap(9.0))
@@ -233,8 +232,7 @@ def test_what_destroyed_a_run_was_the_reach_where_its_truncated_gradient_was_mea
         unknown = tried(biased(2.0, cosine)._replace(update=0), setup=setup, standing=ruined, losses=leap(9.0))
         assert (of("reach", unknown).found, named(unknown)) == ("not measured", "step size")
     grown = biased(2.0, -0.9)._replace(update=0, flow=falling(0.5))
-    both = tried(grown, setup=replace(GUESSED, reach=4), standing=ruined, losses=leap(9.0))
-    norms = np.full(200, 0.5)
+    both = tried(grown, setup=GUESSED, standing=ruined, losses=leap(9.0))
     facts = Facts(GUESSED, Course(leap(9.0), norms, norms, None, 1.0), [grown], ruined)
     assert named(both) == diagnose(facts).cause.name  # whichever comes first, both say it
     whole = tried(biased(2.0, -0.9)._replace(update=0), setup=SETUP, standing=ruined, losses=leap(9.0))

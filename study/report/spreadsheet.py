@@ -9,13 +9,15 @@ import csv
 import re
 from pathlib import Path
 
+from study.tracking.plain import is_number
+
 FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 """How a formula begins; after apostrophes too, so that what is read back is what was written."""
 
 
 def guard(text: str) -> str:
     """A text as a cell that no spreadsheet runs."""
-    return f"'{text}" if FORMULA.match(text) and not _is_number(text) else text
+    return f"'{text}" if FORMULA.match(text) and not is_number(text) else text
 
 
 def unguard(cell: str) -> str:
@@ -28,11 +30,3 @@ def read_texts(file: Path) -> list[dict[str, str]]:
     with file.open(newline="") as lines:
         rows = csv.DictReader(lines, restval="")
         return [{unguard(key): unguard(cell) for key, cell in row.items() if key is not None} for row in rows]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

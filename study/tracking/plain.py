@@ -34,13 +34,14 @@ class _Dumper(DUMPER):
 
     def text(self, text: str) -> yaml.ScalarNode:
         """One text; the dumper itself quotes what it would read as something else."""
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style="'" if _is_number(text) else None)
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style="'" if is_number(text) else None)
 
 
 _Dumper.add_representer(str, _Dumper.text)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text reads as a number."""
     try:
         float(text)
     except ValueError:
