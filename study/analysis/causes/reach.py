@@ -35,7 +35,7 @@ def uphill(case: Case) -> CauseTest:
     if setup.reach is None:
         return replace(tested, found="ruled out", why=NO_LIMIT)
     if setup.reach_key != FIXED:
-        return replace(tested, why="the length of its windows changed")
+        return replace(tested, why="the length of its windows is not fixed")
     if bias is None or setup.reach + 1 not in bias.k2:
         return replace(tested, why=case.unmeasured("truncation"))
     cosine = float(bias.cosine[bias.k2.index(setup.reach + 1)])
